@@ -1,0 +1,48 @@
+# Each target sets up what it needs; only Python 3.11 (or later) and make have to be there.
+# Install chatter goes to stderr: the last line of `make demo ARGS="--exit --json"` on stdout is the JSON.
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+UV := .tools/bin/uv
+UV_READY := .tools/uv-$(UV_VERSION)
+INSTALLED := .venv/.installed
+BIN := .venv/bin
+CODE := src flows tasks monitoring tests examples
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+
+# Without bytecode every process would compile its imports again: Prefect and MLflow start two to three times slower.
+unexport PYTHONDONTWRITEBYTECODE
+
+.DEFAULT_GOAL := install
+.PHONY: install demo test check bench
+
+install: $(INSTALLED)
+
+$(UV_READY):
+	@$(PYTHON) -m venv .tools >&2
+	@.tools/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION) >&2
+	@touch $@
+
+$(INSTALLED): pyproject.toml uv.lock $(UV_READY)
+	@$(UV) sync --frozen --compile-bytecode --all-extras --all-groups >&2
+	@touch $@
+
+demo: install
+	@$(BIN)/tidemill demo $(ARGS)
+
+test: install
+	@command -v chromium >/dev/null \
+	  || { $(SUDO) apt-get update && $(SUDO) apt-get install -y --no-install-recommends chromium; } >&2 \
+	  || { echo "make test: no chromium here and apt-get could not install it; install it, then run make test again" >&2; exit 1; }
+	@$(BIN)/pytest --cov --cov-report=term:skip-covered --durations=20 $(ARGS)
+
+check: install
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy $(CODE)
+	@$(BIN)/lint-imports
+	@$(UV) lock --check
+
+bench: install
+	@test -n "$(NAME)" || { echo "make bench: say which one, e.g. make bench NAME=flights" >&2; exit 2; }
+	@$(BIN)/python -m benchmarks.bench_$(NAME) $(ARGS)

@@ -1,0 +1,1 @@
+"""Evidently reports and drift policy: a report in, a decision out. The only place that imports evidently."""

@@ -1,0 +1,78 @@
+"""Time is handed in: every function that needs it takes `now_ms`, so no test sleeps and a replay sets the clock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+NowMs = Callable[[], int]
+
+SECOND_MS = 1_000
+MINUTE_MS = 60 * SECOND_MS
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
+
+_UNITS_MS = {"ms": 1, "s": SECOND_MS, "m": MINUTE_MS, "min": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS}
+
+
+def wall_ms() -> int:
+    """The wall clock, in integer milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+def to_utc(ms: int) -> datetime:
+    """An aware UTC datetime of integer milliseconds since the epoch.
+
+    >>> to_utc(1_356_998_400_000).isoformat()
+    '2013-01-01T00:00:00+00:00'
+    """
+    return datetime.fromtimestamp(ms / 1_000, tz=UTC)
+
+
+def to_ms(moment: datetime) -> int:
+    """Integer milliseconds since the epoch of an aware datetime.
+
+    Raises:
+        ValueError: the datetime is naive; a naive time names no moment.
+
+    >>> to_ms(datetime(2013, 1, 1, tzinfo=UTC))
+    1356998400000
+    """
+    if moment.tzinfo is None:
+        raise ValueError(f"{moment.isoformat()} has no time zone; add one, e.g. 'Z' for UTC")
+    return round(moment.timestamp() * 1_000)
+
+
+def duration_ms(text: str | int) -> int:
+    """Milliseconds of a duration like `"90s"`, `"15min"`, `"6h"`, `"30d"`; an integer is taken as milliseconds.
+
+    Raises:
+        ValueError: no such unit, or not a positive whole number.
+
+    >>> duration_ms("6h")
+    21600000
+    """
+    if isinstance(text, int):
+        amount, unit = text, "ms"
+    else:
+        digits = text.strip().rstrip("abcdefghijklmnopqrstuvwxyz")
+        unit = text.strip()[len(digits) :]
+        if not digits.isdigit() or unit not in _UNITS_MS:
+            raise ValueError(f"{text!r} is not a duration; write a whole number and one of {', '.join(_UNITS_MS)}, e.g. '6h'")
+        amount = int(digits)
+    if amount <= 0:
+        raise ValueError(f"{text!r} is not a positive duration")
+    return amount * _UNITS_MS[unit]
+
+
+def duration_text(ms: int) -> str:
+    """The shortest exact text of a duration.
+
+    >>> duration_text(5_400_000)
+    '90min'
+    """
+    for unit in ("d", "h", "min", "s"):
+        if ms % _UNITS_MS[unit] == 0:
+            return f"{ms // _UNITS_MS[unit]}{unit}"
+    return f"{ms}ms"

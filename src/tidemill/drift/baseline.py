@@ -1,0 +1,172 @@
+"""What a model version's own first weeks of outcomes looked like: the yardstick its later outcomes are held against."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tidemill.clock import DAY_MS
+
+
+@dataclass(frozen=True)
+class OutcomeSettings:
+    """When a version's labelled outcomes are said to have changed.
+
+    Args:
+        cut: score at or above which the prediction counts as 1.
+        baseline_labels: fewest labels of a version before it is judged.
+        baseline_ms: shortest stream time of labels before it is judged; one whole cycle.
+        block_ms: outcomes within this time share their luck (weather, a holiday); residuals are judged in such blocks.
+        error_ratios: by how much the error rate is asked to have grown, one CUSUM each.
+        error_threshold: alarm level of the error CUSUMs, in nats.
+        residual_slack: standard deviations a block may be off before it counts.
+        residual_threshold: alarm level of the residual CUSUMs, in standard deviations of a block.
+        residual_clip: most standard deviations one block can count, so that a single bad day is no alarm.
+        least_block_effect: least standard deviation of the luck of a block, in standard deviations of one outcome. One week may
+            happen to be calm; a model must not be held to a calm week.
+        doubt: standard errors by which the baseline itself may be off; a change must be larger. One week is a small sample of days.
+    """
+
+    cut: float = 0.5
+    baseline_labels: int = 500
+    baseline_ms: int = 7 * DAY_MS
+    block_ms: int = DAY_MS
+    error_ratios: tuple[float, ...] = (1.15, 1.3, 1.7)
+    error_threshold: float = 10.0
+    residual_slack: float = 0.25
+    residual_threshold: float = 8.0
+    residual_clip: float = 3.0
+    least_block_effect: float = 0.25
+    doubt: float = 1.5
+
+    def __post_init__(self) -> None:
+        if self.baseline_labels < 2 or min(self.baseline_ms, self.block_ms) <= 0:
+            raise ValueError("a baseline needs at least 2 labels and a time above 0, and so does a block")
+        if not self.error_ratios or min(self.error_ratios) <= 1.0:
+            raise ValueError(f"error_ratios ask how much worse it has become, so each is above 1, not {self.error_ratios}")
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The frozen yardstick of one version.
+
+    Args:
+        n_labels: labels it was made from.
+        n_blocks: blocks they fell into.
+        error_rate: share of wrong predictions, never exactly 0 or 1.
+        error_limit: the share it may really have had, given its error; growth is counted from here.
+        error_dispersion: variance of the errors of a block over what independent errors would have; at least 1.
+        center: mean residual y - p the version is held to. A well-calibrated model has 0, and a week says little about the third
+            decimal, so the measured mean is shrunk toward 0 by its own error (positive-part James-Stein): only a model that is
+            clearly biased from its first week is held to its own bias.
+        center_doubt: by how much the center may be off.
+        residual_variance: variance of one residual.
+        block_variance: variance of a block's mean residual beyond that of independent residuals.
+    """
+
+    n_labels: int
+    n_blocks: int
+    error_rate: float
+    error_limit: float
+    error_dispersion: float
+    center: float
+    center_doubt: float
+    residual_variance: float
+    block_variance: float
+
+    def block_z(self, n_labels: int, residual_sum: float) -> float:
+        """How many standard deviations the residual sum of a block of `n_labels` is outside of what the center's doubt allows."""
+        variance = n_labels * self.residual_variance + n_labels**2 * self.block_variance
+        off = residual_sum - n_labels * self.center
+        outside = max(0.0, abs(off) - n_labels * self.center_doubt)
+        return math.copysign(outside, off) / math.sqrt(max(variance, 1e-12))
+
+
+@dataclass
+class BaselineBuilder:
+    """Gathers a version's first outcomes, block by block.
+
+    >>> builder = BaselineBuilder()
+    >>> for hour in range(200):
+    ...     builder.add(int(hour % 4 == 0), 0.25, hour * 3_600_000, OutcomeSettings())
+    >>> builder.is_full(OutcomeSettings(baseline_labels=100)), builder.is_full(OutcomeSettings())
+    (True, False)
+    >>> builder.freeze(OutcomeSettings()).error_rate
+    0.2512437810945274
+    """
+
+    first_ms: int | None = None
+    last_ms: int = 0
+    squares: float = 0.0
+    blocks: dict[int, list[float]] = field(default_factory=dict)
+
+    def add(self, y: int, p: float, at_ms: int, settings: OutcomeSettings) -> None:
+        """Take one outcome in."""
+        if self.first_ms is None:
+            self.first_ms = self.last_ms = at_ms
+        self.last_ms = max(self.last_ms, at_ms)
+        block = self.blocks.setdefault(at_ms // settings.block_ms, [0, 0, 0.0])
+        block[0] += 1
+        block[1] += int((p >= settings.cut) != (y == 1))
+        block[2] += y - p
+        self.squares += (y - p) ** 2
+
+    @property
+    def n_labels(self) -> int:
+        """Outcomes taken in."""
+        return int(sum(block[0] for block in self.blocks.values()))
+
+    def is_full(self, settings: OutcomeSettings) -> bool:
+        """Both enough labels and a whole cycle."""
+        if self.first_ms is None or self.last_ms - self.first_ms < settings.baseline_ms:
+            return False
+        return self.n_labels >= settings.baseline_labels
+
+    def freeze(self, settings: OutcomeSettings) -> Baseline:
+        """The yardstick of what was taken in."""
+        sizes = [block[0] for block in self.blocks.values()]
+        n = sum(sizes)
+        rate = (sum(block[1] for block in self.blocks.values()) + 0.5) / (n + 1.0)
+        mean = sum(block[2] for block in self.blocks.values()) / n
+        variance = max(self.squares / n - mean * mean, 1e-6)
+        least = settings.least_block_effect**2
+        effect = max(_block_variance(sizes, [block[2] for block in self.blocks.values()], variance), least * variance)
+        spread = rate * (1.0 - rate)
+        error_effect = max(_block_variance(sizes, [block[1] for block in self.blocks.values()], spread), least * spread)
+        share = sum(size**2 for size in sizes) / n**2
+        mean_variance = variance / n + effect * share
+        rate_error = math.sqrt(spread / n + error_effect * share)
+        return Baseline(
+            n_labels=int(n),
+            n_blocks=len(sizes),
+            error_rate=rate,
+            error_limit=min(rate + settings.doubt * rate_error, (1.0 + rate) / 2.0),
+            error_dispersion=1.0 + n * share * error_effect / spread,
+            center=mean * max(0.0, 1.0 - mean_variance / mean**2) if mean else 0.0,
+            center_doubt=settings.doubt * math.sqrt(mean_variance),
+            residual_variance=variance,
+            block_variance=effect,
+        )
+
+    def state(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        blocks = [[start, *block] for start, block in self.blocks.items()]
+        return {"first_ms": self.first_ms, "last_ms": self.last_ms, "squares": self.squares, "blocks": blocks}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> BaselineBuilder:
+        """The builder as it was."""
+        blocks = {raw[0]: [raw[1], raw[2], raw[3]] for raw in state["blocks"]}
+        return cls(first_ms=state["first_ms"], last_ms=state["last_ms"], squares=state["squares"], blocks=blocks)
+
+
+def _block_variance(sizes: list[float], sums: list[float], variance: float) -> float:
+    """The variance of block means beyond that of independent outcomes, by moments; 0 when there is none or one block."""
+    n, blocks = sum(sizes), len(sizes)
+    if blocks < 2:
+        return 0.0
+    mean = sum(sums) / n
+    between = sum((total - size * mean) ** 2 for size, total in zip(sizes, sums, strict=True)) * blocks / (blocks - 1)
+    return max(0.0, (between - variance * n) / sum(size**2 for size in sizes))

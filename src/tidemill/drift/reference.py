@@ -1,0 +1,215 @@
+"""What the training rows looked like, kept beside the model: bins, rates, and how much the reference differs from itself over time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tidemill.clock import DAY_MS
+from tidemill.drift.statistics import Counts, Floats, chi_square, ks
+
+Values = npt.NDArray[Any]
+Kind = Literal["numeric", "categorical"]
+Method = Literal["wasserstein", "jensenshannon"]
+
+WINDOW_ROWS = 200
+CYCLE_MS = 7 * DAY_MS
+SCORE = "(score)"  # the model's score, watched like a column; no feature can have this name
+
+# A column that hardly moved in training would make any change infinitely surprising: about a third of the iid spread of W=200.
+_LEAST_SPREAD = {"numeric": 0.02, "categorical": 2.0}
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A window statistic over the reference's own disjoint windows, replayed in time order."""
+
+    median: float
+    q99: float
+    maximum: float
+
+
+@dataclass(frozen=True)
+class CheckCalibration:
+    """The weekly check of a column: Evidently's name of the method, the largest own weekly distance, the threshold made of it."""
+
+    method: Method
+    largest: float
+    threshold: float
+
+
+@dataclass(frozen=True)
+class ColumnProfile:
+    """One column of the reference.
+
+    The bins of a numeric column are `(-inf, edges[0]]`, `(edges[0], edges[1]]`, ..., then above the last edge, then missing;
+    those of a categorical one are its categories by falling count, then all others, then missing.
+
+    Args:
+        name: the column.
+        kind: `numeric` (float64, NaN is missing) or `categorical` (text, None is missing).
+        edges: quantiles of a numeric column, rising, at most 101; empty for a categorical one.
+        categories: the most frequent categories, at most 100; empty for a numeric one.
+        counts: reference rows in each bin.
+        window: calibration of the live windows; None when the reference has too few windows to say.
+        check: calibration of the weekly check; None when it has too few whole weeks.
+    """
+
+    name: str
+    kind: Kind
+    edges: tuple[float, ...]
+    categories: tuple[str, ...]
+    counts: tuple[int, ...]
+    window: Calibration | None = None
+    check: CheckCalibration | None = None
+
+    @property
+    def n_bins(self) -> int:
+        """Number of bins, the rest and missing included."""
+        return len(self.counts)
+
+    @property
+    def missing_rate(self) -> float:
+        """Share of the reference rows without a value."""
+        return self.counts[-1] / max(sum(self.counts), 1)
+
+    def encode(self, values: Values) -> npt.NDArray[np.int64]:
+        """The bin of each value: (n,) anything -> (n,) int64.
+
+        Raises:
+            ValueError: text in a numeric column.
+        """
+        if self.kind == "numeric":
+            numbers = as_numbers(values, self.name)
+            codes = np.searchsorted(np.asarray(self.edges), numbers, side="left")
+            return np.where(np.isnan(numbers), self.n_bins - 1, codes).astype(np.int64)
+        known = {category: code for code, category in enumerate(self.categories)}
+        rest, missing = self.n_bins - 2, self.n_bins - 1
+        return np.array([missing if text is None else known.get(text, rest) for text in as_texts(values)], dtype=np.int64)
+
+    def statistic(self, counts: Counts) -> Floats:
+        """KS or chi-square of windows against the reference: (..., n_bins) counts of `WINDOW_ROWS` rows -> (...)."""
+        reference = np.asarray(self.counts, dtype=np.float64)
+        if self.kind == "numeric":
+            return ks(counts, reference)
+        # Chi-square needs an expectation of about 1 in each cell: rarer categories are pooled, and the rest and missing are
+        # taken to have at least that, or a single new value would outweigh everything the window says.
+        least = reference.sum() / WINDOW_ROWS
+        keep = reference[:-2] >= least
+        window = np.asarray(counts, dtype=np.float64)
+        pooled = _pool(window, keep)
+        expected = _pool(reference, keep)
+        expected[-2:] = np.maximum(expected[-2:], least)
+        return chi_square(pooled, expected)
+
+    def score(self, statistic: float) -> float:
+        """How unusual a statistic is: 0 at the reference's median, 1 at its 99th percentile."""
+        if self.window is None:
+            return 0.0
+        return (statistic - self.window.median) / self._spread(self.window)
+
+    def statistic_at(self, score: float) -> float:
+        """The statistic that has this score."""
+        return float("inf") if self.window is None else self.window.median + score * self._spread(self.window)
+
+    def _spread(self, window: Calibration) -> float:
+        return max(window.q99 - window.median, _LEAST_SPREAD[self.kind])
+
+
+@dataclass(frozen=True)
+class ReferenceProfile:
+    """The reference a model was trained on; made once by `profile_reference`, kept with the model as JSON.
+
+    Args:
+        n_rows: training rows.
+        start_ms: time of the first row.
+        end_ms: time of the last row.
+        cycles: whole cycles (7 days each) the rows cover.
+        margin: by how much live data must exceed the reference's own largest difference; larger with few cycles.
+        columns: one profile a feature.
+        score: the profile of the model's score.
+
+    >>> from tidemill.drift.calibration import profile_reference
+    >>> rng, hours = np.random.default_rng(0), np.arange(2_000) * 3_600_000
+    >>> profile = profile_reference({"x": rng.normal(size=2_000)}, rng.random(2_000), hours)
+    >>> profile.cycles, profile.margin, profile.provisional
+    (11, 1.5, False)
+    >>> ReferenceProfile.from_json(profile.to_json()) == profile
+    True
+    """
+
+    n_rows: int
+    start_ms: int
+    end_ms: int
+    cycles: int
+    margin: float
+    columns: tuple[ColumnProfile, ...]
+    score: ColumnProfile
+
+    @property
+    def provisional(self) -> bool:
+        """True when the reference covers too few cycles to know its own swings, so that the wider margin holds."""
+        return self.cycles < 10
+
+    def column(self, name: str) -> ColumnProfile:
+        """The profile of one feature.
+
+        Raises:
+            KeyError: the reference has no such column.
+        """
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(f"the reference has no column {name!r}; it has {', '.join(column.name for column in self.columns)}")
+
+    def to_json(self) -> str:
+        """As JSON text; floats come back bit for bit."""
+        return json.dumps(asdict(self), allow_nan=False, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> ReferenceProfile:
+        """The profile of `to_json`."""
+        raw = json.loads(text)
+        columns = tuple(_column(column) for column in raw.pop("columns"))
+        return cls(columns=columns, score=_column(raw.pop("score")), **raw)
+
+
+def as_numbers(values: Values, name: str) -> Floats:
+    """Values as float64; None is NaN.
+
+    Raises:
+        ValueError: some are not numbers.
+    """
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"column {name!r} was numeric in training, now it has values that are not numbers: {error}") from error
+
+
+def as_texts(values: Values) -> list[str | None]:
+    """Values as text; None, NaN and NaT are None."""
+    array = np.asarray(values, dtype=object)
+    return [None if gone else str(value) for value, gone in zip(array.tolist(), pd.isna(array).tolist(), strict=True)]
+
+
+def _pool(counts: Floats, keep: npt.NDArray[np.bool_]) -> Floats:
+    rest = counts[..., -2] + counts[..., :-2][..., ~keep].sum(axis=-1)
+    return np.concatenate((counts[..., :-2][..., keep], rest[..., None], counts[..., -1:]), axis=-1)
+
+
+def _column(raw: Mapping[str, Any]) -> ColumnProfile:
+    window, check = raw["window"], raw["check"]
+    lists = {name: tuple(raw[name]) for name in ("edges", "categories", "counts")}
+    return ColumnProfile(
+        name=raw["name"],
+        kind=raw["kind"],
+        window=None if window is None else Calibration(**window),
+        check=None if check is None else CheckCalibration(**check),
+        **lists,
+    )

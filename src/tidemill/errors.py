@@ -1,0 +1,100 @@
+"""What can go wrong, one class per decision a caller can take.
+
+```
+TidemillError
+├── ProjectError      the project file is wrong: file, name, fix
+├── SettingsError     the environment or a setting is wrong
+├── InputError        a request is malformed: what, where, what to do
+├── EventError        one event cannot be applied; it goes to the dead letters with `reason`
+│   └── LateEventError
+├── NotFoundError     no such stream, view, model or version
+├── NotReadyError     it exists but cannot answer yet: no champion, a service down, the lake behind
+├── ConflictError     someone else moved first: a position, a claim, a running retrain
+└── ExportError       the exported model does not say what the trained one says
+```
+"""
+
+from __future__ import annotations
+
+
+class TidemillError(Exception):
+    """The root of every error this package raises on purpose."""
+
+
+class ProjectError(TidemillError):
+    """A mistake in a project file.
+
+    Args:
+        message: what is wrong.
+        where: the file, or the stream, view, model or feature it is about.
+        fix: what to write instead.
+    """
+
+    def __init__(self, message: str, *, where: str, fix: str) -> None:
+        self.where = where
+        self.fix = fix
+        super().__init__(f"{where}: {message}; {fix}")
+
+
+class SettingsError(TidemillError):
+    """A setting is missing, unknown or unsafe."""
+
+
+class InputError(TidemillError):
+    """A request that cannot be understood as it stands; `where` is the path of the bad part."""
+
+    def __init__(self, message: str, *, where: str = "body") -> None:
+        self.where = where
+        super().__init__(f"{where}: {message}")
+
+
+class EventError(TidemillError):
+    """One event that cannot be applied.
+
+    Args:
+        reason: a short code, stable over releases: `not_json`, `schema`, `future`, `late`, ...
+        detail: the same for a person, with the value and its place.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        self.reason = reason
+        self.detail = detail
+        super().__init__(detail)
+
+
+class LateEventError(EventError):
+    """An event older than its stream's retention when it became known."""
+
+    def __init__(self, *, stream: str, event_id: str, late_by_ms: int, retention_ms: int) -> None:
+        self.stream = stream
+        self.event_id = event_id
+        self.late_by_ms = late_by_ms
+        self.retention_ms = retention_ms
+        super().__init__(
+            "late",
+            f"event {event_id!r} of stream {stream!r} is {late_by_ms / 3_600_000:.1f} h old, past the stream's retention of "
+            f"{retention_ms / 3_600_000:.1f} h; raise allowed_lateness, or see the dead letters",
+        )
+
+
+class NotFoundError(TidemillError):
+    """There is no such thing; `known` names what there is."""
+
+    def __init__(self, kind: str, name: str, known: list[str] | tuple[str, ...] = ()) -> None:
+        self.kind = kind
+        self.name = name
+        self.known = tuple(known)
+        choices = f"; there is: {', '.join(sorted(known))}" if known else ""
+        super().__init__(f"no {kind} {name!r}{choices}")
+
+
+class NotReadyError(TidemillError):
+    """It exists but cannot answer yet; the message says what to do or wait for."""
+
+
+class ConflictError(TidemillError):
+    """Someone else moved first; read again, then decide again."""
+
+
+class ExportError(TidemillError):
+    """The exported model's outputs differ from the trained model's."""

@@ -1,0 +1,94 @@
+"""From the text a source sent to a valid event, or the reason why not."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic import BaseModel, ValidationError
+
+from tidemill.clock import to_ms
+from tidemill.errors import EventError
+from tidemill.events.stream import Stream
+
+MAX_EVENT_BYTES = 65_536
+_MAX_TIME_MS = 4_102_444_800_000  # 2100; keeps every sum of times well inside int64
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One valid event; `fields` is the pydantic object its stream declares."""
+
+    event_id: str
+    event_time_ms: int
+    fields: BaseModel
+
+
+def parse_event(payload: str, stream: Stream, known_at_ms: int) -> Event:
+    """The event of `payload`.
+
+    Args:
+        payload: JSON text as it was sent.
+        stream: whose event it claims to be.
+        known_at_ms: when it was appended, to tell the future.
+
+    Raises:
+        EventError: with the reason `too_large`, `not_json`, `schema`, `not_finite`, `no_time` or `future`.
+
+    >>> class Reading(BaseModel):
+    ...     reading_id: str
+    ...     at: datetime
+    >>> readings = Stream("readings", schema=Reading, event_time="at", event_id="reading_id")
+    >>> parse_event('{"reading_id": "r1", "at": "2013-01-01T00:00:00Z"}', readings, 1_356_998_400_000).event_time_ms
+    1356998400000
+    """
+    if len(payload) > MAX_EVENT_BYTES:
+        raise EventError("too_large", f"an event of {len(payload)} characters; the most is {MAX_EVENT_BYTES}")
+    try:
+        fields = stream.schema.model_validate_json(payload, strict=True)
+    except ValidationError as error:
+        raise _schema_error(error, stream) from error
+    except ValueError as error:  # a lone surrogate and the like, which pydantic cannot decode
+        raise EventError("not_json", f"not text that JSON can hold: {error}") from error
+    _refuse_not_finite(fields)
+    moment = getattr(fields, stream.event_time)
+    event_time_ms = _time_ms(moment, stream)
+    if event_time_ms > known_at_ms + stream.max_ahead_ms:
+        ahead_s = (event_time_ms - known_at_ms) / 1_000
+        raise EventError("future", f"{stream.event_time}: {ahead_s:.0f} s in the future; at most {stream.max_ahead_ms / 1_000:.0f} s")
+    event_id = getattr(fields, stream.event_id)
+    if not event_id:
+        raise EventError("schema", f"{stream.event_id}: empty; every event needs an id of its own")
+    return Event(event_id, event_time_ms, fields)
+
+
+def _schema_error(error: ValidationError, stream: Stream) -> EventError:
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "json_invalid":
+        return EventError("not_json", first["msg"])
+    if where == stream.event_time and first["type"] == "missing":
+        return EventError("no_time", f"{where}: missing; every event says when it happened")
+    return EventError("schema", f"{where or 'the event'}: {first['msg']} (stream {stream.name!r} expects {stream.schema.__name__})")
+
+
+def _refuse_not_finite(fields: BaseModel) -> None:
+    for name, value in fields.__dict__.items():
+        if type(value) is float and not math.isfinite(value):
+            raise EventError("not_finite", f"{name}: {value}; send null for a missing value")
+
+
+def _time_ms(moment: object, stream: Stream) -> int:
+    if isinstance(moment, datetime):
+        try:
+            milliseconds = to_ms(moment)
+        except ValueError as error:
+            raise EventError("schema", f"{stream.event_time}: {error}") from error
+    elif isinstance(moment, int | float):
+        milliseconds = int(moment)
+    else:
+        raise EventError("no_time", f"{stream.event_time}: null; every event says when it happened")
+    if not 0 <= milliseconds <= _MAX_TIME_MS:
+        raise EventError("schema", f"{stream.event_time}: outside 1970 to 2100; times are milliseconds since the epoch or ISO 8601")
+    return milliseconds

@@ -1,0 +1,148 @@
+"""A model as its owner declares it: what it is asked, what it reads, what the outcome is, how it learns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel
+
+from tidemill.errors import ProjectError
+from tidemill.events import Column, FieldKind, Stream, to_column
+from tidemill.features import Derived, Expression, Label, View, make_keys
+from tidemill.learning.policy import Monitor, RetrainPolicy
+
+Part = str | View | Derived
+
+
+@dataclass(frozen=True)
+class Requests:
+    """The history of questions: each event of `stream` is one, asked at `at`. Training reads it for rows that were never served.
+
+    Args:
+        stream: whose fields hold those of the model's request.
+        at: when the question is asked, in ms since the epoch, e.g. `col("scheduled_departure") - HOUR_MS`.
+    """
+
+    stream: Stream
+    at: Expression
+
+
+@dataclass(frozen=True)
+class Model:
+    """One prediction task.
+
+    Args:
+        name: unique in the project.
+        request: a pydantic model of what is asked.
+        requests: where past questions are found.
+        features: what the model reads, in order: a field of the request by name, a view (all its features), or `derive(...)`.
+        label: the outcome.
+        estimator: makes a fresh scikit-learn estimator that takes a pandas frame of the features.
+        metric: what the gate compares; smaller is better.
+        monitor: how drift is watched.
+        policy: what the loop may do.
+
+    Raises:
+        ProjectError: a feature that the request cannot feed, or a label key that it lacks.
+    """
+
+    name: str
+    request: type[BaseModel] = field(kw_only=True)
+    requests: Requests = field(kw_only=True)
+    features: Sequence[Part] = field(kw_only=True)
+    label: Label = field(kw_only=True)
+    estimator: Callable[[], Any] = field(kw_only=True)
+    metric: Literal["log_loss"] = field(default="log_loss", kw_only=True)
+    monitor: Monitor = field(default_factory=Monitor, kw_only=True)
+    policy: RetrainPolicy = field(default_factory=RetrainPolicy, kw_only=True)
+
+    def __post_init__(self) -> None:
+        """Check the declaration."""
+        where = f"model {self.name!r}"
+        fields = self.request_kinds
+        if self.label.key not in fields:
+            raise ProjectError(f"the label's key {self.label.key!r} is not in the request", where=where, fix="add it, or choose another key")
+        for missing in set(fields) - set(self.requests.stream.kinds):
+            fix = f"add {missing!r} to stream {self.requests.stream.name!r}, or make it a feature"
+            raise ProjectError(f"request field {missing!r} has no history", where=where, fix=fix)
+        for part in self.features:
+            needed = (part,) if isinstance(part, str) else part.entity_fields if isinstance(part, View) else ()
+            for name in needed:
+                if name not in fields:
+                    raise ProjectError(f"{name!r} is not a field of the request", where=where, fix=f"choose of {', '.join(fields)}")
+        readable = set(fields) | {column.replace(".", "__") for view in self.views for column in view.feature_columns}
+        for derived in self.derived:
+            for name in derived.parameters:
+                if name not in readable:
+                    raise ProjectError(f"derive({derived.name}) reads {name!r}", where=where, fix="name a request field or view__feature")
+                readable.add(derived.name)
+
+    @cached_property
+    def request_kinds(self) -> dict[str, FieldKind]:
+        """The kind of each request field."""
+        return dict(Stream(f"{self.name} requests", schema=self.request, event_time=self.label.key, event_id=self.label.key).kinds)
+
+    @cached_property
+    def views(self) -> list[View]:
+        """The views it reads."""
+        return [part for part in self.features if isinstance(part, View)]
+
+    @cached_property
+    def derived(self) -> list[Derived]:
+        """Its derived features, in order."""
+        return [part for part in self.features if isinstance(part, Derived)]
+
+    @cached_property
+    def columns(self) -> dict[str, FieldKind]:
+        """The vector: each column's name and kind, in order; times count as numbers."""
+        columns: dict[str, FieldKind] = {}
+        for part in self.features:
+            if isinstance(part, str):
+                columns[part] = "text" if self.request_kinds[part] == "text" else "number"
+            elif isinstance(part, View):
+                columns |= dict.fromkeys(part.feature_columns, "number")
+            else:
+                columns[part.name] = "number"
+        return columns
+
+    @cached_property
+    def number_columns(self) -> list[str]:
+        """The vector's columns that hold numbers."""
+        return [name for name, kind in self.columns.items() if kind == "number"]
+
+    @property
+    def view_digest(self) -> str:
+        """The digests of its views, joined: what a prediction's vector was defined by."""
+        return "-".join(view.digest for view in self.views)
+
+    def request_columns(self, requests: Sequence[Mapping[str, Any]]) -> dict[str, Column]:
+        """The fields of valid requests as columns; see `to_column`."""
+        return {name: to_column((request.get(name) for request in requests), kind) for name, kind in self.request_kinds.items()}
+
+    def keys_of(self, view: View, columns: Mapping[str, Column]) -> list[str | None]:
+        """The keys that requests read of a view."""
+        return make_keys([columns[name] for name in view.entity_fields])
+
+    def assemble(self, request: Mapping[str, Column], values: Mapping[str, Column]) -> dict[str, Column]:
+        """The vectors of n requests, by column in order.
+
+        Args:
+            request: (n,) columns of the request's fields.
+            values: (n,) columns of the views' features, by `view.feature`.
+
+        Returns:
+            float64 with NaN for missing, text as objects with None; numbers are rounded to float32 precision, as the served
+            model reads float32 and training must see the same numbers.
+        """
+        columns: dict[str, Column] = {**request, **{name.replace(".", "__"): column for name, column in values.items()}}
+        for derived in self.derived:
+            columns[derived.name] = derived.compute(columns)
+        vector = {}
+        for name, kind in self.columns.items():
+            column = columns[name.replace(".", "__")]
+            vector[name] = column if kind == "text" else column.astype(np.float32).astype(np.float64)
+        return vector

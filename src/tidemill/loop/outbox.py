@@ -1,0 +1,39 @@
+"""Carry decisions out: emit the event of each until a run claims it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tidemill.clock import MINUTE_MS
+from tidemill.stores.decisions import DecisionStore, OutboxEvent
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Relayed:
+    """How one round went."""
+
+    emitted: int
+    failed: int
+
+
+def relay(store: DecisionStore, emit: Callable[[OutboxEvent], None], wall_ms: int, retry_after_ms: int = MINUTE_MS) -> Relayed:
+    """Emit what nobody claimed; at least once each, and again every `retry_after_ms`, for a claim lets only one run go on.
+
+    An `emit` that raises stays due and is tried in the next round, so an orchestrator that is down delays a retrain, never loses it.
+    """
+    emitted = failed = 0
+    for event in store.unclaimed(wall_ms, retry_after_ms):
+        try:
+            emit(event)
+        except Exception as error:  # whatever the orchestrator's client raises, the row stays due and the loop goes on
+            logger.warning("not emitted decision=%s model=%s error=%s", event.decision_id, event.model, type(error).__name__)
+            failed += 1
+            continue
+        store.mark_emitted(event.decision_id, wall_ms)
+        logger.info("emitted decision=%s model=%s emits=%d", event.decision_id, event.model, event.emits + 1)
+        emitted += 1
+    return Relayed(emitted, failed)

@@ -1,0 +1,78 @@
+"""Finding and loading a project file."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import traceback
+from pathlib import Path
+
+from tidemill.errors import ProjectError
+from tidemill.project.project import Project
+
+DEFAULT = Path("examples/flights/project.py")
+
+
+def project_root() -> Path:
+    """The folder that holds `flows/`, `tasks/` and `examples/`: the checkout, or their copy in the wheel."""
+    package = Path(__file__).resolve().parents[1]
+    copied = package / "_project"
+    return copied if copied.is_dir() else package.parents[1]
+
+
+def find_project(path: Path) -> Path:
+    """The absolute path of a project file; a relative one is looked for here, then beside the shipped examples.
+
+    Raises:
+        ProjectError: there is no such file.
+    """
+    for candidate in (path, path / "project.py", project_root() / path):
+        if candidate.is_file():
+            return candidate.resolve()
+    raise ProjectError("no such project file", where=str(path), fix="give one with --project PATH, e.g. examples/flights/project.py")
+
+
+def load_project(path: Path = DEFAULT) -> Project:
+    """The `project` that a file defines.
+
+    The file's folder is importable while it loads and after, so a project may lie in several files; for a file of a checkout it
+    is the checkout's root instead.
+
+    Raises:
+        ProjectError: the file is missing, fails, or defines no `project`; names the line and what to do.
+    """
+    file = find_project(path)
+    name = f"tidemill_project_{abs(hash(file))}"
+    if name in sys.modules:
+        return _project_of(sys.modules[name], file)
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise ProjectError("not a Python file", where=str(file), fix="a project file ends in .py")
+    module = importlib.util.module_from_spec(spec)
+    root = project_root() if file.is_relative_to(project_root()) else file.parent
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except ProjectError as error:
+        del sys.modules[name]
+        raise ProjectError(str(error), where=_place(error, file), fix="see the message") from error
+    except Exception as error:  # whatever the user's file raises is reported with its place
+        del sys.modules[name]
+        raise ProjectError(f"{type(error).__name__}: {error}", where=_place(error, file), fix="mend this line, then try again") from error
+    return _project_of(module, file)
+
+
+def _project_of(module: object, file: Path) -> Project:
+    project = getattr(module, "project", None)
+    if not isinstance(project, Project):
+        raise ProjectError("defines no `project`", where=str(file), fix='end it with: project = Project("name", streams=[...])')
+    return project
+
+
+def _place(error: BaseException, file: Path) -> str:
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == file]
+    if isinstance(error, SyntaxError) and error.filename == str(file):
+        lines = [error.lineno]
+    return f"{file}:{lines[-1]}" if lines else str(file)

@@ -1,0 +1,133 @@
+"""One `Settings`, built once at a process's edge from `TIDEMILL_*` variables; functions take a section or plain values.
+
+`TIDEMILL_SERVER__PORT=8001` sets `settings.server.port`. Unknown names are refused, so that a typing error is not silently a default.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from tidemill.errors import SettingsError
+
+_PREFIX = "TIDEMILL_"
+
+
+class Section(BaseModel):
+    """A frozen group of settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ServerSettings(Section):
+    """The API server."""
+
+    host: str = Field("127.0.0.1", description="address to bind; loopback only until keys exist")
+    port: int = Field(8000, ge=1, le=65535, description="port of the API and the page")
+    max_body_bytes: int = Field(4_000_000, ge=1_000, description="largest request body, bytes")
+    max_events: int = Field(10_000, ge=1, description="most events in one request")
+    max_rows: int = Field(10_000, ge=1, description="most rows in one batch prediction")
+    poll_champion_s: float = Field(0.5, gt=0, description="how often a server asks the registry for a new champion, seconds")
+    replay: bool = Field(False, description="set by a replay alone: requests may say `at`, and the clock is stream time")
+
+    @field_validator("host")
+    @classmethod
+    def _loopback(cls, host: str) -> str:
+        if host != "localhost" and not (_is_address(host) and ip_address(host).is_loopback):
+            raise ValueError(f"{host!r} is not a loopback address; there are no keys yet, so only 127.0.0.1 or ::1 may be bound")
+        return host
+
+
+class EngineSettings(Section):
+    """The engine that applies events."""
+
+    batch_events: int = Field(20_000, ge=1, description="most events in one transaction")
+    poll_ms: int = Field(5, ge=1, description="pause between looks at an empty log, milliseconds")
+    lake_every_s: float = Field(5.0, gt=0, description="longest time between appends to the lake, seconds")
+    lake_every_events: int = Field(50_000, ge=1, description="most events between appends to the lake")
+
+
+class MlflowSettings(Section):
+    """The MLflow server."""
+
+    port: int = Field(5000, ge=1, le=65535, description="port of the MLflow server that `up` starts")
+    uri: str = Field("", description="tracking and registry URI; empty means the server that `up` starts")
+
+
+class PrefectSettings(Section):
+    """The Prefect server."""
+
+    port: int = Field(4200, ge=1, le=65535, description="port of the Prefect server that `up` starts")
+    api_url: str = Field("", description="API URL; empty means the server that `up` starts")
+
+
+class AlertSettings(Section):
+    """Where alerts go."""
+
+    urls: tuple[SecretStr, ...] = Field((), description="apprise URLs, e.g. slack://..., mailto://..., json://127.0.0.1:9000/")
+
+
+class Settings(BaseSettings):
+    """Everything that can be set from outside.
+
+    Raises:
+        SettingsError: from `read_settings`, naming the variable and what it takes.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid")
+
+    home: Path = Field(Path(".tidemill"), description="where all state lives")
+    profile: Literal["embedded"] = Field("embedded", description="which log and stores; `server` and `cluster` are planned")
+    server: ServerSettings = ServerSettings()
+    engine: EngineSettings = EngineSettings()
+    mlflow: MlflowSettings = MlflowSettings()
+    prefect: PrefectSettings = PrefectSettings()
+    alerts: AlertSettings = AlertSettings()
+
+    @property
+    def mlflow_uri(self) -> str:
+        """The registry's URI."""
+        return self.mlflow.uri or f"http://127.0.0.1:{self.mlflow.port}"
+
+    @property
+    def prefect_api_url(self) -> str:
+        """The orchestrator's API URL."""
+        return self.prefect.api_url or f"http://127.0.0.1:{self.prefect.port}/api"
+
+    @property
+    def server_url(self) -> str:
+        """The API server's URL."""
+        return f"http://{self.server.host}:{self.server.port}"
+
+
+def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings of this process.
+
+    Raises:
+        SettingsError: a variable has an unknown name or a value it cannot take.
+    """
+    names = os.environ if environ is None else environ
+    for name in names:
+        top = name.removeprefix(_PREFIX).partition("__")[0].lower()
+        if name.startswith(_PREFIX) and top not in Settings.model_fields:
+            raise SettingsError(f"{name} is not a setting; the names after {_PREFIX} are {', '.join(sorted(Settings.model_fields)).upper()}")
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        variable = _PREFIX + "__".join(str(part) for part in first["loc"]).upper()
+        raise SettingsError(f"{variable}: {first['msg']}") from error
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,238 @@
+"""Predictions in SQL: what was asked, the vector that answered it, and what each model version said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import (
+    Column,
+    Connection,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    bindparam,
+    func,
+    select,
+)
+
+from tidemill.features.aggregates import Floats
+from tidemill.stores.sqlite import open_sqlite, reading
+
+Role = Literal["champion", "frozen"]
+
+_TABLES = MetaData()
+_PREDICTION = Table(
+    "prediction",
+    _TABLES,
+    Column("id", Integer, primary_key=True),
+    Column("model", String, nullable=False),
+    Column("key", String, nullable=False),
+    Column("at_ms", Integer, nullable=False),
+    Column("made_wall_ms", Integer, nullable=False),
+    Column("position", Text, nullable=False),
+    Column("digest", String, nullable=False),
+    Column("request", Text, nullable=False),
+    Column("vector", LargeBinary, nullable=False),
+    Index("prediction_by_key", "model", "key"),
+    Index("prediction_by_time", "model", "at_ms"),
+)
+_SCORE = Table(
+    "score",
+    _TABLES,
+    Column("prediction_id", Integer, primary_key=True),
+    Column("role", String, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("probability", Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+_SERVER = Table(
+    "server",
+    _TABLES,
+    Column("id", String, primary_key=True),
+    Column("model", String, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("seen_wall_ms", Integer, nullable=False),
+)
+# Run for every request: plain SQL with bound parameters, as building it anew with Core costs more than running it.
+_INSERT = (
+    "insert into prediction (id, model, key, at_ms, made_wall_ms, position, digest, request, vector) values (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_INSERT_SCORE = "insert into score (prediction_id, role, version, probability) values (?, ?, ?, ?)"
+_KEYS_A_QUERY = 500
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One batch of predictions to log.
+
+    Args:
+        model: which.
+        at_ms: the time of the question.
+        made_wall_ms: the wall clock when it was answered.
+        position: token of the position whose tiles were read.
+        digest: of the view definitions.
+        keys: (n,) the label's key of each request.
+        requests: (n,) JSON of each request.
+        numbers: (n, n_number_columns) float64, the vector's numbers in the model's order; its texts are in the request.
+        scores: by role, the version that said it and (n,) its probabilities.
+    """
+
+    model: str
+    at_ms: int
+    made_wall_ms: int
+    position: str
+    digest: str
+    keys: Sequence[str]
+    requests: Sequence[str]
+    numbers: Floats
+    scores: Mapping[Role, tuple[int, Floats]]
+
+
+@dataclass(frozen=True)
+class Served:
+    """Logged predictions as columns, oldest first; `numbers` is (n, n_number_columns)."""
+
+    ids: npt.NDArray[np.int64]
+    keys: list[str]
+    at_ms: npt.NDArray[np.int64]
+    positions: list[str]
+    digests: list[str]
+    requests: list[str]
+    numbers: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What one version said of one key."""
+
+    prediction_id: int
+    key: str
+    at_ms: int
+    role: str
+    version: int
+    probability: float
+
+
+class PredictionStore:
+    """The predictions of all models in one SQLite file."""
+
+    def __init__(self, path: Path) -> None:
+        self._engine = open_sqlite(path, _TABLES)
+        self._reader = reading(self._engine)
+
+    def write(self, answered: Answered) -> list[int]:
+        """Log a batch in one transaction; answers the ids, rising in time."""
+        with self._engine.begin() as connection:
+            (last,) = connection.exec_driver_sql("select coalesce(max(id), 0) from prediction").one()
+            ids = list(range(last + 1, last + 1 + len(answered.keys)))
+            common = (answered.at_ms, answered.made_wall_ms, answered.position, answered.digest)
+            rows = [
+                (prediction_id, answered.model, key, *common, request, numbers.tobytes())
+                for prediction_id, key, request, numbers in zip(ids, answered.keys, answered.requests, answered.numbers, strict=True)
+            ]
+            scores = [
+                (prediction_id, role, version, float(probability))
+                for role, (version, probabilities) in answered.scores.items()
+                for prediction_id, probability in zip(ids, probabilities, strict=True)
+            ]
+            connection.exec_driver_sql(_INSERT, rows)
+            connection.exec_driver_sql(_INSERT_SCORE, scores)
+        return ids
+
+    def count(self, model: str) -> int:
+        """How many predictions a model has made."""
+        with self._reader.connect() as connection:
+            query = select(func.count()).select_from(_PREDICTION).where(_PREDICTION.c.model == model)
+            return connection.execute(query).scalar_one()
+
+    def served(self, model: str, *, after_id: int = 0, before_ms: int | None = None, limit: int | None = None) -> Served:
+        """Logged predictions of a model, in the order they were made; `before_ms` bounds the time of the question."""
+        query = select(
+            _PREDICTION.c.id,
+            _PREDICTION.c.key,
+            _PREDICTION.c.at_ms,
+            _PREDICTION.c.position,
+            _PREDICTION.c.digest,
+            _PREDICTION.c.request,
+            _PREDICTION.c.vector,
+        ).where(_PREDICTION.c.model == model, _PREDICTION.c.id > after_id)
+        if before_ms is not None:
+            query = query.where(_PREDICTION.c.at_ms <= before_ms)
+        with self._reader.connect() as connection:
+            return _as_served(connection.execute(query.order_by(_PREDICTION.c.id).limit(limit)).all())
+
+    def sample(self, model: str, n: int, seed: int) -> Served:
+        """At most `n` logged predictions, spread evenly over all; `seed` sets where the spread begins."""
+        with self._reader.connect() as connection:
+            query = select(_PREDICTION.c.id).where(_PREDICTION.c.model == model).order_by(_PREDICTION.c.id)
+            ids = list(connection.execute(query).scalars())
+            step = max(1, len(ids) // n)
+            chosen = ids[seed % step :: step][:n]
+            rows = [row for begin in range(0, len(chosen), _KEYS_A_QUERY) for row in _by_id(connection, chosen[begin : begin + _KEYS_A_QUERY])]
+        return _as_served(rows)
+
+    def scores(self, model: str, keys: Sequence[str]) -> list[Score]:
+        """Everything said of these keys, oldest first."""
+        query = (
+            select(
+                _PREDICTION.c.id, _PREDICTION.c.key, _PREDICTION.c.at_ms, _SCORE.c.role, _SCORE.c.version, _SCORE.c.probability
+            )
+            .join(_SCORE, _SCORE.c.prediction_id == _PREDICTION.c.id)
+            .where(_PREDICTION.c.model == model, _PREDICTION.c.key.in_(bindparam("keys", expanding=True)))
+            .order_by(_PREDICTION.c.id)
+        )
+        found: list[Score] = []
+        with self._reader.connect() as connection:
+            for begin in range(0, len(keys), _KEYS_A_QUERY):
+                rows = connection.execute(query, {"keys": list(keys[begin : begin + _KEYS_A_QUERY])})
+                found.extend(Score(*row) for row in rows)
+        return found
+
+    def confirm(self, server: str, model: str, version: int, now_wall_ms: int) -> None:
+        """A server says which version it serves."""
+        with self._engine.begin() as connection:
+            connection.exec_driver_sql(
+                "insert into server (id, model, version, seen_wall_ms) values (?, ?, ?, ?) "
+                "on conflict (id, model) do update set version = excluded.version, seen_wall_ms = excluded.seen_wall_ms",
+                (server, model, version, now_wall_ms),
+            )
+
+    def servers(self, model: str, seen_after_wall_ms: int) -> dict[str, int]:
+        """The servers heard of since, with the version each serves."""
+        query = select(_SERVER.c.id, _SERVER.c.version).where(_SERVER.c.model == model, _SERVER.c.seen_wall_ms >= seen_after_wall_ms)
+        with self._reader.connect() as connection:
+            return {server: version for server, version in connection.execute(query)}
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._engine.dispose()
+
+
+def _by_id(connection: Connection, ids: Sequence[int]) -> list[tuple[object, ...]]:
+    table = _PREDICTION.c
+    query = select(table.id, table.key, table.at_ms, table.position, table.digest, table.request, table.vector)
+    return [tuple(row) for row in connection.execute(query.where(table.id.in_(ids)).order_by(table.id))]
+
+
+def _as_served(rows: Sequence[Sequence[object]]) -> Served:
+    ids, keys, at_ms, positions, digests, requests, vectors = zip(*rows, strict=True) if rows else ((),) * 7
+    numbers = np.frombuffer(b"".join(vectors))
+    return Served(
+        ids=np.array(ids, dtype=np.int64),
+        keys=list(keys),
+        at_ms=np.array(at_ms, dtype=np.int64),
+        positions=list(positions),
+        digests=list(digests),
+        requests=list(requests),
+        numbers=numbers.reshape(len(ids), -1) if len(ids) else numbers.reshape(0, 0),
+    )

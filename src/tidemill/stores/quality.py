@@ -1,0 +1,78 @@
+"""Predictions met by their outcomes: what quality is computed from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import create_engine
+
+from tidemill.features import Label
+from tidemill.features.aggregates import Floats
+
+# The last prediction of each (key, version, role) before the outcome, and the last outcome known of each key in time.
+_JOIN = """
+with last_outcome as (
+  select key, value, known_at_ms, row_number() over (partition by key order by log_offset desc) as newest
+  from state.outcome
+  where model = :model and key in (select key from prediction where model = :model and at_ms >= :from_ms and at_ms < :to_ms)
+)
+select s.role, s.version, p.at_ms, s.probability, o.value
+from prediction p
+join score s on s.prediction_id = p.id
+join last_outcome o on o.key = p.key and o.newest = 1
+where p.model = :model and p.at_ms >= :from_ms and p.at_ms < :to_ms
+  and o.known_at_ms > p.at_ms and o.known_at_ms <= p.at_ms + :within_ms
+  and not exists (
+    select 1 from prediction q join score r on r.prediction_id = q.id
+    where q.model = p.model and q.key = p.key and q.id > p.id and q.at_ms < o.known_at_ms and r.role = s.role and r.version = s.version
+  )
+order by p.id
+"""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """(n,) outcomes beside what was said: `role` and `version` of who said it, `at_ms` when, `probability` what, `outcome` 0 or 1."""
+
+    role: npt.NDArray[np.str_]
+    version: npt.NDArray[np.int64]
+    at_ms: npt.NDArray[np.int64]
+    probability: Floats
+    outcome: Floats
+
+    def of_role(self, role: str) -> Judged:
+        """The rows that one role said."""
+        mine = self.role == role
+        return Judged(self.role[mine], self.version[mine], self.at_ms[mine], self.probability[mine], self.outcome[mine])
+
+
+class QualityReader:
+    """Reads `serving.db` and `state.db` side by side; writes nothing."""
+
+    def __init__(self, predictions: Path, state: Path) -> None:
+        self._engine = create_engine(f"sqlite:///{predictions}")
+        self._state = state
+
+    def judged(self, model: str, label: Label, from_ms: int, to_ms: int) -> Judged:
+        """The predictions asked in `[from_ms, to_ms)` whose outcome is known."""
+        values = {"model": model, "from_ms": from_ms, "to_ms": to_ms, "within_ms": label.within_ms}
+        with self._engine.connect() as connection:
+            connection.exec_driver_sql("attach database ? as state", (str(self._state),))
+            rows = connection.exec_driver_sql(_JOIN, values).all()
+            connection.rollback()
+            connection.exec_driver_sql("detach database state")
+        role, version, at_ms, probability, outcome = zip(*rows, strict=True) if rows else ((),) * 5
+        return Judged(
+            role=np.array(role, dtype=np.str_),
+            version=np.array(version, dtype=np.int64),
+            at_ms=np.array(at_ms, dtype=np.int64),
+            probability=np.array(probability, dtype=np.float64),
+            outcome=np.array(outcome, dtype=np.float64),
+        )
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self._engine.dispose()

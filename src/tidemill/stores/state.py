@@ -1,0 +1,240 @@
+"""The state of the engine in SQL: position, ids, books, dead letters, outcomes and tiles, always changed in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from tidemill.errors import ConflictError
+from tidemill.features import Label, View
+from tidemill.stores.sqlite import open_sqlite, reading
+from tidemill.stores.state_tables import BOOK, DEAD_LETTER, FOR_LAKE, OUTCOME, POSITION, SEEN, STATE_TABLES
+from tidemill.stores.tile_store import TileStore
+from tidemill.streams import Books, Commit, Log, Position, late_or_rejected
+
+_EXPIRE_EVERY_MS = 6 * 3_600_000  # a scan of the tiles, so not too often
+# Run for every batch: plain SQL with bound parameters, as building it anew with Core costs more than running it.
+_ADVANCE = "update position set token = ?, known_at_ms = ? where token = ?"
+_READ_ID = "select until_ms from seen where stream = ? and event_id = ?"
+_WRITE_ID = (
+    "insert into seen (stream, event_id, until_ms) values (?, ?, ?) "
+    "on conflict (stream, event_id) do update set until_ms = excluded.until_ms"
+)
+_WRITE_BOOK = (
+    "update book set applied = applied + ?, duplicate = duplicate + ?, late = late + ?, rejected = rejected + ?, "
+    "last_event_ms = max(last_event_ms, ?) where stream = ?"
+)
+_APPLIED, _DUPLICATE, _LATE, _REJECTED, _LAST = range(5)
+_WRITE_FOR_LAKE = "insert into for_lake (log_offset, stream, known_at_ms, payload) values (?, ?, ?, ?)"
+_WRITE_OUTCOME = "insert into outcome (log_offset, model, key, known_at_ms, value) values (?, ?, ?, ?, ?)"
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """An applied event on its way to the lake."""
+
+    offset: int
+    stream: str
+    known_at_ms: int
+    payload: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a label event said of one key."""
+
+    offset: int
+    key: str
+    known_at_ms: int
+    value: float
+
+
+class SqlState:
+    """The engine's state in one SQLite file; fulfils `tidemill.streams.StateStore`.
+
+    Args:
+        path: the database file.
+        views: whose tiles to keep.
+        labels: by model, what its outcomes are.
+        retention_ms: by stream, how long ids count.
+    """
+
+    def __init__(self, path: Path, views: Sequence[View], labels: Mapping[str, Label], retention_ms: Mapping[str, int]) -> None:
+        self._engine = open_sqlite(path, STATE_TABLES)
+        self._reader = reading(self._engine)
+        self._labels = dict(labels)
+        self._retention_ms = dict(retention_ms)
+        with self._engine.begin() as connection:
+            if connection.execute(select(POSITION.c.id)).first() is None:
+                connection.execute(insert(POSITION).values(id=0, token="{}", known_at_ms=0, expired_at_ms=0))
+            known = set(connection.execute(select(BOOK.c.stream)).scalars())
+            for name in set(retention_ms) - known:
+                connection.execute(insert(BOOK).values(stream=name, applied=0, duplicate=0, late=0, rejected=0, last_event_ms=0))
+        self.tiles = TileStore(self._engine, views)
+
+    def position(self) -> Position:
+        """How far the tiles have come."""
+        return self.position_and_time()[0]
+
+    def position_and_time(self) -> tuple[Position, int]:
+        """How far the tiles have come, and the `known_at` of the last event taken."""
+        with self._reader.connect() as connection:
+            token, known_at_ms = connection.exec_driver_sql("select token, known_at_ms from position").one()
+        return Position.from_token(token), known_at_ms
+
+    def seen(self, stream: str, event_ids: Sequence[str]) -> Mapping[str, int]:
+        """Of these ids, those already applied, with the time until which each counts."""
+        with self._reader.connect() as connection:
+            cursor = connection.connection.cursor()  # the driver's own: one look-up an event, so a Core call each would dominate
+            try:
+                found = [(event_id, cursor.execute(_READ_ID, (stream, event_id)).fetchone()) for event_id in event_ids]
+            finally:
+                cursor.close()
+        return {event_id: row[0] for event_id, row in found if row is not None}
+
+    def commit(self, commit: Commit) -> None:
+        """Write everything `commit` says, or nothing.
+
+        Raises:
+            ConflictError: the position is no longer `commit.before`.
+        """
+        with self._engine.begin() as connection:
+            self._advance(connection, commit)
+            self._write_ids(connection, commit)
+            self._write_books(connection, commit)
+            self._write_applied(connection, commit)
+            self.tiles.apply(connection, commit.applied)
+            self._expire(connection, commit.known_at_ms)
+
+    def books(self, log: Log) -> dict[str, Books]:
+        """The books of every stream; what the log received since this state was read counts as pending."""
+        with self._reader.connect() as connection:
+            token = connection.execute(select(POSITION.c.token)).scalar_one()
+            rows = connection.execute(select(BOOK)).mappings().all()
+        pending = log.pending(Position.from_token(token))
+        return {
+            row["stream"]: Books(
+                received=sum((row["applied"], row["duplicate"], row["late"], row["rejected"])) + pending.get(row["stream"], 0),
+                applied=row["applied"],
+                duplicate=row["duplicate"],
+                late=row["late"],
+                rejected=row["rejected"],
+                pending=pending.get(row["stream"], 0),
+            )
+            for row in rows
+        }
+
+    def last_event_ms(self) -> dict[str, int]:
+        """By stream, the latest event time applied; 0 before the first."""
+        with self._reader.connect() as connection:
+            rows = connection.execute(select(BOOK.c.stream, BOOK.c.last_event_ms)).all()
+        return {name: last_ms for name, last_ms in rows}
+
+    def dead_letters(self, stream: str, limit: int = 100) -> list[dict[str, Any]]:
+        """The newest dead letters of a stream, newest first."""
+        query = select(DEAD_LETTER).where(DEAD_LETTER.c.stream == stream).order_by(DEAD_LETTER.c.log_offset.desc()).limit(limit)
+        with self._reader.connect() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    def outcomes(self, model: str, after: int, limit: int) -> list[Outcome]:
+        """Outcomes of a model after a log offset, in the order they became known."""
+        query = (
+            select(OUTCOME.c.log_offset, OUTCOME.c.key, OUTCOME.c.known_at_ms, OUTCOME.c.value)
+            .where(OUTCOME.c.model == model, OUTCOME.c.log_offset > after)
+            .order_by(OUTCOME.c.log_offset)
+            .limit(limit)
+        )
+        with self._reader.connect() as connection:
+            return [Outcome(*row) for row in connection.execute(query)]
+
+    def for_lake(self, limit: int) -> list[Applied]:
+        """The oldest applied events that wait for the lake."""
+        query = select(FOR_LAKE.c.log_offset, FOR_LAKE.c.stream, FOR_LAKE.c.known_at_ms, FOR_LAKE.c.payload)
+        with self._reader.connect() as connection:
+            return [Applied(*row) for row in connection.execute(query.order_by(FOR_LAKE.c.log_offset).limit(limit))]
+
+    def waiting_for_lake(self) -> int:
+        """How many applied events wait for the lake."""
+        with self._reader.connect() as connection:
+            return connection.execute(select(func.count()).select_from(FOR_LAKE)).scalar_one()
+
+    def in_lake(self, up_to_offset: int) -> None:
+        """Forget the events that the lake holds for good."""
+        with self._engine.begin() as connection:
+            connection.execute(delete(FOR_LAKE).where(FOR_LAKE.c.log_offset <= up_to_offset))
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._engine.dispose()
+
+    def _advance(self, connection: Connection, commit: Commit) -> None:
+        before = commit.before.token
+        changed = connection.exec_driver_sql(_ADVANCE, (commit.after.token, commit.known_at_ms, before)).rowcount
+        if changed != 1:
+            raise ConflictError(f"the position is no longer {before}; another engine has committed. Read it again, then go on from there")
+
+    def _write_ids(self, connection: Connection, commit: Commit) -> None:
+        rows = [
+            (name, event.event_id, event.event_time_ms + self._retention_ms[name])
+            for name, batch in commit.applied.items()
+            for event in batch.events
+        ]
+        if rows:
+            connection.exec_driver_sql(_WRITE_ID, rows)
+
+    def _write_books(self, connection: Connection, commit: Commit) -> None:
+        counts = {name: [0, 0, 0, 0, 0] for name in {*commit.applied, *commit.duplicates, *(letter.record.stream for letter in commit.dead)}}
+        for name, batch in commit.applied.items():
+            counts[name][_APPLIED] = len(batch.events)
+            counts[name][_LAST] = int(batch.event_time_ms.max())
+        for name, more in commit.duplicates.items():
+            counts[name][_DUPLICATE] = more
+        for letter in commit.dead:
+            counts[letter.record.stream][_LATE if late_or_rejected(letter.reason) == "late" else _REJECTED] += 1
+        connection.exec_driver_sql(_WRITE_BOOK, [(*row, name) for name, row in counts.items()])
+        if commit.dead:
+            connection.execute(
+                insert(DEAD_LETTER),
+                [
+                    {
+                        "stream": letter.record.stream,
+                        "log_offset": letter.record.offset,
+                        "known_at_ms": letter.record.known_at_ms,
+                        "reason": letter.reason,
+                        "detail": letter.detail,
+                        "payload": letter.record.payload,
+                    }
+                    for letter in commit.dead
+                ],
+            )
+
+    def _write_applied(self, connection: Connection, commit: Commit) -> None:
+        rows = [
+            (int(offset), name, int(known_at_ms), payload)
+            for name, batch in commit.applied.items()
+            for offset, known_at_ms, payload in zip(batch.offsets, batch.known_at_ms, batch.payloads, strict=True)
+        ]
+        if rows:
+            connection.exec_driver_sql(_WRITE_FOR_LAKE, rows)
+        outcomes = [
+            (int(offset), model, key, int(known_at_ms), float(value))
+            for model, label in self._labels.items()
+            if (batch := commit.applied.get(label.stream.name)) is not None
+            for offset, known_at_ms, key, value in zip(batch.offsets, batch.known_at_ms, *label.read(batch), strict=True)
+            if key is not None and value == value
+        ]
+        if outcomes:
+            connection.exec_driver_sql(_WRITE_OUTCOME, outcomes)
+
+    def _expire(self, connection: Connection, known_at_ms: int) -> None:
+        (expired_at_ms,) = connection.exec_driver_sql("select expired_at_ms from position").one()
+        if known_at_ms < expired_at_ms + _EXPIRE_EVERY_MS:
+            return
+        connection.execute(delete(SEEN).where(SEEN.c.until_ms < known_at_ms))
+        self.tiles.expire(connection, known_at_ms)
+        connection.execute(update(POSITION).values(expired_at_ms=known_at_ms))
+

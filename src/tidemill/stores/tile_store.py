@@ -1,0 +1,201 @@
+"""Tiles in SQL: merged when events are applied, read for many keys at once with the position they stand at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sqlalchemy import Connection, Engine, delete, insert, select
+
+from tidemill.errors import NotFoundError
+from tidemill.events import EventBatch
+from tidemill.features import Feature, Layout, TileRows, View, feature_values, floor_ms
+from tidemill.features.aggregates import Floats
+from tidemill.stores.sqlite import reading
+from tidemill.stores.state_tables import TILE, TILE_SET
+from tidemill.streams import Position
+
+_READ = "select start_ms, state from tile where set_id = ? and key = ? and start_ms between ? and ?"
+_WRITE = (
+    "insert into tile (set_id, key, start_ms, state) values (?, ?, ?, ?) "
+    "on conflict (set_id, key, start_ms) do update set state = excluded.state"
+)
+_POSITION = "select token, known_at_ms from position"
+_ONE = "select state from tile where set_id = ? and key = ? and start_ms = ?"
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """The keys to read of one view; a None key reads as an entity without events."""
+
+    view: str
+    keys: Sequence[str | None]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read in one transaction.
+
+    Args:
+        position: what the tiles had taken.
+        known_at_ms: the `known_at` of the last event taken.
+        values: by column (`view.feature`), (n_keys,) float64 with NaN for missing.
+    """
+
+    position: Position
+    known_at_ms: int
+    values: Mapping[str, Floats]
+
+
+@dataclass(frozen=True)
+class _TileSet:
+    """The tiles of one view and bucket size; sets of one `shape` are read and merged together."""
+
+    set_id: int
+    view: View
+    bucket_ms: int
+    layout: Layout
+    features: Mapping[str, Feature]
+    shape: tuple[object, ...]
+    longest_ms: int
+
+
+class TileStore:
+    """The tiles of all views in the `tile` table of the state's database.
+
+    The statements run for every batch go to the driver as plain SQL with bound parameters: building them anew with Core costs more
+    than running them.
+    """
+
+    def __init__(self, engine: Engine, views: Sequence[View]) -> None:
+        self._reader = reading(engine)
+        self._sets: dict[str, list[_TileSet]] = {}
+        with engine.begin() as connection:
+            for view in views:
+                self._sets[view.name] = [self._tile_set(connection, view, size, layout) for size, layout in view.layouts.items()]
+        self._alike: dict[str, list[list[_TileSet]]] = {}
+        for view in views:
+            self._alike.setdefault(view.stream.name, [])
+        for stream, groups in self._alike.items():
+            by_layout: dict[tuple[object, ...], list[_TileSet]] = {}
+            for tiles in (tiles for sets in self._sets.values() for tiles in sets if tiles.view.stream.name == stream):
+                by_layout.setdefault((tiles.bucket_ms, tiles.layout.signature), []).append(tiles)
+            groups.extend(by_layout.values())
+
+    def apply(self, connection: Connection, applied: Mapping[str, EventBatch]) -> None:
+        """Merge the events of each stream into the tiles of its views, within the caller's transaction."""
+        rows: list[tuple[int, str, int, bytes]] = []
+        for stream, groups in self._alike.items():
+            if stream in applied:
+                for alike in groups:
+                    rows.extend(_merged(connection, alike, applied[stream]))
+        if rows:
+            connection.exec_driver_sql(_WRITE, rows)
+
+    def refill(self, connection: Connection, view: str, batch: EventBatch | None) -> None:
+        """Replace a view's tiles by those of a batch, within the caller's transaction."""
+        for tiles in self._known(view):
+            connection.execute(delete(TILE).where(TILE.c.set_id == tiles.set_id))
+            if batch is not None:
+                connection.exec_driver_sql(_WRITE, _merged(connection, [tiles], batch))
+
+    def read(self, lookups: Sequence[Lookup], at_ms: int) -> Reading:
+        """Values for many keys at one time, with the position, in one read transaction.
+
+        Raises:
+            NotFoundError: no such view.
+        """
+        by_shape: dict[tuple[object, ...], list[tuple[_TileSet, Sequence[str | None]]]] = {}
+        for lookup in lookups:
+            for tiles in self._known(lookup.view):
+                by_shape.setdefault(tiles.shape, []).append((tiles, lookup.keys))
+        values: dict[str, Floats] = {}
+        with self._reader.connect() as connection:
+            token, known_at_ms = connection.exec_driver_sql(_POSITION).one()
+            for alike in by_shape.values():
+                rows = _tile_rows(connection, alike, at_ms)
+                values.update(_spread(alike, feature_values(list(alike[0][0].features.values()), rows, at_ms)))
+        return Reading(Position.from_token(token), known_at_ms, values)
+
+    def expire(self, connection: Connection, known_at_ms: int) -> None:
+        """Delete tiles past their view's retention, within the caller's transaction."""
+        for tiles in (tiles for sets in self._sets.values() for tiles in sets):
+            oldest_ms = known_at_ms - tiles.view.retention_ms
+            connection.execute(delete(TILE).where(TILE.c.set_id == tiles.set_id, TILE.c.start_ms < oldest_ms))
+
+    def _known(self, view: str) -> list[_TileSet]:
+        if view not in self._sets:
+            raise NotFoundError("view", view, tuple(self._sets))
+        return self._sets[view]
+
+    def _tile_set(self, connection: Connection, view: View, bucket_ms: int, layout: Layout) -> _TileSet:
+        wanted = {"view": view.name, "bucket_ms": bucket_ms, "digest": view.digest}
+        set_id = connection.execute(select(TILE_SET.c.id).filter_by(**wanted)).scalar()
+        if set_id is None:
+            set_id = connection.execute(insert(TILE_SET).values(wanted).returning(TILE_SET.c.id)).scalar_one()
+        features = {name: feature for name, feature in view.features.items() if feature.bucket_ms == bucket_ms}
+        shape = (bucket_ms, layout.signature, tuple((feature.slot, feature.window_ms) for feature in features.values()))
+        longest_ms = max(feature.window_ms for feature in features.values())
+        return _TileSet(set_id, view, bucket_ms, layout, features, shape, longest_ms)
+
+
+def _merged(connection: Connection, alike: Sequence[_TileSet], batch: EventBatch) -> list[tuple[int, str, int, bytes]]:
+    """The rows to write when a batch meets the stored tiles of several sets of one bucket size and layout."""
+    first = alike[0]
+    names = first.view.fields_read.union(*(tiles.view.entity_fields for tiles in alike))
+    columns = batch.columns(names)
+    lifted = first.layout.lift(columns, len(batch.events))
+    starts = (batch.event_time_ms // first.bucket_ms * first.bucket_ms).tolist()
+    groups: list[tuple[int, str, int]] = []
+    places: list[int] = []
+    for tiles in alike:
+        for place, key in enumerate(tiles.view.keys(columns)):
+            if key is not None:
+                groups.append((tiles.set_id, key, starts[place]))
+                places.append(place)
+    merged = first.layout.merge(lifted[places], groups)
+    old = _existing(connection, merged)
+    if old:
+        merged |= first.layout.merge(np.vstack([*(merged[group] for group in old), *old.values()]), [*old, *old])
+    return [(*group, state.tobytes()) for group, state in merged.items()]
+
+
+def _existing(connection: Connection, groups: Iterable[tuple[int, str, int]]) -> dict[tuple[int, str, int], Floats]:
+    cursor = connection.connection.cursor()
+    try:
+        found = [(group, cursor.execute(_ONE, group).fetchone()) for group in groups]
+    finally:
+        cursor.close()
+    return {group: np.frombuffer(row[0]) for group, row in found if row is not None}
+
+
+def _tile_rows(connection: Connection, alike: list[tuple[_TileSet, Sequence[str | None]]], at_ms: int) -> TileRows:
+    first = alike[0][0]
+    last_ms = floor_ms(at_ms, first.bucket_ms)
+    starts: list[int] = []
+    blobs: list[bytes] = []
+    lengths: list[int] = []
+    cursor = connection.connection.cursor()
+    try:
+        for tiles, keys in alike:
+            for key in keys:
+                found = cursor.execute(_READ, (tiles.set_id, key, last_ms - tiles.longest_ms, last_ms)).fetchall() if key is not None else []
+                starts.extend(start for start, _ in found)
+                blobs.extend(blob for _, blob in found)
+                lengths.append(len(found))
+    finally:
+        cursor.close()
+    states = np.frombuffer(b"".join(blobs)).reshape(-1, first.layout.width)
+    return TileRows(first.layout, np.array(starts, dtype=np.int64), states, np.array(lengths, dtype=np.int64))
+
+
+def _spread(alike: list[tuple[_TileSet, Sequence[str | None]]], values: Floats) -> dict[str, Floats]:
+    """Give (all keys, features) values back to the columns of each view."""
+    columns: dict[str, Floats] = {}
+    begin = 0
+    for tiles, keys in alike:
+        for place, name in enumerate(tiles.features):
+            columns[tiles.view.column(name)] = values[begin : begin + len(keys), place]
+        begin += len(keys)
+    return columns

@@ -1,0 +1,24 @@
+"""Streams: the log's promise, positions, recordings, and the engine that applies events."""
+
+from tidemill.streams.books import Books
+from tidemill.streams.engine import Commit, DeadLetter, Engine, StateStore, late_or_rejected
+from tidemill.streams.log import Entry, Log, Record
+from tidemill.streams.position import Position
+from tidemill.streams.recording import Asked, Counts, Recorded, Recording
+
+__all__ = [
+    "Asked",
+    "Books",
+    "Commit",
+    "Counts",
+    "DeadLetter",
+    "Engine",
+    "Entry",
+    "Log",
+    "Position",
+    "Record",
+    "Recorded",
+    "Recording",
+    "StateStore",
+    "late_or_rejected",
+]

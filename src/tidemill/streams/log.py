@@ -1,0 +1,59 @@
+"""The log: where events wait in order, durable before anyone is told they were accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from tidemill.streams.position import Position
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One event to append; `known_at_ms` only in a replay, else the append time."""
+
+    stream: str
+    payload: str
+    known_at_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One event as the log holds it."""
+
+    stream: str
+    partition: str
+    offset: int
+    known_at_ms: int
+    payload: str
+
+
+class Log(Protocol):
+    """What every log promises; `tests/contracts` holds each to it."""
+
+    def append(self, entries: Sequence[Entry], now_ms: int) -> Position:
+        """Append all or nothing, in order, durable on return; answers the log's end.
+
+        `known_at` never falls within a partition: an earlier clock is raised to the last one.
+
+        Raises:
+            InputError: an entry of a replay lies before the log's last `known_at`.
+        """
+        ...
+
+    def read(self, after: Position, limit: int) -> tuple[list[Record], Position]:
+        """At most `limit` records after a position, in order, and the position that has taken them."""
+        ...
+
+    def end(self) -> Position:
+        """The position that has taken everything."""
+        ...
+
+    def received(self) -> Mapping[str, int]:
+        """How many events each stream has received."""
+        ...
+
+    def pending(self, after: Position) -> Mapping[str, int]:
+        """How many events of each stream lie after a position."""
+        ...

@@ -1,0 +1,1 @@
+"""Prefect tasks: retries, caching, one call into the library."""

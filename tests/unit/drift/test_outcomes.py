@@ -1,0 +1,129 @@
+"""Labelled outcomes: each version against its own first week, days that share their luck, and both kinds of change."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from tidemill.clock import DAY_MS
+from tidemill.drift import Alarm, OutcomeMonitor, OutcomeSettings
+
+PER_DAY = 300
+Day = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int64]]
+
+
+def days(n_days: int, seed: int, luck: float = 0.4, shift: float = 0.0, first: int = 0) -> Iterator[Day]:
+    """Days of outcomes of a model that is calibrated on average, but whose days share their luck (log-odds); `shift` makes it wrong."""
+    rng = np.random.default_rng(seed)
+    for day in range(first, first + n_days):
+        odds = rng.normal(-1.2, 1.0, PER_DAY)
+        p = 1 / (1 + np.exp(-odds))
+        y = rng.random(PER_DAY) < 1 / (1 + np.exp(-(odds + rng.normal(0, luck) + shift)))
+        yield y.astype(np.int64), p, day * DAY_MS + np.sort(rng.integers(0, DAY_MS, PER_DAY))
+
+
+def feed(monitor: OutcomeMonitor, version: str, made: Iterator[Day]) -> list[Alarm]:
+    return [alarm for y, p, at_ms in made for alarm in monitor.update_many(version, y, p, at_ms)]
+
+
+def test_the_baseline_needs_both_500_labels_and_a_whole_week() -> None:
+    busy, slow = OutcomeMonitor(), OutcomeMonitor()
+    feed(busy, "1", days(7, seed=0))
+    assert busy.n_labels("1") == 7 * PER_DAY
+    assert busy.baseline("1") is None
+    feed(busy, "1", days(1, seed=1, first=7))
+    assert busy.baseline("1") is not None
+    for hour in range(499):
+        slow.update("1", hour % 2, 0.5, hour * DAY_MS // 10)
+    assert slow.baseline("1") is None
+    slow.update("1", 1, 0.5, 60 * DAY_MS)
+    assert slow.baseline("1") is not None
+
+
+def test_false_alarms_on_lucky_and_unlucky_days_stay_within_one_in_four_hundred_days() -> None:
+    alarms = sum(len(feed(OutcomeMonitor(), "1", days(60, seed))) for seed in range(20))
+    assert alarms <= 3  # 20 runs of 52 judged days
+
+
+@pytest.mark.parametrize("shift", [1.5, -1.5])
+def test_a_shift_of_the_outcomes_either_way_is_found_and_dated(shift: float) -> None:
+    monitor = OutcomeMonitor()
+    assert feed(monitor, "1", days(30, seed=1)) == []
+    alarms = feed(monitor, "1", days(14, seed=2, shift=shift, first=30))
+    assert alarms
+    assert {alarm.detector for alarm in alarms} >= {"residual"}
+    assert all(27 * DAY_MS <= alarm.since_ms <= alarm.at_ms <= 44 * DAY_MS for alarm in alarms)
+    assert all(alarm.statistic >= alarm.threshold and 0 < alarm.n_labels for alarm in alarms)
+
+
+def test_flipped_labels_raise_the_error_alarm_within_two_days() -> None:
+    monitor = OutcomeMonitor()
+    feed(monitor, "1", days(10, seed=1))
+    flipped = ((1 - y, p, at_ms) for y, p, at_ms in days(5, seed=3, first=10))
+    alarms = feed(monitor, "1", flipped)
+    first = next(alarm for alarm in alarms if alarm.detector == "error")
+    assert 10 * DAY_MS <= first.since_ms <= first.at_ms < 12 * DAY_MS
+    assert "were wrong" in first.detail
+
+
+def test_late_labels_of_the_old_version_do_not_touch_the_new_one() -> None:
+    alone, mixed = OutcomeMonitor(), OutcomeMonitor()
+    for good, bad in zip(days(20, seed=1), days(20, seed=2, shift=3.0), strict=True):
+        alone.update_many("2", *good)
+        mixed.update_many("1", *bad)
+        mixed.update_many("2", *good)
+    assert mixed.state()["versions"]["2"] == alone.state()["versions"]["2"]
+    assert mixed.versions == ("1", "2")
+    mixed.forget("1")
+    assert mixed.versions == ("2",)
+
+
+def test_after_an_alarm_the_same_baseline_finds_the_same_trouble_again() -> None:
+    monitor = OutcomeMonitor()
+    feed(monitor, "1", days(10, seed=1))
+    baseline = monitor.baseline("1")
+    alarms = feed(monitor, "1", days(60, seed=2, shift=2.0, first=10))
+    assert len([alarm for alarm in alarms if alarm.detector == "residual"]) >= 2
+    assert monitor.baseline("1") == baseline
+
+
+def test_a_model_biased_from_its_first_week_is_held_to_its_own_bias() -> None:
+    monitor = OutcomeMonitor()
+    assert feed(monitor, "1", days(40, seed=4, shift=-3.0)) == []
+    baseline = monitor.baseline("1")
+    assert baseline is not None
+    assert baseline.center < -0.1
+
+
+@pytest.mark.parametrize(("y", "p"), [(2, 0.5), (0.5, 0.5), (-1, 0.5), (float("nan"), 0.5), (1, 1.1), (1, float("nan"))])
+def test_only_binary_outcomes_and_probabilities(y: float, p: float) -> None:
+    monitor = OutcomeMonitor()
+    with pytest.raises(ValueError, match="not"):
+        monitor.update("1", y, p, 0)  # type: ignore[arg-type]  # a wrong type is the point
+    with pytest.raises(ValueError, match="not"):
+        monitor.update_many("1", [0, y], [0.5, p], [0, 1])
+    assert monitor.versions == ()
+
+
+def test_arrays_of_different_lengths_are_refused() -> None:
+    with pytest.raises(ValueError, match="do not match"):
+        OutcomeMonitor().update_many("1", [0, 1], [0.5], [0, 1])
+
+
+@pytest.mark.parametrize("bad", [{"error_ratios": (0.9,)}, {"error_ratios": ()}, {"baseline_labels": 1}, {"block_ms": 0}])
+def test_settings_that_make_no_sense_are_refused(bad: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"above"):
+        OutcomeSettings(**bad)  # type: ignore[arg-type]  # the same
+
+
+def test_three_hundred_thousand_outcomes_take_a_few_seconds() -> None:
+    n = 300_000
+    rng = np.random.default_rng(0)
+    p = rng.random(n)
+    start = time.process_time()
+    OutcomeMonitor().update_many("1", rng.random(n) < p, p, np.arange(n) * 100_000)
+    assert time.process_time() - start < 5

@@ -1,0 +1,43 @@
+"""The relay emits at least once, and a dead orchestrator delays but loses nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tidemill.loop import Relayed, relay
+from tidemill.stores.decisions import Decision, DecisionStore, OutboxEvent
+from tidemill.stores.loop_tables import open_loop
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> DecisionStore:
+    store = DecisionStore(open_loop(tmp_path))
+    for name in ("a", "b"):
+        store.request(Decision(name, "late", "error", name, "errors rose", requested_at_ms=1, requested_wall_ms=1))
+    return store
+
+
+def test_events_go_out_until_claimed(store: DecisionStore) -> None:
+    sent: list[OutboxEvent] = []
+    assert relay(store, sent.append, wall_ms=1_000, retry_after_ms=500) == Relayed(emitted=2, failed=0)
+    assert relay(store, sent.append, wall_ms=1_400, retry_after_ms=500) == Relayed(emitted=0, failed=0)
+    store.claim("a", "run", wall_ms=1_450)
+    assert relay(store, sent.append, wall_ms=1_500, retry_after_ms=500) == Relayed(emitted=1, failed=0)
+    assert [event.decision_id for event in sent] == ["a", "b", "b"]
+
+
+def test_a_failing_emit_stays_due_and_does_not_hold_up_the_next(store: DecisionStore) -> None:
+    sent: list[str] = []
+
+    def fails_for_a(event: OutboxEvent) -> None:
+        if event.decision_id == "a" and not down_is_over:
+            raise ConnectionError("refused")
+        sent.append(event.decision_id)
+
+    down_is_over = False
+    assert relay(store, fails_for_a, wall_ms=1_000) == Relayed(emitted=1, failed=1)
+    down_is_over = True
+    assert relay(store, fails_for_a, wall_ms=1_001) == Relayed(emitted=1, failed=0)
+    assert sent == ["b", "a"]
