@@ -26,6 +26,6 @@ def make_estimator() -> Pipeline:
         verbose_feature_names_out=False,
     )
     classify = HistGradientBoostingClassifier(
-        max_iter=150, learning_rate=0.08, max_leaf_nodes=31, min_samples_leaf=60, l2_regularization=1.0, random_state=0
+        max_iter=200, learning_rate=0.05, max_leaf_nodes=15, min_samples_leaf=100, l2_regularization=1.0, random_state=0
     )
     return Pipeline([("encode", encode), ("classify", classify)])

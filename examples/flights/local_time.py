@@ -38,16 +38,6 @@ def day_of_week(scheduled_departure: Floats) -> Floats:
     return np.asarray((_wall_ms(scheduled_departure) // DAY_MS + 3) % 7, dtype=np.float64)
 
 
-def day_of_year(scheduled_departure: Floats) -> Floats:
-    """1 for the first of January, in New York.
-
-    >>> day_of_year(np.array([1_357_035_300_000.0]))
-    array([1.])
-    """
-    days = (_wall_ms(scheduled_departure) // DAY_MS).astype("datetime64[D]")
-    return np.asarray((days - days.astype("datetime64[Y]")).astype(np.int64) + 1, dtype=np.float64)
-
-
 def scheduled_minutes(scheduled_departure: Floats, scheduled_arrival: Floats) -> Floats:
     """How long the airline plans from gate to gate: the slack it leaves is news that the distance alone does not tell.
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from examples.flights import recording
 from examples.flights.estimator import make_estimator
-from examples.flights.local_time import day_of_week, day_of_year, hour_of_day, scheduled_minutes
+from examples.flights.local_time import day_of_week, hour_of_day, scheduled_minutes
 from examples.flights.tables import Drift
 from tidemill import (
     Label,
@@ -154,7 +154,6 @@ late_arrival = Model(
         *("carrier", "origin", "dest", "distance_mi", "plane_year", "seats"),
         derive(hour_of_day),
         derive(day_of_week),
-        derive(day_of_year),
         derive(scheduled_minutes),
         *views,
     ],
@@ -168,12 +167,7 @@ late_arrival = Model(
 
 def flights(days: int = recording.WHOLE_YEAR_DAYS, drift: Drift | None = None) -> Recording:
     """The first days of 2013, to replay; `drift` acts out a change of the world for short demonstrations."""
-    retention_ms = {stream.name: stream.allowed_lateness_ms for stream in (schedules, departures, arrivals, weather)}
-    for view in views:
-        retention_ms[view.stream.name] = max(retention_ms[view.stream.name], view.retention_ms)
-    return recording.flights(days, drift, retention_ms=retention_ms, model=late_arrival.name)
+    return recording.flights(days, drift, retention_ms=project.retention_ms, model=late_arrival.name)
 
 
-project = Project(
-    "flights", streams=[schedules, departures, arrivals, weather], views=views, models=[late_arrival], recording=flights
-)
+project = Project("flights", streams=[schedules, departures, arrivals, weather], views=views, models=[late_arrival], recording=flights)

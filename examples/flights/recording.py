@@ -21,7 +21,7 @@ WHOLE_YEAR_DAYS = 365
 _CHUNK = 20_000
 _SEED = 2013
 _FAULTS = {"schedules": Faults(), "departures": Faults(), "arrivals": NONE, "weather": Faults()}
-_REQUEST_TEXTS = ("carrier", "origin", "dest", "tailnum", "distance_mi", "plane_year", "seats")
+_ASKED_WITH = ("carrier", "origin", "dest", "tailnum", "distance_mi", "plane_year", "seats")
 
 
 def flights(days: int = WHOLE_YEAR_DAYS, drift: Drift | None = None, *, retention_ms: Mapping[str, int], model: str) -> Recording:
@@ -91,7 +91,8 @@ def _payloads(sources: Sequence[Source], part: Plan, owner: npt.NDArray[np.int8]
         mine = np.flatnonzero(owner == index)
         payloads[mine] = source.payloads(part.row[mine])
     for place in np.flatnonzero(part.kind >= DUPLICATE):
-        payloads[place] = sources[owner[place]].payload(int(part.row[place]), int(part.kind[place]), int(part.known_at_ms[place]))
+        row, kind, known_at_ms = int(part.row[place]), int(part.kind[place]), int(part.known_at_ms[place])
+        payloads[place] = sources[owner[place]].faulty(payloads[place], row, kind, known_at_ms)
     return payloads
 
 
@@ -103,7 +104,7 @@ def _requests(table: pd.DataFrame, model: str) -> Iterator[Asked]:
             "scheduled_departure": iso(part["scheduled_departure"].to_numpy()),
             "scheduled_arrival": iso(part["scheduled_arrival"].to_numpy()),
         }
-        columns |= {name: plain(part[name]).tolist() for name in _REQUEST_TEXTS}
+        columns |= {name: plain(part[name]).tolist() for name in _ASKED_WITH}
         moments = (part["scheduled_departure"].to_numpy() - LEAD_MS).tolist()
         for at_ms, values in zip(moments, zip(*columns.values(), strict=True), strict=True):
             yield Asked(at_ms, model, dict(zip(columns, values, strict=True)))

@@ -25,13 +25,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tidemill.clock import DAY_MS, HOUR_MS, MINUTE_MS
+from tidemill.clock import DAY_MS, MINUTE_MS
 from tidemill.errors import ProjectError
 
 IntArray = npt.NDArray[np.int64]
 
 DAY_ONE_MS = 1_357_016_400_000  # 2013-01-01T00:00 in New York
 
+_READ = [
+    *("time_hour", "minute", "carrier", "flight", "tailnum", "origin", "dest", "distance"),
+    *("sched_arr_time", "dep_delay", "arr_delay"),
+]
 # airports.csv lacks these four; none of them knows summer time.
 _MORE_ZONES = {"BQN": "America/Puerto_Rico", "PSE": "America/Puerto_Rico", "SJU": "America/Puerto_Rico", "STT": "America/St_Thomas"}
 
@@ -77,7 +81,7 @@ def read_flights(drift: Drift | None = None) -> pd.DataFrame:
         arrived_at (the last two mean something only where the delay is not NaN).
     """
     folder = data_folder()
-    raw = pd.read_csv(folder / "flights.csv.zip", keep_default_na=False, na_values=["NA", ""])
+    raw = pd.read_csv(folder / "flights.csv.zip", usecols=_READ, keep_default_na=False, na_values=["NA", ""])
     scheduled = _utc_ms(raw["time_hour"]) + raw["minute"].to_numpy(np.int64) * MINUTE_MS
     arrival = _scheduled_arrival(scheduled, raw["sched_arr_time"].to_numpy(np.int64), raw["dest"].map(_zones(folder)))
     table = raw[["carrier", "flight", "tailnum", "origin", "dest", "dep_delay", "arr_delay"]].copy()
@@ -90,7 +94,7 @@ def read_flights(drift: Drift | None = None) -> pd.DataFrame:
     table["departed_at"] = scheduled + _minutes_ms(table["dep_delay"])
     table["arrived_at"] = arrival + _minutes_ms(table["arr_delay"])
     table = table.join(_planes(folder), on="tailnum")
-    return table.sort_values(["scheduled_departure", "flight_id"], ignore_index=True)
+    return table.sort_values("flight_id", ignore_index=True)  # an id begins with its time
 
 
 def read_weather() -> pd.DataFrame:
@@ -128,7 +132,7 @@ def first_reading(after_ms: IntArray, clock_min: IntArray, zone: str) -> IntArra
     wall_min = (after_ms + offset) // MINUTE_MS
     ahead_ms = (clock_min - wall_min) % (DAY_MS // MINUTE_MS) * MINUTE_MS
     moment = after_ms + ahead_ms
-    return moment - (_offset_ms(moment, zone) - offset)
+    return np.asarray(moment - (_offset_ms(moment, zone) - offset), dtype=np.int64)
 
 
 def _scheduled_arrival(scheduled: IntArray, clock: IntArray, zones: pd.Series) -> IntArray:
@@ -172,4 +176,4 @@ def _minutes_ms(minutes: pd.Series) -> IntArray:
 
 def _utc_ms(hours: pd.Series) -> IntArray:
     # every text is 2013-01-01T10:00:00Z: numpy reads it without the zone, and the zone is UTC
-    return hours.str.slice(0, 19).to_numpy(dtype="datetime64[ms]").astype(np.int64) // HOUR_MS * HOUR_MS
+    return np.asarray(hours.str.slice(0, 19).to_numpy(dtype="datetime64[ms]").astype(np.int64), dtype=np.int64)

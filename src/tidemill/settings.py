@@ -116,7 +116,8 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     for name in names:
         top = name.removeprefix(_PREFIX).partition("__")[0].lower()
         if name.startswith(_PREFIX) and top not in Settings.model_fields:
-            raise SettingsError(f"{name} is not a setting; the names after {_PREFIX} are {', '.join(sorted(Settings.model_fields)).upper()}")
+            choices = ", ".join(sorted(Settings.model_fields)).upper()
+            raise SettingsError(f"{name} is not a setting; the names after {_PREFIX} are {choices}")
     try:
         return Settings()
     except ValidationError as error:

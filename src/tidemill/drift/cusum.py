@@ -14,7 +14,7 @@ from typing import Any
 from tidemill.drift.baseline import Baseline, OutcomeSettings
 
 
-@dataclass
+@dataclass(slots=True)
 class _Sum:
     """One CUSUM: its value, where it last left 0, and what it has seen since then (labels, and their sum)."""
 
@@ -23,12 +23,15 @@ class _Sum:
     n_labels: int = 0
     total: float = 0.0
 
-    def add(self, gain: float, at_ms: int, n_labels: int, total: float) -> None:
-        if self.value <= 0.0:
-            self.value, self.since_ms, self.n_labels, self.total = 0.0, at_ms, 0, 0.0
-        self.value = max(0.0, self.value + gain)
+    def add(self, gain: float, at_ms: int, n_labels: int, total: float) -> float:
+        value = self.value
+        if value <= 0.0:
+            self.since_ms, self.n_labels, self.total = at_ms, 0, 0.0
+        value += gain
+        self.value = value = value if value > 0.0 else 0.0
         self.n_labels += n_labels
         self.total += total
+        return value
 
 
 @dataclass(frozen=True)
@@ -73,9 +76,10 @@ class BernoulliCusum:
 
     def update(self, wrong: bool, at_ms: int) -> Change | None:
         """Take one label in; the change found, if any, after which all sums start again at 0."""
+        alarm = False
         for each, gains in zip(self._sums, self._gains, strict=True):
-            each.add(gains[wrong], at_ms, 1, wrong)
-        if self.statistic < self._threshold:
+            alarm |= each.add(gains[wrong], at_ms, 1, wrong) >= self._threshold
+        if not alarm:
             return None
         top = max(self._sums, key=lambda each: each.value)
         detail = f"{top.total / top.n_labels:.1%} of {top.n_labels} predictions were wrong, {self._rate:.1%} in the baseline"
@@ -106,7 +110,7 @@ class ResidualCusum:
     >>> cusum = ResidualCusum(baseline, OutcomeSettings(block_ms=100))
     >>> changes = [cusum.update(1, 0.75, at_ms) for at_ms in range(2_000)]
     >>> next(at_ms for at_ms, change in enumerate(changes) if change)
-    400
+    200
     """
 
     def __init__(self, baseline: Baseline, settings: OutcomeSettings) -> None:

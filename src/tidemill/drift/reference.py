@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tidemill.clock import DAY_MS
-from tidemill.drift.statistics import Counts, Floats, chi_square, ks
+from tidemill.drift.statistics import Counts, Floats, chi_square, ks_with_missing
 
 Values = npt.NDArray[Any]
 Kind = Literal["numeric", "categorical"]
@@ -97,7 +97,7 @@ class ColumnProfile:
         """KS or chi-square of windows against the reference: (..., n_bins) counts of `WINDOW_ROWS` rows -> (...)."""
         reference = np.asarray(self.counts, dtype=np.float64)
         if self.kind == "numeric":
-            return ks(counts, reference)
+            return ks_with_missing(counts, reference)
         # Chi-square needs an expectation of about 1 in each cell: rarer categories are pooled, and the rest and missing are
         # taken to have at least that, or a single new value would outweigh everything the window says.
         least = reference.sum() / WINDOW_ROWS

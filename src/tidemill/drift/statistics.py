@@ -30,6 +30,19 @@ def ks(counts: Counts, reference: Counts) -> Floats:
     return np.asarray(np.abs(difference).max(axis=-1) * (np.asarray(counts).sum(axis=-1) > 0), dtype=np.float64)
 
 
+def ks_with_missing(counts: Counts, reference: Counts) -> Floats:
+    """The larger of `ks` and twice the difference of the missing rates.
+
+    In KS alone a fifth of the values going missing drowns: its threshold comes from the noise of all values, while the missing
+    rate of most columns has next to none. Twice, because in ordinary windows that stays below KS.
+
+    >>> float(ks_with_missing(np.array([4, 4, 2]), np.array([5, 5, 0])))
+    0.4
+    """
+    rates = _shares(counts)[..., -1] - _shares(reference)[..., -1]
+    return np.asarray(np.maximum(ks(counts, reference), 2.0 * np.abs(rates) * (np.asarray(counts).sum(axis=-1) > 0)), dtype=np.float64)
+
+
 def chi_square(counts: Counts, reference: Counts) -> Floats:
     """Pearson's chi-square statistic of the contingency table of two samples (no continuity correction).
 

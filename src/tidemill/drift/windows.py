@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidemill.drift.reference import SCORE, WINDOW_ROWS, ColumnProfile, ReferenceProfile, Values
-from tidemill.drift.statistics import Floats, ks
+from tidemill.drift.statistics import Floats, ks_with_missing
 
 
 @dataclass(frozen=True)
@@ -126,9 +126,9 @@ class WindowedDrift:
 
     def state(self) -> dict[str, Any]:
         """Everything a restart needs, as plain JSON values."""
-        sparse = {column.name: self._counts[index, : column.n_bins].tolist() for index, column in enumerate(self._columns)}
+        counts = {column.name: self._unpadded(index).tolist() for index, column in enumerate(self._columns)}
         return {
-            "counts": sparse if self._filled else {},
+            "counts": counts if self._filled else {},
             "filled": self._filled,
             "opened_ms": self._opened_ms,
             "runs": {name: list(run) for name, run in self._runs.items()},
@@ -158,20 +158,27 @@ class WindowedDrift:
     def _row(self, column: ColumnProfile, counts: Any) -> npt.NDArray[Any]:
         # Empty bins between the values and missing change no cumulative share, so columns of any number of bins stack.
         row = np.zeros(self._width, dtype=np.int64)
-        row[: column.n_bins] = counts
+        row[: column.n_bins - 1], row[-1] = counts[:-1], counts[-1]
         return row
+
+    def _unpadded(self, index: int) -> npt.NDArray[np.int64]:
+        return np.append(self._counts[index, : self._columns[index].n_bins - 1], self._counts[index, -1])
 
     def _count(self, codes: Mapping[str, npt.NDArray[np.int64]], first: int, end: int, at_ms: int) -> None:
         if self._filled == 0:
             self._opened_ms = at_ms
         here = [index for index, column in enumerate(self._columns) if column.name in codes]
-        cells = np.concatenate([codes[self._columns[index].name][first:end] + index * self._width for index in here])
+        cells = np.concatenate([self._cells(index, codes[self._columns[index].name][first:end]) for index in here])
         self._counts += np.bincount(cells, minlength=self._counts.size).reshape(self._counts.shape)
         self._filled += end - first
 
+    def _cells(self, index: int, codes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        missing = codes == self._columns[index].n_bins - 1
+        return np.where(missing, self._width - 1, codes) + index * self._width
+
     def _close(self, at_ms: int) -> list[ColumnWarning]:
         statistics: Floats = np.zeros(len(self._columns))
-        statistics[self._numeric] = ks(self._counts[self._numeric], self._reference)
+        statistics[self._numeric] = ks_with_missing(self._counts[self._numeric], self._reference)
         full = self._counts.sum(axis=1) == WINDOW_ROWS
         self._last = {}
         raised = []
@@ -181,7 +188,7 @@ class WindowedDrift:
                 self._end_run(column.name)
                 continue
             numeric = column.kind == "numeric"
-            statistic = float(statistics[index] if numeric else column.statistic(self._counts[index, : column.n_bins]))
+            statistic = float(statistics[index] if numeric else column.statistic(self._unpadded(index)))
             self._last[column.name] = statistic
             raised += self._judge(column.name, statistic, threshold, at_ms)
         self._counts[:] = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from pydantic import BaseModel, ValidationError
 
@@ -13,6 +13,7 @@ from tidemill.errors import EventError
 from tidemill.events.stream import Stream
 
 MAX_EVENT_BYTES = 65_536
+_INT64 = range(-(2**63), 2**63)
 _MAX_TIME_MS = 4_102_444_800_000  # 2100; keeps every sum of times well inside int64
 
 
@@ -51,7 +52,8 @@ def parse_event(payload: str, stream: Stream, known_at_ms: int) -> Event:
         raise _schema_error(error, stream) from error
     except ValueError as error:  # a lone surrogate and the like, which pydantic cannot decode
         raise EventError("not_json", f"not text that JSON can hold: {error}") from error
-    _refuse_not_finite(fields)
+    for name, value in fields.__dict__.items():
+        _check_storable(name, value)
     moment = getattr(fields, stream.event_time)
     event_time_ms = _time_ms(moment, stream)
     if event_time_ms > known_at_ms + stream.max_ahead_ms:
@@ -73,18 +75,24 @@ def _schema_error(error: ValidationError, stream: Stream) -> EventError:
     return EventError("schema", f"{where or 'the event'}: {first['msg']} (stream {stream.name!r} expects {stream.schema.__name__})")
 
 
-def _refuse_not_finite(fields: BaseModel) -> None:
-    for name, value in fields.__dict__.items():
-        if type(value) is float and not math.isfinite(value):
-            raise EventError("not_finite", f"{name}: {value}; send null for a missing value")
+def _check_storable(name: str, value: object) -> None:
+    """Refuse at the door what no tile and no lake can hold: once applied, it would stop the engine at every try."""
+    if type(value) is float and not math.isfinite(value):
+        raise EventError("not_finite", f"{name}: {value}; send null for a missing value")
+    if type(value) is int and value not in _INT64:
+        raise EventError("schema", f"{name}: a whole number of more than 64 bits")
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise EventError("schema", f"{name}: {value.isoformat()} has no time zone; add one, e.g. 'Z' for UTC")
+        try:
+            value.astimezone(UTC)
+        except OverflowError as error:
+            raise EventError("schema", f"{name}: {value.isoformat()} lies outside the years 1 to 9999 of UTC") from error
 
 
 def _time_ms(moment: object, stream: Stream) -> int:
     if isinstance(moment, datetime):
-        try:
-            milliseconds = to_ms(moment)
-        except ValueError as error:
-            raise EventError("schema", f"{stream.event_time}: {error}") from error
+        milliseconds = to_ms(moment)
     elif isinstance(moment, int | float):
         milliseconds = int(moment)
     else:

@@ -86,9 +86,8 @@ def _plain_type(annotation: typing.Any, where: str, name: str) -> type:
             return _plain_type(members[0], where, name)
     if isinstance(annotation, type) and annotation in _KINDS:
         return annotation
-    raise ProjectError(
-        f"field {name!r} has the type {annotation!r}", where=where, fix="use int, float, bool, str or an aware datetime, optionally '| None'"
-    )
+    fix = "use int, float, bool, str or an aware datetime, optionally '| None'"
+    raise ProjectError(f"field {name!r} has the type {annotation!r}", where=where, fix=fix)
 
 
 def _choices(names: typing.Iterable[str]) -> str:

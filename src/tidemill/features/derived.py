@@ -26,15 +26,14 @@ class Derived:
         Raises:
             ProjectError: the function failed or gave another shape.
         """
+        where = f"derive({self.name})"
         inputs = [columns[name] for name in self.parameters]
         try:
             result = np.asarray(self.function(*inputs), dtype=np.float64)
         except Exception as error:  # the user's code: say whose it is
-            raise ProjectError(f"failed with {error!r}", where=f"derive({self.name})", fix="it must map numpy arrays to one array") from error
+            raise ProjectError(f"failed with {error!r}", where=where, fix="it must map numpy arrays to one array") from error
         if inputs and result.shape != inputs[0].shape:
-            raise ProjectError(
-                f"gave the shape {result.shape} for {inputs[0].shape}", where=f"derive({self.name})", fix="answer one value a row"
-            )
+            raise ProjectError(f"gave the shape {result.shape} for {inputs[0].shape}", where=where, fix="answer one value a row")
         return result
 
 

@@ -111,6 +111,10 @@ class Expression:
         """1.0 where less."""
         return Expression("<", self, other)
 
+    def __bool__(self) -> bool:
+        """Refused: `0 < col("x") < 5` would silently keep only its last half."""
+        raise TypeError(f"{self.text} is not true or false by itself; write one comparison at a time, e.g. (x > 0) * (x < 5)")
+
     def equals(self, other: Expression | Number) -> Expression:
         """1.0 where equal. (`==` compares definitions, as everywhere in Python.)"""
         return Expression("=", self, other)
@@ -128,8 +132,16 @@ def col(name: str) -> Expression:
 
 
 def as_expression(value: Expression | str) -> Expression:
-    """An expression, or the field of that name."""
-    return col(value) if isinstance(value, str) else value
+    """An expression, or the field of that name.
+
+    Raises:
+        TypeError: neither; `col("x") == 5` is a plain False, `col("x").equals(5)` is what was meant.
+    """
+    if isinstance(value, str):
+        return col(value)
+    if not isinstance(value, Expression):
+        raise TypeError(f"{value!r} is not an expression; write a field's name, or e.g. col('x') >= 15 or col('x').equals(15)")
+    return value
 
 
 def _text(side: Expression | str | Number | None) -> str:

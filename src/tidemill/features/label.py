@@ -12,7 +12,8 @@ from tidemill.errors import ProjectError
 from tidemill.events import EventBatch, Stream
 from tidemill.features.aggregates import Floats
 from tidemill.features.expressions import Expression, as_expression
-from tidemill.features.view import make_keys
+from tidemill.features.view import check_numbers, make_keys
+from tidemill.features.windows import check_duration
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,11 @@ class Label:
     def __post_init__(self) -> None:
         """Check the declaration."""
         where = f"label on stream {self.stream.name!r}"
-        for name in (self.key, *self.expression.names):
-            if name not in self.stream.kinds:
-                raise ProjectError(f"{name!r} is not a field of it", where=where, fix=f"choose of {', '.join(self.stream.kinds)}")
+        if self.stream.kinds.get(self.key) != "text":
+            texts = [name for name, kind in self.stream.kinds.items() if kind == "text"]
+            raise ProjectError(f"key {self.key!r} is not a text field of it", where=where, fix=f"choose of {', '.join(texts)}")
+        check_numbers(self.expression.names, self.stream, where)
+        check_duration(self.within, "within", where)
 
     @property
     def expression(self) -> Expression:

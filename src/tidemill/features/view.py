@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -13,7 +13,7 @@ from tidemill.errors import ProjectError
 from tidemill.events import Column, Columns, Stream
 from tidemill.features.feature import Feature
 from tidemill.features.tiles import Layout
-from tidemill.features.windows import check_window
+from tidemill.features.windows import check_duration, check_window
 
 
 @dataclass(frozen=True)
@@ -42,16 +42,18 @@ class View:
         where = f"view {self.name!r}"
         if not self.features:
             raise ProjectError("no features", where=where, fix="give at least one, e.g. {'n_1h': count(over='1h')}")
-        known = self.stream.kinds
+        if not self.entity_fields:
+            raise ProjectError("no entity", where=where, fix=_texts(self.stream.kinds))
         for name in self.entity_fields:
-            if known.get(name) != "text":
-                raise ProjectError(f"entity {name!r} is not a text field of stream {self.stream.name!r}", where=where, fix=_texts(known))
+            if self.stream.kinds.get(name) != "text":
+                what = f"entity {name!r} is not a text field of stream {self.stream.name!r}"
+                raise ProjectError(what, where=where, fix=_texts(self.stream.kinds))
         for name, feature in self.features.items():
             check_window(feature.window_ms, feature.bucket_ms, f"{where}, feature {name!r}")
-            for used in feature.expression.names if feature.expression else ():
-                if known.get(used, "text") == "text":
-                    fix = f"choose a number of {', '.join(sorted(known))}"
-                    raise ProjectError(f"{used!r} is not a number of stream {self.stream.name!r}", where=f"{where}, feature {name!r}", fix=fix)
+            if feature.expression is not None:
+                check_numbers(feature.expression.names, self.stream, f"{where}, feature {name!r}")
+        if self.allowed_lateness is not None:
+            check_duration(self.allowed_lateness, "allowed_lateness", where)
 
     @property
     def entity_fields(self) -> tuple[str, ...]:
@@ -67,7 +69,7 @@ class View:
     @property
     def fields_read(self) -> frozenset[str]:
         """The stream's fields that its features read (not the entity)."""
-        return frozenset().union(*(feature.expression.names for feature in self.features.values() if feature.expression))
+        return frozenset().union(*(feature.expression.names for feature in self.features.values() if feature.expression is not None))
 
     @property
     def retention_ms(self) -> int:
@@ -88,7 +90,7 @@ class View:
 
     def column(self, feature: str) -> str:
         """What a vector calls one of its features."""
-        return f"{self.name}.{feature}"
+        return f"{self.name}__{feature}"
 
     @property
     def feature_columns(self) -> list[str]:
@@ -98,6 +100,18 @@ class View:
     def keys(self, columns: Columns) -> list[str | None]:
         """The key of each row; None where a part of the entity is null."""
         return make_keys([columns[name] for name in self.entity_fields])
+
+
+def check_numbers(names: Iterable[str], stream: Stream, where: str) -> None:
+    """Refuse fields that no expression can read.
+
+    Raises:
+        ProjectError: one is not a number or a time of the stream.
+    """
+    for name in names:
+        if stream.kinds.get(name, "text") == "text":
+            fix = f"choose of {', '.join(field for field, kind in stream.kinds.items() if kind != 'text')}"
+            raise ProjectError(f"{name!r} is not a number of stream {stream.name!r}", where=where, fix=fix)
 
 
 def make_keys(parts: Sequence[Column]) -> list[str | None]:

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from tidemill.clock import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, duration_text
+from tidemill.clock import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, duration_ms, duration_text
 from tidemill.errors import ProjectError
 
 MAX_TILES = 400
@@ -56,6 +56,18 @@ def check_window(window_ms: int, bucket_ms: int, where: str) -> None:
             where=where,
             fix=f"set bucket={duration_text(choice)!r} or larger",
         )
+
+
+def check_duration(text: str | int, name: str, where: str) -> None:
+    """Refuse what is not a duration.
+
+    Raises:
+        ProjectError: it is not; says what to write.
+    """
+    try:
+        duration_ms(text)
+    except ValueError as error:
+        raise ProjectError(str(error), where=where, fix=f"write e.g. {name}='6h'") from error
 
 
 def floor_ms(at_ms: int, bucket_ms: int) -> int:

@@ -1,6 +1,36 @@
 """Learning: what a model is, training sets, fitting, evaluation and export."""
 
+from tidemill.learning.export import TOLERANCE, Exported, OnnxModel, export
+from tidemill.learning.fitting import Fitted, fit, predict, to_input
+from tidemill.learning.metrics import Quality, auc, losses, quality, weekly
 from tidemill.learning.model import Model, Requests
+from tidemill.learning.point_in_time import Clock, Moments, values_at
 from tidemill.learning.policy import Monitor, RetrainPolicy, Trigger
+from tidemill.learning.training_set import TrainingSet, build_training_set, vectors_of
 
-__all__ = ["Model", "Monitor", "Requests", "RetrainPolicy", "Trigger"]
+__all__ = [
+    "TOLERANCE",
+    "Clock",
+    "Exported",
+    "Fitted",
+    "Model",
+    "Moments",
+    "Monitor",
+    "OnnxModel",
+    "Quality",
+    "Requests",
+    "RetrainPolicy",
+    "TrainingSet",
+    "Trigger",
+    "auc",
+    "build_training_set",
+    "export",
+    "fit",
+    "losses",
+    "predict",
+    "quality",
+    "to_input",
+    "values_at",
+    "vectors_of",
+    "weekly",
+]

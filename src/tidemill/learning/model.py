@@ -74,7 +74,7 @@ class Model:
             for name in needed:
                 if name not in fields:
                     raise ProjectError(f"{name!r} is not a field of the request", where=where, fix=f"choose of {', '.join(fields)}")
-        readable = set(fields) | {column.replace(".", "__") for view in self.views for column in view.feature_columns}
+        readable = set(fields) | {column for view in self.views for column in view.feature_columns}
         for derived in self.derived:
             for name in derived.parameters:
                 if name not in readable:
@@ -132,17 +132,17 @@ class Model:
 
         Args:
             request: (n,) columns of the request's fields.
-            values: (n,) columns of the views' features, by `view.feature`.
+            values: (n,) columns of the views' features, by `view__feature`.
 
         Returns:
             float64 with NaN for missing, text as objects with None; numbers are rounded to float32 precision, as the served
             model reads float32 and training must see the same numbers.
         """
-        columns: dict[str, Column] = {**request, **{name.replace(".", "__"): column for name, column in values.items()}}
+        columns: dict[str, Column] = {**request, **values}
         for derived in self.derived:
             columns[derived.name] = derived.compute(columns)
         vector = {}
         for name, kind in self.columns.items():
-            column = columns[name.replace(".", "__")]
+            column = columns[name]
             vector[name] = column if kind == "text" else column.astype(np.float32).astype(np.float64)
         return vector

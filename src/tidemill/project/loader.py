@@ -57,7 +57,7 @@ def load_project(path: Path = DEFAULT) -> Project:
         spec.loader.exec_module(module)
     except ProjectError as error:
         del sys.modules[name]
-        raise ProjectError(str(error), where=_place(error, file), fix="see the message") from error
+        raise ProjectError(str(error).removesuffix(f"; {error.fix}"), where=_place(error, file), fix=error.fix) from error
     except Exception as error:  # whatever the user's file raises is reported with its place
         del sys.modules[name]
         raise ProjectError(f"{type(error).__name__}: {error}", where=_place(error, file), fix="mend this line, then try again") from error

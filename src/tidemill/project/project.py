@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -11,6 +12,9 @@ from tidemill.events import Stream
 from tidemill.features import Label, View
 from tidemill.learning import Model
 from tidemill.streams import Recording
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")  # folders, SQL columns, URLs and parameters of derived features are made of it
+_NAME_FIX = "begin with a letter, then letters, digits and underscores only"
 
 T = TypeVar("T", Stream, View, Model)
 
@@ -39,10 +43,14 @@ class Project:
     def __post_init__(self) -> None:
         """Check the declaration."""
         where = f"project {self.name!r}"
-        for kind, names in (("stream", self.stream_names), ("view", [v.name for v in self.views]), ("model", [m.name for m in self.models])):
-            for name in names:
-                if names.count(name) > 1:
-                    raise ProjectError(f"two {kind}s are called {name!r}", where=where, fix="rename one")
+        _check_names("project", [self.name], where)
+        _check_names("stream", self.stream_names, where)
+        _check_names("view", [view.name for view in self.views], where)
+        _check_names("model", [model.name for model in self.models], where)
+        for stream in self.streams:
+            if stream.kinds[stream.event_time] == "text":
+                fix = "declare it as an aware datetime, or as int: milliseconds since the epoch"
+                raise ProjectError(f"event_time={stream.event_time!r} is text", where=f"stream {stream.name!r}", fix=fix)
         for view in self.views:
             self._known_stream(view.stream, f"view {view.name!r}")
         for model in self.models:
@@ -101,6 +109,14 @@ class Project:
     def _known_stream(self, stream: Stream, what: str) -> None:
         if stream not in self.streams:
             raise ProjectError(f"{what} reads stream {stream.name!r}", where=f"project {self.name!r}", fix="add it to streams=[...]")
+
+
+def _check_names(kind: str, names: Sequence[str], where: str) -> None:
+    for name in names:
+        if not _NAME.fullmatch(name):
+            raise ProjectError(f"the {kind} name {name!r} does not fit everywhere it is used", where=where, fix=_NAME_FIX)
+        if names.count(name) > 1:
+            raise ProjectError(f"two {kind}s are called {name!r}", where=where, fix="rename one")
 
 
 def _find(kind: str, name: str, things: Sequence[T]) -> T:

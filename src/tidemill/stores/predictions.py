@@ -176,9 +176,10 @@ class PredictionStore:
         with self._reader.connect() as connection:
             query = select(_PREDICTION.c.id).where(_PREDICTION.c.model == model).order_by(_PREDICTION.c.id)
             ids = list(connection.execute(query).scalars())
-            step = max(1, len(ids) // n)
-            chosen = ids[seed % step :: step][:n]
-            rows = [row for begin in range(0, len(chosen), _KEYS_A_QUERY) for row in _by_id(connection, chosen[begin : begin + _KEYS_A_QUERY])]
+            size = min(n, len(ids))
+            chosen = [ids[(place * len(ids) + seed % len(ids)) // size] for place in range(size)]
+            parts = [chosen[begin : begin + _KEYS_A_QUERY] for begin in range(0, len(chosen), _KEYS_A_QUERY)]
+            rows = [row for part in parts for row in _by_id(connection, part)]
         return _as_served(rows)
 
     def scores(self, model: str, keys: Sequence[str]) -> list[Score]:
@@ -191,12 +192,13 @@ class PredictionStore:
             .where(_PREDICTION.c.model == model, _PREDICTION.c.key.in_(bindparam("keys", expanding=True)))
             .order_by(_PREDICTION.c.id)
         )
+        distinct = list(dict.fromkeys(keys))
         found: list[Score] = []
         with self._reader.connect() as connection:
-            for begin in range(0, len(keys), _KEYS_A_QUERY):
-                rows = connection.execute(query, {"keys": list(keys[begin : begin + _KEYS_A_QUERY])})
+            for begin in range(0, len(distinct), _KEYS_A_QUERY):
+                rows = connection.execute(query, {"keys": distinct[begin : begin + _KEYS_A_QUERY]})
                 found.extend(Score(*row) for row in rows)
-        return found
+        return sorted(found, key=lambda score: (score.prediction_id, score.role))
 
     def confirm(self, server: str, model: str, version: int, now_wall_ms: int) -> None:
         """A server says which version it serves."""

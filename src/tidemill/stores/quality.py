@@ -12,24 +12,20 @@ from sqlalchemy import create_engine
 from tidemill.features import Label
 from tidemill.features.aggregates import Floats
 
-# The last prediction of each (key, version, role) before the outcome, and the last outcome known of each key in time.
+# An outcome counts for a prediction when it became known after the question and within the label's time. Of each (key, version,
+# role) the last prediction that has one is kept, with the last outcome that counts for it.
 _JOIN = """
-with last_outcome as (
-  select key, value, known_at_ms, row_number() over (partition by key order by log_offset desc) as newest
-  from state.outcome
-  where model = :model and key in (select key from prediction where model = :model and at_ms >= :from_ms and at_ms < :to_ms)
+with met as (
+  select p.id, s.role, s.version, p.at_ms, s.probability, o.value,
+    row_number() over (partition by p.key, s.version, s.role order by p.id desc, o.log_offset desc) as newest
+  from prediction p
+  join score s on s.prediction_id = p.id
+  join state.outcome o on o.model = p.model and o.key = p.key and o.known_at_ms > p.at_ms and o.known_at_ms <= p.at_ms + :within_ms
+  where p.model = :model and p.key in (select key from prediction where model = :model and at_ms >= :from_ms and at_ms < :to_ms)
 )
-select s.role, s.version, p.at_ms, s.probability, o.value
-from prediction p
-join score s on s.prediction_id = p.id
-join last_outcome o on o.key = p.key and o.newest = 1
-where p.model = :model and p.at_ms >= :from_ms and p.at_ms < :to_ms
-  and o.known_at_ms > p.at_ms and o.known_at_ms <= p.at_ms + :within_ms
-  and not exists (
-    select 1 from prediction q join score r on r.prediction_id = q.id
-    where q.model = p.model and q.key = p.key and q.id > p.id and q.at_ms < o.known_at_ms and r.role = s.role and r.version = s.version
-  )
-order by p.id
+select role, version, at_ms, probability, value from met
+where newest = 1 and at_ms >= :from_ms and at_ms < :to_ms
+order by id, role
 """
 
 

@@ -67,7 +67,8 @@ class SqlLog:
             rows, counts = [], dict[str, int]()
             for entry in entries:
                 if entry.known_at_ms is not None and entry.known_at_ms < last_ms:
-                    raise InputError(f"known_at {entry.known_at_ms} lies before the log's last, {last_ms}", where=f"stream {entry.stream!r}")
+                    what = f"known_at {entry.known_at_ms} lies before the log's last, {last_ms}"
+                    raise InputError(what, where=f"stream {entry.stream!r}")
                 last_ms = max(last_ms, now_ms) if entry.known_at_ms is None else entry.known_at_ms
                 offset += 1
                 rows.append((offset, entry.stream, last_ms, entry.payload))

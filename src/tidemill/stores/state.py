@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -187,7 +188,7 @@ class SqlState:
             connection.exec_driver_sql(_WRITE_ID, rows)
 
     def _write_books(self, connection: Connection, commit: Commit) -> None:
-        counts = {name: [0, 0, 0, 0, 0] for name in {*commit.applied, *commit.duplicates, *(letter.record.stream for letter in commit.dead)}}
+        counts: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0, 0])
         for name, batch in commit.applied.items():
             counts[name][_APPLIED] = len(batch.events)
             counts[name][_LAST] = int(batch.event_time_ms.max())
@@ -195,7 +196,8 @@ class SqlState:
             counts[name][_DUPLICATE] = more
         for letter in commit.dead:
             counts[letter.record.stream][_LATE if late_or_rejected(letter.reason) == "late" else _REJECTED] += 1
-        connection.exec_driver_sql(_WRITE_BOOK, [(*row, name) for name, row in counts.items()])
+        if counts:
+            connection.exec_driver_sql(_WRITE_BOOK, [(*row, name) for name, row in counts.items()])
         if commit.dead:
             connection.execute(
                 insert(DEAD_LETTER),

@@ -40,7 +40,7 @@ class Reading:
     Args:
         position: what the tiles had taken.
         known_at_ms: the `known_at` of the last event taken.
-        values: by column (`view.feature`), (n_keys,) float64 with NaN for missing.
+        values: by column (`view__feature`), (n_keys,) float64 with NaN for missing.
     """
 
     position: Position
@@ -97,8 +97,9 @@ class TileStore:
         """Replace a view's tiles by those of a batch, within the caller's transaction."""
         for tiles in self._known(view):
             connection.execute(delete(TILE).where(TILE.c.set_id == tiles.set_id))
-            if batch is not None:
-                connection.exec_driver_sql(_WRITE, _merged(connection, [tiles], batch))
+            rows = [] if batch is None else _merged(connection, [tiles], batch)
+            if rows:
+                connection.exec_driver_sql(_WRITE, rows)
 
     def read(self, lookups: Sequence[Lookup], at_ms: int) -> Reading:
         """Values for many keys at one time, with the position, in one read transaction.

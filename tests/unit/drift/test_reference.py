@@ -6,8 +6,8 @@ import time
 
 import numpy as np
 import pytest
-from scipy import stats
-from scipy.spatial import distance
+from scipy import stats  # type: ignore[import-untyped]  # scipy ships no types
+from scipy.spatial import distance  # type: ignore[import-untyped]  # the same
 
 from tidemill.clock import DAY_MS, HOUR_MS
 from tidemill.drift import SAMPLE_ROWS, ReferenceProfile, profile_reference

@@ -3,7 +3,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from examples.flights.local_time import day_of_week, day_of_year, hour_of_day, scheduled_minutes
+from examples.flights.local_time import day_of_week, hour_of_day, scheduled_minutes
 from tidemill.clock import to_ms
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -15,12 +15,11 @@ def test_clock_and_calendar_agree_with_the_standard_library_over_the_year() -> N
     local = [moment.astimezone(NEW_YORK) for moment in moments]
     assert np.allclose(hour_of_day(scheduled), [moment.hour + moment.minute / 60 for moment in local])
     assert day_of_week(scheduled).tolist() == [moment.weekday() for moment in local]
-    assert day_of_year(scheduled).tolist() == [moment.timetuple().tm_yday for moment in local]
 
 
 def test_one_row_gives_what_many_give() -> None:
     scheduled = np.array([1_362_898_740_000.0, 1_383_451_140_000.0, 1_372_651_200_000.0])
-    for function in (hour_of_day, day_of_week, day_of_year):
+    for function in (hour_of_day, day_of_week):
         assert function(scheduled).tolist() == [function(scheduled[place : place + 1])[0] for place in range(3)]
 
 

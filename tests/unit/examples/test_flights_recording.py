@@ -10,7 +10,7 @@ from itertools import islice, pairwise, zip_longest
 import pytest
 
 from examples.flights.recording import flights
-from examples.flights.tables import DAY_ONE_MS, Drift
+from examples.flights.tables import DAY_ONE_MS
 from tidemill.clock import DAY_MS, HOUR_MS, MINUTE_MS, to_ms
 from tidemill.streams.recording import Counts, Recorded, Recording
 
@@ -20,8 +20,8 @@ NUMBER = {"schedules": "distance_mi", "departures": "dep_delay", "arrivals": "ar
 MAX_AHEAD_MS = 5 * MINUTE_MS
 
 
-def _recording(days: int, drift: Drift | None = None) -> Recording:
-    return flights(days, drift, retention_ms=RETENTION_MS, model="late_arrival")
+def _recording(days: int) -> Recording:
+    return flights(days, retention_ms=RETENTION_MS, model="late_arrival")
 
 
 @pytest.fixture(scope="module")
@@ -146,13 +146,6 @@ def test_told_twice_it_is_the_same(ten_days: Recording) -> None:
 def test_a_short_recording_is_the_beginning_of_the_year(ten_days: Recording, year: Recording) -> None:
     short = list(ten_days.events())
     assert short == list(islice(year.events(), len(short)))
-
-
-def test_drift_leaves_everything_but_arrivals_alone(ten_days: Recording) -> None:
-    drifted = _recording(10, Drift(from_day=5, carriers=("UA",), extra_delay_min=45))
-    assert [e for e in drifted.events() if e.stream != "arrivals"] == [e for e in ten_days.events() if e.stream != "arrivals"]
-    assert [e for e in drifted.events() if e.stream == "arrivals"] != [e for e in ten_days.events() if e.stream == "arrivals"]
-    assert list(drifted.requests()) == list(ten_days.requests())
 
 
 def test_no_recording_of_no_days() -> None:

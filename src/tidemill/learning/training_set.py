@@ -1,0 +1,195 @@
+"""The training set: every mature question with its vector and outcome, served ones with the vector that served them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import orjson
+import pandas as pd
+import pyarrow as pa
+
+from tidemill.clock import to_utc
+from tidemill.errors import NotReadyError
+from tidemill.events import Column
+from tidemill.features.aggregates import Floats
+from tidemill.learning.lake_sql import relation
+from tidemill.learning.model import Model
+from tidemill.learning.outcomes import maturity_ms, read_outcomes
+from tidemill.learning.point_in_time import Moments, values_at
+from tidemill.stores import Lake, PredictionStore, Served
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """n labelled rows in time order.
+
+    Args:
+        columns: the vectors, by column; see `Model.assemble`.
+        outcome: (n,) float64, 0 or 1.
+        at_ms: (n,) int64, when each was asked; rising.
+        keys: (n,) the label's key of each.
+        n_served: how many rows carry the vector that was served.
+        lake_versions: by stream, the Delta version that was read.
+        now_ms: the stream time it was built at.
+        maturity_ms: how old a question had to be.
+    """
+
+    columns: Mapping[str, Column]
+    outcome: Floats
+    at_ms: npt.NDArray[np.int64]
+    keys: Sequence[str]
+    n_served: int
+    lake_versions: Mapping[str, int]
+    now_ms: int
+    maturity_ms: int
+
+    def __len__(self) -> int:
+        """How many rows."""
+        return len(self.outcome)
+
+    def frame(self) -> pd.DataFrame:
+        """The vectors as a frame: numbers as float64, text as objects."""
+        return pd.DataFrame(dict(self.columns))
+
+    def rows(self, which: npt.NDArray[np.bool_]) -> TrainingSet:
+        """The rows that `which` (n,) picks."""
+        return TrainingSet(
+            columns={name: column[which] for name, column in self.columns.items()},
+            outcome=self.outcome[which],
+            at_ms=self.at_ms[which],
+            keys=[key for key, kept in zip(self.keys, which, strict=True) if kept],
+            n_served=self.n_served,
+            lake_versions=self.lake_versions,
+            now_ms=self.now_ms,
+            maturity_ms=self.maturity_ms,
+        )
+
+    def split(self, gate_ms: int) -> tuple[TrainingSet, TrainingSet]:
+        """The rows to fit on, and the newest `gate_ms` of them to judge on; never mixed in time."""
+        gate = self.at_ms > self.at_ms[-1] - gate_ms
+        return self.rows(~gate), self.rows(gate)
+
+    @property
+    def digest(self) -> str:
+        """Sixteen hex digits of the rows: equal rows in equal order, equal digests."""
+        hashed = hashlib.sha256()
+        for column in (self.at_ms, self.outcome, *self.columns.values()):
+            hashed.update(column.tobytes() if column.dtype != object else orjson.dumps(column.tolist()))
+        return hashed.hexdigest()[:16]
+
+
+def build_training_set(model: Model, lake: Lake, predictions: PredictionStore, now_ms: int) -> TrainingSet:
+    """All rows one may learn from at `now_ms`.
+
+    A question that was served brings the vector it was served with; any other is computed from the lake with `known_at <= t`. Only
+    questions older than the maturity count, and only outcomes known by `now_ms`.
+
+    Raises:
+        NotReadyError: there is no labelled row yet.
+    """
+    streams = {model.requests.stream.name, model.label.stream.name, *(view.stream.name for view in model.views)}
+    datasets = {name: lake.dataset(name) for name in sorted(streams)}
+    versions = {name: lake.version(name) for name in sorted(streams)}
+    matured_ms = maturity_ms(model, datasets[model.requests.stream.name], datasets[model.label.stream.name], now_ms)
+    served = _last_served(predictions.served(model.name, before_ms=now_ms - matured_ms), model)
+    parts = [_served_vectors(model, served)]
+    unserved = _unserved(model, datasets[model.requests.stream.name], now_ms - matured_ms, set(served.keys))
+    parts.append(_computed_vectors(model, unserved, datasets))
+    keys = [*served.keys, *unserved.keys]
+    at_ms = np.concatenate([served.at_ms, unserved.at_ms])
+    outcomes = read_outcomes(model.label, datasets[model.label.stream.name], keys, now_ms)
+    in_time = (outcomes.known_at_ms > at_ms) & (outcomes.known_at_ms <= at_ms + model.label.within_ms)
+    absent = np.nan if model.label.absent == "drop" else float(model.label.absent)
+    outcome = np.where(in_time, outcomes.value, absent)
+    usable = np.flatnonzero(~np.isnan(outcome))
+    if not len(usable):
+        at = to_utc(now_ms).isoformat(timespec="minutes")
+        raise NotReadyError(f"model {model.name!r} has no labelled question by {at}; let more events in, then train again")
+    order = usable[np.argsort(at_ms[usable], kind="stable")]
+    return TrainingSet(
+        columns={name: np.concatenate([part[name] for part in parts])[order] for name in model.columns},
+        outcome=outcome[order],
+        at_ms=at_ms[order],
+        keys=[keys[place] for place in order],
+        n_served=int((order < len(served.keys)).sum()),
+        lake_versions=versions,
+        now_ms=now_ms,
+        maturity_ms=matured_ms,
+    )
+
+
+@dataclass(frozen=True)
+class _Unserved:
+    """Questions of the past that nobody asked the server."""
+
+    keys: list[str]
+    at_ms: npt.NDArray[np.int64]
+    columns: Mapping[str, Column]
+
+
+def vectors_of(model: Model, served: Served) -> dict[str, Column]:
+    """The logged vectors by column: numbers as they were served, text from the request."""
+    requests: list[Mapping[str, Any]] = [orjson.loads(request) for request in served.requests]
+    columns: dict[str, Column] = {name: served.numbers[:, place] for place, name in enumerate(model.number_columns)} if requests else {}
+    for name, kind in model.columns.items():
+        if kind == "text":
+            columns[name] = np.array([request.get(name) for request in requests], dtype=object)
+    return columns
+
+
+def _served_vectors(model: Model, served: Served) -> dict[str, Column]:
+    columns = vectors_of(model, served)
+    empty: dict[str, Column] = {name: np.array([], dtype=object if kind == "text" else np.float64) for name, kind in model.columns.items()}
+    return empty | columns
+
+
+def _last_served(served: Served, model: Model) -> Served:
+    """Of each key the last vector served under today's view definitions."""
+    last = {key: place for place, (key, digest) in enumerate(zip(served.keys, served.digests, strict=True)) if digest == model.view_digest}
+    kept = np.array(sorted(last.values()), dtype=np.int64)
+    return Served(
+        ids=served.ids[kept],
+        keys=[served.keys[place] for place in kept],
+        at_ms=served.at_ms[kept],
+        positions=[served.positions[place] for place in kept],
+        digests=[served.digests[place] for place in kept],
+        requests=[served.requests[place] for place in kept],
+        numbers=served.numbers[kept],
+    )
+
+
+def _unserved(model: Model, requests: Any, up_to_ms: int, served: set[str]) -> _Unserved:
+    parameters: dict[str, int | float] = {}
+    fields = set(model.request_kinds) | model.requests.at.names
+    at = f"cast({model.requests.at.sql(parameters)} as bigint)"
+    names = ", ".join(f'"{name}"' for name in model.request_kinds)
+    source = relation(model.requests.stream, "requests", fields)
+    query = f"select {at} as at_ms_, {names} from {source} where {at} <= $up_to_ms and known_at_ms <= {at} order by at_ms_, offset_"
+    with duckdb.connect() as connection:
+        connection.register("requests", requests)
+        table = connection.sql(query, params={**parameters, "up_to_ms": up_to_ms}).to_arrow_table()
+    keys = table.column(model.label.key).to_pylist()
+    fresh = np.array([key not in served for key in keys], dtype=bool)
+    columns = {name: _column(table.column(name), kind)[fresh] for name, kind in model.request_kinds.items()}
+    at_ms = table.column("at_ms_").to_numpy().astype(np.int64)[fresh]
+    return _Unserved([key for key, kept in zip(keys, fresh, strict=True) if kept], at_ms, columns)
+
+
+def _computed_vectors(model: Model, unserved: _Unserved, datasets: Mapping[str, Any]) -> dict[str, Column]:
+    moments = Moments(unserved.at_ms, unserved.at_ms, unserved.columns)
+    values: dict[str, Column] = {}
+    for view in model.views:
+        values |= values_at(view, datasets[view.stream.name], moments, "known_at")
+    return model.assemble(unserved.columns, values)
+
+
+def _column(column: pa.ChunkedArray, kind: str) -> Column:
+    if kind == "text":
+        return np.array(column.to_pylist(), dtype=object)
+    return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)

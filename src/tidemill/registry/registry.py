@@ -1,0 +1,234 @@
+"""The registry: an adapter to MLflow, for versions, aliases, their files, and reports."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import mlflow.onnx
+import onnx
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.data.delta_dataset_source import DeltaDatasetSource
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature, infer_signature
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+from tidemill.errors import NotFoundError, NotReadyError
+
+CHAMPION, CHALLENGER, PREVIOUS, FROZEN = "champion", "challenger", "previous", "frozen"
+KEPT_REPORTS = 20
+
+
+@dataclass(frozen=True)
+class Release:
+    """What is logged of one trained model.
+
+    Args:
+        name: the registered name, `{project}.{model}`.
+        run_name: for people.
+        params: settings and sizes.
+        metrics: figures.
+        tags: where it comes from: trigger, code version, lake versions, view digest.
+        onnx: the model file.
+        example: (few, n_columns) rows, for the signature.
+        reference: JSON of the reference profile for drift.
+        sample: at most 5,000 rows of the reference, for Evidently.
+        dataset: the training rows' name, digest, source folder and Delta version.
+    """
+
+    name: str
+    run_name: str
+    params: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    onnx: bytes
+    example: pd.DataFrame
+    reference: str
+    sample: pd.DataFrame
+    dataset: DatasetRef
+
+
+@dataclass(frozen=True)
+class DatasetRef:
+    """Which rows a model was trained on."""
+
+    name: str
+    digest: str
+    folder: Path
+    version: int
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered version with its files on this disk."""
+
+    name: str
+    number: int
+    run_id: str
+    folder: Path
+    tags: Mapping[str, str]
+
+    @property
+    def onnx(self) -> bytes:
+        """The model file."""
+        return (self.folder / "model.onnx").read_bytes()
+
+    @property
+    def reference(self) -> str:
+        """JSON of the reference profile."""
+        return (self.folder / "reference.json").read_text()
+
+    @property
+    def sample(self) -> pd.DataFrame:
+        """Rows of the reference."""
+        return pd.read_parquet(self.folder / "sample.parquet")
+
+
+class Registry:
+    """Versions of registered models in one MLflow server; files are cached in `home` by version, which never changes.
+
+    Raises:
+        NotReadyError: from every method, when the server cannot be reached.
+    """
+
+    def __init__(self, uri: str, home: Path) -> None:
+        self._uri = uri
+        self._cache = home / "models"
+        self._client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+    def register(self, release: Release) -> int:
+        """Log a run with everything known of a model, register the model, answer its version."""
+        mlflow.set_tracking_uri(self._uri)
+        mlflow.set_experiment(release.name)
+        with mlflow.start_run(run_name=release.run_name):
+            mlflow.log_params(dict(release.params))
+            mlflow.log_metrics(dict(release.metrics))
+            mlflow.set_tags(dict(release.tags))
+            source = DeltaDatasetSource(path=str(release.dataset.folder), delta_table_version=release.dataset.version)
+            mlflow.log_input(MetaDataset(source, name=release.dataset.name, digest=release.dataset.digest), context="training")
+            with tempfile.TemporaryDirectory() as folder:
+                (Path(folder) / "reference.json").write_text(release.reference)
+                release.sample.to_parquet(Path(folder) / "sample.parquet")
+                mlflow.log_artifacts(folder, "reference")
+            info = mlflow.onnx.log_model(
+                onnx.load_model_from_string(release.onnx),
+                name="model",
+                signature=_signature(release.example),
+                registered_model_name=release.name,
+                pip_requirements=["onnxruntime"],
+                await_registration_for=60,
+            )
+        return int(info.registered_model_version)
+
+    def alias(self, name: str, alias: str) -> int | None:
+        """The version an alias points at; None when there is no such model or alias."""
+        try:
+            return int(self._client.get_model_version_by_alias(name, alias).version)
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise NotReadyError(f"MLflow at {self._uri} cannot be asked for {name!r}: {error.error_code}; is it up? See `tidemill doctor`") from error
+
+    def set_alias(self, name: str, alias: str, version: int) -> None:
+        """Point an alias at a version.
+
+        Raises:
+            NotFoundError: there is no such version.
+        """
+        try:
+            self._client.set_registered_model_alias(name, alias, str(version))
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                raise NotFoundError(f"version of {name!r}", str(version), [str(number) for number in self.versions(name)]) from error
+            raise NotReadyError(f"MLflow at {self._uri} did not set {alias!r} of {name!r}: {error.error_code}") from error
+
+    def promote(self, name: str, version: int) -> int | None:
+        """Make a version the champion, the champion so far the previous; answers the latter. The first champion is also `frozen`."""
+        champion = self.alias(name, CHAMPION)
+        if champion == version:
+            return self.alias(name, PREVIOUS)
+        self.set_alias(name, CHAMPION, version)
+        if champion is not None:
+            self.set_alias(name, PREVIOUS, champion)
+        if self.alias(name, FROZEN) is None:
+            self.set_alias(name, FROZEN, version)
+        return champion
+
+    def versions(self, name: str) -> list[int]:
+        """All versions of a registered model, rising."""
+        try:
+            found = self._client.search_model_versions(f"name = '{_quoted(name)}'", max_results=1_000)
+        except MlflowException as error:
+            raise NotReadyError(f"MLflow at {self._uri} cannot list {name!r}: {error.error_code}; is it up?") from error
+        return sorted(int(version.version) for version in found)
+
+    def load(self, name: str, number: int) -> Version:
+        """A version with its files here, downloaded once."""
+        folder = self._cache / name / str(number)
+        if not (folder / "version.json").is_file():
+            self._download(name, number, folder)
+        about = json.loads((folder / "version.json").read_text())
+        return Version(name, number, about["run_id"], folder, about["tags"])
+
+    def log_report(self, name: str, run_name: str, html: str, metrics: Mapping[str, float], tags: Mapping[str, str]) -> str:
+        """Keep a report beside the model, the newest 20; answers its run's id."""
+        experiment = self._experiment(f"{name}.reports")
+        run = self._client.create_run(experiment, run_name=run_name, tags=dict(tags))
+        run_id: str = run.info.run_id
+        for key, value in metrics.items():
+            self._client.log_metric(run_id, key, value)
+        self._client.log_text(run_id, html, "report.html")
+        self._client.set_terminated(run_id)
+        kept = self._client.search_runs([experiment], order_by=["attributes.start_time DESC"], max_results=KEPT_REPORTS + 50)
+        for old in kept[KEPT_REPORTS:]:
+            get_artifact_repository(old.info.artifact_uri, tracking_uri=self._uri).delete_artifacts("report.html")
+            self._client.delete_run(old.info.run_id)
+        return run_id
+
+    def report_url(self, run_id: str) -> str:
+        """Where a person reads a report."""
+        run = self._client.get_run(run_id)
+        return f"{self._uri}/#/experiments/{run.info.experiment_id}/runs/{run_id}/artifacts/report.html"
+
+    def _experiment(self, name: str) -> str:
+        found = self._client.get_experiment_by_name(name)
+        return str(found.experiment_id if found else self._client.create_experiment(name))
+
+    def _download(self, name: str, number: int, folder: Path) -> None:
+        try:
+            version = self._client.get_model_version(name, str(number))
+            run = self._client.get_run(version.run_id)
+            with tempfile.TemporaryDirectory() as scratch:
+                mlflow.set_tracking_uri(self._uri)
+                model = Path(mlflow.artifacts.download_artifacts(f"models:/{name}/{number}", dst_path=f"{scratch}/model"))
+                reference = Path(self._client.download_artifacts(version.run_id, "reference", scratch))
+                folder.parent.mkdir(parents=True, exist_ok=True)
+                ready = Path(tempfile.mkdtemp(dir=folder.parent))
+                shutil.copy(model / "model.onnx", ready)
+                for file in reference.iterdir():
+                    shutil.copy(file, ready)
+        except MlflowException as error:
+            raise NotReadyError(f"MLflow at {self._uri} did not give version {number} of {name!r}: {error.message}") from error
+        tags = {key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.")}
+        (ready / "version.json").write_text(json.dumps({"run_id": version.run_id, "tags": tags}))
+        try:
+            ready.rename(folder)
+        except OSError:  # another process was first; a version never changes, so its files serve as well
+            shutil.rmtree(ready)
+
+
+def _signature(example: pd.DataFrame) -> ModelSignature:
+    numbers = example.select_dtypes("number").astype("float32")
+    return infer_signature(example.assign(**{name: numbers[name] for name in numbers}))
+
+
+def _quoted(name: str) -> str:
+    return name.replace("'", "''")

@@ -1,0 +1,133 @@
+"""One training from snapshot to registered version, in the steps that the flows show."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass
+from importlib.metadata import version as package_version
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tidemill.clock import to_utc
+from tidemill.drift import profile_reference
+from tidemill.learning import Exported, Fitted, Model, OnnxModel, TrainingSet, build_training_set, export, fit, losses, to_input
+from tidemill.loop import Comparison, compare
+from tidemill.project import Workspace
+from tidemill.registry.registry import CHALLENGER, CHAMPION, DatasetRef, Registry, Release
+from tidemill.stores import wait_for_lake
+
+SAMPLE_ROWS = 5_000
+
+
+@dataclass(frozen=True)
+class Challenger:
+    """A trained, exported model that is not registered yet, and how it compares with the champion on the same rows."""
+
+    fitted: Fitted
+    exported: Exported
+    champion: int | None
+    comparison: Comparison | None
+
+
+def snapshot(workspace: Workspace, model: Model, timeout_s: float = 120.0) -> TrainingSet:
+    """The training set as of now in stream time; waits until the lake holds every applied event.
+
+    Raises:
+        NotReadyError: the lake stays behind, or nothing is labelled yet.
+    """
+    wait_for_lake(workspace.state, timeout_s)
+    return build_training_set(model, workspace.lake, workspace.predictions, workspace.now_ms())
+
+
+def train(workspace: Workspace, registry: Registry, model: Model, rows: TrainingSet) -> Challenger:
+    """Fit, export and compare with the champion on the newest mature rows, none of which was fitted on.
+
+    Raises:
+        ExportError: the ONNX form does not say what the estimator says; such a model never serves.
+    """
+    fitted = fit(model, rows)
+    exported = export(model, fitted.estimator, fitted.gate.frame())
+    champion = registry.alias(workspace.project.registered_name(model.name), CHAMPION)
+    comparison = None
+    if champion is not None:
+        served = registry.load(workspace.project.registered_name(model.name), champion)
+        old = OnnxModel(served.onnx, model.columns).score(fitted.gate.columns)
+        new = OnnxModel(exported.content, model.columns).score(fitted.gate.columns)
+        outcome = fitted.gate.outcome
+        comparison = compare(losses(outcome, old), losses(outcome, new), fitted.gate.at_ms)
+    return Challenger(fitted, exported, champion, comparison)
+
+
+def register(workspace: Workspace, registry: Registry, model: Model, challenger: Challenger, tags: dict[str, str]) -> int:
+    """Log the run, register the version, point `challenger` at it; answers the version."""
+    name = workspace.project.registered_name(model.name)
+    version = registry.register(_release(workspace, model, challenger, tags))
+    registry.set_alias(name, CHALLENGER, version)
+    return version
+
+
+def code_version() -> str:
+    """The commit of the checkout this runs from, or the package's version."""
+    here = Path(__file__).parent
+    done = subprocess.run(["git", "-C", here, "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
+    return done.stdout.strip() or package_version("tidemill")
+
+
+def _release(workspace: Workspace, model: Model, challenger: Challenger, tags: dict[str, str]) -> Release:
+    fitted, train_rows = challenger.fitted, challenger.fitted.train
+    frame = to_input(model, train_rows.frame())
+    scores = OnnxModel(challenger.exported.content, model.columns).score(train_rows.columns)
+    profile = profile_reference(train_rows.columns, scores, train_rows.at_ms)
+    label_stream = model.label.stream.name
+    until = to_utc(int(train_rows.at_ms[-1])).date()
+    params = {
+        "estimator": type(fitted.estimator).__name__,
+        "rows_fitted": len(train_rows),
+        "rows_judged": len(fitted.gate),
+        "rows_served": train_rows.n_served,
+        "from": to_utc(int(train_rows.at_ms[0])).isoformat(),
+        "to": to_utc(int(train_rows.at_ms[-1])).isoformat(),
+        "maturity_h": round(train_rows.maturity_ms / 3_600_000, 2),
+        **_hyperparameters(fitted),
+    }
+    metrics = {
+        "auc": fitted.quality.auc or float("nan"),
+        "log_loss": fitted.quality.log_loss or float("nan"),
+        "onnx_largest_difference": challenger.exported.largest_difference,
+    }
+    if challenger.comparison is not None:
+        metrics["champion_log_loss"] = challenger.comparison.champion
+        metrics["gain"] = challenger.comparison.gain
+    return Release(
+        name=workspace.project.registered_name(model.name),
+        run_name=f"{model.name} to {until}",
+        params=params,
+        metrics=metrics,
+        tags={
+            **tags,
+            "code_version": code_version(),
+            "lake_versions": json.dumps(dict(train_rows.lake_versions)),
+            "view_digest": model.view_digest,
+            "stream_time_ms": str(train_rows.now_ms),
+            "gate_log_loss": str(fitted.quality.log_loss),
+        },
+        onnx=challenger.exported.content,
+        example=frame.head(50),
+        reference=profile.to_json(),
+        sample=_sample(train_rows, scores),
+        dataset=DatasetRef(f"{model.name} training rows", train_rows.digest, workspace.lake.path(label_stream), train_rows.lake_versions[label_stream]),
+    )
+
+
+def _sample(rows: TrainingSet, scores: np.ndarray) -> pd.DataFrame:
+    chosen = np.sort(np.random.default_rng(0).choice(len(rows), min(SAMPLE_ROWS, len(rows)), replace=False))
+    frame = rows.frame().iloc[chosen].reset_index(drop=True)
+    return frame.assign(prediction=scores[chosen], outcome=rows.outcome[chosen], at_ms=rows.at_ms[chosen])
+
+
+def _hyperparameters(fitted: Fitted) -> dict[str, str]:
+    plain = {key: value for key, value in fitted.estimator.get_params().items() if isinstance(value, int | float | str | bool)}
+    return {key: str(value) for key, value in sorted(plain.items())[:60]}

@@ -1,0 +1,100 @@
+"""Answering: read features, score with ONNX Runtime, log vector, versions and position, then answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import orjson
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from tidemill.clock import NowMs, wall_ms
+from tidemill.errors import ConflictError, InputError
+from tidemill.learning import Model
+from tidemill.project import Workspace
+from tidemill.serving.champions import Champions
+from tidemill.stores import Answered, Lookup
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One answer: the probability of outcome 1, and whether it is at least a half."""
+
+    prediction_id: str
+    prediction: int
+    probability: float
+    model_version: int
+    position: str
+
+
+class Predictor:
+    """Predicts for the models of a project.
+
+    Args:
+        workspace: where features are read and predictions logged.
+        champions: which versions answer.
+        now_ms: stream time, for requests that name no time of their own.
+    """
+
+    def __init__(self, workspace: Workspace, champions: Champions, now_ms: NowMs) -> None:
+        self._workspace = workspace
+        self._champions = champions
+        self._now_ms = now_ms
+        self._adapters = {model.name: TypeAdapter(list[model.request]) for model in workspace.project.models}  # type: ignore[name-defined]  # a model made at run time
+
+    def parse(self, model: Model, body: bytes, max_rows: int) -> list[BaseModel]:
+        """The requests of a JSON body: one object, or an array of them.
+
+        Raises:
+            InputError: not JSON, a field missing or of a wrong type, too many rows; names the place.
+        """
+        text = body if body.lstrip()[:1] == b"[" else b"[" + body + b"]"
+        try:
+            requests: list[BaseModel] = self._adapters[model.name].validate_json(text, strict=True)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"]) or "body"
+            raise InputError(f"{first['msg']}; a request has the fields {', '.join(model.request_kinds)}", where=where) from error
+        if not 0 < len(requests) <= max_rows:
+            raise InputError(f"{len(requests)} requests; send 1 to {max_rows}")
+        for place, request in enumerate(requests):
+            for name, value in request.__dict__.items():
+                if isinstance(value, float) and not np.isfinite(value):
+                    raise InputError(f"{value}; send null for a missing value", where=f"{place}.{name}")
+        return requests
+
+    def predict(self, model: Model, requests: Sequence[BaseModel], at_ms: int | None = None) -> list[Prediction]:
+        """Answer requests, all asked at one time, after logging them.
+
+        Raises:
+            NotReadyError: the model has no champion yet.
+            ConflictError: `at_ms` lies before what the tiles have already taken.
+        """
+        serving = self._champions.serving(model.name)
+        asked_ms = self._now_ms() if at_ms is None else at_ms
+        columns = model.request_columns([request.__dict__ for request in requests])
+        reading = self._workspace.state.tiles.read([Lookup(view.name, model.keys_of(view, columns)) for view in model.views], asked_ms)
+        if asked_ms < reading.known_at_ms:
+            raise ConflictError(f"at={asked_ms} lies before {reading.known_at_ms}, which the tiles have taken; leave `at` out, or ask later")
+        vector = model.assemble(columns, reading.values)
+        scored = {loaded.version: loaded.scorer.score(vector) for loaded in {loaded.version: loaded for loaded in serving.values()}.values()}
+        position = reading.position.token
+        ids = self._workspace.predictions.write(
+            Answered(
+                model=model.name,
+                at_ms=asked_ms,
+                made_wall_ms=wall_ms(),
+                position=position,
+                digest=model.view_digest,
+                keys=[str(getattr(request, model.label.key)) for request in requests],
+                requests=[orjson.dumps(request.model_dump(mode="json")).decode() for request in requests],
+                numbers=np.column_stack([vector[name] for name in model.number_columns]),
+                scores={role: (loaded.version, scored[loaded.version]) for role, loaded in serving.items()},
+            )
+        )
+        version = serving["champion"].version
+        return [
+            Prediction(str(prediction_id), int(probability >= 0.5), float(probability), version, position)
+            for prediction_id, probability in zip(ids, scored[version], strict=True)
+        ]

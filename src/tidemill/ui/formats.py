@@ -1,0 +1,90 @@
+"""Numbers and times as text, always with their unit; a missing value is a dash, never a zero."""
+
+from __future__ import annotations
+
+from tidemill.clock import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, to_utc
+
+DASH = "–"
+NARROW = "\u202f"  # no-break space: a number and its unit stay on one line
+
+
+def amount(value: int | None) -> str:
+    """A count with groups of three.
+
+    >>> amount(1_234_567), amount(None)
+    ('1,234,567', '–')
+    """
+    return DASH if value is None else f"{value:,}"
+
+
+def decimal(value: float | None, places: int = 3) -> str:
+    """A number with fixed places, so that columns line up.
+
+    >>> decimal(0.4531)
+    '0.453'
+    """
+    return DASH if value is None else f"{value:,.{places}f}"
+
+
+def rate(value: float | None) -> str:
+    """Events a unit of time: whole from 10 on, one place below.
+
+    >>> rate(1234.5), rate(3.21), rate(0.0), rate(None)
+    ('1,234', '3.2', '0', '–')
+    """
+    if value is None:
+        return DASH
+    return f"{value:,.0f}" if value >= 10 or value == 0 else f"{value:.1f}"
+
+
+def seconds(value: float | None) -> str:
+    """Seconds, with minutes above 100 s.
+
+    >>> seconds(41.26).replace(NARROW, " "), seconds(130.0).replace(NARROW, " ")
+    ('41.3 s', '2.2 min')
+    """
+    if value is None:
+        return DASH
+    return f"{value:.1f}{NARROW}s" if value < 100 else f"{value / 60:.1f}{NARROW}min"
+
+
+def age(ms: int | None) -> str:
+    """How long ago, in the largest unit that leaves two digits or so.
+
+    >>> [age(ms).replace(NARROW, " ") for ms in (900, 59_000, 5_400_000, 200_000_000)]
+    ['0.9 s', '59 s', '90 min', '56 h']
+    """
+    if ms is None:
+        return DASH
+    for limit_ms, unit_ms, unit in ((2 * MINUTE_MS, SECOND_MS, "s"), (2 * HOUR_MS, MINUTE_MS, "min"), (3 * DAY_MS, HOUR_MS, "h")):
+        if ms < limit_ms:
+            value = ms / unit_ms
+            return f"{value:.1f}{NARROW}{unit}" if 0 < value < 10 else f"{value:.0f}{NARROW}{unit}"
+    return f"{ms / DAY_MS:.1f}{NARROW}d"
+
+
+def utc(ms: int | None) -> str:
+    """A moment to the minute.
+
+    >>> utc(1_356_998_400_000)
+    '2013-01-01 00:00 UTC'
+    """
+    return DASH if ms is None else f"{to_utc(ms):%Y-%m-%d %H:%M} UTC"
+
+
+def date(ms: int | None) -> str:
+    """The day of a moment, UTC.
+
+    >>> date(1_356_998_400_000)
+    '2013-01-01'
+    """
+    return DASH if ms is None else f"{to_utc(ms):%Y-%m-%d}"
+
+
+def iso(ms: int) -> str:
+    """A moment for the `datetime` attribute of a time element.
+
+    >>> iso(1_356_998_400_000)
+    '2013-01-01T00:00:00Z'
+    """
+    return f"{to_utc(ms):%Y-%m-%dT%H:%M:%SZ}"

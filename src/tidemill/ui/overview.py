@@ -1,0 +1,231 @@
+"""Everything the page shows, as plain data read from the stores at one look."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tidemill.clock import MINUTE_MS, SECOND_MS, NowMs, wall_ms
+from tidemill.learning import Model
+from tidemill.project import Workspace
+from tidemill.settings import Settings
+from tidemill.stores import Alert, AlertRecord, Decision
+from tidemill.streams import Books
+from tidemill.ui.drift_summary import DriftSummary, read_drift
+from tidemill.ui.links import experiments_link, flow_run_link, model_link, prefect_link, safe_link
+from tidemill.ui.quality_cache import QualityCache, WeeklyQuality
+from tidemill.ui.rates import Rate, Rates
+
+N_DECISIONS = 50
+N_ALERTS = 20
+SERVER_SILENT_MS = MINUTE_MS  # a server not heard of for longer is not counted as serving
+_SAME_LOOK_MS = SECOND_MS
+
+
+@dataclass(frozen=True)
+class StreamRow:
+    """One stream. `balanced` holds the books against the log's own count; `freshness_ms` is stream time minus the last event's."""
+
+    name: str
+    books: Books
+    balanced: bool
+    rate: Rate
+    last_event_ms: int | None
+    freshness_ms: int | None
+
+
+@dataclass(frozen=True)
+class Champion:
+    """What answers. `since_ms` is stream time, None while nothing tells; `servers` counts those heard of, by version."""
+
+    version: str
+    since_ms: int | None
+    servers: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class ModelPanel:
+    """One model: what serves, how good it is beside the frozen first one, and what the monitors say."""
+
+    name: str
+    registered_name: str
+    registry_url: str
+    champion: Champion | None
+    frozen_version: str | None
+    quality: WeeklyQuality
+    n_predictions: int
+    drift: DriftSummary
+    report_url: str | None
+    freeze: str | None
+
+
+@dataclass(frozen=True)
+class DecisionRow:
+    """One decision; `alarm_to_serving_s` (wall time) if it ended with a new champion."""
+
+    decision: Decision
+    alarm_to_serving_s: float | None
+    flow_run_url: str | None
+
+
+@dataclass(frozen=True)
+class AlertRow:
+    """One alert and how its delivery stands."""
+
+    alert: Alert
+    state: Literal["delivered", "waiting", "failing"]
+    attempts: int
+    last_error: str
+    link: str | None
+
+
+@dataclass(frozen=True)
+class Links:
+    """The other pages."""
+
+    mlflow: str
+    experiments: str
+    prefect: str
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The whole page. `now_ms` is stream time, 0 before the first event."""
+
+    project: str
+    now_ms: int
+    streams: tuple[StreamRow, ...]
+    models: tuple[ModelPanel, ...]
+    decisions: tuple[DecisionRow, ...]
+    alerts: tuple[AlertRow, ...]
+    links: Links
+
+
+@dataclass
+class Memory:
+    """What one process remembers between two looks: rates and the quality of closed weeks."""
+
+    quality: QualityCache = field(default_factory=QualityCache)
+    rates: Rates = field(default_factory=Rates)
+
+
+class OverviewReader:
+    """Reads the overview for any number of pages: one look a second at most, shared by all.
+
+    Args:
+        workspace: the stores.
+        settings: where MLflow and Prefect are.
+        now_wall_ms: the wall clock.
+    """
+
+    def __init__(self, workspace: Workspace, settings: Settings, now_wall_ms: NowMs = wall_ms) -> None:
+        self._workspace, self._settings, self._now_wall_ms = workspace, settings, now_wall_ms
+        self._memory = Memory()
+        self._lock = threading.Lock()
+        self._last: tuple[int, Overview] | None = None
+
+    def read(self) -> Overview:
+        """The overview, at most a second old."""
+        with self._lock:
+            now_wall_ms = self._now_wall_ms()
+            if self._last is None or not 0 <= now_wall_ms - self._last[0] < _SAME_LOOK_MS:
+                self._last = now_wall_ms, read_overview(self._workspace, self._settings, now_wall_ms, self._memory)
+            return self._last[1]
+
+
+def read_overview(workspace: Workspace, settings: Settings, now_wall_ms: int, memory: Memory | None = None) -> Overview:
+    """Look at every store once. Without a `memory` there are no rates, and every week is judged anew."""
+    memory = memory or Memory(QualityCache(budget_s=float("inf")))
+    now_ms = workspace.now_ms()
+    decisions = workspace.decisions.recent(limit=N_DECISIONS)
+    return Overview(
+        project=workspace.project.name,
+        now_ms=now_ms,
+        streams=_streams(workspace, now_ms, now_wall_ms, memory.rates),
+        models=tuple(
+            _model(workspace, settings, model, memory.quality.read(workspace, model, now_ms), now_wall_ms)
+            for model in workspace.project.models
+        ),
+        decisions=tuple(_decision(decision, settings) for decision in decisions),
+        alerts=tuple(_alert(record) for record in workspace.alerts.recent(limit=N_ALERTS)),
+        links=Links(settings.mlflow_uri, experiments_link(settings), prefect_link(settings)),
+    )
+
+
+def _streams(workspace: Workspace, now_ms: int, now_wall_ms: int, rates: Rates) -> tuple[StreamRow, ...]:
+    # `Books.received` is a sum, so it is held against the log's own count. The log may grow while we look, hence two counts.
+    before = workspace.log.received()
+    books, last_ms = workspace.books(), workspace.state.last_event_ms()
+    after = workspace.log.received()
+    rate = rates.update(now_wall_ms, now_ms, {name: book.received for name, book in books.items()})
+    return tuple(
+        StreamRow(
+            name=name,
+            books=books[name],
+            balanced=books[name].balanced and before[name] <= books[name].received <= after[name],
+            rate=rate[name],
+            last_event_ms=last_ms[name] or None,
+            freshness_ms=max(0, now_ms - last_ms[name]) if last_ms[name] else None,
+        )
+        for name in workspace.project.stream_names
+    )
+
+
+def _model(workspace: Workspace, settings: Settings, model: Model, quality: WeeklyQuality, now_wall_ms: int) -> ModelPanel:
+    drift = read_drift(workspace, model.name)
+    freeze = workspace.decisions.frozen(model.name)
+    registered = workspace.project.registered_name(model.name)
+    heard = workspace.predictions.servers(model.name, now_wall_ms - SERVER_SILENT_MS)
+    return ModelPanel(
+        name=model.name,
+        registered_name=registered,
+        registry_url=model_link(settings, registered),
+        champion=_champion(workspace, model.name, quality, heard),
+        frozen_version=_frozen_version(workspace, model.name),
+        quality=quality,
+        n_predictions=workspace.predictions.count(model.name),
+        drift=drift,
+        report_url=safe_link(drift.check.url) if drift.check else None,
+        freeze=f"by {freeze.by}: {freeze.reason}" if freeze else None,
+    )
+
+
+def _champion(workspace: Workspace, model: str, quality: WeeklyQuality, heard: Mapping[str, int]) -> Champion | None:
+    """What the servers say counts; if none speaks, the last promotion, then the last labelled prediction."""
+    servers: dict[str, int] = {}
+    for version in heard.values():
+        servers[str(version)] = servers.get(str(version), 0) + 1
+    promoted = workspace.decisions.last_finished(model, ("promoted",))
+    runs = quality.runs
+    told = [promoted.to_version] if promoted else []
+    version = max(servers, key=int) if servers else next((each for each in (*told, *(run.version for run in runs[-1:])) if each), None)
+    if version is None:
+        return None
+    since = [promoted.finished_at_ms] if promoted and promoted.to_version == version else []
+    since += [run.at_ms for run in runs[-1:] if run.version == version]
+    return Champion(version, min((at_ms for at_ms in since if at_ms is not None), default=None), servers)
+
+
+def _frozen_version(workspace: Workspace, model: str) -> str | None:
+    """The first model, as the first prediction that asked it says."""
+    first = workspace.predictions.served(model, limit=1)
+    versions = [score.version for score in workspace.predictions.scores(model, first.keys[:1]) if score.role == "frozen"]
+    return str(versions[0]) if versions else None
+
+
+def _decision(decision: Decision, settings: Settings) -> DecisionRow:
+    served_s = None
+    if decision.outcome == "promoted" and decision.finished_wall_ms is not None:
+        served_s = (decision.finished_wall_ms - decision.requested_wall_ms) / SECOND_MS
+    return DecisionRow(decision, served_s, flow_run_link(settings, decision.flow_run_id))
+
+
+def _alert(record: AlertRecord) -> AlertRow:
+    state: Literal["delivered", "waiting", "failing"] = "waiting"
+    if record.delivered_wall_ms is not None:
+        state = "delivered"
+    elif record.attempts:
+        state = "failing"
+    return AlertRow(record.alert, state, record.attempts, record.last_error, safe_link(record.alert.link))
