@@ -165,8 +165,9 @@ late_arrival = Model(
 )
 
 
-def flights(days: int = recording.WHOLE_YEAR_DAYS, drift: Drift | None = None) -> Recording:
-    """The first days of 2013, to replay; `drift` acts out a change of the world for short demonstrations."""
+def flights(days: int = recording.WHOLE_YEAR_DAYS, drift_from: int | None = None) -> Recording:
+    """The first days of 2013, to replay; with `drift_from` the world changes on that day, for short demonstrations."""
+    drift = None if drift_from is None else Drift(from_day=drift_from)
     return recording.flights(days, drift, retention_ms=project.retention_ms, model=late_arrival.name)
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
+from pydantic_settings.exceptions import SettingsError as SourceError
 
 from tidemill.errors import SettingsError
 
@@ -83,6 +84,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=_PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid")
 
     home: Path = Field(Path(".tidemill"), description="where all state lives")
+    project: Path = Field(Path("examples/flights/project.py"), description="the project file")
     profile: Literal["embedded"] = Field("embedded", description="which log and stores; `server` and `cluster` are planned")
     server: ServerSettings = ServerSettings()
     engine: EngineSettings = EngineSettings()
@@ -107,23 +109,43 @@ class Settings(BaseSettings):
 
 
 def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
-    """The settings of this process.
+    """The settings of this process, or those of `environ` alone.
 
     Raises:
         SettingsError: a variable has an unknown name or a value it cannot take.
+
+    >>> read_settings({"TIDEMILL_SERVER__PORT": "8001"}).server_url
+    'http://127.0.0.1:8001'
     """
     names = os.environ if environ is None else environ
     for name in names:
-        top = name.removeprefix(_PREFIX).partition("__")[0].lower()
-        if name.startswith(_PREFIX) and top not in Settings.model_fields:
-            choices = ", ".join(sorted(Settings.model_fields)).upper()
-            raise SettingsError(f"{name} is not a setting; the names after {_PREFIX} are {choices}")
+        if name.startswith(_PREFIX):
+            _check_name(name)
     try:
-        return Settings()
+        return _from(names)
     except ValidationError as error:
         first = error.errors()[0]
         variable = _PREFIX + "__".join(str(part) for part in first["loc"]).upper()
-        raise SettingsError(f"{variable}: {first['msg']}") from error
+        what = "is not a setting" if first["type"] == "extra_forbidden" else first["msg"]
+        raise SettingsError(f"{variable}: {what}") from error
+    except SourceError as error:  # text where JSON is read
+        example = """TIDEMILL_ALERTS__URLS='["json://127.0.0.1:9000/"]'"""
+        raise SettingsError(f"{error}; a list is written as JSON, e.g. {example}") from error
+
+
+def _from(environ: Mapping[str, str]) -> Settings:
+    source = EnvSettingsSource(Settings)
+    source.env_vars = {name.lower(): value for name, value in environ.items()}
+    return Settings(_env_prefix="=", **source())  # no variable's name begins with "=", so nothing else is read
+
+
+def _check_name(name: str) -> None:
+    top, *below = name.removeprefix(_PREFIX).lower().split("__")
+    if top not in Settings.model_fields:
+        choices = ", ".join(sorted(Settings.model_fields)).upper()
+        raise SettingsError(f"{name} is not a setting; the names after {_PREFIX} are {choices}")
+    if below and not isinstance(Settings.model_fields[top].default, Section):
+        raise SettingsError(f"{name} is not a setting; {_PREFIX}{top.upper()} has no parts")
 
 
 def _is_address(host: str) -> bool:

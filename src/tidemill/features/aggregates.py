@@ -100,7 +100,8 @@ class Mean(Sum):
     def value(self, states: Floats) -> Floats:
         """See `Aggregate`."""
         counts = states[:, 0]
-        return np.divide(states[:, 1], counts, out=np.full(len(states), np.nan), where=counts > 0)
+        means: Floats = np.divide(states[:, 1], counts, out=np.full(len(states), np.nan), where=counts > 0)
+        return means
 
     def sql(self, expression: str, condition: str) -> str:
         """See `Aggregate`."""
@@ -133,7 +134,8 @@ class Variance(Aggregate):
     def value(self, states: Floats) -> Floats:
         """See `Aggregate`."""
         degrees = states[:, 0] - 1
-        return np.divide(states[:, 2], degrees, out=np.full(len(states), np.nan), where=degrees > 0)
+        variances: Floats = np.divide(states[:, 2], degrees, out=np.full(len(states), np.nan), where=degrees > 0)
+        return variances
 
     def sql(self, expression: str, condition: str) -> str:
         """See `Aggregate`."""

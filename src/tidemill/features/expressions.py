@@ -149,7 +149,7 @@ def _text(side: Expression | str | Number | None) -> str:
 
 
 def _evaluate(side: Expression | str | Number | None, columns: Columns) -> npt.NDArray[np.float64]:
-    return side.evaluate(columns) if isinstance(side, Expression) else np.float64(side)  # type: ignore[arg-type, return-value]  # a number here
+    return side.evaluate(columns) if isinstance(side, Expression) else np.asarray(side, dtype=np.float64)
 
 
 def _sql(side: Expression | str | Number | None, parameters: dict[str, Number]) -> str:

@@ -2,8 +2,10 @@
 
 from tidemill.learning.export import TOLERANCE, Exported, OnnxModel, export
 from tidemill.learning.fitting import Fitted, fit, predict, to_input
+from tidemill.learning.importance import important_columns
 from tidemill.learning.metrics import Quality, auc, losses, quality, weekly
 from tidemill.learning.model import Model, Requests
+from tidemill.learning.parity import Mismatch, Parity, check_parity
 from tidemill.learning.point_in_time import Clock, Moments, values_at
 from tidemill.learning.policy import Monitor, RetrainPolicy, Trigger
 from tidemill.learning.training_set import TrainingSet, build_training_set, vectors_of
@@ -13,10 +15,12 @@ __all__ = [
     "Clock",
     "Exported",
     "Fitted",
+    "Mismatch",
     "Model",
     "Moments",
     "Monitor",
     "OnnxModel",
+    "Parity",
     "Quality",
     "Requests",
     "RetrainPolicy",
@@ -24,8 +28,10 @@ __all__ = [
     "Trigger",
     "auc",
     "build_training_set",
+    "check_parity",
     "export",
     "fit",
+    "important_columns",
     "losses",
     "predict",
     "quality",

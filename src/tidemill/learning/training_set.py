@@ -153,15 +153,7 @@ def _last_served(served: Served, model: Model) -> Served:
     """Of each key the last vector served under today's view definitions."""
     last = {key: place for place, (key, digest) in enumerate(zip(served.keys, served.digests, strict=True)) if digest == model.view_digest}
     kept = np.array(sorted(last.values()), dtype=np.int64)
-    return Served(
-        ids=served.ids[kept],
-        keys=[served.keys[place] for place in kept],
-        at_ms=served.at_ms[kept],
-        positions=[served.positions[place] for place in kept],
-        digests=[served.digests[place] for place in kept],
-        requests=[served.requests[place] for place in kept],
-        numbers=served.numbers[kept],
-    )
+    return served.rows(kept)
 
 
 def _unserved(model: Model, requests: Any, up_to_ms: int, served: set[str]) -> _Unserved:

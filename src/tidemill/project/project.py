@@ -47,10 +47,16 @@ class Project:
         _check_names("stream", self.stream_names, where)
         _check_names("view", [view.name for view in self.views], where)
         _check_names("model", [model.name for model in self.models], where)
+        self._check_times()
+        self._check_parts()
+
+    def _check_times(self) -> None:
         for stream in self.streams:
             if stream.kinds[stream.event_time] == "text":
                 fix = "declare it as an aware datetime, or as int: milliseconds since the epoch"
                 raise ProjectError(f"event_time={stream.event_time!r} is text", where=f"stream {stream.name!r}", fix=fix)
+
+    def _check_parts(self) -> None:
         for view in self.views:
             self._known_stream(view.stream, f"view {view.name!r}")
         for model in self.models:
@@ -58,7 +64,9 @@ class Project:
             self._known_stream(model.requests.stream, f"the requests of model {model.name!r}")
             for view in model.views:
                 if view not in self.views:
-                    raise ProjectError(f"model {model.name!r} reads view {view.name!r}", where=where, fix="add it to views=[...]")
+                    raise ProjectError(
+                        f"model {model.name!r} reads view {view.name!r}", where=f"project {self.name!r}", fix="add it to views=[...]"
+                    )
 
     @property
     def stream_names(self) -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tidemill.project.project import Project
@@ -35,6 +36,7 @@ class Workspace:
     decisions: DecisionStore
     alerts: AlertStore
     monitors: MonitorStateStore
+    release_loop: Callable[[], None] = field(repr=False)
 
     @classmethod
     def open(cls, project: Project, home: Path) -> Workspace:
@@ -53,6 +55,7 @@ class Workspace:
             decisions=DecisionStore(loop),
             alerts=AlertStore(loop),
             monitors=MonitorStateStore(loop),
+            release_loop=loop.dispose,
         )
 
     def engine(self) -> Engine:
@@ -75,3 +78,4 @@ class Workspace:
         """Let go of every file."""
         for store in (self.log, self.state, self.predictions, self.quality):
             store.close()
+        self.release_loop()

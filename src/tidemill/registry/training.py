@@ -13,13 +13,26 @@ import pandas as pd
 
 from tidemill.clock import to_utc
 from tidemill.drift import profile_reference
-from tidemill.learning import Exported, Fitted, Model, OnnxModel, TrainingSet, build_training_set, export, fit, losses, to_input
+from tidemill.learning import (
+    Exported,
+    Fitted,
+    Model,
+    OnnxModel,
+    TrainingSet,
+    build_training_set,
+    export,
+    fit,
+    important_columns,
+    losses,
+    to_input,
+)
 from tidemill.loop import Comparison, compare
 from tidemill.project import Workspace
 from tidemill.registry.registry import CHALLENGER, CHAMPION, DatasetRef, Registry, Release
 from tidemill.stores import wait_for_lake
 
 SAMPLE_ROWS = 5_000
+IMPORTANT = "important_columns"
 
 
 @dataclass(frozen=True)
@@ -79,7 +92,8 @@ def code_version() -> str:
 def _release(workspace: Workspace, model: Model, challenger: Challenger, tags: dict[str, str]) -> Release:
     fitted, train_rows = challenger.fitted, challenger.fitted.train
     frame = to_input(model, train_rows.frame())
-    scores = OnnxModel(challenger.exported.content, model.columns).score(train_rows.columns)
+    scorer = OnnxModel(challenger.exported.content, model.columns)
+    scores = scorer.score(train_rows.columns)
     profile = profile_reference(train_rows.columns, scores, train_rows.at_ms)
     label_stream = model.label.stream.name
     until = to_utc(int(train_rows.at_ms[-1])).date()
@@ -113,6 +127,7 @@ def _release(workspace: Workspace, model: Model, challenger: Challenger, tags: d
             "view_digest": model.view_digest,
             "stream_time_ms": str(train_rows.now_ms),
             "gate_log_loss": str(fitted.quality.log_loss),
+            IMPORTANT: json.dumps(important_columns(scorer, fitted.gate)),
         },
         onnx=challenger.exported.content,
         example=frame.head(50),

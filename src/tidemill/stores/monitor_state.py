@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, Engine, insert, select, update
 
@@ -44,7 +45,7 @@ class MonitorStateStore:
         self._engine = engine
         self._reading = reading(engine)
 
-    def load(self, name: str) -> tuple[int, dict[str, object] | None]:
+    def load(self, name: str) -> tuple[int, dict[str, Any] | None]:
         """The cursor and the state saved with it; (0, None) before the first save."""
         query = select(MONITOR_STATES.c.cursor, MONITOR_STATES.c.state).where(MONITOR_STATES.c.name == name)
         with self._reading.connect() as connection:

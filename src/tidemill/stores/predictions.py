@@ -63,12 +63,23 @@ _SERVER = Table(
     Column("version", Integer, nullable=False),
     Column("seen_wall_ms", Integer, nullable=False),
 )
+_SERVED = select(
+    _PREDICTION.c.id,
+    _SCORE.c.version,
+    _PREDICTION.c.key,
+    _PREDICTION.c.at_ms,
+    _PREDICTION.c.position,
+    _PREDICTION.c.digest,
+    _PREDICTION.c.request,
+    _PREDICTION.c.vector,
+).join(_SCORE, (_SCORE.c.prediction_id == _PREDICTION.c.id) & (_SCORE.c.role == "champion"))
 # Run for every request: plain SQL with bound parameters, as building it anew with Core costs more than running it.
 _INSERT = (
     "insert into prediction (id, model, key, at_ms, made_wall_ms, position, digest, request, vector) values (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _INSERT_SCORE = "insert into score (prediction_id, role, version, probability) values (?, ?, ?, ?)"
 _KEYS_A_QUERY = 500
+LAST_MS = 1 << 62
 
 
 @dataclass(frozen=True)
@@ -100,15 +111,29 @@ class Answered:
 
 @dataclass(frozen=True)
 class Served:
-    """Logged predictions as columns, oldest first; `numbers` is (n, n_number_columns)."""
+    """Logged predictions as columns, oldest first; `versions` is the champion's, `numbers` is (n, n_number_columns)."""
 
     ids: npt.NDArray[np.int64]
+    versions: npt.NDArray[np.int64]
     keys: list[str]
     at_ms: npt.NDArray[np.int64]
     positions: list[str]
     digests: list[str]
     requests: list[str]
     numbers: Floats
+
+    def rows(self, places: npt.NDArray[np.int64]) -> Served:
+        """The rows at these places."""
+        return Served(
+            ids=self.ids[places],
+            versions=self.versions[places],
+            keys=[self.keys[place] for place in places],
+            at_ms=self.at_ms[places],
+            positions=[self.positions[place] for place in places],
+            digests=[self.digests[place] for place in places],
+            requests=[self.requests[place] for place in places],
+            numbers=self.numbers[places],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,19 +180,9 @@ class PredictionStore:
             query = select(func.count()).select_from(_PREDICTION).where(_PREDICTION.c.model == model)
             return connection.execute(query).scalar_one()
 
-    def served(self, model: str, *, after_id: int = 0, before_ms: int | None = None, limit: int | None = None) -> Served:
-        """Logged predictions of a model, in the order they were made; `before_ms` bounds the time of the question."""
-        query = select(
-            _PREDICTION.c.id,
-            _PREDICTION.c.key,
-            _PREDICTION.c.at_ms,
-            _PREDICTION.c.position,
-            _PREDICTION.c.digest,
-            _PREDICTION.c.request,
-            _PREDICTION.c.vector,
-        ).where(_PREDICTION.c.model == model, _PREDICTION.c.id > after_id)
-        if before_ms is not None:
-            query = query.where(_PREDICTION.c.at_ms <= before_ms)
+    def served(self, model: str, *, after_id: int = 0, from_ms: int = 0, before_ms: int = LAST_MS, limit: int = -1) -> Served:
+        """Logged predictions of a model asked in `[from_ms, before_ms]`, in the order they were made."""
+        query = _SERVED.where(_PREDICTION.c.model == model, _PREDICTION.c.id > after_id, _PREDICTION.c.at_ms.between(from_ms, before_ms))
         with self._reader.connect() as connection:
             return _as_served(connection.execute(query.order_by(_PREDICTION.c.id).limit(limit)).all())
 
@@ -185,9 +200,7 @@ class PredictionStore:
     def scores(self, model: str, keys: Sequence[str]) -> list[Score]:
         """Everything said of these keys, oldest first."""
         query = (
-            select(
-                _PREDICTION.c.id, _PREDICTION.c.key, _PREDICTION.c.at_ms, _SCORE.c.role, _SCORE.c.version, _SCORE.c.probability
-            )
+            select(_PREDICTION.c.id, _PREDICTION.c.key, _PREDICTION.c.at_ms, _SCORE.c.role, _SCORE.c.version, _SCORE.c.probability)
             .join(_SCORE, _SCORE.c.prediction_id == _PREDICTION.c.id)
             .where(_PREDICTION.c.model == model, _PREDICTION.c.key.in_(bindparam("keys", expanding=True)))
             .order_by(_PREDICTION.c.id)
@@ -221,16 +234,15 @@ class PredictionStore:
 
 
 def _by_id(connection: Connection, ids: Sequence[int]) -> list[tuple[object, ...]]:
-    table = _PREDICTION.c
-    query = select(table.id, table.key, table.at_ms, table.position, table.digest, table.request, table.vector)
-    return [tuple(row) for row in connection.execute(query.where(table.id.in_(ids)).order_by(table.id))]
+    return [tuple(row) for row in connection.execute(_SERVED.where(_PREDICTION.c.id.in_(ids)).order_by(_PREDICTION.c.id))]
 
 
 def _as_served(rows: Sequence[Sequence[object]]) -> Served:
-    ids, keys, at_ms, positions, digests, requests, vectors = zip(*rows, strict=True) if rows else ((),) * 7
+    ids, versions, keys, at_ms, positions, digests, requests, vectors = zip(*rows, strict=True) if rows else ((),) * 8
     numbers = np.frombuffer(b"".join(vectors))
     return Served(
         ids=np.array(ids, dtype=np.int64),
+        versions=np.array(versions, dtype=np.int64),
         keys=list(keys),
         at_ms=np.array(at_ms, dtype=np.int64),
         positions=list(positions),

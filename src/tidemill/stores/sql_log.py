@@ -9,7 +9,7 @@ from sqlalchemy import Column, Index, Integer, MetaData, String, Table, Text, fu
 
 from tidemill.errors import InputError
 from tidemill.stores.sqlite import open_sqlite, reading
-from tidemill.streams import Entry, Position, Record
+from tidemill.streams import Entry, Position, Record, Tally
 
 _PARTITION = "0"  # one writer, one order: every stream has one partition, and all share one count of offsets
 
@@ -98,16 +98,19 @@ class SqlLog:
 
     def received(self) -> Mapping[str, int]:
         """See `Log`."""
-        with self._reader.connect() as connection:
-            rows = connection.execute(select(_RECEIVED.c.stream, _RECEIVED.c.events)).all()
-        return {name: events for name, events in rows}
+        return {name: tally.received for name, tally in self.tally(self.end()).items()}
 
     def pending(self, after: Position) -> Mapping[str, int]:
         """See `Log`."""
-        query = select(_EVENT.c.stream, func.count()).where(_EVENT.c.log_offset > self._offset(after)).group_by(_EVENT.c.stream)
+        return {name: tally.pending for name, tally in self.tally(after).items()}
+
+    def tally(self, after: Position) -> Mapping[str, Tally]:
+        """See `Log`."""
+        waiting = select(_EVENT.c.stream, func.count()).where(_EVENT.c.log_offset > self._offset(after)).group_by(_EVENT.c.stream)
         with self._reader.connect() as connection:
-            counts = {name: events for name, events in connection.execute(query).all()}
-        return {name: counts.get(name, 0) for name in self._streams}
+            received = {name: events for name, events in connection.execute(select(_RECEIVED.c.stream, _RECEIVED.c.events))}
+            pending = {name: events for name, events in connection.execute(waiting)}
+        return {name: Tally(received.get(name, 0), pending.get(name, 0)) for name in self._streams}
 
     def close(self) -> None:
         """Let go of the file."""

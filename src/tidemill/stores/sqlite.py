@@ -7,7 +7,15 @@ from typing import Any
 
 from sqlalchemy import Engine, MetaData, create_engine, event
 
-_PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=15000", "foreign_keys=ON", "temp_store=MEMORY", "cache_size=-65536", "wal_autocheckpoint=20000")
+_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=NORMAL",
+    "busy_timeout=15000",
+    "foreign_keys=ON",
+    "temp_store=MEMORY",
+    "cache_size=-65536",
+    "wal_autocheckpoint=20000",
+)
 
 
 def open_sqlite(path: Path, tables: MetaData) -> Engine:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,21 +113,25 @@ class SqlState:
             self._expire(connection, commit.known_at_ms)
 
     def books(self, log: Log) -> dict[str, Books]:
-        """The books of every stream; what the log received since this state was read counts as pending."""
+        """The books of every stream; what the log received since this state was read counts as pending.
+
+        What was received is counted by the log, where each event went by this state, so that the books can fail to balance.
+        """
         with self._reader.connect() as connection:
             token = connection.execute(select(POSITION.c.token)).scalar_one()
             rows = connection.execute(select(BOOK)).mappings().all()
-        pending = log.pending(Position.from_token(token))
+        tally = log.tally(Position.from_token(token))
         return {
             row["stream"]: Books(
-                received=sum((row["applied"], row["duplicate"], row["late"], row["rejected"])) + pending.get(row["stream"], 0),
+                received=tally[row["stream"]].received,
                 applied=row["applied"],
                 duplicate=row["duplicate"],
                 late=row["late"],
                 rejected=row["rejected"],
-                pending=pending.get(row["stream"], 0),
+                pending=tally[row["stream"]].pending,
             )
             for row in rows
+            if row["stream"] in tally  # a stream that has left the project keeps its row
         }
 
     def last_event_ms(self) -> dict[str, int]:
@@ -152,11 +157,25 @@ class SqlState:
         with self._reader.connect() as connection:
             return [Outcome(*row) for row in connection.execute(query)]
 
-    def for_lake(self, limit: int) -> list[Applied]:
-        """The oldest applied events that wait for the lake."""
-        query = select(FOR_LAKE.c.log_offset, FOR_LAKE.c.stream, FOR_LAKE.c.known_at_ms, FOR_LAKE.c.payload)
+    def count_outcomes(self, model: str, after_ms: int) -> int:
+        """How many outcomes of a model became known after a time."""
+        query = select(func.count()).select_from(OUTCOME).where(OUTCOME.c.model == model, OUTCOME.c.known_at_ms > after_ms)
         with self._reader.connect() as connection:
-            return [Applied(*row) for row in connection.execute(query.order_by(FOR_LAKE.c.log_offset).limit(limit))]
+            return connection.execute(query).scalar_one()
+
+    def for_lake(self, limit: int, connection: Connection | None = None) -> list[Applied]:
+        """The oldest applied events that wait for the lake; within the caller's transaction where one is given."""
+        if connection is None:
+            with self._reader.connect() as own:
+                return self.for_lake(limit, own)
+        query = select(FOR_LAKE.c.log_offset, FOR_LAKE.c.stream, FOR_LAKE.c.known_at_ms, FOR_LAKE.c.payload)
+        return [Applied(*row) for row in connection.execute(query.order_by(FOR_LAKE.c.log_offset).limit(limit))]
+
+    @contextmanager
+    def writing(self) -> Iterator[tuple[Connection, int]]:
+        """A write transaction at one position, with the `known_at` of that position; the engine waits until it ends."""
+        with self._engine.begin() as connection:
+            yield connection, connection.execute(select(POSITION.c.known_at_ms)).scalar_one()
 
     def waiting_for_lake(self) -> int:
         """How many applied events wait for the lake."""
@@ -239,4 +258,3 @@ class SqlState:
         connection.execute(delete(SEEN).where(SEEN.c.until_ms < known_at_ms))
         self.tiles.expire(connection, known_at_ms)
         connection.execute(update(POSITION).values(expired_at_ms=known_at_ms))
-

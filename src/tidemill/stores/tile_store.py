@@ -181,7 +181,9 @@ def _tile_rows(connection: Connection, alike: list[tuple[_TileSet, Sequence[str 
     try:
         for tiles, keys in alike:
             for key in keys:
-                found = cursor.execute(_READ, (tiles.set_id, key, last_ms - tiles.longest_ms, last_ms)).fetchall() if key is not None else []
+                found = (
+                    cursor.execute(_READ, (tiles.set_id, key, last_ms - tiles.longest_ms, last_ms)).fetchall() if key is not None else []
+                )
                 starts.extend(start for start, _ in found)
                 blobs.extend(blob for _, blob in found)
                 lengths.append(len(found))

@@ -2,7 +2,7 @@
 
 from tidemill.streams.books import Books
 from tidemill.streams.engine import Commit, DeadLetter, Engine, StateStore, late_or_rejected
-from tidemill.streams.log import Entry, Log, Record
+from tidemill.streams.log import Entry, Log, Record, Tally
 from tidemill.streams.position import Position
 from tidemill.streams.recording import Asked, Counts, Recorded, Recording
 
@@ -20,5 +20,6 @@ __all__ = [
     "Recorded",
     "Recording",
     "StateStore",
+    "Tally",
     "late_or_rejected",
 ]

@@ -164,5 +164,3 @@ class Engine:
 def late_or_rejected(reason: str) -> str:
     """In which column of the books a dead letter stands."""
     return "late" if reason == "late" else "rejected"
-
-

@@ -29,6 +29,14 @@ class Record:
     payload: str
 
 
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What the log knows of one stream: how many events it received, and how many of them lie after a position."""
+
+    received: int
+    pending: int
+
+
 class Log(Protocol):
     """What every log promises; `tests/contracts` holds each to it."""
 
@@ -56,4 +64,8 @@ class Log(Protocol):
 
     def pending(self, after: Position) -> Mapping[str, int]:
         """How many events of each stream lie after a position."""
+        ...
+
+    def tally(self, after: Position) -> Mapping[str, Tally]:
+        """Both of these at one moment, so that books can be checked while others append."""
         ...

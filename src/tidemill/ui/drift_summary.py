@@ -28,13 +28,14 @@ class ColumnDrift:
 
 @dataclass(frozen=True)
 class CheckSummary:
-    """The last Evidently check. `failed` failed in it, `failed_twice` in the one before too; `unjudged` says why not."""
+    """The last Evidently check. `failed` failed in it, `failed_twice` in the one before too; `unjudged` says why not, `reason` what it means."""
 
     at_ms: int
     failed: tuple[str, ...] = ()
     failed_twice: tuple[str, ...] = ()
     unjudged: Mapping[str, str] = field(default_factory=dict)
     share: float | None = None
+    reason: str = ""
     url: str | None = None
     values: Mapping[str, float] = field(default_factory=dict)
     thresholds: Mapping[str, float] = field(default_factory=dict)
@@ -133,6 +134,7 @@ def _check(state: Mapping[str, Any]) -> CheckSummary | None:
         failed_twice=tuple(state.get("failed_twice") or ()),
         unjudged=dict(unjudged) if isinstance(unjudged, Mapping) else dict.fromkeys(unjudged, ""),
         share=state.get("share"),
+        reason=str(state.get("reason") or ""),
         url=state.get("url"),
         values=dict(state.get("values") or {}),
         thresholds=dict(state.get("thresholds") or {}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tidemill.clock import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, to_utc
 
 DASH = "–"
+MINUS = "\u2212"
 NARROW = "\u202f"  # no-break space: a number and its unit stay on one line
 
 
@@ -24,6 +25,18 @@ def decimal(value: float | None, places: int = 3) -> str:
     '0.453'
     """
     return DASH if value is None else f"{value:,.{places}f}"
+
+
+def signed(value: float, places: int = 4) -> str:
+    """A difference, its sign always shown.
+
+    >>> signed(0.0213), signed(-0.0213).replace(MINUS, "-"), signed(-0.00001)
+    ('+0.0213', '-0.0213', '0.0000')
+    """
+    text = f"{abs(value):.{places}f}"
+    if not float(text):
+        return text
+    return f"{'+' if value > 0 else MINUS}{text}"
 
 
 def rate(value: float | None) -> str:

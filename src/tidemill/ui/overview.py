@@ -22,6 +22,7 @@ N_DECISIONS = 50
 N_ALERTS = 20
 SERVER_SILENT_MS = MINUTE_MS  # a server not heard of for longer is not counted as serving
 _SAME_LOOK_MS = SECOND_MS
+_EVER = 2**62  # later than any alert waits for its next attempt
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ def read_overview(workspace: Workspace, settings: Settings, now_wall_ms: int, me
             for model in workspace.project.models
         ),
         decisions=tuple(_decision(decision, settings) for decision in decisions),
-        alerts=tuple(_alert(record) for record in workspace.alerts.recent(limit=N_ALERTS)),
+        alerts=_alerts(workspace),
         links=Links(settings.mlflow_uri, experiments_link(settings), prefect_link(settings)),
     )
 
@@ -220,6 +221,14 @@ def _decision(decision: Decision, settings: Settings) -> DecisionRow:
     if decision.outcome == "promoted" and decision.finished_wall_ms is not None:
         served_s = (decision.finished_wall_ms - decision.requested_wall_ms) / SECOND_MS
     return DecisionRow(decision, served_s, flow_run_link(settings, decision.flow_run_id))
+
+
+def _alerts(workspace: Workspace) -> tuple[AlertRow, ...]:
+    """The newest alerts, then older ones that still have not reached anyone."""
+    recent = workspace.alerts.recent(limit=N_ALERTS)
+    shown = {record.alert.key for record in recent}
+    older = [record for record in workspace.alerts.pending(_EVER, limit=2 * N_ALERTS) if record.alert.key not in shown]
+    return tuple(_alert(record) for record in (*recent, *older[:N_ALERTS]))
 
 
 def _alert(record: AlertRecord) -> AlertRow:

@@ -1,0 +1,59 @@
+"""Serve the flows as deployments `FLOW/PROJECT`; a decision's event starts `retrain` by an automation of its deployment.
+
+Run it by `tidemill up`, which also sets the addresses of Prefect and MLflow.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+EVENT = "tidemill.decision"
+AT_ONCE = 4
+
+
+def from_event(name: str) -> dict[str, str]:
+    """A parameter taken from the event's payload; always text, as the template makes it."""
+    return {"__prefect_kind": "jinja", "template": f"{{{{ event.payload.{name} }}}}"}
+
+
+def main() -> None:
+    """Serve until ended."""
+    sys.path.insert(0, str(ROOT))
+    os.chdir(ROOT)  # entrypoints are relative to the project root; a run starts there again
+
+    from prefect import Flow, serve
+    from prefect.events import DeploymentEventTrigger
+
+    from flows.backfill import backfill
+    from flows.deploy import deploy
+    from flows.ingest import ingest
+    from flows.loop import loop
+    from flows.monitor import monitor
+    from flows.retrain import retrain
+    from flows.rollback import rollback
+    from flows.train import train
+    from tidemill.cli.services import wait_for
+    from tidemill.project import load_project
+    from tidemill.settings import read_settings
+
+    settings = read_settings()
+    project = load_project(settings.project).name
+    wait_for(f"{settings.prefect_api_url}/health", "Prefect")
+    trigger = DeploymentEventTrigger(
+        name=f"tidemill: a decision of {project} starts retrain",
+        expect={EVENT},
+        match={"prefect.resource.id": f"tidemill.{project}.*"},
+        parameters={name: from_event(name) for name in ("model", "decision_id", "reason")},
+    )
+    plain: tuple[Flow[Any, Any], ...] = (backfill, deploy, ingest, loop, monitor, rollback, train)
+    deployments = [flow.to_deployment(name=project, description=flow.description) for flow in plain]
+    deployments.append(retrain.to_deployment(name=project, description=retrain.description, triggers=[trigger]))
+    serve(*deployments, limit=AT_ONCE, print_starting_message=False)  # type: ignore[arg-type]  # not coroutines outside an event loop
+
+
+if __name__ == "__main__":
+    main()

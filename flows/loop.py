@@ -1,0 +1,23 @@
+"""`loop`: the first run of everything: ingest, backfill, train, deploy, monitor."""
+
+from __future__ import annotations
+
+from prefect import flow
+from prefect.states import Completed, State
+
+from flows.backfill import backfill
+from flows.ingest import ingest
+from flows.monitor import monitor
+from flows.train import train
+
+
+@flow(name="loop")
+def loop(model: str, stream: str = "", file: str = "", views: tuple[str, ...] = ()) -> State:
+    """Bring a model up: copy a file when one is given, fill the named views, train, deploy the first champion, check it."""
+    if file:
+        ingest(stream, file)
+    for view in views:
+        backfill(view)
+    train(model)
+    monitor(model, "first run", return_state=True)  # too few predictions yet is a fair answer on the first day
+    return Completed(name="Running", message=f"{model} is up")

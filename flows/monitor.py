@@ -1,0 +1,19 @@
+"""`monitor`: Evidently's check of a model, and parity on a sample."""
+
+from __future__ import annotations
+
+from prefect import flow
+from prefect.artifacts import create_link_artifact
+from prefect.states import Completed, State
+
+from tasks import monitoring
+
+
+@flow(name="monitor")
+def monitor(model: str, trigger: str = "schedule", parity_rows: int = 200) -> State:
+    """Check what was served against what was learnt from; it may request a retrain."""
+    checked = monitoring.check(model, trigger)
+    create_link_artifact(checked.url, "Evidently report", key=f"check-{model.replace('_', '-')}", description=checked.verdict.reason)
+    parity = monitoring.parity(model, parity_rows)
+    name = "Drifted" if checked.verdict.alarm else "Checked"
+    return Completed(name=name, message=f"{checked.verdict.reason}; parity {len(parity.mismatches)} mismatches in {parity.checked}")

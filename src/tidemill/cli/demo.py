@@ -1,0 +1,136 @@
+"""The demo: services up, history loaded, a first model, then the replay, and what came of it."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass
+
+from rich.console import Console
+from urllib3 import HTTPConnectionPool
+
+from tidemill.cli import runs
+from tidemill.cli.environment import adopt_environ
+from tidemill.cli.progress import Screen
+from tidemill.cli.relay import Relay
+from tidemill.cli.replay import Replay
+from tidemill.cli.services import supervised
+from tidemill.cli.summary import Summary, summarise
+from tidemill.clock import DAY_MS
+from tidemill.errors import ConflictError, NotReadyError, ProjectError
+from tidemill.project import Workspace, load_project
+from tidemill.registry import CHAMPION, Registry
+from tidemill.serving import Worker
+from tidemill.settings import Settings
+from tidemill.streams import Recording
+
+_FIRST_FIT_TIMEOUT_S = 600.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the demo runs: days to replay, the day of the first fit, a change acted out, and whether it stays up after."""
+
+    days: int
+    first_fit: int
+    drift_from: int | None
+    reference: bool
+    stay: bool
+
+
+def run_demo(settings: Settings, plan: Plan, *, fresh: bool) -> Summary:
+    """Run the demo; answers what came of it.
+
+    Raises:
+        ConflictError: the home holds the state of an earlier run.
+        NotReadyError: a service does not come up, or a step does not end in time.
+        ProjectError: the project has no recording.
+    """
+    if plan.first_fit >= plan.days:
+        raise ConflictError(f"the first fit after {plan.first_fit} days leaves nothing of {plan.days} days to predict; lower --first-fit")
+    begin_s = time.monotonic()
+    settings = settings.model_copy(update={"server": settings.server.model_copy(update={"replay": True})})
+    project = load_project(settings.project)
+    if project.recording is None:
+        raise ProjectError("has no recording to replay", where=f"project {project.name!r}", fix="give Project(..., recording=...)")
+    _prepare_home(settings, fresh)
+    adopt_environ(settings)
+    console = Console(stderr=True)
+    console.print("starting MLflow, Prefect, the flows and the API server; logs in", settings.home / "logs", highlight=False)
+    with supervised(settings, work=False):
+        console.print(f"services healthy after {time.monotonic() - begin_s:.0f} s")
+        _print_urls(settings, console)
+        workspace = Workspace.open(project, settings.home)
+        recording = project.recording(days=plan.days, drift_from=plan.drift_from)
+        replay = _replay(settings, plan, workspace, recording, console)
+        summary = summarise(workspace, replay, recording, time.monotonic() - begin_s)
+        console.print(summary.text)
+        if plan.stay:
+            _stay(settings, workspace, console)
+    return summary
+
+
+def _replay(settings: Settings, plan: Plan, workspace: Workspace, recording: Recording, console: Console) -> Replay:
+    registry = Registry(settings.mlflow_uri, workspace.home)
+    worker = Worker(workspace, registry, settings.engine)
+    pool = HTTPConnectionPool(settings.server.host, settings.server.port, maxsize=1, retries=False, timeout=60)
+    with Screen(workspace, console) as screen:
+        replay = Replay(worker, Relay(workspace, settings), recording, pool, screen.show)
+        first_fit_ms = recording.first_ms // DAY_MS * DAY_MS + DAY_MS + plan.first_fit * DAY_MS
+        replay.load(first_fit_ms)
+        for model in workspace.project.models:
+            screen.phase(replay.progress, f"training the first {model.name}")
+            _first_fit(workspace, registry, model.name, worker)
+        replay.run(first_fit_ms)
+    return replay
+
+
+def _first_fit(workspace: Workspace, registry: Registry, model: str, worker: Worker) -> None:
+    run = runs.start(f"train/{workspace.project.name}", {"model": model})
+    deadline_s = time.monotonic() + _FIRST_FIT_TIMEOUT_S
+    while (end := runs.ended(run)) is None:
+        worker.tend_lake()
+        if time.monotonic() > deadline_s:
+            raise NotReadyError(f"the first training of {model!r} has not ended after {_FIRST_FIT_TIMEOUT_S:.0f} s; see run {run} in Prefect")
+        time.sleep(0.2)
+    if not end.completed or registry.alias(workspace.project.registered_name(model), CHAMPION) is None:
+        raise NotReadyError(f"the first training of {model!r} ended {end.name}: {end.message}; see run {run} in Prefect")
+
+
+def _prepare_home(settings: Settings, fresh: bool) -> None:
+    """Refuse to mix two runs in one home."""
+    home = settings.home.resolve()
+    if fresh and (home / "log.db").exists():
+        shutil.rmtree(home)
+    if (home / "log.db").exists():
+        raise ConflictError(f"{home} holds the state of an earlier run; keep it and look with `tidemill up`, or start anew with --fresh")
+
+
+def _print_urls(settings: Settings, console: Console) -> None:
+    for name, url in (
+        ("dashboard", settings.server_url),
+        ("MLflow", settings.mlflow_uri),
+        ("Prefect", settings.prefect_api_url.removesuffix("/api")),
+    ):
+        console.print(f"  {name:<10} {url}", highlight=False)
+
+
+def _stay(settings: Settings, workspace: Workspace, console: Console) -> None:
+    """Keep everything up, and the loop going for what people ask by hand, until Ctrl-C."""
+    worker = Worker(workspace, Registry(settings.mlflow_uri, workspace.home), settings.engine)
+    relay = Relay(workspace, settings)
+    console.print("the demo stays up; Ctrl-C ends it. Try another terminal:")
+    for model in workspace.project.models:
+        console.print(f'  prefect deployment run retrain/{workspace.project.name} -p model={model.name}', highlight=False)
+        console.print(f'  tidemill retrain {model.name} --reason "just to see"', highlight=False)
+    _print_urls(settings, console)
+    try:
+        while True:
+            worker.apply()
+            worker.tend_lake()
+            worker.watch_outcomes()
+            relay.step()
+            time.sleep(0.2)
+    except KeyboardInterrupt:
+        console.print("ending")
+        worker.flush_lake()

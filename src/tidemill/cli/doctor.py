@@ -1,0 +1,79 @@
+"""What `tidemill doctor` looks at."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import sys
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Literal
+
+from tidemill.cli.services import is_taken, is_well, services
+from tidemill.errors import TidemillError
+from tidemill.project import load_project
+from tidemill.settings import Settings
+
+_LEAST_FREE_GB = 5
+_PACKAGES = ("prefect", "mlflow", "evidently", "scikit-learn", "sqlalchemy", "duckdb", "deltalake", "onnxruntime")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at, and what to do where it is not well."""
+
+    what: str
+    state: Literal["ok", "note", "bad"]
+    said: str
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Everything looked at, in the order one would mend it."""
+    return [_python(), *_packages(), _disk(settings), _project(settings), *_ports(settings)]
+
+
+def _python() -> Finding:
+    good = sys.version_info >= (3, 11)
+    return Finding("Python", "ok" if good else "bad", platform.python_version() + ("" if good else "; 3.11 or newer is needed"))
+
+
+def _packages() -> list[Finding]:
+    found = []
+    for name in _PACKAGES:
+        try:
+            found.append(Finding(name, "ok", version(name)))
+        except PackageNotFoundError:
+            found.append(Finding(name, "bad", "not installed; run `make install`"))
+    return found
+
+
+def _disk(settings: Settings) -> Finding:
+    home = settings.home.resolve()
+    existing = next(folder for folder in (home, *home.parents) if folder.exists())
+    free_gb = shutil.disk_usage(existing).free / 1e9
+    said = f"{free_gb:.0f} GB free for {home}"
+    return Finding("disk", "ok", said) if free_gb >= _LEAST_FREE_GB else Finding("disk", "bad", f"{said}; a year of the demo takes about 3 GB")
+
+
+def _project(settings: Settings) -> Finding:
+    try:
+        project = load_project(settings.project)
+    except TidemillError as error:
+        return Finding("project", "bad", str(error))
+    return Finding("project", "ok", f"{project.name}: {len(project.streams)} streams, {len(project.views)} views, {len(project.models)} models")
+
+
+def _ports(settings: Settings) -> list[Finding]:
+    found = []
+    for service in services(settings, work=False):
+        if not service.port:
+            continue
+        what = f"{service.name} on port {service.port}"
+        if is_well(service.health_url):
+            found.append(Finding(what, "ok", f"up at {service.health_url}"))
+        elif is_taken(service.port):
+            variable = f"TIDEMILL_{service.name.upper()}__PORT"
+            found.append(Finding(what, "bad", f"taken by something else; end it, or set {variable} to another port"))
+        else:
+            found.append(Finding(what, "note", "not running; `tidemill up` starts it"))
+    return found

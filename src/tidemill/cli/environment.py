@@ -1,0 +1,36 @@
+"""The environment that tidemill's processes share: where state lies, who answers where, and silence towards the outside."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tidemill.project import find_project
+from tidemill.settings import Settings
+
+
+def shared_environ(settings: Settings) -> dict[str, str]:
+    """Variables for MLflow, Prefect and our own processes; no telemetry, no ephemeral server, one thread a numeric library."""
+    home = settings.home.resolve()
+    return {
+        "TIDEMILL_HOME": str(home),
+        "TIDEMILL_PROJECT": str(find_project(settings.project)),
+        "MLFLOW_TRACKING_URI": settings.mlflow_uri,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+        "PREFECT_API_URL": settings.prefect_api_url,
+        "PREFECT_HOME": str(home / "prefect"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
+        "PREFECT_RUNNER_POLL_FREQUENCY": "1",
+        "PREFECT_LOGGING_LEVEL": "WARNING",
+        "DO_NOT_TRACK": "true",
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+def adopt_environ(settings: Settings) -> None:
+    """Set the shared variables for this process; call it before prefect or mlflow is imported."""
+    os.environ.update(shared_environ(settings))
+    Path(os.environ["TIDEMILL_HOME"]).mkdir(parents=True, exist_ok=True)

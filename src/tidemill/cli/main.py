@@ -1,0 +1,37 @@
+"""`tidemill`: the command line. Each command is a function here; what it does lies in the modules beside."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import typer
+from rich.console import Console
+
+from tidemill.cli import demo_command, operate, read, run
+from tidemill.errors import TidemillError
+
+app = typer.Typer(
+    name="tidemill",
+    help="Real-time machine learning that a small team can run: events in, features fresh, a model served, drift watched, retraining guarded.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+for module in (run, demo_command, read, operate):
+    module.add_to(app)
+
+
+def main() -> None:
+    """Run a command; an error of ours is one line on stderr and exit code 1."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    logging.getLogger("tidemill").setLevel(logging.INFO)
+    try:
+        app()
+    except TidemillError as error:
+        Console(stderr=True).print("[red]error[/red]", str(error), markup=True, soft_wrap=True, highlight=False)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""Commands that act: `replay`, `predict`, `backfill`, `train`, `retrain`, `promote`, `rollback`, `freeze`, `unfreeze`."""
+
+from __future__ import annotations
+
+import json
+import time
+from getpass import getuser
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from urllib3 import HTTPConnectionPool
+from urllib3.exceptions import HTTPError
+
+from tidemill.cli.options import AsJson, ModelName, ProjectPath, print_json, settings_for, workspace_for
+from tidemill.clock import wall_ms
+from tidemill.errors import InputError, NotReadyError, TidemillError
+from tidemill.settings import Settings
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    for command in (replay, predict, backfill, train, retrain, promote, rollback, freeze, unfreeze):
+        app.command()(command)
+
+
+def replay(
+    stream: Annotated[str, typer.Argument(help="The stream's name.")],
+    file: Annotated[Path, typer.Argument(help="A file of one JSON event a line, in time order.")],
+    speed: Annotated[float, typer.Option(min=0, help="Times faster than it happened; 0 for as fast as can be.")] = 0.0,
+    project: ProjectPath = None,
+) -> None:
+    """Append a file's events to a stream's log, at the pace they happened or faster."""
+    from tidemill.cli.pacing import paced
+
+    workspace = workspace_for(settings_for(project))
+    count = paced(workspace.log, workspace.project.stream(stream), file, speed)
+    Console().print(f"{count} events appended to {stream}")
+
+
+def predict(
+    model: ModelName,
+    request: Annotated[str, typer.Argument(help="The request as JSON: one object, or an array of them; '-' reads standard input.")],
+    project: ProjectPath = None,
+    json_: AsJson = False,
+) -> None:
+    """Ask a model; the server must be up."""
+    settings = settings_for(project)
+    body = typer.get_text_stream("stdin").read() if request == "-" else request
+    answer = _call(settings, "POST", f"/v1/models/{model}/predict", body.encode())
+    if json_:
+        print_json(answer)
+        return
+    for one in answer if isinstance(answer, list) else [answer]:
+        Console().print(f"{one['probability']:.4f}  (version {one['model_version']}, prediction {one['prediction_id']})", highlight=False)
+
+
+def backfill(view: Annotated[str, typer.Argument(help="The view's name.")], project: ProjectPath = None) -> None:
+    """Fill a view's tiles from the lake, as if it had been there from the start."""
+    from tidemill.stores import backfill_view
+
+    workspace = workspace_for(settings_for(project))
+    count = backfill_view(workspace.state, workspace.lake, workspace.project.view(view))
+    Console().print(f"{view} filled from {count} events")
+
+
+def train(model: ModelName, project: ProjectPath = None) -> None:
+    """Train a model; the first one serves at once, a later one is registered as challenger."""
+    settings = settings_for(project)
+    _run(settings, "train", {"model": workspace_for(settings).project.model(model).name})
+
+
+def retrain(
+    model: ModelName,
+    reason: Annotated[str, typer.Option(help="Why, for the audit.")],
+    project: ProjectPath = None,
+) -> None:
+    """Retrain a model by hand: it skips cooldown and minimum labels, not the gate."""
+    settings = settings_for(project)
+    _run(settings, "retrain", {"model": workspace_for(settings).project.model(model).name, "reason": f"{reason} ({getuser()})"})
+
+
+def promote(model: ModelName, version: Annotated[int, typer.Argument(help="The registered version.")], project: ProjectPath = None) -> None:
+    """Make a version the champion, whatever the gate said of it."""
+    settings = settings_for(project)
+    _run(settings, "deploy", {"model": workspace_for(settings).project.model(model).name, "version": version})
+
+
+def rollback(model: ModelName, project: ProjectPath = None) -> None:
+    """Make the previous champion the champion again."""
+    settings = settings_for(project)
+    _run(settings, "rollback", {"model": workspace_for(settings).project.model(model).name})
+
+
+def freeze(model: ModelName, reason: Annotated[str, typer.Option(help="Why, for the audit.")], project: ProjectPath = None) -> None:
+    """Keep a model from being retrained until it is unfrozen."""
+    workspace = workspace_for(settings_for(project))
+    workspace.decisions.freeze(workspace.project.model(model).name, getuser(), reason, wall_ms())
+    Console().print(f"{model} is frozen; `tidemill unfreeze {model}` ends it")
+
+
+def unfreeze(model: ModelName, project: ProjectPath = None) -> None:
+    """Let a model be retrained again."""
+    workspace = workspace_for(settings_for(project))
+    workspace.decisions.unfreeze(workspace.project.model(model).name, getuser(), wall_ms())
+    Console().print(f"{model} is no longer frozen")
+
+
+def _run(settings: Settings, flow: str, parameters: dict[str, Any]) -> None:
+    """Start a flow on Prefect and wait for how it ends."""
+    from tidemill.cli import runs
+
+    console = Console()
+    name = workspace_for(settings).project.name
+    run = runs.start(f"{flow}/{name}", parameters)
+    with console.status(f"{flow} runs; see {settings.prefect_api_url.removesuffix('/api')}/runs/flow-run/{run}"):
+        while (end := runs.ended(run)) is None:
+            time.sleep(0.5)
+    console.print(f"{end.name}: {end.message}", highlight=False)
+    if not end.completed:
+        raise typer.Exit(1)
+
+
+def _call(settings: Settings, method: str, path: str, body: bytes) -> Any:
+    pool = HTTPConnectionPool(settings.server.host, settings.server.port, retries=False, timeout=30)
+    try:
+        answer = pool.request(method, path, body=body, headers={"content-type": "application/json"})
+    except HTTPError as error:
+        raise NotReadyError(f"no server at {settings.server_url}; start it with `tidemill up`") from error
+    try:
+        content = json.loads(answer.data)
+    except ValueError as error:
+        raise NotReadyError(f"the server answered {answer.status} with something that is not JSON; see its log") from error
+    if answer.status != 200:
+        failed: type[TidemillError] = InputError if answer.status == 422 else NotReadyError
+        raise failed(str(content["error"]["what"]) if "error" in content else str(content))
+    return content

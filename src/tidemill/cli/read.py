@@ -1,0 +1,172 @@
+"""Commands that read: `status`, `doctor`, `features`, `drift`, `audit`, `parity`, `deadletters`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tidemill.cli.options import AsJson, ModelName, ProjectPath, print_json, settings_for, workspace_for
+from tidemill.clock import to_utc
+from tidemill.errors import NotReadyError
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    for command in (status, doctor, features, drift, audit, parity, deadletters):
+        app.command()(command)
+
+
+def status(project: ProjectPath = None, json_: AsJson = False) -> None:
+    """Show the books of every stream, the champions, and what the loop did last."""
+    from tidemill.cli.services import is_well, services
+
+    settings = settings_for(project)
+    workspace = workspace_for(settings)
+    books, last = workspace.books(), workspace.state.last_event_ms()
+    decisions = workspace.decisions.recent(limit=5)
+    well = {service.name: is_well(service.health_url) for service in services(settings, work=False) if service.health_url}
+    if json_:
+        print_json({"stream_time_ms": workspace.now_ms(), "services": well, "books": books, "decisions": decisions})
+        return
+    console = Console()
+    console.print(f"project {workspace.project.name}, stream time {_moment(workspace.now_ms())}", highlight=False)
+    console.print("  ".join(f"{name} {'up' if up else '[red]down[/red]'}" for name, up in well.items()))
+    names = ("received", "applied", "duplicate", "late", "rejected", "pending")
+    table = Table("stream", *names, "last event", box=None)
+    for name, book in sorted(books.items()):
+        table.add_row(name, *(f"{getattr(book, column):,}" for column in names), _moment(last[name]))
+    console.print(table)
+    for decision in decisions:
+        console.print(f"{_moment(decision.requested_at_ms)} {decision.model} {decision.trigger}: {decision.outcome or decision.state} {decision.outcome_reason}")
+
+
+def doctor(project: ProjectPath = None, json_: AsJson = False) -> None:
+    """Check versions, disk, ports and services, and say what to do."""
+    from tidemill.cli.doctor import examine
+
+    findings = examine(settings_for(project))
+    if json_:
+        print_json(findings)
+    else:
+        console = Console()
+        for finding in findings:
+            mark = {"ok": "[green]ok[/green]", "note": "[yellow]note[/yellow]", "bad": "[red]bad[/red]"}[finding.state]
+            console.print(mark, f"{finding.what}: {finding.said}", highlight=False)
+    if any(finding.state == "bad" for finding in findings):
+        raise typer.Exit(1)
+
+
+def features(
+    view: Annotated[str, typer.Argument(help="The view's name.")],
+    key: Annotated[str, typer.Argument(help="The entity's key; several fields joined by commas, e.g. EWR,UA.")],
+    at: Annotated[int | None, typer.Option(help="A time, in ms since the epoch; now when left out.")] = None,
+    project: ProjectPath = None,
+    json_: AsJson = False,
+) -> None:
+    """Read the features of one key, now or at an earlier time."""
+    from tidemill.serving import read_features
+
+    workspace = workspace_for(settings_for(project))
+    answer = read_features(workspace, workspace.project.view(view), key, at)
+    if json_:
+        print_json(answer)
+        return
+    console = Console()
+    console.print(f"{view} of {key} at {_moment(answer.at_ms)}, from the {answer.source}", highlight=False)
+    table = Table(box=None, show_header=False)
+    for name, value in answer.values.items():
+        table.add_row(name, "missing" if value is None else f"{value:g}")
+    console.print(table)
+
+
+def drift(model: ModelName, project: ProjectPath = None, json_: AsJson = False) -> None:
+    """Show what the monitors of a model hold."""
+    workspace = workspace_for(settings_for(project))
+    name = workspace.project.model(model).name
+    states = {kind: workspace.monitors.load(f"{kind}:{name}")[1] for kind in ("outcomes", "windows", "check")}
+    if json_:
+        print_json(states)
+        return
+    console = Console()
+    check = states["check"]
+    if check is None:
+        console.print(f"no check of {name} yet; it runs every {workspace.project.model(model).monitor.check_every} of stream time")
+        return
+    console.print(f"Evidently at {_moment(check['at_ms'])}, version {check['version']}: {check['reason']}", highlight=False)
+    table = Table("column", "distance", "threshold", "failed", box=None)
+    for column, value in sorted(check["values"].items(), key=lambda item: -item[1] / check["thresholds"][item[0]]):
+        table.add_row(column, f"{value:.3f}", f"{check['thresholds'][column]:.3f}", "yes" if column in check["failed"] else "")
+    console.print(table)
+    console.print(check["url"])
+
+
+def audit(model: ModelName, project: ProjectPath = None, json_: AsJson = False) -> None:
+    """Show every decision of the loop about a model, newest first."""
+    workspace = workspace_for(settings_for(project))
+    decisions = workspace.decisions.recent(workspace.project.model(model).name, 200)
+    if json_:
+        print_json(decisions)
+        return
+    table = Table("when", "trigger", "outcome", "versions", "metric", "reason", box=None)
+    for one in decisions:
+        metric = f"{one.metric_champion:.4f} → {one.metric_challenger:.4f}" if one.metric_champion and one.metric_challenger else ""
+        versions = f"{one.from_version or '-'} → {one.to_version}" if one.to_version else one.from_version or ""
+        table.add_row(_moment(one.requested_at_ms), one.trigger, one.outcome or one.state, versions, metric, one.outcome_reason or one.reason)
+    Console().print(table if decisions else f"no decision about {model} yet")
+
+
+def parity(
+    model: ModelName,
+    rows: Annotated[int, typer.Option(min=1, help="How many served vectors to recompute.")] = 1_000,
+    project: ProjectPath = None,
+    json_: AsJson = False,
+) -> None:
+    """Recompute served vectors from the lake at the positions they were read at, and name what differs."""
+    from tidemill.learning import check_parity
+    from tidemill.stores import wait_for_lake
+
+    workspace = workspace_for(settings_for(project))
+    wait_for_lake(workspace.state)
+    found = check_parity(workspace.project.model(model), workspace.lake, workspace.predictions, rows)
+    if json_:
+        print_json(found)
+    else:
+        Console().print(f"{found.checked} vectors recomputed, {len(found.mismatches)} values differ, lag skew {found.lag_skew:.2%}")
+        for one in found.mismatches[:50]:
+            Console().print(f"  prediction {one.prediction_id} of {one.key}: {one.column} served {one.served}, recomputed {one.recomputed}")
+    if found.mismatches:
+        raise typer.Exit(1)
+
+
+def deadletters(
+    stream: Annotated[str, typer.Argument(help="The stream's name.")],
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, newest first.")] = 20,
+    replay: Annotated[bool, typer.Option("--replay", help="Append them to the log again, e.g. after the schema was mended.")] = False,
+    project: ProjectPath = None,
+    json_: AsJson = False,
+) -> None:
+    """Show the events that were not applied, with the reason; or send them again."""
+    from tidemill.clock import wall_ms
+    from tidemill.streams import Entry
+
+    workspace = workspace_for(settings_for(project))
+    letters = workspace.state.dead_letters(workspace.project.stream(stream).name, limit)
+    if replay:
+        if not letters:
+            raise NotReadyError(f"stream {stream!r} has no dead letters")
+        workspace.log.append([Entry(stream, letter["payload"]) for letter in reversed(letters)], wall_ms())
+        Console().print(f"{len(letters)} events appended again; the engine judges them anew")
+    elif json_:
+        print_json(letters)
+    else:
+        table = Table("offset", "known at", "reason", "detail", box=None)
+        for letter in letters:
+            table.add_row(str(letter["log_offset"]), _moment(letter["known_at_ms"]), letter["reason"], letter["detail"])
+        Console().print(table if letters else f"stream {stream} has no dead letters")
+
+
+def _moment(ms: int) -> str:
+    return to_utc(ms).strftime("%Y-%m-%d %H:%M") if ms else "never"

@@ -1,0 +1,35 @@
+"""The relay: carries decisions to Prefect and alerts to people, again and again until they have arrived."""
+
+from __future__ import annotations
+
+from prefect.events import emit_event
+
+from tidemill.clock import MINUTE_MS, wall_ms
+from tidemill.loop import deliver, relay
+from tidemill.project import Workspace
+from tidemill.settings import Settings
+from tidemill.stores.decisions import OutboxEvent
+
+EVENT = "tidemill.decision"
+SILENT_MS = 30 * MINUTE_MS
+_RETRY_MS = 20_000
+
+
+class Relay:
+    """Emits what nobody claimed, takes back claims that fell silent, delivers alerts."""
+
+    def __init__(self, workspace: Workspace, settings: Settings) -> None:
+        self._workspace = workspace
+        self._settings = settings
+
+    def step(self) -> int:
+        """One round; answers how many decisions it emitted."""
+        now = wall_ms()
+        self._workspace.decisions.release_stale(now - SILENT_MS, now_ms=self._workspace.now_ms(), wall_ms=now)
+        relayed = relay(self._workspace.decisions, self._emit, now, _RETRY_MS)
+        deliver(self._workspace.alerts, self._settings.alerts.urls, now)
+        return relayed.emitted
+
+    def _emit(self, event: OutboxEvent) -> None:
+        resource = {"prefect.resource.id": f"tidemill.{self._workspace.project.name}.{event.model}"}
+        emit_event(event=EVENT, resource=resource, payload=dict(event.payload))

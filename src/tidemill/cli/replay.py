@@ -1,0 +1,206 @@
+"""The replay: a recording told again on one clock, through the real log, engine, server and loop.
+
+At each time t of a request it appends what was known by t, waits until that is applied, and asks; it appends nothing later before
+the answer. It starts scheduled checks at stream time, and while a decision is worked on it waits, so reaction is in wall time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import orjson
+from urllib3 import HTTPConnectionPool
+
+from tidemill.clock import DAY_MS, HOUR_MS
+from tidemill.cli import runs
+from tidemill.cli.relay import Relay
+from tidemill.errors import NotReadyError
+from tidemill.project import Workspace
+from tidemill.serving import Worker
+from tidemill.streams import Asked, Entry, Recorded, Recording
+
+_BULK = 20_000
+_DECISION_TIMEOUT_S = 900.0
+
+
+@dataclass
+class Progress:
+    """How far a replay has come; what the progress line shows."""
+
+    phase: str = "starting"
+    stream_ms: int = 0
+    events: int = 0
+    predictions: int = 0
+    alarms: int = 0
+    warnings: int = 0
+    checks: int = 0
+    events_per_s: float = 0.0
+    freshness_ms: list[float] = field(default_factory=list)
+
+
+class Replay:
+    """Replays a recording from where the log stands.
+
+    Args:
+        worker: applies, tends the lake, watches.
+        relay: carries decisions and alerts out.
+        recording: what happened.
+        pool: connections to the API server.
+        tell: called now and then with the progress.
+    """
+
+    def __init__(
+        self, worker: Worker, relay: Relay, recording: Recording, pool: HTTPConnectionPool, tell: Callable[[Progress], None]
+    ) -> None:
+        self.progress = Progress()
+        self._worker = worker
+        self._workspace: Workspace = worker.workspace
+        self._relay = relay
+        self._recording = recording
+        self._events = _Peekable(recording.events())
+        self._pool = pool
+        self._tell = tell
+        self._checks: dict[str, tuple[int, UUID | None]] = {}
+
+    def load(self, until_ms: int) -> None:
+        """Bring in everything known by a time, in large batches; nothing is asked."""
+        self.progress.phase = "loading history"
+        entries: list[Entry] = []
+        for event in self._events.up_to(until_ms):
+            entries.append(_entry(event))
+            if len(entries) == _BULK:
+                self._bulk(entries)
+        self._bulk(entries)
+        self._worker.flush_lake()
+
+    def run(self, from_ms: int) -> None:
+        """Ask everything asked from a time on, as it was asked then; ends when the recording has."""
+        self.progress.phase = "live"
+        self._checks = {model.name: (from_ms + model.monitor.check_every_ms, None) for model in self._workspace.project.models}
+        next_hour_ms, next_day_ms = from_ms + HOUR_MS, from_ms + DAY_MS
+        for at_ms, asked in _by_time(self._recording.requests(), from_ms):
+            self._catch_up(at_ms)
+            for model, requests in asked.items():
+                self._ask(model, requests, at_ms)
+            if at_ms >= next_hour_ms:
+                next_hour_ms = at_ms + HOUR_MS
+                self._each_hour(at_ms)
+            if at_ms >= next_day_ms:
+                next_day_ms = at_ms + DAY_MS
+                self.progress.warnings += len(self._worker.watch_features())
+                self._check_when_due(at_ms)
+        self.progress.phase = "last outcomes"
+        self._catch_up(self._recording.last_ms)
+        self._each_hour(self._recording.last_ms)
+        self.progress.warnings += len(self._worker.watch_features())
+        for model in list(self._checks):
+            self._await_check(model)
+        self._settle()
+        self._worker.flush_lake()
+
+    def _catch_up(self, at_ms: int) -> None:
+        entries = [_entry(event) for event in self._events.up_to(at_ms)]
+        if entries:
+            begin_s = time.perf_counter()
+            self._workspace.log.append(entries, at_ms)
+            self._worker.apply()
+            self.progress.freshness_ms.append((time.perf_counter() - begin_s) * 1_000)
+            self.progress.events += len(entries)
+        self._worker.tend_lake()
+        self.progress.stream_ms = at_ms
+
+    def _bulk(self, entries: list[Entry]) -> None:
+        if entries:
+            self._workspace.log.append(entries, 0)
+            self._worker.apply()
+            self._worker.tend_lake()
+            self.progress.events += len(entries)
+            self.progress.stream_ms = entries[-1].known_at_ms or 0
+            entries.clear()
+            self._tell(self.progress)
+
+    def _ask(self, model: str, requests: list[dict[str, object]], at_ms: int) -> None:
+        headers = {"content-type": "application/json"}
+        answer = self._pool.request("POST", f"/v1/models/{model}/predict?at={at_ms}", body=orjson.dumps(requests), headers=headers)
+        if answer.status != 200:
+            raise NotReadyError(f"the server answered {answer.status} to a prediction at {at_ms}: {answer.data[:300].decode(errors='replace')}")
+        self.progress.predictions += len(requests)
+
+    def _each_hour(self, at_ms: int) -> None:
+        self.progress.alarms += len(self._worker.watch_outcomes())
+        self._settle()
+        self._tell(self.progress)
+
+    def _settle(self) -> None:
+        """Carry decisions out and wait until none is open; the clock of the stream stands still meanwhile."""
+        self._relay.step()
+        phase, deadline_s = self.progress.phase, time.monotonic() + _DECISION_TIMEOUT_S
+        while waiting := [decision for decision in self._workspace.decisions.recent(limit=20) if decision.state != "finished"]:
+            self.progress.phase = f"retraining {waiting[0].model} ({waiting[0].trigger})"
+            self._tell(self.progress)
+            self._worker.tend_lake()
+            self._relay.step()
+            if time.monotonic() > deadline_s:
+                raise NotReadyError(f"decision {waiting[0].id} is open after {_DECISION_TIMEOUT_S:.0f} s; see the flow runs in Prefect")
+            time.sleep(0.2)
+        self.progress.phase = phase
+
+    def _check_when_due(self, at_ms: int) -> None:
+        """Start a model's scheduled check when its time has come; the one before must have ended."""
+        for model in self._workspace.project.models:
+            due_ms, run = self._checks[model.name]
+            if run is not None and runs.ended(run) is not None:
+                run = None
+            if at_ms >= due_ms:
+                self._await_check(model.name)
+                key = f"monitor:{self._workspace.home}:{model.name}:{due_ms}"
+                run = runs.start(f"monitor/{self._workspace.project.name}", {"model": model.name}, key)
+                due_ms += model.monitor.check_every_ms
+                self.progress.checks += 1
+            self._checks[model.name] = (due_ms, run)
+
+    def _await_check(self, model: str) -> None:
+        due_ms, run = self._checks[model]
+        deadline_s = time.monotonic() + _DECISION_TIMEOUT_S
+        while run is not None and runs.ended(run) is None:
+            self._worker.tend_lake()
+            if time.monotonic() > deadline_s:
+                raise NotReadyError(f"the check {run} has not ended after {_DECISION_TIMEOUT_S:.0f} s; see the flow runs in Prefect")
+            time.sleep(0.3)
+        self._checks[model] = (due_ms, None)
+
+
+class _Peekable:
+    """Events in order, taken up to a time."""
+
+    def __init__(self, events: Iterator[Recorded]) -> None:
+        self._events = events
+        self._next = next(events, None)
+
+    def up_to(self, until_ms: int) -> Iterator[Recorded]:
+        """The events known by a time that were not taken yet."""
+        while self._next is not None and self._next.known_at_ms <= until_ms:
+            taken, self._next = self._next, next(self._events, None)
+            yield taken
+
+
+def _by_time(requests: Iterator[Asked], from_ms: int) -> Iterator[tuple[int, dict[str, list[dict[str, object]]]]]:
+    """The requests from a time on, gathered by time, then by model."""
+    at_ms, gathered = 0, dict[str, list[dict[str, object]]]()
+    for asked in requests:
+        if asked.at_ms < from_ms:
+            continue
+        if asked.at_ms != at_ms and gathered:
+            yield at_ms, gathered
+            gathered = {}
+        at_ms = asked.at_ms
+        gathered.setdefault(asked.model, []).append(asked.request)
+    if gathered:
+        yield at_ms, gathered
+
+
+def _entry(event: Recorded) -> Entry:
+    return Entry(event.stream, event.payload, event.known_at_ms)

@@ -1,0 +1,95 @@
+"""Commands that run until ended: `up`, `serve`, `work`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from typing import Annotated
+
+import typer
+
+from tidemill.cli.options import ProjectPath, settings_for, workspace_for
+from tidemill.errors import ConflictError
+
+logger = logging.getLogger(__name__)
+
+_WATCH_EVERY_S = 2.0
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command()(up)
+    app.command()(serve)
+    app.command()(work)
+
+
+def up(
+    project: ProjectPath = None,
+    work: Annotated[bool, typer.Option(help="Also run the engine; a replay runs its own.")] = True,
+) -> None:
+    """Start MLflow, Prefect, the flows, the API server and the engine, and keep them up until Ctrl-C."""
+    from honcho.manager import Manager
+
+    from tidemill.cli.environment import shared_environ
+    from tidemill.cli.services import refuse_taken_ports, services
+
+    settings = settings_for(project)
+    wanted = services(settings, work=work)
+    refuse_taken_ports(wanted)
+    manager = Manager()
+    environ = {**os.environ, **shared_environ(settings)}
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)  # MLflow and Prefect start many times slower when they compile at each start
+    for service in wanted:
+        manager.add_process(service.name, service.line, env=environ)
+    manager.loop()
+    raise typer.Exit(manager.returncode or 0)
+
+
+def serve(project: ProjectPath = None) -> None:
+    """Run the API server and the page, on loopback."""
+    import uvicorn
+
+    from tidemill.registry import Registry
+    from tidemill.serving import Champions, create_app
+    from tidemill.ui import OverviewReader, page_router
+
+    settings = settings_for(project)
+    workspace = workspace_for(settings)
+    champions = Champions(workspace, Registry(settings.mlflow_uri, workspace.home), f"{socket.gethostname()}:{os.getpid()}")
+    pages = page_router(OverviewReader(workspace, settings).read)
+    app = create_app(workspace, settings, champions, pages)
+    uvicorn.run(app, host=settings.server.host, port=settings.server.port, log_level="warning", access_log=False)
+
+
+def work(project: ProjectPath = None) -> None:
+    """Run the engine: apply events, append to the lake, watch for drift, carry out decisions and alerts."""
+    from tidemill.cli.relay import Relay
+    from tidemill.registry import Registry
+    from tidemill.serving import Worker
+
+    settings = settings_for(project)
+    workspace = workspace_for(settings)
+    worker = Worker(workspace, Registry(settings.mlflow_uri, workspace.home), settings.engine)
+    relay = Relay(workspace, settings)
+    stopping = threading.Event()
+    for how in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(how, lambda *_: stopping.set())
+    watched_s = 0.0
+    while not stopping.is_set():
+        try:
+            busy = worker.apply() + worker.tend_lake()
+        except ConflictError as error:
+            logger.warning("another engine is at work error=%s", error)
+            busy = 0
+        if time.monotonic() - watched_s > _WATCH_EVERY_S:
+            worker.watch_outcomes()
+            worker.watch_features()
+            relay.step()
+            watched_s = time.monotonic()
+        if not busy:
+            stopping.wait(settings.engine.poll_ms / 1_000)
+    worker.flush_lake()

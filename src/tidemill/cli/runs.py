@@ -1,0 +1,43 @@
+"""Starting flow runs on the Prefect server and waiting for how they end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from prefect.client.orchestration import get_client
+from prefect.deployments import run_deployment
+
+from tidemill.errors import NotReadyError
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a flow run ended: the name of its state, and what it says."""
+
+    name: str
+    message: str
+    completed: bool
+
+
+def start(deployment: str, parameters: dict[str, Any], key: str | None = None) -> UUID:
+    """Start a deployment; a `key` used before gives the same run again.
+
+    Raises:
+        NotReadyError: Prefect cannot be reached, or has no such deployment.
+    """
+    try:
+        run = run_deployment(deployment, parameters=parameters, timeout=0, idempotency_key=key, as_subflow=False)
+    except Exception as error:  # whatever its client raises: connection, not found, validation
+        raise NotReadyError(f"Prefect did not start {deployment!r}: {error}; is `tidemill up` running?") from error
+    return UUID(str(run.id))  # type: ignore[union-attr]  # not a coroutine outside an event loop
+
+
+def ended(run_id: UUID) -> Ended | None:
+    """How a run ended; None while it has not."""
+    with get_client(sync_client=True) as client:
+        state = client.read_flow_run(run_id).state
+    if state is None or not state.is_final():
+        return None
+    return Ended(state.name or state.type.value, state.message or "", state.is_completed())

@@ -1,0 +1,136 @@
+"""What came of a demo: the figures, as JSON and for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tidemill.cli.replay import Replay
+from tidemill.errors import ConflictError
+from tidemill.learning import Quality, check_parity, quality
+from tidemill.project import Workspace
+from tidemill.stores import Decision, Judged
+from tidemill.streams import Counts, Recording
+
+PARITY_ROWS = 6_000
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The demo's last line, in this order."""
+
+    events: int
+    applied: int
+    duplicates: int
+    late: int
+    rejected: int
+    pending: int
+    predictions: int
+    labels: int
+    auc_frozen: float | None
+    auc_live: float | None
+    log_loss_frozen: float | None
+    log_loss_live: float | None
+    log_loss_weekly: float | None
+    fits: int
+    retrains: list[dict[str, Any]]
+    parity: dict[str, float]
+    freshness_ms_p99: float
+    wall_s: float
+
+    @property
+    def text(self) -> str:
+        """The same for a person."""
+        lines = [
+            f"{self.events:,} events received: {self.applied:,} applied, {self.duplicates:,} duplicates, {self.late:,} late, "
+            f"{self.rejected:,} rejected, {self.pending:,} pending; the books balance and are what the recording says",
+            f"{self.predictions:,} predictions, {self.labels:,} labelled; AUC {_text(self.auc_live)} live, {_text(self.auc_frozen)} frozen; "
+            f"log loss {_text(self.log_loss_live)} live, {_text(self.log_loss_frozen)} frozen",
+            f"{self.fits} fits, {sum(retrain['outcome'] == 'promoted' for retrain in self.retrains)} promoted; parity {self.parity}; "
+            f"freshness p99 {self.freshness_ms_p99:.1f} ms; {self.wall_s:.0f} s in all",
+        ]
+        return "\n".join(lines)
+
+
+def summarise(workspace: Workspace, replay: Replay, recording: Recording, wall_s: float) -> Summary:
+    """The figures of a finished replay.
+
+    Raises:
+        ConflictError: a stream's books are not what the recording says they must be.
+    """
+    books = check_books(workspace, recording)
+    (model,) = workspace.project.models[:1]
+    judged = workspace.quality.judged(model.name, model.label, 0, 1 << 62)
+    live, frozen = judged.of_role("champion"), judged.of_role("frozen")
+    decisions = list(reversed(workspace.decisions.recent(model.name, 1_000)))
+    parity = check_parity(model, workspace.lake, workspace.predictions, PARITY_ROWS)
+    freshness = replay.progress.freshness_ms
+    return Summary(
+        events=books.received,
+        applied=books.applied,
+        duplicates=books.duplicate,
+        late=books.late,
+        rejected=books.rejected,
+        pending=sum(book.pending for book in workspace.books().values()),
+        predictions=workspace.predictions.count(model.name),
+        labels=len(live.outcome),
+        auc_frozen=_of(frozen).auc,
+        auc_live=_of(live).auc,
+        log_loss_frozen=_of(frozen).log_loss,
+        log_loss_live=_of(live).log_loss,
+        log_loss_weekly=None,
+        fits=1 + sum(decision.fits for decision in decisions),
+        retrains=_retrains(decisions),
+        parity={"checked": parity.checked, "mismatches": len(parity.mismatches), "lag_skew": parity.lag_skew},
+        freshness_ms_p99=round(float(np.percentile(freshness, 99)), 2) if freshness else 0.0,
+        wall_s=round(wall_s, 1),
+    )
+
+
+def check_books(workspace: Workspace, recording: Recording) -> Counts:
+    """The books of all streams together.
+
+    Raises:
+        ConflictError: a stream's books are not what the recording says they must be.
+    """
+    total = Counts()
+    books = workspace.books()
+    for stream, expected in recording.expected().items():
+        book = books[stream]
+        found = Counts(book.received, book.applied, book.duplicate, book.late, book.rejected)
+        if found != expected or not book.balanced:
+            raise ConflictError(f"the books of stream {stream!r} say {found}, the recording says {expected}")
+        total += found
+    return total
+
+
+def _retrains(decisions: Sequence[Decision]) -> list[dict[str, Any]]:
+    return [
+        {
+            "trigger": decision.trigger,
+            "from_version": decision.from_version,
+            "to_version": decision.to_version,
+            "outcome": decision.outcome,
+            "metric_champion": decision.metric_champion,
+            "metric_challenger": decision.metric_challenger,
+            "alarm_to_serving_s": _reaction_s(decision),
+        }
+        for decision in decisions
+    ]
+
+
+def _reaction_s(decision: Decision) -> float | None:
+    if decision.outcome != "promoted" or decision.finished_wall_ms is None:
+        return None
+    return round((decision.finished_wall_ms - decision.requested_wall_ms) / 1_000, 1)
+
+
+def _of(judged: Judged) -> Quality:
+    return quality(judged.outcome, judged.probability)
+
+
+def _text(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

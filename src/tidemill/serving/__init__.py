@@ -1,0 +1,9 @@
+"""Serving: the API server, the models it holds, the monitors, and the worker that keeps everything going."""
+
+from tidemill.serving.app import create_app
+from tidemill.serving.champions import Champions
+from tidemill.serving.features import FeatureAnswer, read_features
+from tidemill.serving.predictor import Prediction, Predictor
+from tidemill.serving.worker import Worker
+
+__all__ = ["Champions", "FeatureAnswer", "Prediction", "Predictor", "Worker", "create_app", "read_features"]

@@ -1,0 +1,157 @@
+"""The API server: events in, predictions and features out, and what the loop has decided."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+from starlette.concurrency import run_in_threadpool
+
+from tidemill.clock import NowMs, wall_ms
+from tidemill.errors import ConflictError, InputError, NotFoundError, NotReadyError, TidemillError
+from tidemill.project import Workspace
+from tidemill.serving.champions import Champions
+from tidemill.serving.door import receive, split_events
+from tidemill.serving.features import read_features
+from tidemill.serving.guards import Guards
+from tidemill.serving.metrics import ServerMetrics
+from tidemill.serving.predictor import Predictor
+from tidemill.settings import Settings
+
+_STATUS: dict[type[TidemillError], int] = {InputError: 422, NotFoundError: 404, NotReadyError: 409, ConflictError: 409}
+_INLINE_ROWS = 64  # a small batch takes less time than a hop to a thread
+
+
+@dataclasses.dataclass(frozen=True)
+class Served:
+    """What the routes need: the project's stores, the models held, and the clock."""
+
+    workspace: Workspace
+    settings: Settings
+    champions: Champions
+    predictor: Predictor
+    metrics: ServerMetrics
+
+
+def create_app(workspace: Workspace, settings: Settings, champions: Champions, pages: APIRouter | None = None) -> FastAPI:
+    """The application; it keeps the champions fresh while it runs."""
+    now_ms = workspace.now_ms if settings.server.replay else wall_ms
+    served = Served(workspace, settings, champions, Predictor(workspace, champions, now_ms), ServerMetrics())
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        champions.start(settings.server.poll_champion_s, wall_ms)
+        yield
+        champions.stop()
+
+    app = FastAPI(title="tidemill", summary=f"Project {workspace.project.name}", lifespan=lifespan, redoc_url=None)
+    app.add_middleware(Guards, max_body_bytes=settings.server.max_body_bytes)  # type: ignore[arg-type]  # a plain ASGI class, typed loosely
+    app.add_exception_handler(TidemillError, _explain)
+    app.include_router(_write_routes(served))
+    app.include_router(_read_routes(served))
+    app.include_router(_health_routes(served))
+    if pages is not None:
+        app.include_router(pages)
+    return app
+
+
+async def _explain(_request: Request, error: Exception) -> JSONResponse:
+    status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 500)
+    where = getattr(error, "where", getattr(error, "name", type(error).__name__))
+    return JSONResponse({"error": {"where": str(where), "what": str(error)}}, status_code=status)
+
+
+def _write_routes(served: Served) -> APIRouter:
+    router = APIRouter(prefix="/v1")
+    workspace, server = served.workspace, served.settings.server
+
+    @router.post("/streams/{stream}/events", summary="Send events: a JSON array, or one object a line")
+    async def send_events(stream: str, request: Request) -> dict[str, Any]:
+        workspace.project.stream(stream)
+        payloads = split_events(await request.body(), server.max_events)
+        received = await run_in_threadpool(receive, workspace, stream, payloads, wall_ms())
+        served.metrics.received(stream, len(payloads))
+        return dataclasses.asdict(received)
+
+    @router.post("/models/{model}/predict", summary="Predict: one request object, or an array of them")
+    async def predict(model: str, request: Request, at: int | None = None) -> Any:
+        wanted = workspace.project.model(model)
+        if at is not None and not server.replay:
+            raise InputError("only a replay may set it; leave it out", where="at")
+        body = await request.body()
+        with served.metrics.predicting(model):
+            requests = served.predictor.parse(wanted, body, server.max_rows)
+            if len(requests) <= _INLINE_ROWS:
+                answers = served.predictor.predict(wanted, requests, at)
+            else:
+                answers = await run_in_threadpool(served.predictor.predict, wanted, requests, at)
+        single = body.lstrip()[:1] != b"["
+        return dataclasses.asdict(answers[0]) if single else [dataclasses.asdict(answer) for answer in answers]
+
+    return router
+
+
+def _read_routes(served: Served) -> APIRouter:
+    router = APIRouter(prefix="/v1")
+    workspace, project = served.workspace, served.workspace.project
+
+    @router.get("/features/{view}/{key}", summary="The features of one key, now or at a time (ms since the epoch)")
+    def features(view: str, key: str, at: int | None = None) -> dict[str, Any]:
+        return dataclasses.asdict(read_features(workspace, project.view(view), key, at))
+
+    @router.get("/models/{model}", summary="A model's versions and what it reads")
+    def model(model: str) -> dict[str, Any]:
+        wanted = project.model(model)
+        loaded = served.champions.serving(wanted.name)
+        return {
+            "model": wanted.name,
+            "registered_name": project.registered_name(wanted.name),
+            "versions": {role: held.version for role, held in loaded.items()},
+            "columns": wanted.columns,
+            "predictions": workspace.predictions.count(wanted.name),
+        }
+
+    @router.get("/models/{model}/drift", summary="What the monitors of a model hold")
+    def drift(model: str) -> dict[str, Any]:
+        wanted = project.model(model).name
+        return {kind: workspace.monitors.load(f"{kind}:{wanted}")[1] for kind in ("outcomes", "windows", "check")}
+
+    @router.get("/decisions", summary="What the loop decided, newest first")
+    def decisions(model: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
+        return [dataclasses.asdict(decision) for decision in workspace.decisions.recent(model, min(max(limit, 1), 500))]
+
+    return router
+
+
+def _health_routes(served: Served) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/healthz", summary="The process is up")
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @router.get("/readyz", summary="The stores can be read and every model has a champion")
+    def readyz() -> JSONResponse:
+        checks = {"stores": _said(lambda: served.workspace.books() and None)}
+        for model in served.workspace.project.models:
+            checks[f"model {model.name}"] = _said(lambda name=model.name: served.champions.serving(name) and None)  # type: ignore[misc]
+        ready = all(said == "ok" for said in checks.values())
+        return JSONResponse({"ready": ready, "checks": checks}, status_code=200 if ready else 503)
+
+    @router.get("/metrics", summary="Prometheus metrics")
+    def metrics() -> Response:
+        return Response(served.metrics.render(served.workspace), media_type="text/plain; version=0.0.4")
+
+    return router
+
+
+def _said(check: Callable[[], None]) -> str:
+    try:
+        check()
+    except TidemillError as error:
+        return str(error)
+    return "ok"

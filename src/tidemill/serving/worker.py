@@ -1,0 +1,59 @@
+"""The worker: what runs beside the API server to keep everything going: engine, lake, monitors."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+from tidemill.drift import Alarm, ColumnWarning
+from tidemill.errors import NotReadyError
+from tidemill.project import Workspace
+from tidemill.registry import Registry
+from tidemill.serving.monitors import FeatureWatch, OutcomeWatch
+from tidemill.settings import EngineSettings
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Worker:
+    """Engine, lake writer and monitors of one project, stepped by whoever owns the clock."""
+
+    def __init__(self, workspace: Workspace, registry: Registry, settings: EngineSettings) -> None:
+        self.workspace = workspace
+        self._limit = settings.batch_events
+        self._engine = workspace.engine()
+        self._lake = workspace.lake_writer(settings.lake_every_s, settings.lake_every_events)
+        self._outcomes = [OutcomeWatch(workspace, registry, model) for model in workspace.project.models]
+        self._features = [FeatureWatch(workspace, registry, model) for model in workspace.project.models]
+
+    def apply(self) -> int:
+        """Apply everything the log holds; answers how many events."""
+        return self._engine.drain(self._limit)
+
+    def tend_lake(self) -> int:
+        """Append to the lake when it is due; answers how many events."""
+        return self._lake.step()
+
+    def flush_lake(self) -> int:
+        """Append to the lake now; answers how many events."""
+        return self._lake.flush()
+
+    def watch_outcomes(self) -> list[Alarm]:
+        """Let the error monitors take what has become known; answers their alarms."""
+        return [alarm for watch in self._outcomes for alarm in _ready(watch.step)]
+
+    def watch_features(self) -> list[ColumnWarning]:
+        """Let the feature monitors take what was served; answers their warnings."""
+        return [warning for watch in self._features for warning in _ready(watch.step)]
+
+
+def _ready(step: Callable[[], list[T]]) -> list[T]:
+    """A step, or nothing while the registry is down: the cursor stays, so the next step takes what this one could not."""
+    try:
+        return step()
+    except NotReadyError as error:
+        logger.warning("monitor waits error=%s", error)
+        return []

@@ -1,0 +1,122 @@
+"""The page over HTTP: the whole of it, the part that refreshes itself, the series of the charts, and its files."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from tidemill.ui.files import Files, read_files
+from tidemill.ui.lights import headline, read_lights
+from tidemill.ui.overview import Overview
+from tidemill.ui.quality_cache import Week
+from tidemill.ui.rendering import Renderer
+
+logger = logging.getLogger(__name__)
+
+_HTML = "text/html; charset=utf-8"
+_YEAR_S = 31_536_000
+# Everything the page needs is its own: no other host, no inline script, no frame around it.
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+def page_router(overview: Callable[[], Overview]) -> APIRouter:
+    """The routes `/`, `/ui/overview`, `/ui/series/{model}.json` and `/static/...`.
+
+    Args:
+        overview: reads what is shown, called once a request in a worker thread, e.g. `OverviewReader(...).read`.
+    """
+    router = APIRouter(include_in_schema=False)
+    files = read_files()
+    renderer = Renderer(files)
+
+    def whole_page(request: Request) -> Response:
+        return _answer(request, overview, lambda seen: renderer.page(**_shown(seen)), renderer.failure_page)
+
+    def fragment(request: Request) -> Response:
+        return _answer(request, overview, lambda seen: renderer.fragment(**_shown(seen)), renderer.failure)
+
+    def series(request: Request, model: str) -> Response:
+        panels = {panel.name: panel for panel in overview().models}
+        if model not in panels:
+            known = ", ".join(sorted(panels)) or "none"
+            return Response(json.dumps({"detail": f"no model {model!r}; there is: {known}"}), 404, _HEADERS, "application/json")
+        quality = panels[model].quality
+        found = {
+            "weeks": [week.start_ms // 1_000 for week in quality.weeks],
+            "live": _lines(quality.weeks, "live"),
+            "frozen": _lines(quality.weeks, "frozen"),
+            "marks": [{"at": run.at_ms / 1_000, "version": run.version} for run in quality.runs],
+        }
+        return _tagged(request, json.dumps(found).encode(), "application/json")
+
+    def static(request: Request, path: str) -> Response:
+        return _static(request, files, path)
+
+    router.add_api_route("/", whole_page, methods=["GET", "HEAD"])
+    router.add_api_route("/ui/overview", fragment, methods=["GET"])
+    router.add_api_route("/ui/series/{model}.json", series, methods=["GET"])
+    router.add_api_route("/static/{path:path}", static, methods=["GET", "HEAD"])
+    return router
+
+
+def series_revision(weeks: tuple[Week, ...]) -> str:
+    """Changes whenever the series of a chart does, so that the page fetches it again only then."""
+    return sha256(repr(weeks).encode()).hexdigest()[:12]
+
+
+def _shown(seen: Overview) -> dict[str, Any]:
+    lights = read_lights(seen)
+    level, sentence = headline(lights)
+    return {
+        "overview": seen,
+        "lights": lights,
+        "level": level,
+        "sentence": sentence,
+        "revisions": {panel.name: series_revision(panel.quality.weeks) for panel in seen.models},
+    }
+
+
+def _lines(weeks: tuple[Week, ...], role: str) -> dict[str, list[float | None]]:
+    found = [getattr(week, role) for week in weeks]
+    return {"log_loss": [each.log_loss for each in found], "auc": [each.auc for each in found]}
+
+
+def _answer(
+    request: Request, overview: Callable[[], Overview], render: Callable[[Overview], str], failure: Callable[[str], str]
+) -> Response:
+    """A rendered look, or a page that says what went wrong: a person must not be left with a blank one."""
+    try:
+        seen = overview()
+    except Exception as error:  # whatever a store raises, the page says it and the log keeps it whole
+        logger.exception("overview not read error=%s", type(error).__name__)
+        text = failure(f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}")
+        return Response(text, 503, {**_HEADERS, "Retry-After": "2", "Cache-Control": "no-store"}, _HTML)
+    return _tagged(request, render(seen).encode(), _HTML)
+
+
+def _tagged(request: Request, body: bytes, media_type: str, cache: str = "no-cache") -> Response:
+    """The body, or 304 if the browser has it already."""
+    tag = f'"{sha256(body).hexdigest()[:20]}"'
+    headers = {**_HEADERS, "ETag": tag, "Cache-Control": cache}
+    known = [each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")]
+    if tag in known:
+        return Response(None, 304, headers)
+    return Response(body, 200, headers, media_type)
+
+
+def _static(request: Request, files: Files, path: str) -> Response:
+    file = files.get(path)
+    if file is None:
+        return Response("no such file", 404, _HEADERS, "text/plain; charset=utf-8")
+    # Only the address that names these very bytes may be kept for good: after an upgrade it is another one.
+    pinned = request.query_params.get("v") == file.version
+    return _tagged(request, file.body, file.media_type, f"public, max-age={_YEAR_S}, immutable" if pinned else "no-cache")

@@ -1,0 +1,128 @@
+"use strict";
+// Two things htmx does not do: draw the charts, and say when the server no longer answers.
+
+(() => {
+  const charts = new Map(); // plot element -> {revision, chart, series}
+  const HEIGHT = 215;
+
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const utc = (seconds) => uPlot.tzDate(new Date(seconds * 1e3), "Etc/UTC");
+  const day = (seconds) => new Date(seconds * 1e3).toISOString().slice(0, 10);
+
+  // A dashed line where another version began to answer, named at its top unless the name before it stands in the way.
+  function drawMarks(chart, marks) {
+    const context = chart.ctx;
+    const { left, top, width, height } = chart.bbox;
+    const ratio = devicePixelRatio;
+    let free = -Infinity;
+    context.save();
+    context.strokeStyle = colour("--quiet");
+    context.fillStyle = colour("--quiet");
+    context.font = `${11 * ratio}px system-ui, sans-serif`;
+    context.textBaseline = "top";
+    context.textAlign = "left";
+    context.lineWidth = ratio;
+    context.setLineDash([2 * ratio, 3 * ratio]);
+    for (const mark of marks) {
+      const x = Math.round(chart.valToPos(mark.at, "x", true));
+      if (x < left || x > left + width) continue;
+      context.beginPath();
+      context.moveTo(x, top);
+      context.lineTo(x, top + height);
+      context.stroke();
+      const name = `v${mark.version}`;
+      const start = x + 3 * ratio;
+      if (start > free) {
+        context.fillText(name, start, top + ratio);
+        free = start + context.measureText(name).width + 2 * ratio;
+      }
+    }
+    context.restore();
+  }
+
+  function options(plot, series) {
+    const axis = {
+      stroke: colour("--quiet"),
+      font: "12px system-ui, sans-serif",
+      grid: { stroke: colour("--line"), width: 1 },
+      ticks: { show: false },
+    };
+    const number = (chart, value) => (value == null ? "–" : value.toFixed(3));
+    const points = { show: series.weeks.length < 3, size: 6 };
+    return {
+      width: plot.clientWidth,
+      height: HEIGHT,
+      tzDate: utc,
+      cursor: { drag: { setScale: false, x: false, y: false }, points: { size: 7 }, y: false },
+      scales: { x: { range: (chart, low, high) => (low === high ? [low - 604800, high + 604800] : [low, high]) } },
+      axes: [axis, { ...axis, size: 48, values: (chart, ticks) => ticks.map((tick) => tick.toFixed(2)) }],
+      series: [
+        { label: "week from", value: (chart, value) => (value == null ? "–" : day(value)) },
+        { label: "live", stroke: colour("--tide"), width: 2.5, value: number, points },
+        { label: "frozen", stroke: colour("--frozen"), width: 1.75, dash: [5, 4], value: number, points },
+      ],
+      hooks: { draw: [(chart) => drawMarks(chart, series.marks)] },
+    };
+  }
+
+  function draw(plot) {
+    const held = charts.get(plot);
+    held.chart?.destroy();
+    const { series } = held;
+    const metric = plot.dataset.metric;
+    held.chart = new uPlot(options(plot, series), [series.weeks, series.live[metric], series.frozen[metric]], plot);
+  }
+
+  async function refresh(plot) {
+    const revision = plot.dataset.revision;
+    if (charts.get(plot)?.revision === revision) return;
+    const held = charts.get(plot) ?? {};
+    charts.set(plot, { ...held, revision });
+    try {
+      const response = await fetch(plot.dataset.series);
+      if (!response.ok) throw new Error(`status ${response.status}`);
+      const series = await response.json();
+      const now = charts.get(plot);
+      if (now?.revision !== revision) return; // a newer one was asked for meanwhile
+      now.series = series;
+      draw(plot);
+    } catch {
+      if (charts.get(plot)?.revision === revision) charts.get(plot).revision = null; // try again at the next refresh
+    }
+  }
+
+  function refreshAll() {
+    for (const [plot, held] of charts) {
+      if (!plot.isConnected) {
+        held.chart?.destroy();
+        charts.delete(plot);
+      }
+    }
+    document.querySelectorAll(".plot").forEach(refresh);
+  }
+
+  const redraw = () => charts.forEach((held, plot) => held.series && plot.isConnected && draw(plot));
+
+  function say(text) {
+    const banner = document.getElementById("connection");
+    if (banner.textContent !== text) banner.textContent = text;
+  }
+
+  let widthWas = document.documentElement.clientWidth;
+  addEventListener("resize", () => {
+    if (document.documentElement.clientWidth === widthWas) return; // a phone's toolbar coming and going
+    widthWas = document.documentElement.clientWidth;
+    redraw();
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+  document.addEventListener("htmx:after:swap", () => {
+    say("");
+    refreshAll();
+  });
+  document.addEventListener("htmx:after:request", (event) => {
+    const { status } = event.detail.ctx.response;
+    say(status >= 400 ? `The server answers with an error (${status}). What you see is the last good state.` : "");
+  });
+  document.addEventListener("htmx:error", () => say("The server does not answer. What you see is the last known state."));
+  refreshAll();
+})();

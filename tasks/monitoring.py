@@ -1,0 +1,25 @@
+"""Tasks that look at what was served."""
+
+from __future__ import annotations
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from monitoring.weekly import Checked, check_model
+from tasks.context import opened
+from tidemill import registry
+from tidemill.learning import Parity
+
+
+@task(retries=1, retry_delay_seconds=2, cache_policy=NO_CACHE, persist_result=False)
+def check(model: str, trigger: str) -> Checked:
+    """Evidently's check; see `monitoring.weekly.check_model`."""
+    context = opened()
+    return check_model(context.workspace, context.registry, context.model(model), trigger)
+
+
+@task(retries=1, retry_delay_seconds=2, cache_policy=NO_CACHE, persist_result=False)
+def parity(model: str, rows: int) -> Parity:
+    """Recompute served vectors; see `tidemill.registry.audit_parity`."""
+    context = opened()
+    return registry.audit_parity(context.workspace, context.model(model), rows)

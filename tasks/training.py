@@ -1,0 +1,38 @@
+"""Tasks of a training: snapshot, fit, register, judge."""
+
+from __future__ import annotations
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from tasks.context import opened
+from tidemill import registry
+from tidemill.learning import TrainingSet
+from tidemill.registry import Challenger, Judgement
+
+
+@task(retries=2, retry_delay_seconds=[1, 5], cache_policy=NO_CACHE, persist_result=False)
+def snapshot(model: str) -> TrainingSet:
+    """The training set as of now; see `tidemill.registry.snapshot`."""
+    context = opened()
+    return registry.snapshot(context.workspace, context.model(model))
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
+def fit(model: str, rows: TrainingSet) -> Challenger:
+    """Fit, export and compare; see `tidemill.registry.train`."""
+    context = opened()
+    return registry.train(context.workspace, context.registry, context.model(model), rows)
+
+
+@task(retries=2, retry_delay_seconds=[1, 5], cache_policy=NO_CACHE, persist_result=False)
+def register(model: str, challenger: Challenger, tags: dict[str, str]) -> int:
+    """Log and register; see `tidemill.registry.register`."""
+    context = opened()
+    return registry.register(context.workspace, context.registry, context.model(model), challenger, tags)
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
+def judge(model: str, challenger: Challenger, version: int) -> Judgement:
+    """Does the challenger serve? See `tidemill.registry.gate`."""
+    return registry.gate(opened().model(model), challenger, version)
