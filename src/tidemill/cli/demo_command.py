@@ -25,9 +25,9 @@ def demo(
     fresh: Annotated[bool, typer.Option(help="Remove the state of an earlier run first.")] = False,
 ) -> None:
     """Replay a year of real events through the whole loop: features, predictions, labels, drift, retraining, hot swap."""
+    settings = settings_for(project)  # before the import below: Prefect reads its address once, when it is imported
     from tidemill.cli.demo import Plan, run_demo
 
-    settings = settings_for(project)
     plan = Plan(days=days, first_fit=first_fit, drift_from=drift_from if drift_from >= 0 else None, reference=reference, stay=not exit_)
     summary = run_demo(settings, plan, fresh=fresh)
     if json_:

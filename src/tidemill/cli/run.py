@@ -51,13 +51,13 @@ def up(
 
 def serve(project: ProjectPath = None) -> None:
     """Run the API server and the page, on loopback."""
+    settings = settings_for(project)  # before the imports below: MLflow reads its switches once, when it is imported
     import uvicorn
 
     from tidemill.registry import Registry
     from tidemill.serving import Champions, create_app
     from tidemill.ui import OverviewReader, page_router
 
-    settings = settings_for(project)
     workspace = workspace_for(settings)
     champions = Champions(workspace, Registry(settings.mlflow_uri, workspace.home), f"{socket.gethostname()}:{os.getpid()}")
     pages = page_router(OverviewReader(workspace, settings).read)
@@ -67,11 +67,11 @@ def serve(project: ProjectPath = None) -> None:
 
 def work(project: ProjectPath = None) -> None:
     """Run the engine: apply events, append to the lake, watch for drift, carry out decisions and alerts."""
+    settings = settings_for(project)  # before the imports below: Prefect reads its address once, when it is imported
     from tidemill.cli.relay import Relay
     from tidemill.registry import Registry
     from tidemill.serving import Worker
 
-    settings = settings_for(project)
     workspace = workspace_for(settings)
     worker = Worker(workspace, Registry(settings.mlflow_uri, workspace.home), settings.engine)
     relay = Relay(workspace, settings)

@@ -60,11 +60,11 @@ class Stream:
                 raise ProjectError(f"{role}={name!r} is not a field of {self.schema.__name__}", where=where, fix=_choices(self.kinds))
         if self.kinds[self.event_id] != "text":
             raise ProjectError(f"event_id={self.event_id!r} is not text", where=where, fix="declare it as str")
-        for text in (self.allowed_lateness, self.max_ahead):
+        for text, example in ((self.allowed_lateness, "allowed_lateness='6h'"), (self.max_ahead, "max_ahead='5min'")):
             try:
                 duration_ms(text)
             except ValueError as error:
-                raise ProjectError(str(error), where=where, fix="write e.g. allowed_lateness='6h'") from error
+                raise ProjectError(str(error), where=where, fix=f"write e.g. {example}") from error
 
     @property
     def allowed_lateness_ms(self) -> int:

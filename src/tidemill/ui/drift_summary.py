@@ -28,7 +28,10 @@ class ColumnDrift:
 
 @dataclass(frozen=True)
 class CheckSummary:
-    """The last Evidently check. `failed` failed in it, `failed_twice` in the one before too; `unjudged` says why not, `reason` what it means."""
+    """The last Evidently check.
+
+    `failed` failed in it, `failed_twice` in the one before too; `unjudged` says why not, `reason` what it means.
+    """
 
     at_ms: int
     failed: tuple[str, ...] = ()

@@ -86,7 +86,8 @@ def _drifts(model: ModelPanel) -> Light:
         return Light("Drift", "warn", "Not readable", f"{', '.join(drift.unreadable)}: see the log", "drift")
     if drift.warnings:
         names = ", ".join(column.column for column in drift.warnings[:3])
-        return Light("Drift", "warn", f"{len(drift.warnings)} column{'s' * (len(drift.warnings) > 1)} moved", f"{model.name}: {names}", "drift")
+        moved = "1 column moved" if len(drift.warnings) == 1 else f"{len(drift.warnings)} columns moved"
+        return Light("Drift", "warn", moved, f"{model.name}: {names}", "drift")
     if not drift.known:
         return Light("Drift", "none", "Not watched yet", f"{model.name}: no outcome, no check", "drift")
     checked = f"checked {utc(drift.check.at_ms)}" if drift.check else "no weekly check yet"

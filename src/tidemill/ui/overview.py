@@ -5,24 +5,22 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 from tidemill.clock import MINUTE_MS, SECOND_MS, NowMs, wall_ms
 from tidemill.learning import Model
 from tidemill.project import Workspace
 from tidemill.settings import Settings
-from tidemill.stores import Alert, AlertRecord, Decision
+from tidemill.stores import Decision
 from tidemill.streams import Books
+from tidemill.ui.alert_groups import AlertGroup, AlertRow, read_alerts
 from tidemill.ui.drift_summary import DriftSummary, read_drift
 from tidemill.ui.links import experiments_link, flow_run_link, model_link, prefect_link, safe_link
 from tidemill.ui.quality_cache import QualityCache, WeeklyQuality
 from tidemill.ui.rates import Rate, Rates
 
 N_DECISIONS = 50
-N_ALERTS = 20
 SERVER_SILENT_MS = MINUTE_MS  # a server not heard of for longer is not counted as serving
 _SAME_LOOK_MS = SECOND_MS
-_EVER = 2**62  # later than any alert waits for its next attempt
 
 
 @dataclass(frozen=True)
@@ -72,17 +70,6 @@ class DecisionRow:
 
 
 @dataclass(frozen=True)
-class AlertRow:
-    """One alert and how its delivery stands."""
-
-    alert: Alert
-    state: Literal["delivered", "waiting", "failing"]
-    attempts: int
-    last_error: str
-    link: str | None
-
-
-@dataclass(frozen=True)
 class Links:
     """The other pages."""
 
@@ -100,8 +87,13 @@ class Overview:
     streams: tuple[StreamRow, ...]
     models: tuple[ModelPanel, ...]
     decisions: tuple[DecisionRow, ...]
-    alerts: tuple[AlertRow, ...]
+    alert_groups: tuple[AlertGroup, ...]
     links: Links
+
+    @property
+    def alerts(self) -> tuple[AlertRow, ...]:
+        """Every alert on the page, group by group."""
+        return tuple(row for group in self.alert_groups for row in group.rows)
 
 
 @dataclass
@@ -150,7 +142,7 @@ def read_overview(workspace: Workspace, settings: Settings, now_wall_ms: int, me
             for model in workspace.project.models
         ),
         decisions=tuple(_decision(decision, settings) for decision in decisions),
-        alerts=_alerts(workspace),
+        alert_groups=read_alerts(workspace),
         links=Links(settings.mlflow_uri, experiments_link(settings), prefect_link(settings)),
     )
 
@@ -196,16 +188,16 @@ def _model(workspace: Workspace, settings: Settings, model: Model, quality: Week
 def _champion(workspace: Workspace, model: str, quality: WeeklyQuality, heard: Mapping[str, int]) -> Champion | None:
     """What the servers say counts; if none speaks, the last promotion, then the last labelled prediction."""
     servers: dict[str, int] = {}
-    for version in heard.values():
-        servers[str(version)] = servers.get(str(version), 0) + 1
+    for served in heard.values():
+        servers[str(served)] = servers.get(str(served), 0) + 1
     promoted = workspace.decisions.last_finished(model, ("promoted",))
-    runs = quality.runs
-    told = [promoted.to_version] if promoted else []
-    version = max(servers, key=int) if servers else next((each for each in (*told, *(run.version for run in runs[-1:])) if each), None)
+    last_run = quality.runs[-1] if quality.runs else None
+    told = [promoted.to_version if promoted else None, last_run.version if last_run else None]
+    version = max(servers, key=int) if servers else next((each for each in told if each), None)
     if version is None:
         return None
     since = [promoted.finished_at_ms] if promoted and promoted.to_version == version else []
-    since += [run.at_ms for run in runs[-1:] if run.version == version]
+    since += [last_run.at_ms] if last_run and last_run.version == version else []
     return Champion(version, min((at_ms for at_ms in since if at_ms is not None), default=None), servers)
 
 
@@ -221,20 +213,3 @@ def _decision(decision: Decision, settings: Settings) -> DecisionRow:
     if decision.outcome == "promoted" and decision.finished_wall_ms is not None:
         served_s = (decision.finished_wall_ms - decision.requested_wall_ms) / SECOND_MS
     return DecisionRow(decision, served_s, flow_run_link(settings, decision.flow_run_id))
-
-
-def _alerts(workspace: Workspace) -> tuple[AlertRow, ...]:
-    """The newest alerts, then older ones that still have not reached anyone."""
-    recent = workspace.alerts.recent(limit=N_ALERTS)
-    shown = {record.alert.key for record in recent}
-    older = [record for record in workspace.alerts.pending(_EVER, limit=2 * N_ALERTS) if record.alert.key not in shown]
-    return tuple(_alert(record) for record in (*recent, *older[:N_ALERTS]))
-
-
-def _alert(record: AlertRecord) -> AlertRow:
-    state: Literal["delivered", "waiting", "failing"] = "waiting"
-    if record.delivered_wall_ms is not None:
-        state = "delivered"
-    elif record.attempts:
-        state = "failing"
-    return AlertRow(record.alert, state, record.attempts, record.last_error, safe_link(record.alert.link))

@@ -10,7 +10,17 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from tidemill.ui import formats
 from tidemill.ui.files import Files
 
-_FILTERS = (formats.age, formats.amount, formats.date, formats.decimal, formats.iso, formats.rate, formats.seconds, formats.signed, formats.utc)
+_FILTERS = (
+    formats.age,
+    formats.amount,
+    formats.date,
+    formats.decimal,
+    formats.iso,
+    formats.rate,
+    formats.seconds,
+    formats.signed,
+    formats.utc,
+)
 
 
 class Renderer:

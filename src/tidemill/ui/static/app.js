@@ -4,9 +4,12 @@
 (() => {
   const charts = new Map(); // plot element -> {revision, chart, series}
   const HEIGHT = 215;
+  const DAY = 86400; // seconds, as all times of the charts
+  const DAYS = [1, 7, 14, 28, 56, 112, 364]; // between two dates of the axis: whole weeks, as the points are
 
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const utc = (seconds) => uPlot.tzDate(new Date(seconds * 1e3), "Etc/UTC");
+  const short = (seconds) => new Date(seconds * 1e3).toLocaleDateString("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
   const day = (seconds) => new Date(seconds * 1e3).toISOString().slice(0, 10);
 
   // A dashed line where another version began to answer, named at its top unless the name before it stands in the way.
@@ -40,7 +43,15 @@
     context.restore();
   }
 
+  function padded(chart, low, high) {
+    if (low == null) return [0, 1];
+    const pad = Math.max(0.02, (high - low) * 0.12);
+    return [Math.max(0, low - pad), high + pad];
+  }
+
   function options(plot, series) {
+    const first = series.weeks[0];
+    const last = series.weeks.at(-1);
     const axis = {
       stroke: colour("--quiet"),
       font: "12px system-ui, sans-serif",
@@ -54,14 +65,20 @@
       height: HEIGHT,
       tzDate: utc,
       cursor: { drag: { setScale: false, x: false, y: false }, points: { size: 7 }, y: false },
-      scales: { x: { range: (chart, low, high) => (low === high ? [low - 604800, high + 604800] : [low, high]) } },
-      axes: [axis, { ...axis, size: 48, values: (chart, ticks) => ticks.map((tick) => tick.toFixed(2)) }],
+      scales: { x: { range: [first, Math.max(last, first + 7 * DAY)] }, y: { range: padded } },
+      axes: [
+        { ...axis, size: 30, space: 60, incrs: DAYS.map((days) => days * DAY), values: (chart, ticks) => ticks.map(short) },
+        { ...axis, size: 48, values: (chart, ticks) => ticks.map((tick) => tick.toFixed(2)) },
+      ],
       series: [
         { label: "week from", value: (chart, value) => (value == null ? "–" : day(value)) },
         { label: "live", stroke: colour("--tide"), width: 2.5, value: number, points },
         { label: "frozen", stroke: colour("--frozen"), width: 1.75, dash: [5, 4], value: number, points },
       ],
-      hooks: { draw: [(chart) => drawMarks(chart, series.marks)] },
+      hooks: {
+        draw: [(chart) => drawMarks(chart, series.marks)],
+        setCursor: [(chart) => chart.cursor.idx == null && chart.setLegend({ idx: series.weeks.length - 1 }, false)],
+      },
     };
   }
 
@@ -71,6 +88,7 @@
     const { series } = held;
     const metric = plot.dataset.metric;
     held.chart = new uPlot(options(plot, series), [series.weeks, series.live[metric], series.frozen[metric]], plot);
+    held.chart.setLegend({ idx: series.weeks.length - 1 }, false); // with no pointer over it, the newest week
   }
 
   async function refresh(plot) {
@@ -115,10 +133,7 @@
     redraw();
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-  document.addEventListener("htmx:after:swap", () => {
-    say("");
-    refreshAll();
-  });
+  document.addEventListener("htmx:after:swap", refreshAll);
   document.addEventListener("htmx:after:request", (event) => {
     const { status } = event.detail.ctx.response;
     say(status >= 400 ? `The server answers with an error (${status}). What you see is the last good state.` : "");

@@ -1,0 +1,245 @@
+"""The page as a person sees it: a real server over a real workspace, in Chromium."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from playwright.sync_api import Browser, Page, expect
+
+from tests.unit.ui.ferry import PROMOTED, START_MS, Ferry
+from tidemill.clock import DAY_MS, wall_ms
+from tidemill.settings import Settings
+from tidemill.stores import Alert
+from tidemill.ui import Overview, OverviewReader, page_router
+
+REFRESHED_MS = 8_000  # several refreshes of 2 s, for a busy machine
+WIDTHS = {"desktop": (1280, 800), "phone": (390, 844)}
+
+
+@dataclass
+class Site:
+    """The server under test, and a switch that breaks its stores."""
+
+    ferry: Ferry
+    url: str
+    broken: bool = False
+
+
+@dataclass
+class Heard:
+    """What the browser asked for and complained about."""
+
+    hosts: set[str] = field(default_factory=set)
+    complaints: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, page: Page) -> Heard:
+        """Begin to listen."""
+        heard = cls()
+        page.on("request", lambda request: heard.hosts.add(urlsplit(request.url).hostname or request.url))
+        page.on("console", lambda message: heard.complaints.append(message.text) if message.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: heard.complaints.append(str(error)))
+        return heard
+
+
+def serve(read: Callable[[], Overview]) -> tuple[uvicorn.Server, threading.Thread, str]:
+    app = FastAPI()
+    app.include_router(page_router(read))
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    return server, thread, f"http://127.0.0.1:{listener.getsockname()[1]}/"
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    ferry = Ferry.open(tmp_path)
+    reader = OverviewReader(ferry.workspace, Settings())
+
+    def read() -> Overview:
+        if made.broken:
+            raise OSError("unable to open the database file")
+        return reader.read()
+
+    made = Site(ferry, "")
+    server, thread, made.url = serve(read)
+    yield made
+    server.should_exit = True
+    thread.join(20)
+    ferry.close()
+
+
+def fill(ferry: Ferry) -> None:
+    """A line that has seen everything: two versions, drift, a promotion, alerts."""
+    ferry.sail(16)
+    ferry.sail(20, first_day=16, version=2)
+    ferry.watch()
+    ferry.decide("d1", PROMOTED)
+    ferry.serve(2, seen_wall_ms=wall_ms())
+    ferry.workspace.alerts.raise_alert(
+        Alert("a", "late_ferry", "critical", "Errors of v1 rose", "20.1% were wrong", "http://127.0.0.1:5000/", START_MS + 17 * DAY_MS)
+    )
+    ferry.workspace.alerts.mark_delivered("a", wall_ms())
+
+
+def test_one_look_tells_how_it_stands(site: Site, page: Page) -> None:
+    fill(site.ferry)
+    heard = Heard.of(page)
+    page.goto(site.url)
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Worth a look: drift")
+    lights = page.locator(".lights li")
+    expect(lights).to_have_count(5)
+    for number, text in enumerate(("Balanced", "v2", "Drifted", "Promoted", "All delivered")):
+        expect(lights.nth(number)).to_contain_text(text)
+    for name in ("Streams", "Models", "Drift", "Decisions", "Alerts"):
+        expect(page.get_by_role("heading", name=name, level=2, exact=True)).to_be_visible()
+    expect(page.get_by_role("region", name="Decisions")).to_contain_text("42.3")
+    expect(page.get_by_role("link", name="Versions in MLflow")).to_have_attribute(
+        "href", "http://127.0.0.1:5000/#/models/ferries.late_ferry"
+    )
+    expect(page.locator(".plot canvas")).to_have_count(2)
+    with page.expect_request("**/ui/overview", timeout=REFRESHED_MS):
+        pass
+    assert heard.hosts == {"127.0.0.1"}
+    assert heard.complaints == []
+
+
+def test_the_page_refreshes_itself_and_keeps_what_a_person_does(site: Site, page: Page) -> None:
+    fill(site.ferry)
+    heard = Heard.of(page)
+    page.goto(site.url)
+    received = page.locator("#stream-departures [data-label=Received]")
+    expect(received).to_have_text("864")
+    page.get_by_text("Week by week").click()
+    page.get_by_role("link", name="Evidently report").focus()
+    page.evaluate("scrollTo(0, 700)")
+    page.wait_for_function("scrollY === 700")
+    canvas = page.locator(".plot canvas").first.element_handle()
+
+    site.ferry.leave("new", site.ferry.workspace.now_ms())
+
+    expect(received).to_have_text("865", timeout=REFRESHED_MS)
+    expect(page.locator("#weeks-late_ferry")).to_have_attribute("open", "")
+    expect(page.get_by_role("link", name="Evidently report")).to_be_focused()
+    assert page.evaluate("scrollY") == 700
+    assert canvas is not None
+    assert canvas.evaluate("canvas => canvas.isConnected")  # the chart was neither drawn anew nor lost
+    assert heard.complaints == []
+
+
+def test_feature_warnings_of_a_day_share_a_row_that_stays_open_while_it_grows(site: Site, page: Page) -> None:
+    alerts = site.ferry.workspace.alerts
+    alerts.raise_alert(Alert("outcomes:late_ferry:1", "late_ferry", "critical", "Errors rose", "20.1% were wrong", "", START_MS))
+
+    def warn(column: str, at_ms: int) -> None:
+        alerts.raise_alert(
+            Alert(f"windows:late_ferry:1:{column}", "late_ferry", "warning", f"{column} has moved", "it warns only", "", at_ms)
+        )
+
+    for number in range(30):
+        warn(f"column_{number}", START_MS + number)
+    page.goto(site.url)
+    rows = page.locator("#alerts tbody tr")
+    expect(rows).to_have_count(2)
+    expect(page.get_by_text("Errors rose")).to_be_visible()
+    expect(rows.get_by_text("column_3 has moved", exact=True)).to_be_hidden()
+    page.get_by_text("30 feature warnings").click()
+    expect(rows.get_by_text("column_3 has moved", exact=True)).to_be_visible()
+
+    warn("column_new", START_MS + 60_000)
+
+    expect(rows.get_by_text("column_new has moved", exact=True)).to_be_visible(timeout=REFRESHED_MS)
+    expect(page.get_by_text("31 feature warnings")).to_be_visible()
+    expect(rows).to_have_count(2)
+
+
+def test_a_new_week_is_drawn(site: Site, page: Page) -> None:
+    site.ferry.sail(10)
+    page.goto(site.url)
+    legend = page.locator(".plot .u-legend").first
+    expect(legend).to_contain_text("2026-01-08")
+    site.ferry.sail(8, first_day=10)
+    expect(legend).to_contain_text("2026-01-15", timeout=2 * REFRESHED_MS)
+
+
+def test_an_empty_line_says_what_to_do(site: Site, page: Page) -> None:
+    heard = Heard.of(page)
+    page.goto(site.url)
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Nothing has happened yet")
+    expect(page.get_by_text("No champion yet: run tidemill train late_ferry")).to_be_visible()
+    site.ferry.leave("first", START_MS)
+    expect(page.get_by_role("heading", level=1)).to_contain_text("All is well", timeout=REFRESHED_MS)
+    assert heard.complaints == []
+
+
+def test_a_failing_store_keeps_the_last_good_state_and_says_so(site: Site, page: Page) -> None:
+    site.ferry.leave("first", START_MS)
+    page.goto(site.url)
+    site.broken = True
+    banner = page.locator("#connection")
+    expect(banner).to_contain_text("The server answers with an error (503)", timeout=REFRESHED_MS)
+    expect(page.locator("#stream-departures [data-label=Received]")).to_have_text("1")
+    site.broken = False
+    expect(banner).to_be_hidden(timeout=REFRESHED_MS)
+
+
+def test_a_page_opened_while_the_store_fails_heals_itself(site: Site, page: Page) -> None:
+    site.broken = True
+    page.goto(site.url)
+    expect(page.get_by_role("heading", level=1)).to_have_text("The stores cannot be read right now")
+    expect(page.locator("code").first).to_contain_text("OSError: unable to open the database file")
+    site.broken = False
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Nothing has happened yet", timeout=REFRESHED_MS)
+
+
+def test_a_server_that_is_gone_is_said(tmp_path: Path, page: Page) -> None:
+    ferry = Ferry.open(tmp_path)
+    server, thread, url = serve(OverviewReader(ferry.workspace, Settings()).read)
+    page.goto(url)
+    server.should_exit = True
+    thread.join(20)
+    expect(page.locator("#connection")).to_contain_text("The server does not answer", timeout=REFRESHED_MS)
+    ferry.close()
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+@pytest.mark.parametrize("size", ["desktop", "phone"])
+@pytest.mark.parametrize("state", ["empty", "full"])
+def test_nothing_sticks_out_at_any_width(site: Site, chromium: Browser, size: str, colours: str, state: str) -> None:
+    if state == "full":
+        fill(site.ferry)
+    width, height = WIDTHS[size]
+    context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=colours)  # type: ignore[arg-type]  # one of two
+    try:
+        page = context.new_page()
+        page.goto(site.url)
+        expect(page.locator(".plot canvas")).to_have_count(2 if state == "full" else 0)
+        for summary in page.locator("summary").all():
+            summary.click()
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert ground == ("rgb(246, 247, 245)" if colours == "light" else "rgb(14, 21, 24)")
+    finally:
+        context.close()
+
+
+def test_the_keyboard_reaches_the_sections(site: Site, page: Page) -> None:
+    page.goto(site.url)
+    page.keyboard.press("Tab")
+    skip = page.get_by_role("link", name="Skip to the overview")
+    expect(skip).to_be_focused()
+    expect(skip).to_be_in_viewport()
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.locator(".lights a").first).to_be_focused()

@@ -1,0 +1,187 @@
+"""What every state store promises the engine, held on each of them; a new store is one more line in `STORES`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pytest
+from sqlalchemy import event
+
+from tests.unit.events.taps import RETENTION_MS, T0, batch_of, make_engine, open_log, open_state, payload
+from tidemill.clock import HOUR_MS
+from tidemill.errors import ConflictError
+from tidemill.stores import Applied, Lookup, Outcome, Reading, SqlState, TileStore
+from tidemill.streams import Books, Commit, DeadLetter, Entry, Log, Position, Record, StateStore
+
+
+class Store(StateStore, Protocol):
+    """What readers ask of a state store beside what the engine does."""
+
+    tiles: TileStore
+
+    def books(self, log: Log) -> Mapping[str, Books]: ...
+    def dead_letters(self, stream: str, limit: int = 100) -> list[dict[str, Any]]: ...
+    def for_lake(self, limit: int) -> list[Applied]: ...
+    def outcomes(self, model: str, after: int, limit: int) -> list[Outcome]: ...
+    def close(self) -> None: ...
+
+
+STORES: dict[str, Callable[[Path], Store]] = {"sql": open_state}
+START, ONE, TWO = Position({}), Position({"taps": {"0": 4}}), Position({"taps": {"0": 9}})
+
+
+@pytest.fixture(params=STORES)
+def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Store]]:
+    """Opens the store of one folder, as often as asked; all are closed in the end."""
+    opened: list[Store] = []
+
+    def open_one() -> Store:
+        opened.append(STORES[request.param](tmp_path))
+        return opened[-1]
+
+    yield open_one
+    for store in opened:
+        store.close()
+
+
+Open = Callable[[], Store]
+
+
+def commit(before: Position, after: Position, ids: Sequence[str] = ("a", "b"), first_offset: int = 1) -> Commit:
+    """Two taps, a duplicate, a late one and a malformed one."""
+    taps = batch_of([payload(tap_id, T0 + place, line="x", fare=float(place)) for place, tap_id in enumerate(ids)])
+    offset = first_offset + len(ids)
+    dead = [
+        DeadLetter(Record("taps", "0", offset, T0, "?"), "late", "old"),
+        DeadLetter(Record("taps", "0", offset + 1, T0, "{"), "schema", "odd"),
+    ]
+    batch = replace(taps, offsets=np.arange(first_offset, offset), known_at_ms=np.full(len(ids), T0 + HOUR_MS))
+    return Commit(before, after, known_at_ms=T0 + HOUR_MS, applied={"taps": batch}, duplicates={"taps": 1}, dead=dead)
+
+
+def read(store: Store) -> Reading:
+    """The tiles of `x` half an hour later."""
+    return store.tiles.read([Lookup("by_line", ["x"])], T0 + HOUR_MS // 2)
+
+
+def everything(store: Store, log: Log) -> list[object]:
+    """All that a reader can learn."""
+    reading = read(store)
+    values = {column: float(values[0]) for column, values in reading.values.items() if values[0] == values[0]}
+    seen = store.seen("taps", ["a", "b", "c", "d"])
+    kept = [store.dead_letters("taps"), store.for_lake(100), store.outcomes("dear", 0, 100)]
+    return [reading.position, reading.known_at_ms, values, seen, store.books(log), *kept]
+
+
+def test_a_new_store_stands_before_everything(open_store: Open, tmp_path: Path) -> None:
+    store, log = open_store(), open_log(tmp_path)
+    assert store.position() == START
+    assert everything(store, log)[3:] == [{}, {"taps": Books(0, 0, 0, 0, 0, 0)}, [], [], []]
+    log.close()
+
+
+def test_a_commit_writes_everything(open_store: Open, tmp_path: Path) -> None:
+    store, log = open_store(), open_log(tmp_path)
+    log.append([Entry("taps", "{}")] * 7, now_ms=T0)
+    store.commit(commit(START, Position({"taps": {"0": 4}})))
+    reading = read(store)
+    assert (reading.position, reading.known_at_ms) == (ONE, T0 + HOUR_MS)
+    assert (reading.values["by_line__n_all"][0], reading.values["by_line__sum_fare"][0]) == (2.0, 1.0)
+    assert store.seen("taps", ["a", "z", "b"]) == {"a": T0 + RETENTION_MS["taps"], "b": T0 + 1 + RETENTION_MS["taps"]}
+    assert store.seen("gates", ["a"]) == {}
+    assert store.books(log)["taps"] == Books(received=7, applied=2, duplicate=1, late=1, rejected=1, pending=3)
+    assert [(letter["log_offset"], letter["reason"], letter["detail"], letter["payload"]) for letter in store.dead_letters("taps")] == [
+        (4, "schema", "odd", "{"),
+        (3, "late", "old", "?"),
+    ]
+    assert [(waiting.offset, waiting.stream, waiting.known_at_ms) for waiting in store.for_lake(100)] == [
+        (1, "taps", T0 + HOUR_MS),
+        (2, "taps", T0 + HOUR_MS),
+    ]
+    assert store.outcomes("dear", 0, 100) == [Outcome(1, "x", T0 + HOUR_MS, 0.0), Outcome(2, "x", T0 + HOUR_MS, 0.0)]
+    log.close()
+
+
+def test_a_stale_position_conflicts_and_changes_nothing(open_store: Open, tmp_path: Path) -> None:
+    store, other, log = open_store(), open_store(), open_log(tmp_path)
+    store.commit(commit(START, ONE))
+    before = everything(store, log)
+    for stale in (START, TWO, Position({"taps": {"0": 3}})):
+        with pytest.raises(ConflictError, match="the position is no longer"):
+            other.commit(commit(stale, TWO, ids=("c", "d"), first_offset=5))
+        assert everything(store, log) == before
+        assert everything(other, log) == before
+    other.commit(commit(ONE, TWO, ids=("c", "d"), first_offset=5))
+    assert store.position() == TWO
+    log.close()
+
+
+def test_a_commit_that_fails_halfway_changes_nothing(open_store: Open, tmp_path: Path) -> None:
+    """The last event claims an offset that the store holds already, which shows after ids and books are written."""
+    store, log = open_store(), open_log(tmp_path)
+    store.commit(commit(START, ONE))
+    before = everything(store, log)
+    with pytest.raises(Exception, match=r"(?i)unique|duplicate|constraint"):
+        store.commit(replace(commit(ONE, TWO, ids=("c", "d"), first_offset=2), dead=[]))
+    assert everything(store, log) == before
+    store.commit(commit(ONE, TWO, ids=("c", "d"), first_offset=5))
+    assert read(store).values["by_line__n_all"][0] == 4.0
+    log.close()
+
+
+def test_a_commit_that_fails_at_any_statement_changes_nothing(tmp_path: Path) -> None:
+    """SQL only: each statement of the transaction fails in turn, until one commit needs fewer statements and succeeds."""
+    store, log = open_state(tmp_path), open_log(tmp_path)
+    store.commit(commit(START, ONE))
+    before, failures = everything(store, log), 0
+    while store.position() == ONE:
+        countdown = failures
+        engine = store._engine  # the statements themselves are what is tested
+
+        def fail(*_: object) -> None:
+            nonlocal countdown
+            if countdown == 0:
+                raise RuntimeError("the disk is full")
+            countdown -= 1
+
+        event.listen(engine, "after_cursor_execute", fail)
+        try:
+            store.commit(commit(ONE, TWO, ids=("c", "d"), first_offset=5))
+        except RuntimeError:
+            failures += 1
+        finally:
+            event.remove(engine, "after_cursor_execute", fail)
+        if failures <= countdown or store.position() == ONE:
+            assert everything(store, log) == before
+    assert failures >= 6
+    assert read(store).values["by_line__n_all"][0] == 4.0
+    store.close()
+    log.close()
+
+
+def test_a_reading_is_of_one_position(open_store: Open, tmp_path: Path) -> None:
+    """A reader beside a writer never sees tiles of one commit with the position of another."""
+    store, reader, log = open_store(), open_store(), open_log(tmp_path)
+    log.append([Entry("taps", payload(f"t{place}", T0 + place, line="x"), T0 + place) for place in range(40)], now_ms=0)
+    assert isinstance(store, SqlState)
+    engine = make_engine(log, store)
+    while engine.step(3):
+        reading = reader.tiles.read([Lookup("by_line", ["x"])], T0 + 50)
+        assert reading.values["by_line__n_all"][0] == reading.position.offset("taps")
+    log.close()
+
+
+def test_a_restart_finds_what_was_committed(open_store: Open, tmp_path: Path) -> None:
+    store, log = open_store(), open_log(tmp_path)
+    store.commit(commit(START, ONE))
+    before = everything(store, log)
+    store.close()
+    again = open_store()
+    assert everything(again, log) == before
+    again.commit(commit(ONE, TWO, ids=("c", "d"), first_offset=5))
+    assert again.position() == TWO
+    log.close()

@@ -1,0 +1,126 @@
+"""The whole loop in a short demo: a real run of `tidemill demo`, a change acted out, and what it says of itself at the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import reduce
+from operator import add
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.services import child_environ, free_port, log_tail, program
+from tidemill.project import load_project, project_root
+from tidemill.streams import Counts
+
+DAYS, FIRST_FIT, DRIFT_FROM = 45, 21, 28
+KEYS = [
+    "events",
+    "applied",
+    "duplicates",
+    "late",
+    "rejected",
+    "pending",
+    "predictions",
+    "labels",
+    "auc_frozen",
+    "auc_live",
+    "log_loss_frozen",
+    "log_loss_live",
+    "log_loss_weekly",
+    "fits",
+    "retrains",
+    "parity",
+    "freshness_ms_p99",
+    "wall_s",
+]
+RETRAIN_KEYS = {"trigger", "from_version", "to_version", "outcome", "metric_champion", "metric_challenger", "alarm_to_serving_s"}
+
+pytestmark = pytest.mark.timeout(900)  # minutes alone on two cores; whoever shares them waits longer
+
+
+@pytest.fixture(scope="module")
+def ports() -> dict[str, int]:
+    """A free port for each server."""
+    return {name: free_port() for name in ("SERVER", "MLFLOW", "PREFECT")}
+
+
+@pytest.fixture(scope="module")
+def summary(tmp_path_factory: pytest.TempPathFactory, ports: dict[str, int]) -> Iterator[dict[str, Any]]:
+    """The JSON object that the demo ends with."""
+    home = tmp_path_factory.mktemp("demo") / "home"
+    shape = ["--days", str(DAYS), "--first-fit", str(FIRST_FIT), "--drift-from", str(DRIFT_FROM)]
+    environ = child_environ() | {"TIDEMILL_HOME": str(home)} | {f"TIDEMILL_{name}__PORT": str(port) for name, port in ports.items()}
+    process = subprocess.Popen(
+        [program("tidemill"), "demo", "--exit", "--json", "--fresh", *shape],
+        cwd=project_root(),
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        stdout, stderr = process.communicate(timeout=840)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGINT if process.poll() is None else signal.SIGKILL)
+    services = home / "logs" / "services.log"
+    said = f"{stderr[-6_000:]}\n--- {services.name}\n{log_tail(services) if services.exists() else 'not there'}"
+    assert process.returncode == 0, said
+    yield json.loads(stdout.splitlines()[-1])
+
+
+def test_the_last_line_has_exactly_the_promised_keys(summary: dict[str, Any]) -> None:
+    assert list(summary) == KEYS
+    assert all(set(retrain) == RETRAIN_KEYS for retrain in summary["retrains"])
+    assert set(summary["parity"]) == {"checked", "mismatches", "lag_skew"}
+
+
+def test_every_event_is_counted_once_and_as_the_recording_says(summary: dict[str, Any]) -> None:
+    project = load_project(Path("examples/flights/project.py"))
+    assert project.recording is not None
+    expected = reduce(add, project.recording(days=DAYS, drift_from=DRIFT_FROM).expected().values(), Counts())
+    found = Counts(*(summary[name] for name in ("events", "applied", "duplicates", "late", "rejected")))
+    assert found == expected
+    assert found.duplicate > 0 and found.late > 0 and found.rejected > 0
+    assert summary["pending"] == 0
+
+
+def test_the_change_raises_an_alarm_and_the_gate_decides(summary: dict[str, Any]) -> None:
+    judged = [retrain for retrain in summary["retrains"] if retrain["outcome"] in ("promoted", "rejected")]
+    assert judged, summary["retrains"]
+    assert all(retrain["trigger"] in ("error", "evidently") for retrain in judged)
+    for retrain in judged:
+        better = retrain["metric_challenger"] < retrain["metric_champion"]
+        assert better or retrain["outcome"] == "rejected"
+        assert (retrain["alarm_to_serving_s"] is not None) == (retrain["outcome"] == "promoted")
+    assert summary["fits"] == 1 + len(judged)
+
+
+def test_what_was_served_is_what_history_says(summary: dict[str, Any]) -> None:
+    assert summary["parity"]["checked"] >= 5_000
+    assert summary["parity"]["mismatches"] == 0
+    assert summary["parity"]["lag_skew"] == 0
+
+
+def test_predictions_meet_their_outcomes(summary: dict[str, Any]) -> None:
+    assert summary["predictions"] >= summary["labels"] > 5_000
+    assert 0.55 < summary["auc_frozen"] < 1 and 0.55 < summary["auc_live"] < 1
+    assert 0 < summary["log_loss_live"] < 1
+    assert summary["log_loss_weekly"] is None
+
+
+def test_nothing_is_left_running(summary: dict[str, Any], ports: dict[str, int]) -> None:
+    assert summary["wall_s"] > 0
+    for name, port in ports.items():
+        with socket.socket() as probe:
+            assert probe.connect_ex(("127.0.0.1", port)) != 0, f"{name} still listens on {port}"

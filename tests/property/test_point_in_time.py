@@ -1,0 +1,190 @@
+"""Values of the past against a nested loop, and against what the tiles said when the same events were replayed.
+
+```
+ events, each known some time after it happened ──lake──► DuckDB, at (t, known up to k) ──► value
+ events ──── for every question one loop over all of them ────────────────────────────────► the same value
+ events ──one by one──► engine ──► tiles, read at t just before the next is known ────────► the same value
+```
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.dataset as ds
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from tests.property.naive import in_window, naive_value
+from tests.property.test_tiles import slack
+from tests.unit.events.taps import BY_LINE, BY_LINE_AND_GATE, RETENTION_MS, T0, TAPS, VIEWS, entry, make_engine, open_log, open_state
+from tidemill.clock import HOUR_MS, MINUTE_MS
+from tidemill.features import View
+from tidemill.learning import Moments, values_at
+from tidemill.learning.point_in_time import Clock
+from tidemill.stores import Lookup
+from tidemill.stores.lake import lake_schema
+
+
+@dataclass(frozen=True)
+class Known:
+    """A tap with when it became known; its place in a list + 1 is its offset."""
+
+    at_ms: int
+    known_at_ms: int
+    line: str | None
+    gate: str | None
+    fare: float | None
+    riders: int | None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question: of whom, about which time, knowing how much."""
+
+    at_ms: int
+    known_up_to: int
+    line: str | None
+    gate: str | None
+
+
+# Ties, edges of buckets and the milliseconds beside them; one line is hot, and some are missing.
+MOMENTS = st.integers(-8, 8).map(lambda half: T0 + half * HOUR_MS // 2) | st.sampled_from([T0 - 1, T0, T0 + 1, T0 + 5 * MINUTE_MS])
+LINES = st.sampled_from(["hot", "hot", "hot", "b", "a,b", "", None])
+GATES = st.sampled_from(["n", "b,a", "\\", None])
+KNOWN = st.builds(
+    lambda at_ms, lag_ms, *rest: Known(at_ms, at_ms + lag_ms, *rest),
+    MOMENTS,
+    st.sampled_from([0, 1, MINUTE_MS, HOUR_MS, 5 * HOUR_MS, -MINUTE_MS]),
+    LINES,
+    GATES,
+    st.none() | st.sampled_from([0.0, 1.5, 2.0, -3.0, 1e9]) | st.floats(-100, 100),
+    st.none() | st.integers(-3, 9),
+)
+HISTORIES = st.lists(KNOWN, max_size=30).map(lambda taps: sorted(taps, key=lambda tap: tap.known_at_ms))
+TIMES = st.lists(st.tuples(MOMENTS, st.integers(0, 30), LINES, GATES), min_size=1, max_size=12)
+
+
+@settings(max_examples=60)
+@given(taps=HISTORIES, times=TIMES, view=st.sampled_from(VIEWS))
+@example(taps=[], times=[(T0, 0, "hot", "n"), (T0, 0, None, None)], view=BY_LINE)
+@example(taps=[Known(T0, T0, "hot", "n", 1.0, 1)] * 3, times=[(T0, 0, "hot", "n")] * 3, view=BY_LINE_AND_GATE)
+@example(taps=[Known(T0, T0 + 1, "hot", "n", 1.0, 1)], times=[(T0, 0, "hot", "n"), (T0 + 1, 0, "hot", "n")], view=BY_LINE)
+def test_values_known_by_then_are_those_of_a_nested_loop(taps: list[Known], times: list[tuple[int, int, Any, Any]], view: View) -> None:
+    asked = [Asked(at_ms, at_ms, line, gate) for at_ms, _, line, gate in times]
+    compare(view, taps, asked, "known_at", lambda _offset, tap: tap.known_at_ms)
+
+
+@settings(max_examples=60)
+@given(taps=HISTORIES, times=TIMES, view=st.sampled_from(VIEWS))
+def test_values_at_a_position_are_those_of_a_nested_loop(taps: list[Known], times: list[tuple[int, int, Any, Any]], view: View) -> None:
+    asked = [Asked(at_ms, offset, line, gate) for at_ms, offset, line, gate in times]
+    compare(view, taps, asked, "offset", lambda offset, _tap: offset)
+
+
+def compare(view: View, taps: Sequence[Known], asked: Sequence[Asked], clock: Clock, known: Callable[[int, Known], int]) -> None:
+    """DuckDB's answer to every question against the loop's."""
+    values = values_at(view, lake_of(taps), moments(asked), clock)
+    assert list(values) == view.feature_columns
+    for name, feature in view.features.items():
+        got = values[view.column(name)]
+        for question, value in zip(asked, got, strict=True):
+            mine = [
+                (tap.at_ms, raw(view, name, tap))
+                for offset, tap in enumerate(taps, 1)
+                if known(offset, tap) <= question.known_up_to and same_entity(view, tap, question)
+            ]
+            held = in_window(mine, feature, question.at_ms)
+            want = naive_value(feature.aggregate.kind, held)
+            if want is None:
+                assert np.isnan(value), f"{name} of {question}: {value}, but there are too few values"
+            else:
+                assert abs(value - want) <= slack(feature.aggregate.kind, held), f"{name} of {question}: {value}, naive {want}"
+
+
+ARRIVALS = st.lists(
+    st.tuples(st.sampled_from([0, 0, 1, 999, MINUTE_MS, HOUR_MS]), st.sampled_from([0, 1, MINUTE_MS, HOUR_MS, 3 * HOUR_MS]), KNOWN),
+    min_size=1,
+    max_size=12,
+)
+
+
+@settings(max_examples=20)
+@given(arrivals=ARRIVALS)
+def test_the_lake_answers_what_the_tiles_answered_when_it_was_replayed(arrivals: list[tuple[int, int, Known]]) -> None:
+    known_at_ms, taps = T0, list[Known]()
+    for pause_ms, lag_ms, tap in arrivals:
+        known_at_ms += pause_ms
+        taps.append(Known(known_at_ms - lag_ms, known_at_ms, tap.line, tap.gate, tap.fare, tap.riders))
+    questions = [("hot", "n"), ("b", "b,a"), ("a,b", "\\"), ("nobody", "n")]
+    with tempfile.TemporaryDirectory() as folder:
+        log, state = open_log(Path(folder)), open_state(Path(folder))
+        engine = make_engine(log, state)
+        told: list[tuple[View, Asked, dict[str, float]]] = []
+        for place, tap in enumerate(taps):
+            log.append([entry(f"t{place}", tap.at_ms, tap.known_at_ms, **fields_of(tap))], now_ms=0)
+            engine.drain(100)
+            after = taps[place + 1].known_at_ms if place + 1 < len(taps) else tap.known_at_ms + HOUR_MS
+            if after == tap.known_at_ms:
+                continue  # the moment is not over: more becomes known at it
+            for view in VIEWS:
+                keys = view.keys({name: np.array([pair[n] for pair in questions], dtype=object) for n, name in enumerate(("line", "gate"))})
+                reading = state.tiles.read([Lookup(view.name, keys)], after - 1)
+                for row, pair in enumerate(questions):
+                    told.append((view, Asked(after - 1, after - 1, *pair), {name: column[row] for name, column in reading.values.items()}))
+        state.close()
+        log.close()
+    assert RETENTION_MS["taps"] > 3 * HOUR_MS  # none of these is late, so the lake holds them all
+    for view in VIEWS:
+        mine = [(question, said) for owner, question, said in told if owner is view]
+        values = values_at(view, lake_of(taps), moments([question for question, _ in mine]), "known_at")
+        for column, got in values.items():
+            want = np.array([said[column] for _, said in mine])
+            np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-3 if "1h" in column else 1e-6, err_msg=column, equal_nan=True)
+
+
+def lake_of(taps: Sequence[Known]) -> ds.Dataset:
+    """The lake's table of these taps, known in this order."""
+    rows = [
+        {"_offset": offset, "_known_at_ms": tap.known_at_ms, "_event_time_ms": tap.at_ms, "_event_id": f"t{offset}", **fields_of(tap)}
+        | {"tap_id": f"t{offset}", "at": tap.at_ms}
+        for offset, tap in enumerate(taps, 1)
+    ]
+    return ds.dataset(pa.Table.from_pylist(rows, schema=lake_schema(TAPS)))
+
+
+def moments(asked: Sequence[Asked]) -> Moments:
+    """Questions as columns."""
+    return Moments(
+        at_ms=np.array([question.at_ms for question in asked], dtype=np.int64),
+        known_up_to=np.array([question.known_up_to for question in asked], dtype=np.int64),
+        columns={name: np.array([getattr(question, name) for question in asked], dtype=object) for name in ("line", "gate")},
+    )
+
+
+def fields_of(tap: Known) -> dict[str, Any]:
+    return {"line": tap.line, "gate": tap.gate, "fare": tap.fare, "riders": tap.riders}
+
+
+def same_entity(view: View, tap: Known, question: Asked) -> bool:
+    """Whether a tap is about whom is asked; a null is nobody."""
+    mine, theirs = ([getattr(one, name) for name in view.entity_fields] for one in (tap, question))
+    return mine == theirs and None not in mine
+
+
+def raw(view: View, feature: str, tap: Known) -> float | None:
+    """What a feature reads of one tap, by its text."""
+    expression = view.features[feature].expression
+    if expression is None:
+        return 1.0
+    value = json.loads(json.dumps(fields_of(tap)))["riders" if '"riders"' in expression.text else "fare"]
+    if value is None or expression.operator == "col":
+        return None if value is None else float(value)
+    return float(value >= 2)

@@ -1,0 +1,89 @@
+"""Windows and buckets, drawn.
+
+```
+ at = 10:07:30, bucket 5 min, window 15 min       floor(at) = 10:05
+   09:50   09:55   10:00   10:05   10:10
+   |■■■■■■■|■■■■■■■|■■■■■■■|■■■■▒▒▒|              from 09:50 to the end of the bucket that `at` falls in
+```
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.events.taps import T0
+from tidemill.clock import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
+from tidemill.errors import ProjectError
+from tidemill.features import Layout, TileRows, count, feature_values, floor_ms, mean
+from tidemill.features.windows import MAX_TILES, check_window, default_bucket_ms
+
+
+@pytest.mark.parametrize(
+    ("window_ms", "bucket_ms"),
+    [
+        (SECOND_MS, SECOND_MS),
+        (MINUTE_MS, SECOND_MS),
+        (61 * SECOND_MS, 5 * SECOND_MS),
+        (HOUR_MS, MINUTE_MS),
+        (3 * HOUR_MS, 5 * MINUTE_MS),
+        (DAY_MS, HOUR_MS),
+        (7 * DAY_MS, 6 * HOUR_MS),
+        (30 * DAY_MS, DAY_MS),
+        (365 * DAY_MS, DAY_MS),
+    ],
+)
+def test_the_default_bucket_is_a_sixtieth_rounded_up(window_ms: int, bucket_ms: int) -> None:
+    assert default_bucket_ms(window_ms) == bucket_ms
+
+
+@given(st.integers(1, 10_000), st.sampled_from([SECOND_MS, MINUTE_MS, HOUR_MS]))
+def test_a_window_is_taken_or_the_fix_it_names_is(n: int, unit_ms: int) -> None:
+    window_ms = n * unit_ms
+    try:
+        check_window(window_ms, default_bucket_ms(window_ms), "here")
+    except ProjectError as error:
+        assert window_ms % default_bucket_ms(window_ms) or window_ms // default_bucket_ms(window_ms) > MAX_TILES
+        for choice in error.fix.removeprefix("use over=").split(",")[0].split(" or "):
+            if error.fix.startswith("use over="):
+                over = count(over=choice.strip("'")).window_ms
+                check_window(over, default_bucket_ms(window_ms), "there")
+
+
+def test_a_mistake_names_the_nearest_choices() -> None:
+    with pytest.raises(
+        ProjectError, match=r"a window of 7min is not a multiple of its bucket of 2min; use over='6min' or '8min', or set bucket="
+    ):
+        check_window(7 * MINUTE_MS, 2 * MINUTE_MS, "here")
+    with pytest.raises(ProjectError, match=r"over='5min', or set bucket="):
+        check_window(MINUTE_MS, 5 * MINUTE_MS, "here")
+    with pytest.raises(ProjectError, match=r"makes more than 400 tiles; set bucket='15s' or larger"):
+        check_window(HOUR_MS, SECOND_MS, "here")
+    check_window(400 * SECOND_MS, SECOND_MS, "here")
+    with pytest.raises(ProjectError, match="more than 400"):
+        check_window(401 * SECOND_MS, SECOND_MS, "here")
+
+
+def test_a_value_reads_from_the_first_to_the_last_bucket_of_its_window() -> None:
+    feature = count(over="15min", bucket="5min")
+    starts = [T0 + minutes * MINUTE_MS for minutes in (-20, -15, -10, -5, 0, 5)]
+    rows = TileRows(Layout.of([feature]), np.array(starts), np.array([[1.0], [10.0], [100.0], [1_000.0], [10_000.0], [1e5]]), np.array([6]))
+    for at_ms in (T0, T0 + 5 * MINUTE_MS - 1):
+        assert feature_values([feature], rows, at_ms).tolist() == [[11_110.0]]
+    assert feature_values([feature], rows, T0 - 1).tolist() == [[1_111.0]]
+    assert feature_values([feature], rows, T0 + DAY_MS).tolist() == [[0.0]]
+
+
+def test_keys_without_tiles_are_missing_not_zero() -> None:
+    features = [count(over="1h"), mean("x", over="1h")]
+    layout = Layout.of(features)
+    rows = TileRows(layout, np.array([T0, T0]), np.array([[1.0, 1.0, 4.0], [1.0, 1.0, 6.0]]), np.array([0, 2, 0]))
+    np.testing.assert_array_equal(feature_values(features, rows, T0), [[0, np.nan], [2, 5], [0, np.nan]])
+    none = TileRows(layout, np.empty(0, dtype=np.int64), np.empty((0, 3)), np.array([0]))
+    np.testing.assert_array_equal(feature_values(features, none, T0), [[0, np.nan]])
+
+
+def test_floor_goes_down_before_the_epoch_too() -> None:
+    assert [floor_ms(at_ms, 10) for at_ms in (-11, -10, -1, 0, 9, 10)] == [-20, -10, -10, 0, 0, 10]

@@ -1,0 +1,41 @@
+"""A workspace opens everything of a project in one folder, and finds it again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.unit.events.taps import T0, TAPS, VIEWS, entry
+from tidemill.project import Project, Workspace
+from tidemill.stores import Lookup
+from tidemill.streams import Books, Entry
+
+METRO = Project("metro", streams=[TAPS], views=VIEWS)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    opened = Workspace.open(METRO, tmp_path / "home")
+    yield opened
+    opened.close()
+
+
+def test_a_new_workspace_is_empty_and_writes_only_into_its_home(workspace: Workspace, tmp_path: Path) -> None:
+    assert workspace.now_ms() == 0
+    assert workspace.books() == {"taps": Books(0, 0, 0, 0, 0, 0)}
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+
+
+def test_an_event_goes_all_the_way_and_is_found_again(workspace: Workspace, tmp_path: Path) -> None:
+    workspace.log.append([entry("a", T0, T0 + 5, line="x"), Entry("taps", "{", T0 + 6), entry("a", T0, T0 + 7, line="x")], now_ms=0)
+    workspace.engine().drain(100)
+    assert workspace.lake_writer(every_s=3_600, every_events=1).step() == 1
+    again = Workspace.open(METRO, tmp_path / "home")
+    for opened in (workspace, again):
+        assert opened.now_ms() == T0 + 7
+        assert opened.books() == {"taps": Books(received=3, applied=1, duplicate=1, late=0, rejected=1, pending=0)}
+        assert opened.state.tiles.read([Lookup("by_line", ["x", "y"])], T0 + 7).values["by_line__n_all"].tolist() == [1, 0]
+        assert opened.lake.held("taps") == 1
+    again.close()

@@ -1,0 +1,204 @@
+"""The overview says what the stores hold."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from tests.unit.ui.ferry import PROMOTED, RUN_ID, START_MS, WALL_MS, Ferry, departure
+from tidemill.clock import DAY_MS, HOUR_MS, MINUTE_MS
+from tidemill.settings import MlflowSettings, PrefectSettings, Settings
+from tidemill.stores import Alert
+from tidemill.stores.decision_records import Ending
+from tidemill.streams import Books
+from tidemill.ui import Overview, OverviewReader, read_drift, read_overview
+from tidemill.ui.lights import Level, headline, read_lights
+from tidemill.ui.overview import SERVER_SILENT_MS
+
+
+def look(ferry: Ferry, wall_ms: int = WALL_MS) -> Overview:
+    return read_overview(ferry.workspace, Settings(), wall_ms)
+
+
+def levels(overview: Overview) -> list[Level]:
+    return [light.level for light in read_lights(overview)]
+
+
+def test_an_empty_workspace_is_no_alarm(ferry: Ferry) -> None:
+    seen = look(ferry)
+    assert (seen.now_ms, seen.decisions, seen.alerts, seen.models[0].champion) == (0, (), (), None)
+    assert levels(seen) == ["none"] * 5
+    assert headline(read_lights(seen)) == ("none", "Nothing has happened yet")
+
+
+def test_a_stream_tells_all_six_numbers(ferry: Ferry) -> None:
+    at_ms = START_MS + 3 * DAY_MS
+    ferry.send("departures", [departure("a", at_ms), departure("a", at_ms), departure("old", START_MS), "{"], at_ms)
+    ferry.apply()
+    ferry.send("departures", [departure("b", at_ms)], at_ms + 1)
+    stream, idle = look(ferry).streams
+    assert stream.books == Books(received=5, applied=1, duplicate=1, late=1, rejected=1, pending=1)
+    assert stream.balanced
+    assert (stream.last_event_ms, stream.freshness_ms) == (at_ms, 0)
+    assert (idle.last_event_ms, idle.freshness_ms) == (None, None)
+
+
+def test_books_that_do_not_match_the_log_are_seen(ferry: Ferry) -> None:
+    ferry.leave("a", START_MS)
+    broken = create_engine(f"sqlite:///{ferry.workspace.home / 'state.db'}")
+    with broken.begin() as connection:
+        connection.execute(text("update book set applied = applied + 1 where stream = 'departures'"))
+    broken.dispose()
+    seen = look(ferry)
+    assert [stream.balanced for stream in seen.streams] == [False, True]
+    assert read_lights(seen)[0].level == "bad"
+    assert headline(read_lights(seen)) == ("bad", "Needs attention: books")
+
+
+def test_freshness_is_stream_time(ferry: Ferry) -> None:
+    ferry.leave("a", START_MS)
+    ferry.arrive(["a"], START_MS + 90 * MINUTE_MS, [2.0])
+    assert [stream.freshness_ms for stream in look(ferry).streams] == [90 * MINUTE_MS, 0]
+
+
+def test_rates_are_between_two_looks_and_shared_within_a_second(ferry: Ferry) -> None:
+    wall_ms = [WALL_MS]
+    reader = OverviewReader(ferry.workspace, Settings(), lambda: wall_ms[0])
+    ferry.leave("a", START_MS)
+    first = reader.read()
+    assert first.streams[0].rate.per_wall_s is None
+    for number in range(6):
+        ferry.leave(f"b{number}", START_MS + 2 * HOUR_MS)
+    wall_ms[0] += 900
+    assert reader.read() is first
+    wall_ms[0] += 1_100
+    rate = reader.read().streams[0].rate
+    assert (rate.per_wall_s, rate.per_stream_hour) == (3.0, 3.0)
+
+
+def test_the_champion_is_what_the_servers_say(ferry: Ferry) -> None:
+    ferry.sail(2)
+    ferry.sail(1, first_day=2, version=2)
+    assert look(ferry).models[0].champion is not None
+    assert read_lights(look(ferry))[1].level == "warn"  # version 2 answered, but no server is heard now
+    ferry.serve(2)
+    champion = look(ferry).models[0].champion
+    assert champion is not None
+    assert (champion.version, champion.since_ms, champion.servers) == ("2", START_MS + 2 * DAY_MS + 8 * HOUR_MS, {"2": 1})
+    assert read_lights(look(ferry))[1].level == "ok"
+    ferry.serve(3, server="s2")
+    changing = read_lights(look(ferry))[1]
+    assert (changing.level, changing.text) == ("busy", "v2 and v3")
+    silent = look(ferry, WALL_MS + SERVER_SILENT_MS + 1).models[0].champion
+    assert silent is not None
+    assert (silent.version, silent.servers) == ("2", {})
+
+
+def test_a_promotion_dates_a_champion_that_has_no_outcome_yet(ferry: Ferry) -> None:
+    ferry.sail(1)
+    ferry.decide("d1", PROMOTED)
+    ferry.serve(2)
+    champion = look(ferry).models[0].champion
+    assert champion is not None
+    assert (champion.version, champion.since_ms) == ("2", PROMOTED.at_ms)
+    ferry.serve(1)  # rolled back: the promotion says nothing of version 1, its outcomes do
+    champion = look(ferry).models[0].champion
+    assert champion is not None
+    assert (champion.version, champion.since_ms) == ("1", START_MS + 8 * HOUR_MS)
+
+
+def test_a_model_counts_what_it_said(ferry: Ferry) -> None:
+    ferry.sail(2)
+    ferry.predict(["open"], START_MS + 3 * DAY_MS, 1, ([0.4], [0.4]))
+    model = look(ferry).models[0]
+    assert (model.n_predictions, model.quality.n_labelled, model.frozen_version) == (49, 48, "1")
+
+
+def test_a_decision_tells_how_long_it_took_and_where_its_run_is(ferry: Ferry) -> None:
+    ferry.decide("d1", PROMOTED)
+    ferry.decide("d2", Ending("rejected", "not better", at_ms=START_MS, wall_ms=WALL_MS + 20 * MINUTE_MS), day=18)
+    rejected, promoted = look(ferry).decisions
+    assert (promoted.alarm_to_serving_s, rejected.alarm_to_serving_s) == (42.3, None)
+    assert promoted.flow_run_url == f"http://127.0.0.1:4200/runs/flow-run/{RUN_ID}"
+    assert read_lights(look(ferry))[3].text == "Rejected"
+    ferry.decide("d3", None, day=19)
+    running = read_lights(look(ferry))[3]
+    assert (running.level, running.text) == ("busy", "Retraining")
+    ferry.workspace.decisions.finish("d3", Ending("failed", "no disk", at_ms=START_MS, wall_ms=WALL_MS), RUN_ID)
+    assert read_lights(look(ferry))[3].level == "bad"
+
+
+def test_alerts_stand_as_delivered_waiting_or_failing(ferry: Ferry) -> None:
+    store = ferry.workspace.alerts
+    for name in ("a", "b", "c"):
+        store.raise_alert(Alert(name, "late_ferry", "warning", f"title {name}", "body", "javascript:alert(1)", START_MS + ord(name)))
+    store.mark_delivered("a", WALL_MS)
+    store.mark_failed("b", "json#1f2a: HTTP 503", WALL_MS)
+    rows = {row.alert.key: row for row in look(ferry).alerts}
+    assert {key: row.state for key, row in rows.items()} == {"a": "delivered", "b": "failing", "c": "waiting"}
+    assert rows["b"].last_error == "json#1f2a: HTTP 503"
+    assert all(row.link is None for row in rows.values())
+    assert read_lights(look(ferry))[4].level == "bad"
+
+
+def test_an_old_alert_that_reached_nobody_is_not_lost_behind_newer_ones(ferry: Ferry) -> None:
+    for number in range(30):
+        ferry.workspace.alerts.raise_alert(Alert(f"a{number:02}", "late_ferry", "info", "t", "b", "", START_MS + number))
+        if number:
+            ferry.workspace.alerts.mark_delivered(f"a{number:02}", WALL_MS)
+    rows = look(ferry).alerts
+    assert [row.alert.key for row in rows] == [*(f"a{number:02}" for number in range(29, 9, -1)), "a00"]
+
+
+def test_the_monitors_speak(ferry: Ferry) -> None:
+    ferry.watch()
+    drift = look(ferry).models[0].drift
+    wind, waves = drift.columns
+    assert (wind.column, wind.warning, wind.since_ms) == ("wind", True, START_MS)
+    assert wind.threshold is not None
+    assert wind.statistic > wind.threshold
+    assert (waves.column, waves.warning) == ("waves", False)
+    assert drift.check is not None
+    assert (drift.check.failed_twice, drift.check.values["port"], drift.check.unjudged) == (("wind",), 0.22, {"tide": "too few rows"})
+    judged, gathering = drift.errors
+    assert (judged.version, judged.n_labels) == ("1", 900)
+    assert judged.error is not None
+    assert (gathering.version, gathering.n_labels, gathering.error, gathering.residual) == ("2", 1, None, None)
+    assert read_lights(look(ferry))[2].level == "warn"
+
+
+def test_a_monitor_kept_inside_a_larger_state_is_found(ferry: Ferry) -> None:
+    kept = {"counts": {}, "filled": 0, "opened_ms": 0, "runs": {}, "last": {"wind": 0.1}, "active": []}
+    ferry.workspace.monitors.save("windows:late_ferry", 0, 1, {"version": 3, "detector": kept})
+    drift = read_drift(ferry.workspace, "late_ferry")
+    assert [(column.column, column.statistic, column.threshold, column.warning) for column in drift.columns] == [("wind", 0.1, None, False)]
+
+
+def test_a_state_of_another_shape_hides_no_other(ferry: Ferry) -> None:
+    ferry.workspace.monitors.save("outcomes:late_ferry", 0, 1, {"versions": {"1": {"labels": 3}}})
+    ferry.workspace.monitors.save("windows:late_ferry", 0, 1, {"something": "else"})
+    ferry.workspace.monitors.save("check:late_ferry", 0, 1, {"at_ms": START_MS})
+    drift = read_drift(ferry.workspace, "late_ferry")
+    assert drift.unreadable == ("windows:late_ferry", "outcomes:late_ferry")
+    assert drift.check is not None
+    assert read_lights(look(ferry))[2].text == "Not readable"
+
+
+def test_links_follow_the_settings(ferry: Ferry) -> None:
+    settings = Settings(mlflow=MlflowSettings(uri="http://127.0.0.1:5001/"), prefect=PrefectSettings(api_url="http://127.0.0.1:4300/api/"))
+    seen = read_overview(ferry.workspace, settings, WALL_MS)
+    assert seen.models[0].registry_url == "http://127.0.0.1:5001/#/models/ferries.late_ferry"
+    assert (seen.links.experiments, seen.links.prefect) == ("http://127.0.0.1:5001/#/experiments", "http://127.0.0.1:4300")
+
+
+@pytest.mark.parametrize(
+    "url", ["javascript:alert(1)", "data:text/html,x", "//elsewhere.test/", "/\\elsewhere.test", "http:relative", "http://["]
+)
+def test_a_report_elsewhere_than_on_the_web_is_not_linked(ferry: Ferry, url: str) -> None:
+    ferry.workspace.monitors.save("check:late_ferry", 0, 1, {"at_ms": START_MS, "url": url})
+    assert look(ferry).models[0].report_url is None
+
+
+def test_a_freeze_is_said(ferry: Ferry) -> None:
+    ferry.workspace.decisions.freeze("late_ferry", "ann", "strike", WALL_MS)
+    assert look(ferry).models[0].freeze == "by ann: strike"
