@@ -48,7 +48,9 @@ def check_model(workspace: Workspace, registry: Registry, model: Model, trigger:
         raise NotReadyError(f"model {model.name!r} has {len(served.ids)} predictions to check, {MIN_ROWS} are needed")
     cursor, saved = workspace.monitors.load(f"check:{model.name}")
     before = saved if saved is not None and saved.get("version") == champion else {}
-    result = run_check(version.sample, _frame(model, served), ReferenceProfile.from_json(version.reference), json.loads(version.tags[IMPORTANT]))
+    result = run_check(
+        version.sample, _frame(model, served), ReferenceProfile.from_json(version.reference), json.loads(version.tags[IMPORTANT])
+    )
     verdict = judge(result, frozenset(str(column) for column in before.get("remember", ())))  # type: ignore[attr-defined]  # a list of names, as saved below
     run_id = registry.log_report(
         name, f"{trigger} {to_utc(now_ms).date()}", result.html, {"share": result.share}, {"trigger": trigger, "version": str(champion)}

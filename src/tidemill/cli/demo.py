@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.console import Console
 from urllib3 import HTTPConnectionPool
@@ -12,6 +12,7 @@ from urllib3 import HTTPConnectionPool
 from tidemill.cli import runs
 from tidemill.cli.environment import adopt_environ
 from tidemill.cli.progress import Screen
+from tidemill.cli.reference import weekly_reference
 from tidemill.cli.relay import Relay
 from tidemill.cli.replay import Replay
 from tidemill.cli.services import supervised
@@ -64,6 +65,9 @@ def run_demo(settings: Settings, plan: Plan, *, fresh: bool) -> Summary:
         recording = project.recording(days=plan.days, drift_from=plan.drift_from)
         replay = _replay(settings, plan, workspace, recording, console)
         summary = summarise(workspace, replay, recording, time.monotonic() - begin_s)
+        if plan.reference:
+            weekly = weekly_reference(workspace, settings.project, workspace.project.models[0], console.print)
+            summary = replace(summary, log_loss_weekly=weekly)
         console.print(summary.text)
         if plan.stay:
             _stay(settings, workspace, console)
@@ -91,7 +95,9 @@ def _first_fit(workspace: Workspace, registry: Registry, model: str, worker: Wor
     while (end := runs.ended(run)) is None:
         worker.tend_lake()
         if time.monotonic() > deadline_s:
-            raise NotReadyError(f"the first training of {model!r} has not ended after {_FIRST_FIT_TIMEOUT_S:.0f} s; see run {run} in Prefect")
+            raise NotReadyError(
+                f"the first training of {model!r} has not ended after {_FIRST_FIT_TIMEOUT_S:.0f} s; see run {run} in Prefect"
+            )
         time.sleep(0.2)
     if not end.completed or registry.alias(workspace.project.registered_name(model), CHAMPION) is None:
         raise NotReadyError(f"the first training of {model!r} ended {end.name}: {end.message}; see run {run} in Prefect")
@@ -121,7 +127,7 @@ def _stay(settings: Settings, workspace: Workspace, console: Console) -> None:
     relay = Relay(workspace, settings)
     console.print("the demo stays up; Ctrl-C ends it. Try another terminal:")
     for model in workspace.project.models:
-        console.print(f'  prefect deployment run retrain/{workspace.project.name} -p model={model.name}', highlight=False)
+        console.print(f"  prefect deployment run retrain/{workspace.project.name} -p model={model.name}", highlight=False)
         console.print(f'  tidemill retrain {model.name} --reason "just to see"', highlight=False)
     _print_urls(settings, console)
     try:

@@ -52,7 +52,9 @@ def _disk(settings: Settings) -> Finding:
     existing = next(folder for folder in (home, *home.parents) if folder.exists())
     free_gb = shutil.disk_usage(existing).free / 1e9
     said = f"{free_gb:.0f} GB free for {home}"
-    return Finding("disk", "ok", said) if free_gb >= _LEAST_FREE_GB else Finding("disk", "bad", f"{said}; a year of the demo takes about 3 GB")
+    return (
+        Finding("disk", "ok", said) if free_gb >= _LEAST_FREE_GB else Finding("disk", "bad", f"{said}; a year of the demo takes about 3 GB")
+    )
 
 
 def _project(settings: Settings) -> Finding:
@@ -60,7 +62,9 @@ def _project(settings: Settings) -> Finding:
         project = load_project(settings.project)
     except TidemillError as error:
         return Finding("project", "bad", str(error))
-    return Finding("project", "ok", f"{project.name}: {len(project.streams)} streams, {len(project.views)} views, {len(project.models)} models")
+    return Finding(
+        "project", "ok", f"{project.name}: {len(project.streams)} streams, {len(project.views)} views, {len(project.models)} models"
+    )
 
 
 def _ports(settings: Settings) -> list[Finding]:

@@ -13,7 +13,7 @@ from tidemill.errors import TidemillError
 
 app = typer.Typer(
     name="tidemill",
-    help="Real-time machine learning that a small team can run: events in, features fresh, a model served, drift watched, retraining guarded.",
+    help="Real-time machine learning that a small team can run: fresh features, a served model, watched drift, guarded retraining.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,

@@ -13,7 +13,9 @@ from tidemill.cli.environment import adopt_environ
 from tidemill.project import Workspace, load_project
 from tidemill.settings import Settings, read_settings
 
-ProjectPath = Annotated[Path | None, typer.Option("--project", help="The project file. [default: examples/flights/project.py]", show_default=False)]
+ProjectPath = Annotated[
+    Path | None, typer.Option("--project", help="The project file. [default: examples/flights/project.py]", show_default=False)
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program instead of text for a person.")]
 ModelName = Annotated[str, typer.Argument(help="The model's name in the project, e.g. late_arrival.")]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -39,8 +40,6 @@ def _timed(lines: list[str], stream: Stream) -> Iterator[tuple[str, int]]:
     """Each line with its event time; one that cannot be read goes with the line before it, for the engine to judge."""
     last_ms = 0
     for line in lines:
-        try:
+        with suppress(EventError):
             last_ms = parse_event(line, stream, _FAR_AHEAD_MS).event_time_ms
-        except EventError:
-            pass
         yield line, last_ms

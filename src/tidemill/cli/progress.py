@@ -60,7 +60,9 @@ class Screen:
             self._live.update(self._table(progress))
         elif now_s - self._plain_s > _PLAIN_EVERY_S:
             self._plain_s = now_s
-            self._console.print("  ".join(f"{name} {value}" for name, value in self._figures(progress).items()), highlight=False, soft_wrap=True)
+            self._console.print(
+                "  ".join(f"{name} {value}" for name, value in self._figures(progress).items()), highlight=False, soft_wrap=True
+            )
 
     def _figures(self, progress: Progress) -> dict[str, str]:
         now_s = time.monotonic()

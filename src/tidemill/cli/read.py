@@ -40,7 +40,8 @@ def status(project: ProjectPath = None, json_: AsJson = False) -> None:
         table.add_row(name, *(f"{getattr(book, column):,}" for column in names), _moment(last[name]))
     console.print(table)
     for decision in decisions:
-        console.print(f"{_moment(decision.requested_at_ms)} {decision.model} {decision.trigger}: {decision.outcome or decision.state} {decision.outcome_reason}")
+        ended = f"{decision.outcome or decision.state} {decision.outcome_reason}"
+        console.print(f"{_moment(decision.requested_at_ms)} {decision.model} {decision.trigger}: {ended}")
 
 
 def doctor(project: ProjectPath = None, json_: AsJson = False) -> None:
@@ -114,7 +115,9 @@ def audit(model: ModelName, project: ProjectPath = None, json_: AsJson = False) 
     for one in decisions:
         metric = f"{one.metric_champion:.4f} → {one.metric_challenger:.4f}" if one.metric_champion and one.metric_challenger else ""
         versions = f"{one.from_version or '-'} → {one.to_version}" if one.to_version else one.from_version or ""
-        table.add_row(_moment(one.requested_at_ms), one.trigger, one.outcome or one.state, versions, metric, one.outcome_reason or one.reason)
+        table.add_row(
+            _moment(one.requested_at_ms), one.trigger, one.outcome or one.state, versions, metric, one.outcome_reason or one.reason
+        )
     Console().print(table if decisions else f"no decision about {model} yet")
 
 

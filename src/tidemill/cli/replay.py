@@ -14,9 +14,9 @@ from uuid import UUID
 import orjson
 from urllib3 import HTTPConnectionPool
 
-from tidemill.clock import DAY_MS, HOUR_MS
 from tidemill.cli import runs
 from tidemill.cli.relay import Relay
+from tidemill.clock import DAY_MS, HOUR_MS
 from tidemill.errors import NotReadyError
 from tidemill.project import Workspace
 from tidemill.serving import Worker
@@ -126,7 +126,9 @@ class Replay:
         headers = {"content-type": "application/json"}
         answer = self._pool.request("POST", f"/v1/models/{model}/predict?at={at_ms}", body=orjson.dumps(requests), headers=headers)
         if answer.status != 200:
-            raise NotReadyError(f"the server answered {answer.status} to a prediction at {at_ms}: {answer.data[:300].decode(errors='replace')}")
+            raise NotReadyError(
+                f"the server answered {answer.status} to a prediction at {at_ms}: {answer.data[:300].decode(errors='replace')}"
+            )
         self.progress.predictions += len(requests)
 
     def _each_hour(self, at_ms: int) -> None:

@@ -45,7 +45,17 @@ def services(settings: Settings, *, work: bool) -> list[Service]:
     mlflow = ("--backend-store-uri", f"sqlite:///{home}/mlflow.db", "--artifacts-destination", f"{home}/artifacts")
     found = []
     if not settings.mlflow.uri:
-        command = (str(programs / "mlflow"), "server", "--host", "127.0.0.1", "--port", str(settings.mlflow.port), "--workers", "1", *mlflow)
+        command = (
+            str(programs / "mlflow"),
+            "server",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(settings.mlflow.port),
+            "--workers",
+            "1",
+            *mlflow,
+        )
         found.append(Service("mlflow", command, f"{settings.mlflow_uri}/health", settings.mlflow.port))
     if not settings.prefect.api_url:
         command = (str(programs / "prefect"), "server", "start", "--host", "127.0.0.1", "--port", str(settings.prefect.port))

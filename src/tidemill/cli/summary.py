@@ -47,7 +47,8 @@ class Summary:
         lines = [
             f"{self.events:,} events received: {self.applied:,} applied, {self.duplicates:,} duplicates, {self.late:,} late, "
             f"{self.rejected:,} rejected, {self.pending:,} pending; the books balance and are what the recording says",
-            f"{self.predictions:,} predictions, {self.labels:,} labelled; AUC {_text(self.auc_live)} live, {_text(self.auc_frozen)} frozen; "
+            f"{self.predictions:,} predictions, {self.labels:,} labelled; AUC {_text(self.auc_live)} live, "
+            f"{_text(self.auc_frozen)} frozen; "
             f"log loss {_text(self.log_loss_live)} live, {_text(self.log_loss_frozen)} frozen",
             f"{self.fits} fits, {sum(retrain['outcome'] == 'promoted' for retrain in self.retrains)} promoted; parity {self.parity}; "
             f"freshness p99 {self.freshness_ms_p99:.1f} ms; {self.wall_s:.0f} s in all",

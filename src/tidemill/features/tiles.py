@@ -72,8 +72,9 @@ class Layout:
 
     def neutral(self, n_rows: int) -> Floats:
         """(n_rows, width): tiles of no events."""
-        row = np.concatenate([np.array(slot.aggregate.neutral) for slot in self.slots.values()])
-        return np.tile(row, (n_rows, 1))
+        states = np.empty((n_rows, self.width))
+        states[:] = [number for slot in self.slots.values() for number in slot.aggregate.neutral]
+        return states
 
     def merge(self, states: Floats, groups: Sequence[K]) -> dict[K, Floats]:
         """Merge (m, width) rows that share a group; answers a row for each group, in order of first appearance."""

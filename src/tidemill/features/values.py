@@ -36,23 +36,26 @@ def feature_values(features: Sequence[Feature], rows: TileRows, at_ms: int) -> F
     Returns:
         (n_keys, n_features) float64; NaN for missing. Rows outside a feature's window are left out here.
     """
-    values = np.empty((len(rows.lengths), len(features)))
-    owners = np.repeat(np.arange(len(rows.lengths)), rows.lengths)
+    n_keys = len(rows.lengths)
+    values = np.empty((n_keys, len(features)))
+    owners = np.repeat(np.arange(n_keys), rows.lengths)
     last_ms = floor_ms(at_ms, features[0].bucket_ms)
     for window_ms in {feature.window_ms for feature in features}:
         inside = (rows.starts_ms >= last_ms - window_ms) & (rows.starts_ms <= last_ms)
-        states, present, run_starts = rows.states[inside], *_runs(owners[inside])
+        present, run_starts = _runs(owners[inside])
+        merged = rows.layout.neutral(n_keys)
+        if len(present):
+            merged[present] = rows.layout.reduce(rows.states[inside], run_starts)
         for place, feature in enumerate(features):
             if feature.window_ms == window_ms:
                 slot = rows.layout.slots[feature.slot]
-                merged = np.tile(np.array(slot.aggregate.neutral), (len(rows.lengths), 1))
-                if len(present):
-                    merged[present] = slot.aggregate.reduce(states[:, slot.begin : slot.end], run_starts)
-                values[:, place] = slot.aggregate.value(merged)
+                values[:, place] = slot.aggregate.value(merged[:, slot.begin : slot.end])
     return values
 
 
 def _runs(owners: Ints) -> tuple[Ints, Ints]:
     """The owners present in a sorted array, and where the run of each begins."""
-    run_starts = np.flatnonzero(np.diff(owners, prepend=-1))
+    changes = np.ones(len(owners), dtype=bool)
+    np.not_equal(owners[1:], owners[:-1], out=changes[1:])
+    run_starts = np.flatnonzero(changes)
     return owners[run_starts], run_starts

@@ -43,7 +43,8 @@ def check_window(window_ms: int, bucket_ms: int, where: str) -> None:
     """
     if window_ms % bucket_ms:
         below = window_ms // bucket_ms * bucket_ms
-        nearest = [duration_text(choice) for choice in (below, below + bucket_ms) if choice > 0]
+        most = MAX_TILES * bucket_ms
+        nearest = dict.fromkeys(duration_text(min(choice, most)) for choice in (below, below + bucket_ms) if choice > 0)
         raise ProjectError(
             f"a window of {duration_text(window_ms)} is not a multiple of its bucket of {duration_text(bucket_ms)}",
             where=where,
@@ -54,7 +55,7 @@ def check_window(window_ms: int, bucket_ms: int, where: str) -> None:
         raise ProjectError(
             f"a window of {duration_text(window_ms)} in buckets of {duration_text(bucket_ms)} makes more than {MAX_TILES} tiles",
             where=where,
-            fix=f"set bucket={duration_text(choice)!r} or larger",
+            fix=f"set bucket={duration_text(choice)!r}, or over={duration_text(MAX_TILES * bucket_ms)!r} at most",
         )
 
 

@@ -1,6 +1,6 @@
 """Learning: what a model is, training sets, fitting, evaluation and export."""
 
-from tidemill.learning.export import TOLERANCE, Exported, OnnxModel, export
+from tidemill.learning.export import TOLERANCE, Exported, OnnxModel, export, to_feed
 from tidemill.learning.fitting import Fitted, fit, predict, to_input
 from tidemill.learning.importance import important_columns
 from tidemill.learning.metrics import Quality, auc, losses, quality, weekly
@@ -35,6 +35,7 @@ __all__ = [
     "losses",
     "predict",
     "quality",
+    "to_feed",
     "to_input",
     "values_at",
     "vectors_of",

@@ -48,12 +48,15 @@ class OnnxModel:
         options.inter_op_num_threads = 1
         self._session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         self._columns = dict(columns)
-        self._inputs = {value.name for value in self._session.get_inputs()}
+        self._inputs = [value.name for value in self._session.get_inputs()]
 
     def score(self, columns: Mapping[str, Column]) -> Floats:
         """(n,) the probability of outcome 1, for (n,) columns as `Model.assemble` makes them."""
-        feed = {name: _tensor(columns[name], kind) for name, kind in self._columns.items() if name in self._inputs}
-        probabilities = self._session.run(["probabilities"], feed)[0]
+        return self.run(to_feed(columns, self._columns))
+
+    def run(self, feed: Mapping[str, Column]) -> Floats:
+        """The same for tensors that `to_feed` made, so that several models of one vector share them."""
+        probabilities = self._session.run(["probabilities"], {name: feed[name] for name in self._inputs})[0]
         return np.asarray(probabilities, dtype=np.float64)[:, 1]
 
 
@@ -63,9 +66,7 @@ def export(model: Model, estimator: Any, frame: pd.DataFrame) -> Exported:
     Raises:
         ExportError: it cannot be converted, or an output differs by more than 1e-5.
     """
-    types = [
-        (name, StringTensorType([None, 1]) if kind == "text" else FloatTensorType([None, 1])) for name, kind in model.columns.items()
-    ]
+    types = [(name, StringTensorType([None, 1]) if kind == "text" else FloatTensorType([None, 1])) for name, kind in model.columns.items()]
     try:
         with _CONVERTING, patch.object(_container, "make_node", _plain_make_node(_container.make_node)):
             proto = to_onnx(estimator, initial_types=types, options={"zipmap": False})
@@ -98,7 +99,11 @@ def _plain_make_node(make_node: Any) -> Any:
     return made
 
 
-def _tensor(column: Column, kind: FieldKind) -> Column:
-    if kind == "text":
-        return np.array([["" if value is None else value] for value in column], dtype=object)
-    return column.astype(np.float32)[:, None]
+def to_feed(columns: Mapping[str, Column], kinds: Mapping[str, FieldKind]) -> dict[str, Column]:
+    """(n, 1) tensors of (n,) columns: numbers as float32, text as strings with "" for missing."""
+    names = [name for name, kind in kinds.items() if kind != "text"]
+    numbers = np.array([columns[name] for name in names], dtype=np.float32)
+    feed = {name: row[:, None] for name, row in zip(names, numbers, strict=True)}
+    for name in kinds.keys() - feed.keys():
+        feed[name] = np.array([["" if value is None else value] for value in columns[name]], dtype=object)
+    return feed

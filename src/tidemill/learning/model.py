@@ -65,10 +65,16 @@ class Model:
         where = f"model {self.name!r}"
         fields = self.request_kinds
         if self.label.key not in fields:
-            raise ProjectError(f"the label's key {self.label.key!r} is not in the request", where=where, fix="add it, or choose another key")
+            raise ProjectError(
+                f"the label's key {self.label.key!r} is not in the request", where=where, fix="add it, or choose another key"
+            )
         for missing in set(fields) - set(self.requests.stream.kinds):
             fix = f"add {missing!r} to stream {self.requests.stream.name!r}, or make it a feature"
             raise ProjectError(f"request field {missing!r} has no history", where=where, fix=fix)
+        self._check_features(where)
+
+    def _check_features(self, where: str) -> None:
+        fields = self.request_kinds
         for part in self.features:
             needed = (part,) if isinstance(part, str) else part.entity_fields if isinstance(part, View) else ()
             for name in needed:
@@ -141,8 +147,5 @@ class Model:
         columns: dict[str, Column] = {**request, **values}
         for derived in self.derived:
             columns[derived.name] = derived.compute(columns)
-        vector = {}
-        for name, kind in self.columns.items():
-            column = columns[name]
-            vector[name] = column if kind == "text" else column.astype(np.float32).astype(np.float64)
-        return vector
+        numbers = np.array([columns[name] for name in self.number_columns], dtype=np.float32).astype(np.float64)
+        return {name: columns[name] for name in self.columns} | dict(zip(self.number_columns, numbers, strict=True))

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 from pydantic import TypeAdapter
 
 from tidemill.events import Column

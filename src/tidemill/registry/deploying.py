@@ -29,7 +29,9 @@ def deploy(workspace: Workspace, registry: Registry, model: Model, version: int,
             return servers
         if time.monotonic() > deadline_s:
             behind = sorted(server for server, serving in servers.items() if serving != version)
-            raise NotReadyError(f"after {timeout_s:.0f} s version {version} of {model.name!r} is not served by {', '.join(behind)}; see its log")
+            raise NotReadyError(
+                f"after {timeout_s:.0f} s version {version} of {model.name!r} is not served by {', '.join(behind)}; see its log"
+            )
         time.sleep(0.1)
 
 

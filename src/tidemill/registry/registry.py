@@ -135,7 +135,9 @@ class Registry:
         except MlflowException as error:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 return None
-            raise NotReadyError(f"MLflow at {self._uri} cannot be asked for {name!r}: {error.error_code}; is it up? See `tidemill doctor`") from error
+            raise NotReadyError(
+                f"MLflow at {self._uri} cannot be asked for {name!r}: {error.error_code}; is it up? See `tidemill doctor`"
+            ) from error
 
     def set_alias(self, name: str, alias: str, version: int) -> None:
         """Point an alias at a version.

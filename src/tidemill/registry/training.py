@@ -133,7 +133,9 @@ def _release(workspace: Workspace, model: Model, challenger: Challenger, tags: d
         example=frame.head(50),
         reference=profile.to_json(),
         sample=_sample(train_rows, scores),
-        dataset=DatasetRef(f"{model.name} training rows", train_rows.digest, workspace.lake.path(label_stream), train_rows.lake_versions[label_stream]),
+        dataset=DatasetRef(
+            f"{model.name} training rows", train_rows.digest, workspace.lake.path(label_stream), train_rows.lake_versions[label_stream]
+        ),
     )
 
 

@@ -11,7 +11,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.concurrency import run_in_threadpool
 
-from tidemill.clock import NowMs, wall_ms
+from tidemill.clock import wall_ms
 from tidemill.errors import ConflictError, InputError, NotFoundError, NotReadyError, TidemillError
 from tidemill.project import Workspace
 from tidemill.serving.champions import Champions

@@ -45,7 +45,10 @@ def read_features(workspace: Workspace, view: View, key: str, at_ms: int | None)
         wait_for_lake(workspace.state, timeout_s=15)
         columns = {name: np.array([part], dtype=object) for name, part in zip(view.entity_fields, parts, strict=True)}
         moment = np.array([at_ms], dtype=np.int64)
-        found = {c: v[0] for c, v in values_at(view, workspace.lake.dataset(view.stream.name), Moments(moment, moment, columns), "known_at").items()}
+        found = {
+            c: v[0]
+            for c, v in values_at(view, workspace.lake.dataset(view.stream.name), Moments(moment, moment, columns), "known_at").items()
+        }
         source, position, asked_ms = "lake", str(workspace.lake.held(view.stream.name)), at_ms
     values = {column.removeprefix(f"{view.name}__"): None if math.isnan(value) else float(value) for column, value in found.items()}
     return FeatureAnswer(view.name, key, asked_ms, source, position, values)

@@ -131,13 +131,15 @@ class FeatureWatch:
                 self._name,
                 cursor,
                 int(served.ids[-1]),
-                {"version": version, "detector": detector.state()},
+                {"version": version, "detector": detector.state(), "thresholds": detector.thresholds},
                 alerts=[self._alert(warning, version) for warning in warnings],
             )
             raised.extend(warnings)
 
     def _detector(self, version: int, state: dict[str, Any] | None) -> WindowedDrift:
-        profile = ReferenceProfile.from_json(self._registry.load(self._workspace.project.registered_name(self._model.name), version).reference)
+        profile = ReferenceProfile.from_json(
+            self._registry.load(self._workspace.project.registered_name(self._model.name), version).reference
+        )
         if state is not None and state["version"] == version:
             return WindowedDrift.from_state(profile, state["detector"])
         return WindowedDrift(profile)
@@ -159,5 +161,3 @@ def _last_of_each_version(scores: list[Score], known_at_ms: int, within_ms: int)
     """The last score of each version that was given before the outcome and not too long before it."""
     last = {score.version: score for score in scores if score.at_ms < known_at_ms <= score.at_ms + within_ms}
     return list(last.values())
-
-

@@ -11,7 +11,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from tidemill.clock import NowMs, wall_ms
 from tidemill.errors import ConflictError, InputError
-from tidemill.learning import Model
+from tidemill.learning import Model, to_feed
 from tidemill.project import Workspace
 from tidemill.serving.champions import Champions
 from tidemill.stores import Answered, Lookup
@@ -76,9 +76,12 @@ class Predictor:
         columns = model.request_columns([request.__dict__ for request in requests])
         reading = self._workspace.state.tiles.read([Lookup(view.name, model.keys_of(view, columns)) for view in model.views], asked_ms)
         if asked_ms < reading.known_at_ms:
-            raise ConflictError(f"at={asked_ms} lies before {reading.known_at_ms}, which the tiles have taken; leave `at` out, or ask later")
+            raise ConflictError(
+                f"at={asked_ms} lies before {reading.known_at_ms}, which the tiles have taken; leave `at` out, or ask later"
+            )
         vector = model.assemble(columns, reading.values)
-        scored = {loaded.version: loaded.scorer.score(vector) for loaded in {loaded.version: loaded for loaded in serving.values()}.values()}
+        feed = to_feed(vector, model.columns)
+        scored = {version: scorer.run(feed) for version, scorer in {held.version: held.scorer for held in serving.values()}.items()}
         position = reading.position.token
         ids = self._workspace.predictions.write(
             Answered(

@@ -9,7 +9,7 @@ import numpy as np
 from sqlalchemy import Connection, Engine, delete, insert, select
 
 from tidemill.errors import NotFoundError
-from tidemill.events import EventBatch
+from tidemill.events import Columns, EventBatch
 from tidemill.features import Feature, Layout, TileRows, View, feature_values, floor_ms
 from tidemill.features.aggregates import Floats
 from tidemill.stores.sqlite import reading
@@ -57,6 +57,7 @@ class _TileSet:
     bucket_ms: int
     layout: Layout
     features: Mapping[str, Feature]
+    columns: Sequence[str]
     shape: tuple[object, ...]
     longest_ms: int
 
@@ -88,8 +89,9 @@ class TileStore:
         rows: list[tuple[int, str, int, bytes]] = []
         for stream, groups in self._alike.items():
             if stream in applied:
+                columns = _columns([tiles for alike in groups for tiles in alike], applied[stream])
                 for alike in groups:
-                    rows.extend(_merged(connection, alike, applied[stream]))
+                    rows.extend(_merged(connection, alike, applied[stream], columns))
         if rows:
             connection.exec_driver_sql(_WRITE, rows)
 
@@ -97,7 +99,7 @@ class TileStore:
         """Replace a view's tiles by those of a batch, within the caller's transaction."""
         for tiles in self._known(view):
             connection.execute(delete(TILE).where(TILE.c.set_id == tiles.set_id))
-            rows = [] if batch is None else _merged(connection, [tiles], batch)
+            rows = [] if batch is None else _merged(connection, [tiles], batch, _columns([tiles], batch))
             if rows:
                 connection.exec_driver_sql(_WRITE, rows)
 
@@ -108,15 +110,18 @@ class TileStore:
             NotFoundError: no such view.
         """
         by_shape: dict[tuple[object, ...], list[tuple[_TileSet, Sequence[str | None]]]] = {}
+        places: dict[str, list[int]] = {}
         for lookup in lookups:
+            place_of = {key: place for place, key in enumerate(dict.fromkeys(lookup.keys))}
+            places[lookup.view] = [place_of[key] for key in lookup.keys]
             for tiles in self._known(lookup.view):
-                by_shape.setdefault(tiles.shape, []).append((tiles, lookup.keys))
+                by_shape.setdefault(tiles.shape, []).append((tiles, list(place_of)))
         values: dict[str, Floats] = {}
         with self._reader.connect() as connection:
             token, known_at_ms = connection.exec_driver_sql(_POSITION).one()
             for alike in by_shape.values():
                 rows = _tile_rows(connection, alike, at_ms)
-                values.update(_spread(alike, feature_values(list(alike[0][0].features.values()), rows, at_ms)))
+                values.update(_spread(alike, feature_values(list(alike[0][0].features.values()), rows, at_ms), places))
         return Reading(Position.from_token(token), known_at_ms, values)
 
     def expire(self, connection: Connection, known_at_ms: int) -> None:
@@ -138,14 +143,16 @@ class TileStore:
         features = {name: feature for name, feature in view.features.items() if feature.bucket_ms == bucket_ms}
         shape = (bucket_ms, layout.signature, tuple((feature.slot, feature.window_ms) for feature in features.values()))
         longest_ms = max(feature.window_ms for feature in features.values())
-        return _TileSet(set_id, view, bucket_ms, layout, features, shape, longest_ms)
+        return _TileSet(set_id, view, bucket_ms, layout, features, [view.column(name) for name in features], shape, longest_ms)
 
 
-def _merged(connection: Connection, alike: Sequence[_TileSet], batch: EventBatch) -> list[tuple[int, str, int, bytes]]:
+def _columns(sets: Iterable[_TileSet], batch: EventBatch) -> Columns:
+    return batch.columns(frozenset[str]().union(*(tiles.view.fields_read.union(tiles.view.entity_fields) for tiles in sets)))
+
+
+def _merged(connection: Connection, alike: Sequence[_TileSet], batch: EventBatch, columns: Columns) -> list[tuple[int, str, int, bytes]]:
     """The rows to write when a batch meets the stored tiles of several sets of one bucket size and layout."""
     first = alike[0]
-    names = first.view.fields_read.union(*(tiles.view.entity_fields for tiles in alike))
-    columns = batch.columns(names)
     lifted = first.layout.lift(columns, len(batch.events))
     starts = (batch.event_time_ms // first.bucket_ms * first.bucket_ms).tolist()
     groups: list[tuple[int, str, int]] = []
@@ -174,8 +181,7 @@ def _existing(connection: Connection, groups: Iterable[tuple[int, str, int]]) ->
 def _tile_rows(connection: Connection, alike: list[tuple[_TileSet, Sequence[str | None]]], at_ms: int) -> TileRows:
     first = alike[0][0]
     last_ms = floor_ms(at_ms, first.bucket_ms)
-    starts: list[int] = []
-    blobs: list[bytes] = []
+    rows: list[tuple[int, bytes]] = []
     lengths: list[int] = []
     cursor = connection.connection.cursor()
     try:
@@ -184,21 +190,21 @@ def _tile_rows(connection: Connection, alike: list[tuple[_TileSet, Sequence[str 
                 found = (
                     cursor.execute(_READ, (tiles.set_id, key, last_ms - tiles.longest_ms, last_ms)).fetchall() if key is not None else []
                 )
-                starts.extend(start for start, _ in found)
-                blobs.extend(blob for _, blob in found)
+                rows += found
                 lengths.append(len(found))
     finally:
         cursor.close()
+    starts, blobs = zip(*rows, strict=True) if rows else ((), ())
     states = np.frombuffer(b"".join(blobs)).reshape(-1, first.layout.width)
     return TileRows(first.layout, np.array(starts, dtype=np.int64), states, np.array(lengths, dtype=np.int64))
 
 
-def _spread(alike: list[tuple[_TileSet, Sequence[str | None]]], values: Floats) -> dict[str, Floats]:
-    """Give (all keys, features) values back to the columns of each view."""
+def _spread(alike: list[tuple[_TileSet, Sequence[str | None]]], values: Floats, places: Mapping[str, list[int]]) -> dict[str, Floats]:
+    """Give (all distinct keys, features) values back to the columns of each view, in the order its keys were asked."""
     columns: dict[str, Floats] = {}
     begin = 0
     for tiles, keys in alike:
-        for place, name in enumerate(tiles.features):
-            columns[tiles.view.column(name)] = values[begin : begin + len(keys), place]
+        mine = values[begin : begin + len(keys)][places[tiles.view.name]].T
+        columns.update(zip(tiles.columns, mine, strict=True))
         begin += len(keys)
     return columns

@@ -114,9 +114,11 @@ class Engine:
     def drain(self, limit: int) -> int:
         """Apply everything the log holds, `limit` events a transaction; answers how many."""
         total = 0
-        while taken := self.step(limit):
+        while True:
+            taken = self.step(limit)
             total += taken
-        return total
+            if taken < limit:
+                return total
 
     def _judge(self, records: Sequence[Record]) -> _Judged:
         judged = _Judged()

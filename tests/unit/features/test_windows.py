@@ -9,13 +9,15 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.unit.events.taps import T0
-from tidemill.clock import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
+from tidemill.clock import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, duration_ms
 from tidemill.errors import ProjectError
 from tidemill.features import Layout, TileRows, count, feature_values, floor_ms, mean
 from tidemill.features.windows import MAX_TILES, check_window, default_bucket_ms
@@ -39,17 +41,29 @@ def test_the_default_bucket_is_a_sixtieth_rounded_up(window_ms: int, bucket_ms: 
     assert default_bucket_ms(window_ms) == bucket_ms
 
 
-@given(st.integers(1, 10_000), st.sampled_from([SECOND_MS, MINUTE_MS, HOUR_MS]))
-def test_a_window_is_taken_or_the_fix_it_names_is(n: int, unit_ms: int) -> None:
+@given(st.integers(1, 10_000), st.sampled_from([SECOND_MS, MINUTE_MS, HOUR_MS]), st.none() | st.integers(1, 400))
+@example(9_601, HOUR_MS, None)  # 400 days and an hour: 401 days would be refused in turn
+@example(401, SECOND_MS, 1)  # a prime
+def test_a_window_is_taken_or_each_fix_that_is_named_is(n: int, unit_ms: int, bucket_s: int | None) -> None:
     window_ms = n * unit_ms
+    bucket_ms = default_bucket_ms(window_ms) if bucket_s is None else bucket_s * SECOND_MS
+    fits = window_ms % bucket_ms == 0 and window_ms // bucket_ms <= MAX_TILES
     try:
-        check_window(window_ms, default_bucket_ms(window_ms), "here")
+        check_window(window_ms, bucket_ms, "here")
     except ProjectError as error:
-        assert window_ms % default_bucket_ms(window_ms) or window_ms // default_bucket_ms(window_ms) > MAX_TILES
-        for choice in error.fix.removeprefix("use over=").split(",")[0].split(" or "):
-            if error.fix.startswith("use over="):
-                over = count(over=choice.strip("'")).window_ms
-                check_window(over, default_bucket_ms(window_ms), "there")
+        assert not fits
+        fix = error.fix.removesuffix(", or set bucket=")
+        choices = [duration_ms(text) for text in re.findall(r"'(\w+)'", fix)]
+        assert choices
+        if fix.startswith("use over="):
+            for over_ms in choices:
+                check_window(over_ms, bucket_ms, "each window it names")
+        else:
+            bucket, over = choices
+            check_window(window_ms, bucket, "the bucket it names")
+            check_window(over, bucket_ms, "the window it names")
+    else:
+        assert fits
 
 
 def test_a_mistake_names_the_nearest_choices() -> None:
@@ -59,7 +73,7 @@ def test_a_mistake_names_the_nearest_choices() -> None:
         check_window(7 * MINUTE_MS, 2 * MINUTE_MS, "here")
     with pytest.raises(ProjectError, match=r"over='5min', or set bucket="):
         check_window(MINUTE_MS, 5 * MINUTE_MS, "here")
-    with pytest.raises(ProjectError, match=r"makes more than 400 tiles; set bucket='15s' or larger"):
+    with pytest.raises(ProjectError, match=r"makes more than 400 tiles; set bucket='15s', or over='400s' at most"):
         check_window(HOUR_MS, SECOND_MS, "here")
     check_window(400 * SECOND_MS, SECOND_MS, "here")
     with pytest.raises(ProjectError, match="more than 400"):

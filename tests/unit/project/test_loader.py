@@ -107,7 +107,7 @@ MISTAKES = [
         "'fare': a window of 3h is not a multiple",
         "use over='175min' or",
     ),
-    ('over="3h")', 'over="3h", bucket="1s")', "by_line = View", "makes more than 400 tiles", "set bucket='1min' or larger"),
+    ('over="3h")', 'over="3h", bucket="1s")', "by_line = View", "makes more than 400 tiles", "set bucket='1min', or over='400s' at most"),
     ('over="3h")', 'over="3 hours")', "by_line = View", "'3 hours' is not a duration", "e.g. '6h'"),
     ('over="3h")', 'ove="3h")', "by_line = View", "unexpected keyword argument 'ove'", "mend this line"),
     ('key="tap_id"', 'key="fare"', "    label=Label", "key 'fare' is not a text field", "choose of tap_id, line"),
