@@ -18,7 +18,6 @@ from tidemill.events import Stream, parse_event
 from tidemill.stores.state import Applied, SqlState
 
 _APP = "tidemill"
-_COUNT_EVERY_S = 0.5  # counting what waits costs as much as a small batch, so not at every step
 _ARROW: dict[type, pa.DataType] = {
     int: pa.int64(),
     float: pa.float64(),
@@ -114,17 +113,11 @@ class LakeWriter:
         self._every_s = every_s
         self._every_events = every_events
         self._last_s = time.monotonic()
-        self._counted_s = 0.0
 
     def step(self) -> int:
         """Flush when it is due; answers how many events it moved."""
-        now_s = time.monotonic()
-        if now_s - self._last_s < self._every_s:
-            if now_s - self._counted_s < _COUNT_EVERY_S:
-                return 0
-            self._counted_s = now_s
-            if self._state.waiting_for_lake() < self._every_events:
-                return 0
+        if time.monotonic() - self._last_s < self._every_s and self._state.waiting_for_lake(self._every_events) < self._every_events:
+            return 0
         return self.flush()
 
     def flush(self) -> int:
