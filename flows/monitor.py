@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from prefect import flow
 from prefect.artifacts import create_link_artifact
-from prefect.states import Completed, State
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 
 from tasks import monitoring
 

@@ -10,7 +10,8 @@ claim ─► admit ─► snapshot ─► fit ─► register ─► gate ─►
 from __future__ import annotations
 
 from prefect import flow, runtime
-from prefect.states import Completed, State
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 
 from flows.deploy import deploy
 from flows.train import learn

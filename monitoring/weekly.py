@@ -51,7 +51,7 @@ def check_model(workspace: Workspace, registry: Registry, model: Model, trigger:
     result = run_check(
         version.sample, _frame(model, served), ReferenceProfile.from_json(version.reference), json.loads(version.tags[IMPORTANT])
     )
-    verdict = judge(result, frozenset(str(column) for column in before.get("remember", ())))  # type: ignore[attr-defined]  # a list of names, as saved below
+    verdict = judge(result, frozenset(str(column) for column in before.get("remember", ())))
     run_id = registry.log_report(
         name, f"{trigger} {to_utc(now_ms).date()}", result.html, {"share": result.share}, {"trigger": trigger, "version": str(champion)}
     )

@@ -1,186 +1,244 @@
-"""The engine and its lake writer killed with -9, again and again, end where an uninterrupted run ends.
+"""Kill -9 anywhere, start again: nothing is lost, nothing is there twice.
 
-```
- log ──step──► state ──flush──► lake        killed before, within and after each arrow, and at random
-```
+A nursery process imports everything once and forks a child for each round; the child applies the log and moves events to the lake
+until it is done, or until it kills itself at the step it was told, or is killed from outside at some moment.
 """
 
 from __future__ import annotations
 
-import os
+import json
 import random
-import signal
-import sqlite3
-from collections.abc import Sequence
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
-from multiprocessing.context import ForkServerProcess
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy
+import pytest
 
-from tests.unit.events.taps import LABEL, RETENTION_MS, T0, TAPS, VIEWS, entry, make_engine, open_log, open_state
+from tests.property.naive import naive_verdicts
+from tests.unit.events.taps import RETENTION_MS, T0, TAPS, VIEWS, entry, make_engine, open_log, open_state
 from tidemill.clock import HOUR_MS, MINUTE_MS
-from tidemill.stores import OFFSET, Applied, Lake, LakeWriter, SqlState
-from tidemill.streams import Commit, Engine, Entry
+from tidemill.stores import OFFSET, Lake, LakeWriter, Lookup
+from tidemill.streams import Books, Entry, Position
 
-N_EVENTS, A_STEP = 900, 10
-STEPS = ["commit:before", "commit:within", "commit:after", "append:before", "append:after", "in_lake:before", "in_lake:after"]
-N_RANDOM = 9
-TABLES = ("position", "tile_set", "tile", "seen", "book", "dead_letter", "for_lake", "outcome")
+ROOT = Path(__file__).parents[2]
+BATCH, LAKE_BATCH = 7, 11
+KEYS = ["a", "b", "a,x", "b,y"]
+STEPS = [
+    "before commit",
+    "inside commit",
+    "at the end of commit",
+    "after commit",
+    "before lake.append",
+    "after lake.append",
+    "before in_lake",
+    "after in_lake",
+]
+Fault = dict[str, Any]
+Run = Callable[[Path, Fault], int]
 
+NURSERY = """
+import json, os, signal, sys, time
+from pathlib import Path
+from sqlalchemy import Engine as SqlEngine, event
+from tests.integration.test_kill import BATCH, LAKE_BATCH
+from tests.unit.events.taps import RETENTION_MS, TAPS, VIEWS, LABEL, make_engine, open_log
+from tidemill.stores import Lake, LakeWriter, SqlState
+from tidemill.streams import Entry
 
-class Fuse:
-    """Kills this process with -9 the n-th time that a step comes by."""
+hits = {}
 
-    def __init__(self, step: str, times: int) -> None:
-        self.step = step
-        self.left = times
+def hit(step):
+    hits[step] = hits.get(step, 0) + 1
+    if (step, hits[step]) == (fault.get("step"), fault.get("nth")):
+        os.kill(os.getpid(), signal.SIGKILL)
 
-    def at(self, step: str) -> None:
-        """The step comes by."""
-        if step == self.step:
-            self.left -= 1
-            if self.left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-
-class FusedState(SqlState):
-    """The real state with a fuse around what it commits."""
-
-    fuse: Fuse
-
-    def commit(self, commit: Commit) -> None:
-        self.fuse.at("commit:before")
+class DyingState(SqlState):
+    def commit(self, commit):
+        hit("before commit")
         super().commit(commit)
-        self.fuse.at("commit:after")
-
-    def _expire(self, connection: sqlalchemy.Connection, known_at_ms: int) -> None:
+        hit("after commit")
+    def _write_applied(self, connection, commit):
+        hit("inside commit")
+        super()._write_applied(connection, commit)
+    def _expire(self, connection, known_at_ms):
         super()._expire(connection, known_at_ms)
-        self.fuse.at("commit:within")  # everything is written, nothing is committed
-
-    def in_lake(self, up_to_offset: int) -> None:
-        self.fuse.at("in_lake:before")
+        hit("at the end of commit")
+    def in_lake(self, up_to_offset):
+        hit("before in_lake")
         super().in_lake(up_to_offset)
-        self.fuse.at("in_lake:after")
+        hit("after in_lake")
 
-
-class FusedLake(Lake):
-    """The real lake with a fuse around its appends."""
-
-    fuse: Fuse
-
-    def append(self, stream: str, events: Sequence[Applied]) -> None:
-        self.fuse.at("append:before")
+class DyingLake(Lake):
+    def append(self, stream, events):
+        hit("before lake.append")
         super().append(stream, events)
-        self.fuse.at("append:after")
+        hit("after lake.append")
+
+def apply(home):
+    log, lake = open_log(home), DyingLake(home / "lake", [TAPS])
+    state = DyingState(home / "state.db", VIEWS, {"dear": LABEL}, RETENTION_MS)
+    engine, writer = make_engine(log, state), LakeWriter(state, lake, every_s=1000.0, every_events=LAKE_BATCH)
+    event.listen(SqlEngine, "after_cursor_execute", lambda *_: hit("statement"))
+    while engine.step(BATCH):
+        writer.step()
+    writer.flush()
+
+def append(home):
+    log, batch = open_log(home), fault["from"]
+    event.listen(SqlEngine, "after_cursor_execute", lambda *_: hit("statement"))
+    while True:
+        log.append([Entry("taps", f"{batch}-{i}") for i in range(BATCH)], now_ms=1)
+        (home / "told").write_text(str(batch))
+        batch += 1
+
+for line in sys.stdin:
+    fault = json.loads(line)
+    pid = os.fork()
+    if pid == 0:
+        {"apply": apply, "append": append}[fault["work"]](Path(fault["home"]))
+        os._exit(0)
+    if "after_s" in fault:
+        time.sleep(fault["after_s"])
+        os.kill(pid, signal.SIGKILL)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+"""
 
 
-def live(home: Path, fuse: Fuse, ready: Connection) -> None:
-    """What the killed process does: apply the log and fill the lake to the end, unless the fuse blows first."""
-    log = open_log(home)
-    state = FusedState(home / "state.db", VIEWS, {"dear": LABEL}, RETENTION_MS)
-    lake = FusedLake(home / "lake", [TAPS])
-    state.fuse = lake.fuse = fuse
-    engine, writer = make_engine(log, state), LakeWriter(state, lake, 0.0, 1_000)
-    ready.send("ready")
-    run(engine, writer)
+@pytest.fixture(scope="module")
+def run() -> Iterator[Run]:
+    """Runs one child to its end; answers its exit code, -9 when it was killed."""
+    with subprocess.Popen([sys.executable, "-c", NURSERY], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as nursery:
+        assert nursery.stdin is not None and nursery.stdout is not None
+        into, out = nursery.stdin, nursery.stdout
+
+        def one(home: Path, fault: Fault) -> int:
+            into.write(json.dumps({"work": "apply", "home": str(home), **fault}) + "\n")
+            into.flush()
+            return int(out.readline())
+
+        yield one
+        into.close()
+        assert nursery.wait(timeout=30) == 0
 
 
-def run(engine: Engine, writer: LakeWriter) -> None:
-    """Apply a log to its end, and move what was applied to the lake after each step."""
-    taken = 1
-    while taken:
-        taken = engine.step(A_STEP)
-        writer.flush()
+def make_history(seed: int, n_events: int) -> tuple[list[Entry], list[tuple[int, str, int | None]]]:
+    """Days of taps with duplicates, late and malformed ones; and the same for the naive rules."""
+    rng = random.Random(seed)
+    entries: list[Entry] = []
+    records: list[tuple[int, str, int | None]] = []
+    known_at_ms = T0
+    for place in range(n_events):
+        known_at_ms += rng.randrange(20 * MINUTE_MS)
+        tap_id = f"t{rng.randrange(max(1, place - 20), place + 5)}"
+        lag_ms = rng.choice([0, 1_000, HOUR_MS, RETENTION_MS["taps"] - 1, RETENTION_MS["taps"] + 1])
+        if rng.random() < 0.1:
+            entries.append(Entry("taps", "{", known_at_ms))
+            records.append((known_at_ms, tap_id, None))
+        else:
+            fields = {"line": rng.choice("ab"), "gate": rng.choice("xy"), "fare": rng.choice([None, rng.random() * 4])}
+            entries.append(entry(tap_id, known_at_ms - lag_ms, known_at_ms, **fields))
+            records.append((known_at_ms, tap_id, known_at_ms - lag_ms))
+    return entries, records
 
 
-def history() -> list[Entry]:
-    """Taps of a week with copies, late ones and malformed text; floats whose sums depend on their order in the last bits."""
-    draw = random.Random(7)
-    known_at_ms, entries = T0, list[Entry]()
-    for place in range(N_EVENTS):
-        known_at_ms += draw.choice([0, 1, 1_000, 13 * MINUTE_MS])
-        lag_ms = draw.choice([0, 1_000, MINUTE_MS, 20 * MINUTE_MS, HOUR_MS, 2 * HOUR_MS, 3 * HOUR_MS, RETENTION_MS["taps"] + 1])
-        if draw.random() < 0.05:
-            entries.append(Entry("taps", '{"tap_id": "torn', known_at_ms))
-            continue
-        tap_id = f"t{draw.randrange(place) if place and draw.random() < 0.2 else place}"
-        fields = {
-            "line": draw.choice("abc"),
-            "gate": draw.choice(["n", "s", None]),
-            "fare": draw.uniform(-5, 5),
-            "riders": draw.randrange(9),
-        }
-        entries.append(entry(tap_id, known_at_ms - lag_ms, known_at_ms, **fields))
-    return entries
-
-
-def contents(home: Path) -> dict[str, list[Any]]:
-    """Every row of every table of the state, to the bit, and of the lake."""
-    with sqlite3.connect(home / "state.db") as connection:
-        found: dict[str, list[Any]] = {name: sorted(connection.execute(f"select * from {name}").fetchall()) for name in TABLES}
-    connection.close()
-    found["lake"] = sorted(Lake(home / "lake", [TAPS]).dataset("taps").to_table().to_pylist(), key=lambda row: int(row[OFFSET]))
+def everything(home: Path, at_ms: int) -> dict[str, Any]:
+    """All that a reader can learn of a home."""
+    log, state, lake = open_log(home), open_state(home), Lake(home / "lake", [TAPS])
+    reading = state.tiles.read([Lookup(view.name, KEYS) for view in VIEWS], at_ms)
+    found = {
+        "position": reading.position.token,
+        "known_at_ms": reading.known_at_ms,
+        "values": {column: [repr(float(value)) for value in values] for column, values in reading.values.items()},
+        "books": state.books(log)["taps"],
+        "ids": dict(state.seen("taps", [f"t{number}" for number in range(1_000)])),
+        "dead": state.dead_letters("taps", 1_000),
+        "outcomes": state.outcomes("dear", 0, 10_000),
+        "waiting": state.waiting_for_lake(),
+        "lake": lake.dataset("taps").to_table().sort_by(OFFSET).to_pylist(),
+    }
+    state.close()
+    log.close()
     return found
 
 
-def fill(home: Path) -> None:
-    """Write the history to the log of a folder."""
-    log = open_log(home)
-    log.append(history(), now_ms=0)
-    log.close()
-
-
-def start(home: Path, step: str = "never", times: int = 1) -> ForkServerProcess:
-    """Start a life on a folder; answers when it is about to begin."""
-    context = get_context("forkserver")  # a process of its own each time, without a fresh import of everything
-    context.set_forkserver_preload(["tidemill"])
-    mine, its = context.Pipe(duplex=False)
-    process = context.Process(target=live, args=(home, Fuse(step, times), its))
-    process.start()
-    its.close()
-    assert mine.recv() == "ready"
-    return process
-
-
-def check_books(home: Path) -> int:
-    """Between two lives the books balance; answers how many events wait."""
-    log, state = open_log(home), open_state(home)
-    books = state.books(log)["taps"]
-    state.close()
-    log.close()
-    assert books.balanced
-    return books.pending
-
-
-def test_killed_anywhere_and_at_random_nothing_is_lost_and_nothing_is_there_twice(tmp_path: Path) -> None:
-    straight, broken = tmp_path / "straight", tmp_path / "broken"
-    fill(straight)
-    fill(broken)
+def prepare(folder: Path, seed: int, n_events: int) -> tuple[Path, dict[str, Any]]:
+    """A home whose log waits to be applied, and what it must come to: that of a run that nothing interrupts."""
+    entries, records = make_history(seed, n_events)
+    home, straight = folder / "home", folder / "straight"
+    for place in (home, straight):
+        log = open_log(place)
+        log.append(entries, now_ms=0)
+        log.close()
     log, state = open_log(straight), open_state(straight)
-    run(make_engine(log, state), LakeWriter(state, Lake(straight / "lake", [TAPS]), 0.0, 1_000))
-    books = state.books(log)["taps"]
-    assert min(books.applied, books.duplicate, books.late, books.rejected) > 20  # there is something of each to lose
-    assert books.pending == 0
+    make_engine(log, state).drain(BATCH)
+    LakeWriter(state, Lake(straight / "lake", [TAPS]), every_s=1_000.0, every_events=50).flush()
     state.close()
     log.close()
-    draw = random.Random()
-    rounds = [*[(step, draw.choice([1, 2, 3])) for step in STEPS], *[("never", 1)] * N_RANDOM]
-    draw.shuffle(rounds)
-    for step, times in rounds:
-        process = start(broken, step, times)
-        process.join(draw.uniform(0, 0.15) if step == "never" else 60)
-        if step == "never":
-            process.kill()
-        process.join(60)
-        assert process.exitcode == -signal.SIGKILL, f"{step} {times}: it came to its end before it was killed"
-        assert check_books(broken) > 0, f"{step} {times}: nothing is left to be killed at"
-    last = start(broken)
-    last.join(120)
-    assert last.exitcode == 0
-    want, got = contents(straight), contents(broken)
-    for name, rows in want.items():
-        assert got[name] == rows, name
-    assert len(got["lake"]) == len({row[OFFSET] for row in got["lake"]}) == books.applied
+    want = everything(straight, records[-1][0])
+    verdicts = naive_verdicts(records, RETENTION_MS["taps"], TAPS.max_ahead_ms)
+    of = {verdict: verdicts.count(verdict) for verdict in ("applied", "duplicate", "late", "rejected")}
+    assert want["books"] == Books(received=n_events, pending=0, **of)
+    assert [row[OFFSET] for row in want["lake"]] == [place + 1 for place, verdict in enumerate(verdicts) if verdict == "applied"]
+    assert min(of.values()) >= 5, "the history has every kind of event"
+    return home, want
+
+
+def finish(run: Run, home: Path, want: dict[str, Any]) -> None:
+    """Run to the end, then compare everything."""
+    assert run(home, {}) == 0
+    got = everything(home, want["known_at_ms"])
+    for name, value in want.items():
+        assert got[name] == value, name
+
+
+@pytest.mark.parametrize("nth", [1, 3])
+def test_killed_at_every_named_step_in_turn(run: Run, tmp_path: Path, nth: int) -> None:
+    home, want = prepare(tmp_path, seed=nth, n_events=300)
+    for step in STEPS:
+        assert run(home, {"step": step, "nth": nth}) == -9, f"{step} was never reached"
+    finish(run, home, want)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_killed_twice_at_one_step(run: Run, tmp_path: Path, step: str) -> None:
+    """Whoever starts again must bear being killed at the same place, which is what a poisonous event would do."""
+    home, want = prepare(tmp_path, seed=5, n_events=150)
+    for _ in range(2):
+        assert run(home, {"step": step, "nth": 2}) == -9
+    finish(run, home, want)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_killed_after_any_statement(run: Run, tmp_path: Path, seed: int) -> None:
+    home, want = prepare(tmp_path, seed, n_events=400)
+    rng = random.Random(seed)
+    counts = [rng.randrange(1, 60) for _ in range(15)]
+    codes = [run(home, {"step": "statement", "nth": nth}) for nth in counts]
+    assert codes == [-9] * len(codes), f"the log ended before all were killed: {codes}"
+    finish(run, home, want)
+
+
+def test_killed_at_any_moment(run: Run, tmp_path: Path) -> None:
+    home, want = prepare(tmp_path, seed=3, n_events=400)
+    moments_s = [random.uniform(0.005, 0.12) for _ in range(15)]
+    codes = [run(home, {"after_s": after_s}) for after_s in moments_s]
+    assert -9 in codes, f"all were done before they were killed: {moments_s}"
+    finish(run, home, want)
+
+
+def test_an_append_is_whole_and_what_was_told_is_kept(run: Run, tmp_path: Path) -> None:
+    batches = 0
+    for nth in (1, 2, 3, 4, 5, 6, 9, 14, 30):
+        assert run(tmp_path, {"work": "append", "from": batches, "step": "statement", "nth": nth}) == -9
+        log = open_log(tmp_path)
+        payloads = [record.payload for record in log.read(Position({}), 10_000)[0]]
+        assert len(payloads) % BATCH == 0
+        batches = len(payloads) // BATCH
+        assert payloads == [f"{batch}-{i}" for batch in range(batches) for i in range(BATCH)]
+        assert log.received()["taps"] == len(payloads)
+        told = tmp_path / "told"
+        assert batches >= (int(told.read_text()) + 1 if told.exists() else 0)
+        log.close()
+    assert batches >= 5

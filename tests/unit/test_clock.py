@@ -1,4 +1,4 @@
-"""Durations and times: what is read, what is refused."""
+"""Times and durations."""
 
 from __future__ import annotations
 
@@ -8,50 +8,53 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidemill.clock import DAY_MS, HOUR_MS, MINUTE_MS, duration_ms, duration_text, to_ms, to_utc
+from tidemill.clock import duration_ms, duration_text, to_ms, to_utc, wall_ms
+
+
+@given(ms=st.integers(-62_135_596_800_000, 253_402_300_799_999))
+def test_a_moment_is_its_milliseconds(ms: int) -> None:
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
+    assert to_ms(moment) == ms
+    assert to_utc(to_ms(moment)) == moment
+
+
+def test_a_zone_does_not_move_a_moment() -> None:
+    assert to_ms(datetime(2013, 1, 1, tzinfo=timezone(timedelta(hours=-5)))) == to_ms(datetime(2013, 1, 1, 5, tzinfo=UTC))
+
+
+def test_a_naive_time_is_refused() -> None:
+    with pytest.raises(ValueError, match="2013-01-01T00:00:00 has no time zone; add one, e.g. 'Z' for UTC"):
+        to_ms(datetime(2013, 1, 1))
 
 
 @pytest.mark.parametrize(
-    ("text", "want"),
+    ("text", "ms"),
     [
-        ("250ms", 250),
+        (1, 1),
+        ("7ms", 7),
         ("90s", 90_000),
-        ("2m", 2 * MINUTE_MS),
-        ("15min", 15 * MINUTE_MS),
-        (" 6h ", 6 * HOUR_MS),
-        ("30d", 30 * DAY_MS),
-        ("1w", 7 * DAY_MS),
-        (5, 5),
+        ("15min", 900_000),
+        ("15m", 900_000),
+        ("6h", 21_600_000),
+        ("30d", 2_592_000_000),
+        ("2w", 1_209_600_000),
     ],
 )
-def test_a_duration_is_read(text: str | int, want: int) -> None:
-    assert duration_ms(text) == want
+def test_a_duration_is_a_number_and_a_unit(text: str | int, ms: int) -> None:
+    assert duration_ms(text) == ms
 
 
-@pytest.mark.parametrize("text", ["", "h", "6", "6 h", "1.5h", "-1h", "6hours", "h6", "6H"])
-def test_what_is_no_duration_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is not a duration; write a whole number and one of .*'6h'"):
+@pytest.mark.parametrize("text", ["", "h", "6", "6 hours", "-1h", "1.5h", "0s", 0, -5, "1h30min", "6H", "²h"])
+def test_anything_else_is_refused(text: str | int) -> None:
+    with pytest.raises(ValueError, match=r"is not a (positive )?duration"):
         duration_ms(text)
 
 
-@pytest.mark.parametrize("text", ["0h", 0, -1])
-def test_a_duration_is_positive(text: str | int) -> None:
-    with pytest.raises(ValueError, match="is not a positive duration"):
-        duration_ms(text)
-
-
-@given(st.integers(1, 10_000 * DAY_MS))
-def test_the_text_of_a_duration_is_read_back(ms: int) -> None:
+@given(ms=st.integers(1, 10**13))
+def test_the_text_of_a_duration_is_that_duration(ms: int) -> None:
     assert duration_ms(duration_text(ms)) == ms
 
 
-@given(st.integers(0, 4_102_444_800_000))
-def test_a_time_survives_the_way_to_a_datetime_and_back(ms: int) -> None:
-    assert to_ms(to_utc(ms)) == ms
-
-
-def test_a_time_zone_counts_and_a_naive_time_is_refused() -> None:
-    east = datetime(2013, 1, 1, 5, tzinfo=timezone(timedelta(hours=5)))
-    assert to_ms(east) == to_ms(datetime(2013, 1, 1, tzinfo=UTC))
-    with pytest.raises(ValueError, match="has no time zone"):
-        to_ms(datetime(2013, 1, 1))
+def test_the_wall_clock_is_in_milliseconds() -> None:
+    before = datetime.now(UTC)
+    assert to_ms(before) <= wall_ms() + 1 <= to_ms(datetime.now(UTC)) + 2

@@ -58,8 +58,8 @@ def services(settings: Settings, *, work: bool) -> list[Service]:
         )
         found.append(Service("mlflow", command, f"{settings.mlflow_uri}/health", settings.mlflow.port))
     if not settings.prefect.api_url:
-        command = (str(programs / "prefect"), "server", "start", "--host", "127.0.0.1", "--port", str(settings.prefect.port))
-        found.append(Service("prefect", command, f"{settings.prefect_api_url}/health", settings.prefect.port))
+        started = (str(programs / "prefect"), "server", "start", "--host", "127.0.0.1", "--port", str(settings.prefect.port))
+        found.append(Service("prefect", started, f"{settings.prefect_api_url}/health", settings.prefect.port))
     tidemill = (sys.executable, "-m", "tidemill.cli.main")
     found.append(Service("flows", (sys.executable, str(project_root() / "deployments" / "serve.py"))))
     found.append(Service("server", (*tidemill, "serve"), f"{settings.server_url}/healthz", settings.server.port))

@@ -79,7 +79,7 @@ def _recompute(model: Model, lake: Lake, served: Served, columns: Mapping[str, C
 def _differs(served: Column, recomputed: Column) -> npt.NDArray[np.bool_]:
     missing = np.isnan(served) | np.isnan(recomputed)
     apart = np.abs(served - recomputed) > TOLERANCE * np.maximum(1.0, np.abs(recomputed))
-    return np.where(missing, np.isnan(served) != np.isnan(recomputed), apart)
+    return np.asarray(np.where(missing, np.isnan(served) != np.isnan(recomputed), apart), dtype=np.bool_)
 
 
 def _plain(value: float) -> float | None:

@@ -113,7 +113,12 @@ class Registry:
             mlflow.log_metrics(dict(release.metrics))
             mlflow.set_tags(dict(release.tags))
             source = DeltaDatasetSource(path=str(release.dataset.folder), delta_table_version=release.dataset.version)
-            mlflow.log_input(MetaDataset(source, name=release.dataset.name, digest=release.dataset.digest), context="training")
+            mlflow.log_input(
+                MetaDataset(  # type: ignore[abstract]  # its `profile` is optional at run time
+                    source, name=release.dataset.name, digest=release.dataset.digest
+                ),
+                context="training",
+            )
             with tempfile.TemporaryDirectory() as folder:
                 (Path(folder) / "reference.json").write_text(release.reference)
                 release.sample.to_parquet(Path(folder) / "sample.parquet")
@@ -191,7 +196,7 @@ class Registry:
         self._client.set_terminated(run_id)
         kept = self._client.search_runs([experiment], order_by=["attributes.start_time DESC"], max_results=KEPT_REPORTS + 50)
         for old in kept[KEPT_REPORTS:]:
-            get_artifact_repository(old.info.artifact_uri, tracking_uri=self._uri).delete_artifacts("report.html")
+            get_artifact_repository(old.info.artifact_uri, tracking_uri=self._uri).delete_artifacts("report.html")  # type: ignore[no-untyped-call]  # mlflow has no types here
             self._client.delete_run(old.info.run_id)
         return run_id
 
@@ -207,11 +212,12 @@ class Registry:
     def _download(self, name: str, number: int, folder: Path) -> None:
         try:
             version = self._client.get_model_version(name, str(number))
-            run = self._client.get_run(version.run_id)
+            run_id = str(version.run_id)
+            run = self._client.get_run(run_id)
             with tempfile.TemporaryDirectory() as scratch:
                 mlflow.set_tracking_uri(self._uri)
                 model = Path(mlflow.artifacts.download_artifacts(f"models:/{name}/{number}", dst_path=f"{scratch}/model"))
-                reference = Path(self._client.download_artifacts(version.run_id, "reference", scratch))
+                reference = Path(self._client.download_artifacts(run_id, "reference", scratch))
                 folder.parent.mkdir(parents=True, exist_ok=True)
                 ready = Path(tempfile.mkdtemp(dir=folder.parent))
                 shutil.copy(model / "model.onnx", ready)

@@ -157,6 +157,8 @@ class PredictionStore:
 
     def write(self, answered: Answered) -> list[int]:
         """Log a batch in one transaction; answers the ids, rising in time."""
+        if not answered.keys:
+            return []
         with self._engine.begin() as connection:
             (last,) = connection.exec_driver_sql("select coalesce(max(id), 0) from prediction").one()
             ids = list(range(last + 1, last + 1 + len(answered.keys)))

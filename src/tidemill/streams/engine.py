@@ -125,9 +125,11 @@ class Engine:
         parsed: dict[str, list[tuple[Record, Event]]] = defaultdict(list)
         for record in records:
             try:
-                parsed[record.stream].append((record, self._parse(record)))
+                event = self._parse(record)
             except EventError as error:
                 judged.dead.append(DeadLetter(record, error.reason, error.detail))
+            else:
+                parsed[record.stream].append((record, event))
         for name, pairs in parsed.items():
             self._judge_valid(name, pairs, judged)
         return judged

@@ -1,188 +1,153 @@
-"""A project file is found and loaded; every mistake in it names the place, the thing and the fix."""
+"""Loading a project file: every mistake is reported with file, line, thing and fix."""
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tidemill.errors import NotFoundError, ProjectError
-from tidemill.project import Project, find_project, load_project
+from tidemill.errors import ProjectError
+from tidemill.project import DEFAULT, find_project, load_project, project_root
 
 GOOD = """
 from pydantic import BaseModel
-
-from tidemill import Label, Model, Project, Requests, Stream, View, col, count, derive, mean
-
+from tidemill import Label, Model, Project, Requests, Stream, View, col, count, mean
 
 class Tap(BaseModel):
     tap_id: str
     at: int
-    line: str
-    fare: float | None
+    line: str | None = None
+    fare: float | None = None
 
-
-class Question(BaseModel):
+class Ask(BaseModel):
     tap_id: str
     line: str
 
-
-def estimator():
-    return None
-
-
-def is_long(line):
-    return [len(name) > 3 for name in line]
-
-
 taps = Stream("taps", schema=Tap, event_time="at", event_id="tap_id")
-by_line = View("by_line", taps, entity="line", features={"n": count(over="1h"), "fare": mean("fare", over="3h")})
-dear = Model(
-    "dear",
-    request=Question,
-    requests=Requests(taps, at=col("at") - 1),
-    features=["line", by_line, derive(is_long)],
-    label=Label(taps, key="tap_id", value=col("fare") >= 2, within="1h"),
-    estimator=estimator,
-)
-project = Project("metro", streams=[taps], views=[by_line], models=[dear])
+by_line = View("by_line", taps, entity="line", features={"n": count(over="1h")})
+dear = Model("dear", request=Ask, requests=Requests(taps, col("at")), features=[by_line],
+             label=Label(taps, key="tap_id", value=col("fare") >= 2, within="1h"), estimator=object)
+project = Project("tides", streams=[taps], views=[by_line], models=[dear])
 """
 
-Write = Callable[[str], Path]
+
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    """A loaded project stays importable; not after the test."""
+    path, modules = list(sys.path), set(sys.modules)
+    yield
+    sys.path[:] = path
+    for name in set(sys.modules) - modules:
+        if name.startswith("tidemill_project_") or name == "beside":
+            del sys.modules[name]
 
 
-@pytest.fixture
-def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
-    """Writes a project file of its own folder."""
-    monkeypatch.setattr(sys, "path", list(sys.path))  # loading puts that folder on it
-
-    def write_one(text: str) -> Path:
-        file = tmp_path / "project.py"
-        file.write_text(text)
-        return file
-
-    return write_one
+def write(folder: Path, text: str) -> Path:
+    file = folder / "project.py"
+    file.write_text(text)
+    return file
 
 
-def test_a_good_file_is_loaded(write: Write) -> None:
-    file = write(GOOD)
-    project = load_project(file)
-    assert isinstance(project, Project)
-    assert (project.stream_names, project.retention_ms) == (["taps"], {"taps": (3 * 60 + 5 + 24 * 60) * 60_000})
-    assert (project.view("by_line").name, project.model("dear").name) == ("by_line", "dear")
-    assert project.registered_name("dear") == "metro.dear"
-    assert list(project.labels) == ["dear"]
-    assert load_project(file) is project  # and once only, so that its classes stay themselves
-    assert find_project(file.parent) == file
-
-
-def test_what_is_not_there_is_named_with_what_is(write: Write) -> None:
-    project = load_project(write(GOOD))
-    for ask, kind, there in ((project.stream, "stream", "taps"), (project.view, "view", "by_line"), (project.model, "model", "dear")):
-        with pytest.raises(NotFoundError, match=rf"no {kind} 'nix'; there is: {there}"):
-            ask("nix")
-
-
-# What to change in the good file, where the mistake is reported, what is said, and the fix.
-MISTAKES = [
-    (
-        'event_time="at"',
-        'event_time="when"',
-        "taps = Stream",
-        "event_time='when' is not a field of Tap",
-        "choose one of tap_id, at, line, fare",
-    ),
-    ('event_time="at"', 'event_time="line"', "project = ", "stream 'taps': event_time='line' is text", "declare it as an aware datetime"),
-    ('event_id="tap_id"', 'event_id="fare"', "taps = Stream", "stream 'taps': event_id='fare' is not text", "declare it as str"),
-    ("fare: float | None", "fare: list[float]", "taps = Stream", "stream 'taps': field 'fare' has the type", "use int, float, bool, str"),
-    ('entity="line"', 'entity="lime"', "by_line = View", "view 'by_line': entity 'lime' is not a text field", "choose of tap_id, line"),
-    ('mean("fare"', 'mean("fair"', "by_line = View", "view 'by_line', feature 'fare': 'fair' is not a number", "choose of at, fare"),
-    (
-        'over="3h")',
-        'over="3h", bucket="7min")',
-        "by_line = View",
-        "'fare': a window of 3h is not a multiple",
-        "use over='175min' or",
-    ),
-    ('over="3h")', 'over="3h", bucket="1s")', "by_line = View", "makes more than 400 tiles", "set bucket='1min', or over='400s' at most"),
-    ('over="3h")', 'over="3 hours")', "by_line = View", "'3 hours' is not a duration", "e.g. '6h'"),
-    ('over="3h")', 'ove="3h")', "by_line = View", "unexpected keyword argument 'ove'", "mend this line"),
-    ('key="tap_id"', 'key="fare"', "    label=Label", "key 'fare' is not a text field", "choose of tap_id, line"),
-    ('key="tap_id"', 'key="other"', "    label=Label", "key 'other' is not a text field", "choose of tap_id, line"),
-    ('col("fare") >= 2, within', 'col("fare") == 2, within', "    label=Label", "False is not an expression", "col('x').equals(15)"),
-    ('within="1h"', 'within="soon"', "    label=Label", "'soon' is not a duration", "within='6h'"),
-    (
-        'features=["line",',
-        'features=["lime",',
-        "dear = Model",
-        "model 'dear': 'lime' is not a field of the",
-        "choose of tap_id, line",
-    ),
-    (
-        "def is_long(line)",
-        "def is_long(lime)",
-        "dear = Model",
-        "model 'dear': derive(is_long) reads 'lime'",
-        "name a request field or",
-    ),
-    (
-        "    line: str\n\n\ndef",
-        "    line: str\n    age: int\n\n\ndef",
-        "dear = Model",
-        "field 'age' has no history",
-        "add 'age' to stream",
-    ),
-    ("streams=[taps]", "streams=[]", "project = ", "view 'by_line' reads stream 'taps'", "add it to streams=[...]"),
-    ("streams=[taps]", "streams=[taps, taps]", "project = ", "two streams are called 'taps'", "rename one"),
-    ("views=[by_line]", "views=[]", "project = ", "model 'dear' reads view 'by_line'", "add it to views=[...]"),
-    ('Project("metro"', 'Project("../metro"', "project = ", "the project name '../metro' does not fit", "begin with a letter"),
-    ('Stream("taps"', 'Stream("my taps"', "project = ", "the stream name 'my taps' does not fit", "begin with a letter"),
-    ("taps = Stream", "taps = Strom", "taps = Strom", "NameError: name 'Strom' is not defined", "mend this line"),
-    ("def estimator():", "def estimator(:", "def estimator(:", "SyntaxError", "mend this line"),
-    ("from pydantic", "from pydantik", "from pydantik", "No module named 'pydantik'", "mend this line"),
-]
-
-
-@pytest.mark.parametrize(("right", "wrong", "line", "said", "fix"), MISTAKES, ids=[f"{mistake[1].strip()[:40]}" for mistake in MISTAKES])
-def test_a_mistake_names_the_line_the_thing_and_the_fix(write: Write, right: str, wrong: str, line: str, said: str, fix: str) -> None:
-    assert GOOD.count(right) >= 1
-    text = GOOD.replace(right, wrong, 1)
-    file = write(text)
+def mistake(folder: Path, text: str) -> tuple[ProjectError, str]:
+    """The error of loading that text, and its message without the folder."""
     with pytest.raises(ProjectError) as caught:
-        load_project(file)
-    message = str(caught.value)
-    number = next(place for place, found in enumerate(text.splitlines(), 1) if found.startswith(line))
-    assert re.match(rf"{re.escape(str(file))}:(\d+)", message), message
-    assert caught.value.where == f"{file}:{number}", message
-    assert said in message
-    assert fix in message
-    assert caught.value.fix and message.endswith(caught.value.fix)
+        load_project(write(folder, text))
+    return caught.value, str(caught.value).replace(f"{folder.resolve()}/", "")
 
 
-@pytest.mark.parametrize("text", ["", "project = None", "def project(): ...", GOOD.replace("project = Project", "projekt = Project")])
-def test_a_file_without_a_project_says_how_it_ends(write: Write, text: str) -> None:
-    with pytest.raises(ProjectError, match=r"project\.py: defines no `project`; end it with: project = Project\("):
-        load_project(write(text))
+def test_a_project_is_loaded_once_and_by_file_or_folder(tmp_path: Path) -> None:
+    file = write(tmp_path, GOOD)
+    project = load_project(file)
+    assert project.name == "tides"
+    assert load_project(tmp_path) is project
+    assert load_project(file) is project
 
 
-def test_a_file_that_is_not_there_says_how_to_give_one(tmp_path: Path) -> None:
-    with pytest.raises(ProjectError, match=r"nix\.py: no such project file; give one with --project PATH"):
-        load_project(tmp_path / "nix.py")
-    (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(ProjectError, match=r"notes\.txt: not a Python file; a project file ends in \.py"):
-        load_project(tmp_path / "notes.txt")
+def test_a_project_may_lie_in_several_files(tmp_path: Path) -> None:
+    (tmp_path / "beside.py").write_text("NAME = 'tides_beside'")
+    write(tmp_path, GOOD.replace('Project("tides"', "Project(NAME").replace("\nclass Tap", "\nfrom beside import NAME\nclass Tap", 1))
+    assert load_project(tmp_path).name == "tides_beside"
 
 
-def test_a_mended_file_loads(write: Write) -> None:
-    with pytest.raises(ProjectError):
-        load_project(write(GOOD.replace("taps = Stream", "taps = Strom")))
-    assert load_project(write(GOOD)).name == "metro"
+def test_the_shipped_example_is_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert find_project(DEFAULT) == project_root() / DEFAULT
+    assert (project_root() / "flows").is_dir() or (project_root() / "examples").is_dir()
 
 
-def test_a_file_may_import_its_neighbours(write: Write, tmp_path: Path) -> None:
-    (tmp_path / "metro_neighbour.py").write_text('NAME = "tram"\n')
-    text = GOOD.replace('Project("metro"', "Project(NAME").replace("\nfrom tidemill", "\nfrom metro_neighbour import NAME\nfrom tidemill")
-    assert load_project(write(text)).name == "tram"
+def test_a_missing_file_is_named() -> None:
+    with pytest.raises(ProjectError, match=r"nowhere/project\.py: no such project file; give one with --project PATH"):
+        load_project(Path("nowhere/project.py"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "message"),
+    [
+        ("from pydantic", "from pydantic import (", 2, "SyntaxError: "),
+        ("from pydantic", "import nothing_of_that_name\nfrom pydantic", 2, "ModuleNotFoundError: No module named 'nothing_of_that_name'"),
+        ('count(over="1h")', 'count(over="1x")', 16, "ValueError: '1x' is not a duration; write a whole number and one of ms, s"),
+        ('count(over="1h")', "conut(over='1h')", 16, "NameError: name 'conut' is not defined"),
+        ('count(over="1h")', 'mean(col("fare") == 2, over="1h")', 16, "TypeError: False is not an expression"),
+        ('count(over="1h")', 'mean(0 < col("fare") < 2, over="1h")', 16, 'TypeError: ("fare" > 0) is not true or false by itself'),
+        ('event_time="at"', 'event_time="when"', 15, "stream 'taps': event_time='when' is not a field of Tap; choose one of tap_id, at"),
+        ("fare: float | None", "fare: list[float]", 15, "stream 'taps': field 'fare' has the type list[float]; use int, float, bool"),
+        (
+            'entity="line"',
+            'entity="lane"',
+            16,
+            "view 'by_line': entity 'lane' is not a text field of stream 'taps'; choose of tap_id, line",
+        ),
+        (
+            'count(over="1h")',
+            'count("line", over="1h")',
+            16,
+            "view 'by_line', feature 'n': 'line' is not a number of stream 'taps'; choose of",
+        ),
+        (
+            'count(over="1h")',
+            'count(over="1h", bucket="7min")',
+            16,
+            "feature 'n': a window of 1h is not a multiple of its bucket of 7min; use",
+        ),
+        ('entity="line"', 'entity="line", allowed_lateness="soon"', 16, "view 'by_line': 'soon' is not a duration"),
+        ('key="tap_id"', 'key="at"', 18, "label on stream 'taps': key 'at' is not a text field of it; choose of tap_id, line"),
+        ('within="1h"', 'within="1"', 18, "label on stream 'taps': '1' is not a duration"),
+        ("features=[by_line]", 'features=["lane"]', 17, "model 'dear': 'lane' is not a field of the request; choose of tap_id, line"),
+        ("views=[by_line]", "views=[]", 19, "project 'tides': model 'dear' reads view 'by_line'; add it to views=[...]"),
+        ("streams=[taps]", "streams=[]", 19, "project 'tides': view 'by_line' reads stream 'taps'; add it to streams=[...]"),
+        ("streams=[taps]", "streams=[taps, taps]", 19, "project 'tides': two streams are called 'taps'; rename one"),
+        ('View("by_line"', 'View("by line"', 19, "project 'tides': the view name 'by line' does not fit everywhere it is used; begin with"),
+        ('Stream("taps"', 'Stream("../taps"', 19, "project 'tides': the stream name '../taps' does not fit everywhere it is used; begin"),
+    ],
+)
+def test_a_mistake_is_reported_with_file_line_thing_and_fix(tmp_path: Path, old: str, new: str, line: int, message: str) -> None:
+    assert GOOD.count(old) == 1
+    error, text = mistake(tmp_path, GOOD.replace(old, new))
+    assert text.startswith(f"project.py:{line}: "), text
+    assert message in text
+    assert error.fix and text.endswith(f"; {error.fix}")
+    assert error.where == f"{tmp_path.resolve()}/project.py:{line}"
+
+
+def test_a_time_that_is_text_is_refused(tmp_path: Path) -> None:
+    _, text = mistake(tmp_path, GOOD.replace("    at: int\n", "    at: str\n").replace('col("at")', 'col("fare")'))
+    assert "stream 'taps': event_time='at' is text; declare it as an aware datetime, or as int" in text
+
+
+def test_a_file_without_a_project_says_how_to_end_it(tmp_path: Path) -> None:
+    error, text = mistake(tmp_path, GOOD.replace("project = Project", "projekt = Project"))
+    assert text == f"project.py: defines no `project`; {error.fix}"
+    assert error.fix == 'end it with: project = Project("name", streams=[...])'
+
+
+def test_a_mended_file_can_be_loaded(tmp_path: Path) -> None:
+    mistake(tmp_path, GOOD.replace('"1h"', '"1x"', 1))
+    assert load_project(write(tmp_path, GOOD)).name == "tides"
+
+
+def test_an_error_of_the_fix_is_said_once(tmp_path: Path) -> None:
+    error, text = mistake(tmp_path, GOOD.replace("streams=[taps]", "streams=[]"))
+    assert len(re.findall(re.escape(error.fix), text)) == 1

@@ -1,8 +1,7 @@
-"""The lake holds each applied event exactly once, whoever appends it how often."""
+"""The lake: every applied event exactly once, whoever appends it and however often."""
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,145 +15,157 @@ import pytest
 from tests.unit.events.taps import STAMPS, T0, TAPS, entry, make_engine, open_log, open_state, payload
 from tidemill.errors import ConflictError, NotReadyError
 from tidemill.events import Stream
-from tidemill.stores import OFFSET, Applied, Lake, LakeWriter, lake_schema, wait_for_lake
+from tidemill.stores import EVENT_ID, EVENT_TIME, KNOWN_AT, OFFSET, Applied, Lake, LakeWriter, lake_schema, wait_for_lake
 
 
-def taps(first: int, last: int) -> list[Applied]:
-    """Applied taps at these offsets."""
-    return [Applied(offset, "taps", T0 + offset, payload(f"t{offset}", T0 + offset, line="a")) for offset in range(first, last + 1)]
+def applied(offsets: Sequence[int]) -> list[Applied]:
+    """Applied taps at these offsets; the tap of an offset is always the same."""
+    return [Applied(offset, "taps", T0 + offset, payload(f"t{offset}", T0 + offset, line="a", fare=offset / 2)) for offset in offsets]
 
 
-def offsets(lake: Lake, stream: str = "taps") -> list[int]:
-    """What it holds, with every repetition."""
-    return sorted(lake.dataset(stream).to_table().column(OFFSET).to_pylist())
+def offsets_in(lake: Lake) -> list[int]:
+    """What the lake holds of taps."""
+    return sorted(lake.dataset("taps").to_table([OFFSET]).column(OFFSET).to_pylist())
 
 
-def test_an_empty_lake_has_columns_and_no_rows(tmp_path: Path) -> None:
-    lake = Lake(tmp_path, [TAPS])
-    assert lake.dataset("taps").to_table().num_rows == 0
+def test_an_empty_lake_can_be_read(tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake", [TAPS])
+    assert offsets_in(lake) == []
+    assert lake.held("taps") == 0
     assert lake.dataset("taps").schema.names == lake_schema(TAPS).names
-    assert (lake.held("taps"), lake.version("taps")) == (0, 0)
 
 
-def test_events_appended_again_are_left_out(tmp_path: Path) -> None:
-    lake = Lake(tmp_path, [TAPS])
-    lake.append("taps", taps(1, 3))
-    for again in (taps(1, 3), taps(2, 5), taps(1, 5), taps(5, 5), []):
-        lake.append("taps", again)
-    Lake(tmp_path, [TAPS]).append("taps", taps(4, 7))
-    assert offsets(lake) == [1, 2, 3, 4, 5, 6, 7]
-    assert lake.held("taps") == 7
+@pytest.mark.parametrize("again", [[1, 2, 3], [2], [3, 4], [1, 2, 3, 4, 5]])
+def test_the_same_events_appended_again_are_held_once(tmp_path: Path, again: list[int]) -> None:
+    lake = Lake(tmp_path / "lake", [TAPS])
+    lake.append("taps", applied([1, 2, 3]))
     version = lake.version("taps")
-    lake.append("taps", taps(1, 7))
-    assert lake.version("taps") == version
+    lake.append("taps", applied(again))
+    Lake(tmp_path / "lake", [TAPS]).append("taps", applied(again))
+    want = sorted({1, 2, 3, *again})
+    assert offsets_in(lake) == want
+    assert lake.held("taps") == want[-1]
+    assert lake.version("taps") == version + (want[-1] > 3), "an append that brings nothing makes no version"
 
 
-def test_each_stream_has_a_table_of_its_own(tmp_path: Path) -> None:
-    more = Stream("more", schema=TAPS.schema, event_time="at", event_id="tap_id")
-    lake = Lake(tmp_path, [TAPS, more])
-    lake.append("taps", taps(5, 6))
-    lake.append("more", taps(1, 2))
-    assert (offsets(lake), offsets(lake, "more")) == ([5, 6], [1, 2])
+def test_handles_that_race_hold_each_event_once(tmp_path: Path) -> None:
+    """Four writers append the same growing history; whoever is too late conflicts and tries again."""
+    last, failures = 12, list[BaseException]()
+    barrier = threading.Barrier(4)
+
+    def write() -> None:
+        lake = Lake(tmp_path / "lake", [TAPS])
+        try:
+            for upto in range(1, last + 1):
+                barrier.wait(timeout=30)
+                while lake.held("taps") < upto:
+                    with suppress(ConflictError):
+                        lake.append("taps", applied(range(1, upto + 1)))
+        except BaseException as error:
+            failures.append(error)
+            barrier.abort()
+            raise
+
+    writers = [threading.Thread(target=write) for _ in range(4)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert not failures
+    assert offsets_in(Lake(tmp_path / "lake", [TAPS])) == list(range(1, last + 1))
 
 
 class Overtaken(Lake):
-    """A lake that another writer overtakes between its look and its write."""
-
-    other: Lake
+    """A lake that another writer overtakes between its check and its write."""
 
     def _table(self, stream: Stream, events: Sequence[Applied]) -> pa.Table:
-        self.other.append(stream.name, events)
+        Lake(self._folder, [TAPS]).append("taps", applied([1, 2, 3]))
         return super()._table(stream, events)
 
 
-@pytest.mark.parametrize("before", [0, 2])
-def test_of_two_handles_that_race_one_fails_and_changes_nothing(tmp_path: Path, before: int) -> None:
-    first, second = Lake(tmp_path, [TAPS]), Overtaken(tmp_path, [TAPS])
-    second.other = first
-    first.append("taps", taps(1, before))
-    with pytest.raises(ConflictError, match="another writer appended to the lake's 'taps'"):
-        second.append("taps", taps(1, 5))
-    assert offsets(first) == [1, 2, 3, 4, 5]
-    second.append("taps", taps(1, 5))  # again, as the message says: there is nothing left to do
-    assert offsets(second) == [1, 2, 3, 4, 5]
+def test_a_writer_that_was_overtaken_conflicts_and_writes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ConflictError, match="another writer appended to the lake's 'taps' at the same moment; try again"):
+        Overtaken(tmp_path / "lake", [TAPS]).append("taps", applied([1, 2]))
+    lake = Lake(tmp_path / "lake", [TAPS])
+    assert offsets_in(lake) == [1, 2, 3]
+    lake.append("taps", applied([1, 2, 3, 4]))
+    assert offsets_in(lake) == [1, 2, 3, 4]
 
 
-def test_many_writers_at_once_append_each_event_once(tmp_path: Path) -> None:
-    def work() -> None:
-        lake = Lake(tmp_path, [TAPS])
-        barrier.wait()
-        for last in range(4, 21, 4):
-            while lake.held("taps") < last:
-                with suppress(ConflictError):
-                    lake.append("taps", taps(1, last))
-
-    Lake(tmp_path, [TAPS]).dataset("taps")
-    barrier = threading.Barrier(3)
-    threads = [threading.Thread(target=work) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert offsets(Lake(tmp_path, [TAPS])) == list(range(1, 21))
-
-
-def test_every_type_comes_back_and_duckdb_reads_it(tmp_path: Path) -> None:
-    rows: list[dict[str, object]] = [
+def test_every_type_comes_back_as_it_was_sent(tmp_path: Path) -> None:
+    full = (
+        '{"stamp_id": "s1", "at": "2013-03-10T01:02:03.000004-05:00", "seen_at": "1969-12-31T23:59:59.999999Z", '
+        '"number": -9223372036854775808, "share": 0.1, "ok": true, "sure": false, "text": "ü, \\"x\\""}'
+    )
+    empty = '{"stamp_id": "s2", "at": "2013-01-01T00:00:00Z", "seen_at": null, "number": 9223372036854775807, "share": null, '
+    empty += '"ok": false, "sure": null, "text": null}'
+    lake = Lake(tmp_path / "lake", [STAMPS])
+    lake.append("stamps", [Applied(7, "stamps", 4_000_000_000_000, full), Applied(9, "stamps", 4_000_000_000_001, empty)])
+    table = lake.dataset("stamps").to_table().sort_by(OFFSET)
+    assert table.schema.equals(lake_schema(STAMPS))
+    first_at = datetime(2013, 3, 10, 6, 2, 3, 4, tzinfo=UTC)
+    assert table.to_pylist() == [
         {
-            "stamp_id": "full",
-            "at": "2013-01-01T01:00:00.123456+01:00",
-            "seen_at": "2013-06-01T12:00:00Z",
-            "number": -(2**63),
-            "share": 0.1,
-            "ok": True,
-            "sure": False,
-            "text": "ü,\x00🚆",
+            OFFSET: 7, KNOWN_AT: 4_000_000_000_000, EVENT_TIME: 1_362_895_323_000, EVENT_ID: "s1", "stamp_id": "s1", "at": first_at,
+            "seen_at": datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC), "number": -(2**63), "share": 0.1, "ok": True,
+            "sure": False, "text": 'ü, "x"',
         },
         {
-            "stamp_id": "bare",
-            "at": "2013-01-01T00:00:00Z",
-            "seen_at": None,
-            "number": 2**63 - 1,
-            "share": None,
-            "ok": False,
-            "sure": None,
-            "text": None,
+            OFFSET: 9, KNOWN_AT: 4_000_000_000_001, EVENT_TIME: 1_356_998_400_000, EVENT_ID: "s2", "stamp_id": "s2",
+            "at": datetime(2013, 1, 1, tzinfo=UTC), "seen_at": None, "number": 2**63 - 1, "share": None, "ok": False,
+            "sure": None, "text": None,
         },
-    ]
-    lake = Lake(tmp_path, [STAMPS])
-    lake.append("stamps", [Applied(place + 1, "stamps", T0, json.dumps(row)) for place, row in enumerate(rows)])
+    ]  # fmt: skip
+
+
+def test_duckdb_reads_it_with_nulls_as_nulls(tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake", [TAPS])
+    lake.append("taps", [*applied([1, 2]), Applied(3, "taps", T0 + 3, payload("t3", T0 + 3))])
     with duckdb.connect() as connection:
-        connection.execute("set timezone = 'UTC'")
-        connection.register("stamps", lake.dataset("stamps"))
-        found = connection.sql("select * from stamps order by _offset").fetchall()
-        ((late,),) = connection.sql(
-            "select count(*) from stamps where seen_at > timestamptz '2013-03-01 00:00:00+00' or number > 0"
-        ).fetchall()
-    at = datetime(2013, 1, 1, tzinfo=UTC)
-    full = (at.replace(microsecond=123456), at.replace(month=6, hour=12), -(2**63), 0.1, True, False, "ü,\x00🚆")
-    assert [tuple(row) for row in found] == [
-        (1, T0, 1_356_998_400_123, "full", "full", *full),
-        (2, T0, 1_356_998_400_000, "bare", "bare", at, None, 2**63 - 1, None, False, None, None),
-    ]
-    assert late == 2
+        connection.register("taps", lake.dataset("taps"))
+        got = connection.execute(
+            f'select count(*), count(fare), sum(fare), max("{OFFSET}") from taps where "{EVENT_TIME}" > $t', {"t": T0 + 1}
+        )
+        assert got.fetchall() == [(2, 1, 1.0, 3)]
 
 
-def test_the_writer_moves_what_was_applied_and_waits_until_it_is_due(tmp_path: Path) -> None:
+def test_streams_do_not_share_a_table(tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake", [TAPS, STAMPS])
+    lake.append("taps", applied([5]))
+    assert (lake.held("taps"), lake.held("stamps")) == (5, 0)
+    assert lake.path("taps") != lake.path("stamps")
+    assert isinstance(lake.dataset("stamps").to_table(), pa.Table)
+
+
+def test_the_writer_moves_what_waits_in_parts_and_forgets_it(tmp_path: Path) -> None:
     log, state, lake = open_log(tmp_path), open_state(tmp_path), Lake(tmp_path / "lake", [TAPS])
-    log.append([entry(f"t{place}", T0 + place, line="a") for place in range(5)], now_ms=0)
-    make_engine(log, state).drain(2)
-    patient = LakeWriter(state, lake, every_s=3_600, every_events=6)
-    assert patient.step() == 0
-    with pytest.raises(NotReadyError, match=r"the lake is still behind after 0 s; .*`tidemill work`"):
-        wait_for_lake(state, timeout_s=0.01, every_s=0.005)
-    log.append([entry("t5", T0 + 5, line="a")], now_ms=0)
-    make_engine(log, state).drain(2)
-    assert patient.step() == 6  # enough wait now
-    wait_for_lake(state, timeout_s=0.01)
-    assert (offsets(lake), state.waiting_for_lake(), patient.flush()) == ([1, 2, 3, 4, 5, 6], 0, 0)
-    log.append([entry("t6", T0 + 6, line="a")], now_ms=0)
-    make_engine(log, state).drain(2)
-    assert LakeWriter(state, lake, every_s=1e-9, every_events=1_000).step() == 1  # or it is time
-    assert offsets(lake) == [1, 2, 3, 4, 5, 6, 7]
+    log.append([entry(f"t{place % 8}", T0 + place) for place in range(10)], now_ms=0)  # two of them duplicates
+    make_engine(log, state).drain(4)
+    writer = LakeWriter(state, lake, every_s=1_000.0, every_events=3)
+    assert state.waiting_for_lake() == 8
+    assert writer.step() == 8
+    assert (state.waiting_for_lake(), offsets_in(lake)) == (0, list(range(1, 9)))
+    assert writer.flush() == 0
+    log.append([entry("late", T0 + 20)], now_ms=0)
+    make_engine(log, state).drain(4)
+    assert writer.step() == 0, "one event is too few, and the time has not come"
+    assert LakeWriter(state, lake, every_s=1e-9, every_events=3).step() == 1
+    assert offsets_in(lake) == [*range(1, 9), 11]
+    state.close()
+    log.close()
+
+
+def test_who_needs_the_lake_waits_for_what_is_applied_now(tmp_path: Path) -> None:
+    log, state, lake = open_log(tmp_path), open_state(tmp_path), Lake(tmp_path / "lake", [TAPS])
+    wait_for_lake(state, timeout_s=0.0)
+    log.append([entry("t1", T0)], now_ms=0)
+    make_engine(log, state).drain(4)
+    with pytest.raises(NotReadyError, match="the lake is still behind after 0 s; is the engine running"):
+        wait_for_lake(state, timeout_s=0.0)
+    flusher = threading.Timer(0.05, LakeWriter(state, lake, every_s=1.0, every_events=9).flush)
+    flusher.start()
+    wait_for_lake(state, timeout_s=30.0, every_s=0.01)
+    assert offsets_in(lake) == [1]
+    flusher.join()
     state.close()
     log.close()

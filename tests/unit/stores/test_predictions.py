@@ -1,4 +1,4 @@
-"""Predictions come back as they were logged: by id, by time, by key, as a sample."""
+"""Predictions: what is logged comes back, and samples and scores are fair."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tidemill.stores import Answered, PredictionStore, Score
+from tidemill.stores import Answered, PredictionStore, Role
 
 
 @pytest.fixture
@@ -18,82 +18,87 @@ def store(tmp_path: Path) -> Iterator[PredictionStore]:
     opened.close()
 
 
-def answered(keys: Sequence[str], at_ms: int, model: str = "m", version: int = 2) -> Answered:
-    """A batch that the champion answered beside the frozen first version."""
-    numbers = np.arange(2.0 * len(keys)).reshape(-1, 2) + at_ms
-    numbers[:, 1] = np.nan
+def answered(keys: Sequence[str], at_ms: int = 1_000, model: str = "m", versions: dict[Role, int] | None = None) -> Answered:
+    """A batch whose probabilities and vectors tell its rows apart."""
+    scores: dict[Role, tuple[int, np.ndarray[tuple[int], np.dtype[np.float64]]]] = {
+        role: (version, np.arange(len(keys)) / 100 + version) for role, version in (versions or {"champion": 1}).items()
+    }
     return Answered(
         model=model,
         at_ms=at_ms,
-        made_wall_ms=at_ms + 1,
-        position="{}",
+        made_wall_ms=at_ms + 7,
+        position='{"taps":{"0":3}}',
         digest="d",
         keys=keys,
-        requests=[f'{{"key": "{key}"}}' for key in keys],
-        numbers=numbers,
-        scores={"champion": (version, np.linspace(0.1, 0.9, len(keys))), "frozen": (1, np.full(len(keys), 0.5))},
+        requests=[f'{{"key":"{key}"}}' for key in keys],
+        numbers=np.array([[at_ms, place, np.nan] for place in range(len(keys))], dtype=np.float64).reshape(len(keys), 3),
+        scores=scores,
     )
 
 
-def test_what_was_logged_comes_back(store: PredictionStore) -> None:
-    assert store.write(answered(["a", "b"], 10)) == [1, 2]
-    assert store.write(answered(["a"], 20, version=3)) == [3]
+def test_a_batch_comes_back_with_its_vectors(store: PredictionStore) -> None:
+    assert store.served("m").keys == []
+    assert store.served("m").numbers.shape[0] == 0
+    assert store.write(answered(["a", "b"], versions={"champion": 4, "frozen": 1})) == [1, 2]
     served = store.served("m")
-    assert (served.ids.tolist(), served.versions.tolist(), served.at_ms.tolist()) == ([1, 2, 3], [2, 2, 3], [10, 10, 20])
-    assert (served.keys, served.requests) == (["a", "b", "a"], ['{"key": "a"}', '{"key": "b"}', '{"key": "a"}'])
-    np.testing.assert_array_equal(served.numbers, [[10, np.nan], [12, np.nan], [20, np.nan]])
-    assert (served.positions, served.digests) == (["{}"] * 3, ["d"] * 3)
-    some = served.rows(np.array([2, 0]))
-    assert (some.ids.tolist(), some.keys, some.numbers[:, 0].tolist()) == ([3, 1], ["a", "a"], [20, 10])
+    assert (served.ids.tolist(), served.versions.tolist(), served.keys, served.at_ms.tolist()) == (
+        [1, 2],
+        [4, 4],
+        ["a", "b"],
+        [1_000, 1_000],
+    )
+    assert (served.positions, served.digests, served.requests) == (['{"taps":{"0":3}}'] * 2, ["d"] * 2, ['{"key":"a"}', '{"key":"b"}'])
+    np.testing.assert_array_equal(served.numbers, [[1_000, 0, np.nan], [1_000, 1, np.nan]])
 
 
-def test_predictions_are_asked_for_by_id_time_and_number(store: PredictionStore) -> None:
-    for at_ms in range(10):
-        store.write(answered(["k"], at_ms))
-        store.write(answered(["k"], at_ms, model="other"))
-    assert store.served("m", from_ms=3, before_ms=5).at_ms.tolist() == [3, 4, 5]
-    assert store.served("m", after_id=15, limit=1).ids.tolist() == [17]
-    assert store.served("none").numbers.shape == (0, 0)
-    assert (store.count("m"), store.count("none")) == (10, 0)
+def test_ids_rise_over_batches_and_models(store: PredictionStore, tmp_path: Path) -> None:
+    other = PredictionStore(tmp_path / "serving.db")
+    ids = [store.write(answered(["a"])), other.write(answered(["b", "c"], model="n")), store.write(answered(["d"]))]
+    assert ids == [[1], [2, 3], [4]]
+    assert (store.count("m"), store.count("n"), store.count("none")) == (2, 2, 0)
+    other.close()
 
 
-def test_a_sample_is_spread_evenly_and_has_no_prediction_twice(store: PredictionStore) -> None:
-    for at_ms in range(300):
-        store.write(answered(["k", "l"], at_ms))
-    for seed in (0, 7, 10**12):
-        ids = store.sample("m", 100, seed).ids
-        assert len(set(ids.tolist())) == 100
-        gaps = np.diff(np.sort(ids))
-        assert gaps.min() >= 6
-        assert gaps.max() <= 6
-    assert store.sample("m", 1_000, 3).ids.tolist() == list(range(1, 601))
-    assert len(store.sample("none", 10, 0).ids) == 0
+def test_served_is_bounded_by_id_and_time_and_number(store: PredictionStore) -> None:
+    for at_ms in (10, 20, 30, 40):
+        store.write(answered(["a", "b"], at_ms=at_ms))
+    assert store.served("m", after_id=3).ids.tolist() == [4, 5, 6, 7, 8]
+    assert store.served("m", before_ms=20).ids.tolist() == [1, 2, 3, 4]
+    assert store.served("m", from_ms=20, before_ms=30).ids.tolist() == [3, 4, 5, 6]
+    assert store.served("m", after_id=1, limit=2).ids.tolist() == [2, 3]
 
 
-def test_the_scores_of_many_keys_come_oldest_first(store: PredictionStore) -> None:
+@pytest.mark.parametrize(("total", "size"), [(0, 5), (1, 1), (5, 5), (5, 9), (199, 100), (101, 100), (1_000, 7)])
+def test_a_sample_is_spread_over_all(store: PredictionStore, total: int, size: int) -> None:
+    store.write(answered([f"k{place}" for place in range(total)]))
+    for seed in (0, 1, 12_345):
+        ids = store.sample("m", size, seed).ids.tolist()
+        assert len(ids) == len(set(ids)) == min(size, total)
+        assert ids == sorted(ids)
+        gaps = np.diff([0, *ids, total + 1])
+        assert not ids or gaps.max() <= total / len(ids) + 2
+    if total > size:
+        assert store.sample("m", size, 1).ids.tolist() == store.sample("m", size, 1).ids.tolist()
+        assert store.sample("m", size, 0).ids.tolist() != store.sample("m", size, total - 1).ids.tolist()
+
+
+def test_scores_are_oldest_first_over_any_number_of_keys(store: PredictionStore) -> None:
     keys = [f"k{place}" for place in range(1_200)]
-    store.write(answered(keys, 5))
-    store.write(answered(["k0"], 6, version=3))
-    scores = store.scores("m", [*keys, "k0", "nobody"])
-    assert len(scores) == 2 * 1_201
-    assert [score.prediction_id for score in scores] == sorted(score.prediction_id for score in scores)
-    assert scores[-2:] == [Score(1_201, "k0", 6, "champion", 3, 0.1), Score(1_201, "k0", 6, "frozen", 1, 0.5)]
+    store.write(answered(keys, at_ms=1, versions={"champion": 2, "frozen": 1}))
+    store.write(answered(keys[::-1], at_ms=2, versions={"champion": 3}))
+    wanted = [*keys[::-1], keys[0]]  # asked for twice, told once
+    scores = store.scores("m", wanted)
+    assert [score.prediction_id for score in scores] == sorted([*range(1, 1_201), *range(1, 2_401)])
+    mine = [(score.at_ms, score.role, score.version, score.probability) for score in scores if score.key == "k3"]
+    assert mine == [(1, "champion", 2, 2.03), (1, "frozen", 1, 1.03), (2, "champion", 3, 3 + 1_196 / 100)]
+    assert store.scores("n", wanted) == []
     assert store.scores("m", []) == []
 
 
-def test_a_batch_is_logged_whole_or_not_at_all(store: PredictionStore) -> None:
-    torn = answered(["a", "b"], 10)
-    torn.scores["champion"][1][1] = np.nan  # a probability must be there
-    with pytest.raises(Exception, match="NOT NULL"):
-        store.write(torn)
-    assert store.count("m") == 0
-    assert store.write(answered(["a"], 11)) == [1]
-
-
 def test_servers_say_what_they_serve(store: PredictionStore) -> None:
-    store.confirm("s1", "m", 1, 100)
-    store.confirm("s2", "m", 1, 50)
-    store.confirm("s1", "m", 2, 200)
-    assert store.servers("m", 50) == {"s1": 2, "s2": 1}
-    assert store.servers("m", 51) == {"s1": 2}
-    assert store.servers("other", 0) == {}
+    store.confirm("s1", "m", 1, now_wall_ms=10)
+    store.confirm("s2", "m", 1, now_wall_ms=20)
+    store.confirm("s1", "m", 2, now_wall_ms=30)
+    store.confirm("s1", "n", 7, now_wall_ms=30)
+    assert store.servers("m", seen_after_wall_ms=0) == {"s1": 2, "s2": 1}
+    assert store.servers("m", seen_after_wall_ms=30) == {"s1": 2}

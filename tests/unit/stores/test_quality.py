@@ -1,92 +1,123 @@
-"""Quality against a naive twin: which prediction of a key counts, and which outcome it meets."""
+"""Quality: which prediction meets which outcome, against one loop over both."""
 
 from __future__ import annotations
 
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
-from tests.unit.events.taps import LABEL, T0, entry, make_engine, open_log, open_state
-from tidemill.clock import HOUR_MS
-from tidemill.stores import Answered, PredictionStore, QualityReader, Role
+from tidemill.clock import MINUTE_MS
+from tidemill.events import Stream
+from tidemill.features import Label, View, count
+from tidemill.stores import Answered, PredictionStore, QualityReader, SqlLog, SqlState
+from tidemill.streams import Engine, Entry
 
-# (id, key, at, {role: version}) and (known at, key, 0 or 1)
-Said = tuple[int, str, int, dict[Role, int]]
-Happened = tuple[int, str, float]
+WITHIN_MS = 10 * MINUTE_MS
+
+
+class Result(BaseModel):
+    """An outcome: `won` is 0 or 1, or missing."""
+
+    result_id: str
+    at: int
+    key: str
+    won: int | None
+
+
+RESULTS = Stream("results", schema=Result, event_time="at", event_id="result_id")
+LABEL = Label(RESULTS, key="key", value="won", within="10min")
+VIEW = View("by_key", RESULTS, entity="key", features={"n": count(over="1h")})
+
+
+@dataclass(frozen=True)
+class Asked:
+    key: str
+    minute: int
+    champion: int  # its version; the frozen one is always 1
+    with_frozen: bool
+
+
+@dataclass(frozen=True)
+class Told:
+    key: str
+    minute: int
+    won: int | None
+
+
+KEYS, MINUTES = st.sampled_from(["a", "b"]), st.integers(0, 40)
+ASKED = st.lists(st.builds(Asked, KEYS, MINUTES, st.integers(1, 2), st.booleans()), max_size=10)
+TOLD = st.lists(st.builds(Told, KEYS, MINUTES, st.sampled_from([0, 1, 1, None])), max_size=10)
 Row = tuple[str, int, int, float, float]
-MINUTES = st.integers(0, 150)
 
 
-def naive_judged(said: list[Said], happened: list[Happened], from_ms: int, to_ms: int) -> list[Row]:
-    """Of each (key, version, role) the last prediction with an outcome after the question and in time, with the last such outcome."""
-    last: dict[tuple[str, int, str], tuple[int, Row]] = {}
-    for number, key, at_ms, versions in said:
-        met = [value for known_at_ms, owner, value in happened if owner == key and at_ms < known_at_ms <= at_ms + LABEL.within_ms]
-        for role, version in versions.items():
-            if met:
-                last[key, version, role] = (number, (role, version, at_ms, number / 1_000, met[-1]))
-    return [row for _, row in sorted(last.values(), key=lambda kept: (kept[0], kept[1][0])) if from_ms <= row[2] < to_ms]
+def probability(place: int, role: str) -> float:
+    """What the prediction at a place said; no two said the same."""
+    return (2 * place + (role == "frozen")) / 1_000
 
 
-def judged(said: list[Said], happened: list[Happened], from_ms: int, to_ms: int) -> list[Row]:
-    """The same by the stores: predictions logged, outcomes applied by the engine."""
-    with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder)
-        log, state, store = open_log(home), open_state(home), PredictionStore(home / "serving.db")
-        for number, key, at_ms, versions in said:
-            scores = {role: (version, np.array([number / 1_000])) for role, version in versions.items()}
-            store.write(Answered("dear", at_ms, at_ms, "{}", "d", [key], ["{}"], np.zeros((1, 1)), scores))
-        log.append([entry(f"t{place}", at, line=key, fare=2 * value) for place, (at, key, value) in enumerate(happened)], now_ms=0)
-        make_engine(log, state).drain(100)
-        reader = QualityReader(home / "serving.db", home / "state.db")
-        found = reader.judged("dear", LABEL, from_ms, to_ms)
-        assert len(reader.judged("other", LABEL, from_ms, to_ms).role) == 0
-        champion = found.of_role("champion")
-        assert champion.version.tolist() == found.version[found.role == "champion"].tolist()
-        for opened in (reader, store, state, log):
-            opened.close()
-    columns = (found.role, found.version, found.at_ms, found.probability, found.outcome)
-    return list(zip(*(column.tolist() for column in columns), strict=True))
+def naive_judged(asked: list[Asked], told: list[Told], from_minute: int, to_minute: int) -> list[Row]:
+    """Of each (key, version, role) the last prediction that an outcome counts for, with the last such outcome."""
+    last: dict[tuple[str, int, str], Row] = {}
+    for place, ask in enumerate(asked):
+        for role, version in (("champion", ask.champion), *([("frozen", 1)] if ask.with_frozen else [])):
+            for tell in told:
+                in_time = 0 < (tell.minute - ask.minute) * MINUTE_MS <= WITHIN_MS
+                if tell.key == ask.key and tell.won is not None and in_time:
+                    last[ask.key, version, role] = (role, version, ask.minute * MINUTE_MS, probability(place, role), float(tell.won))
+    return sorted(row for row in last.values() if from_minute * MINUTE_MS <= row[2] < to_minute * MINUTE_MS)
 
 
-VERSIONS = st.sampled_from([{"champion": 1, "frozen": 1}, {"champion": 2, "frozen": 1}, {"champion": 3}])
+def write_all(home: Path, asked: list[Asked], told: list[Told]) -> None:
+    log, state = SqlLog(home / "log.db", ["results"]), SqlState(home / "state.db", [VIEW], {"m": LABEL}, {"results": VIEW.retention_ms})
+    payloads = [
+        Result(result_id=f"r{n}", at=tell.minute * MINUTE_MS, key=tell.key, won=tell.won).model_dump_json() for n, tell in enumerate(told)
+    ]
+    log.append([Entry("results", text, tell.minute * MINUTE_MS) for text, tell in zip(payloads, told, strict=True)], now_ms=0)
+    Engine(log, state, [RESULTS], {"results": VIEW.retention_ms}).drain(3)
+    predictions = PredictionStore(home / "serving.db")
+    for place, ask in enumerate(asked):
+        champion = (ask.champion, np.array([probability(place, "champion")]))
+        frozen = {"frozen": (1, np.array([probability(place, "frozen")]))} if ask.with_frozen else {}
+        for model in ("m", "other"):
+            scores = {"champion": champion, **frozen} if model == "m" else {"champion": (9, np.array([0.999]))}
+            predictions.write(Answered(model, ask.minute * MINUTE_MS, 0, "{}", "d", [ask.key], ["{}"], np.zeros((1, 1)), scores))  # type: ignore[arg-type]  # roles by name
+    for store in (log, state, predictions):
+        store.close()
 
 
 @settings(max_examples=25)
-@given(
-    asked=st.lists(st.tuples(MINUTES, st.sampled_from("ab"), VERSIONS), max_size=10),
-    outcomes=st.lists(st.tuples(MINUTES, st.sampled_from("ab"), st.sampled_from([0.0, 1.0])), max_size=8),
-    window=st.tuples(MINUTES, MINUTES),
-)
-def test_quality_is_what_the_naive_twin_counts(
-    asked: list[tuple[int, str, dict[Role, int]]], outcomes: list[Happened], window: tuple[int, int]
-) -> None:
-    at = [T0 + minute * 60_000 for minute, _, _ in sorted(asked, key=lambda one: one[0])]
-    said = [(place + 1, key, at[place], dict(versions)) for place, (_, key, versions) in enumerate(sorted(asked, key=lambda one: one[0]))]
-    happened = sorted(((T0 + minute * 60_000, key, value) for minute, key, value in outcomes), key=lambda one: one[0])
-    from_ms, to_ms = (T0 + minute * 60_000 for minute in window)
-    assert judged(said, happened, from_ms, to_ms) == naive_judged(said, happened, from_ms, to_ms)
-
-
-def test_the_rules_one_by_one() -> None:
-    both: dict[Role, int] = {"champion": 2, "frozen": 1}
-    said: list[Said] = [(1, "a", T0, both), (2, "a", T0 + 10, both), (3, "b", T0, both), (4, "c", T0, both), (5, "d", T0, both)]
-    happened: list[Happened] = [
-        (T0, "b", 1.0),  # known when it was asked: no outcome of the question
-        (T0 + 20, "a", 0.0),
-        (T0 + 30, "a", 1.0),  # corrected
-        (T0 + HOUR_MS, "c", 1.0),  # just in time
-        (T0 + HOUR_MS + 1, "d", 1.0),  # too late
-    ]
-    want: list[Row] = [
-        ("champion", 2, T0 + 10, 0.002, 1.0),
-        ("frozen", 1, T0 + 10, 0.002, 1.0),
-        ("champion", 2, T0, 0.004, 1.0),
-        ("frozen", 1, T0, 0.004, 1.0),
-    ]
-    assert judged(said, happened, T0, T0 + HOUR_MS) == want
-    assert naive_judged(said, happened, T0, T0 + HOUR_MS) == want
-    assert judged(said, happened, T0, T0 + 10) == want[2:]  # `to` is not in it, and an earlier answer does not stand in
+@given(asked=ASKED, told=TOLD, from_minute=st.integers(0, 20), minutes=st.integers(1, 40))
+@example(asked=[Asked("a", 0, 1, False)], told=[Told("a", 5, 1), Told("a", 9, 0)], from_minute=0, minutes=40)  # a correction wins
+@example(
+    asked=[Asked("a", 0, 1, False)], told=[Told("a", 5, 1), Told("a", 11, 0)], from_minute=0, minutes=40
+)  # one that is too late does not
+@example(asked=[Asked("a", 5, 1, False)], told=[Told("a", 5, 1)], from_minute=0, minutes=40)  # known when asked: no prediction
+@example(asked=[Asked("a", 0, 1, True), Asked("a", 1, 1, True)], told=[Told("a", 5, 1)], from_minute=0, minutes=1)  # the last is outside
+def test_quality_counts_what_one_loop_counts(asked: list[Asked], told: list[Told], from_minute: int, minutes: int) -> None:
+    asked, told = sorted(asked, key=lambda ask: ask.minute), sorted(told, key=lambda tell: tell.minute)
+    with tempfile.TemporaryDirectory() as folder:
+        write_all(Path(folder), asked, told)
+        reader = QualityReader(Path(folder) / "serving.db", Path(folder) / "state.db")
+        judged = reader.judged("m", LABEL, from_minute * MINUTE_MS, (from_minute + minutes) * MINUTE_MS)
+        again = reader.judged("m", LABEL, from_minute * MINUTE_MS, (from_minute + minutes) * MINUTE_MS)
+        reader.close()
+    rows = list(
+        zip(
+            judged.role.tolist(),
+            judged.version.tolist(),
+            judged.at_ms.tolist(),
+            judged.probability.tolist(),
+            judged.outcome.tolist(),
+            strict=True,
+        )
+    )
+    assert sorted(rows) == naive_judged(asked, told, from_minute, from_minute + minutes)
+    assert judged.at_ms.tolist() == sorted(judged.at_ms.tolist())
+    assert again.probability.tolist() == judged.probability.tolist()
+    frozen = judged.of_role("frozen")
+    assert frozen.probability.tolist() == [row[3] for row in rows if row[0] == "frozen"]
