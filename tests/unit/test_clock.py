@@ -23,7 +23,7 @@ def test_a_zone_does_not_move_a_moment() -> None:
 
 
 def test_a_naive_time_is_refused() -> None:
-    with pytest.raises(ValueError, match="2013-01-01T00:00:00 has no time zone; add one, e.g. 'Z' for UTC"):
+    with pytest.raises(ValueError, match=r"2013-01-01T00:00:00 has no time zone; add one, e.g. 'Z' for UTC"):
         to_ms(datetime(2013, 1, 1))
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import signal
+import sys
 import time
 from dataclasses import dataclass, replace
 
@@ -56,6 +58,7 @@ def run_demo(settings: Settings, plan: Plan, *, fresh: bool) -> Summary:
         raise ProjectError("has no recording to replay", where=f"project {project.name!r}", fix="give Project(..., recording=...)")
     _prepare_home(settings, fresh)
     adopt_environ(settings)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as Ctrl-C does: the services must not outlive the demo
     console = Console(stderr=True)
     console.print("starting MLflow, Prefect, the flows and the API server; logs in", settings.home / "logs", highlight=False)
     with supervised(settings, work=False):

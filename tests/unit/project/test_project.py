@@ -23,7 +23,7 @@ def test_things_are_found_by_name() -> None:
         PROJECT.stream("tap")
     with pytest.raises(NotFoundError, match="no view 'taps'; there is: by_line, by_line_and_gate"):
         PROJECT.view("taps")
-    with pytest.raises(NotFoundError, match="no model 'dear'$"):
+    with pytest.raises(NotFoundError, match=r"no model 'dear'$"):
         PROJECT.model("dear")
 
 
