@@ -1,0 +1,116 @@
+"""The flows on a real Prefect and a real MLflow server: each decision ends in one named state and one row."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import pytest
+from prefect.client.schemas.objects import State
+from prefect.flows import load_flow_from_entrypoint
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from flows.monitor import monitor
+from flows.retrain import retrain
+from flows.rollback import rollback
+from flows.train import train
+from tasks.context import Context, opened
+from tests import tiny
+from tidemill.clock import wall_ms
+from tidemill.project import project_root
+from tidemill.registry import CHAMPION
+from tidemill.stores import Decision
+from tidemill.stores.decision_records import Trigger, decision_id
+
+MODEL = tiny.LATE_ORDER.name
+
+
+@pytest.fixture(scope="module")
+def context(tmp_path_factory: pytest.TempPathFactory, prefect_api_url: str, mlflow_uri: str) -> Iterator[Context]:
+    """The tiny project, three days old, opened by the flows of this process, with a first champion."""
+    with pytest.MonkeyPatch.context() as patch, temporary_settings({PREFECT_API_URL: prefect_api_url}):
+        patch.setenv("TIDEMILL_HOME", str(tmp_path_factory.mktemp("flows")))
+        patch.setenv("TIDEMILL_PROJECT", str(tiny.FILE))
+        patch.setenv("TIDEMILL_MLFLOW__URI", mlflow_uri)
+        opened.cache_clear()
+        tiny.live(opened().workspace, 0, 3)
+        state = train(MODEL, return_state=True)
+        assert (state.name, champion(opened())) == ("Promoted", 1)
+        yield opened()
+        opened.cache_clear()
+
+
+def champion(context: Context) -> int | None:
+    """The version that serves."""
+    return context.registry.alias(context.registered(MODEL), CHAMPION)
+
+
+def alarmed(context: Context, trigger: Trigger = "error") -> Decision:
+    """A decision as an alarm requests it."""
+    fresh = decision_id(wall_ms(), random.Random())
+    now_ms = context.workspace.now_ms()
+    decision = Decision(fresh, MODEL, trigger, f"{trigger}:{fresh}", "it has become worse", now_ms, wall_ms())
+    assert context.workspace.decisions.request(decision)
+    return decision
+
+
+def run(decision: Decision) -> State:
+    """The retrain of a decision."""
+    return retrain(MODEL, decision.id, return_state=True)
+
+
+def test_an_alarm_too_soon_is_refused_by_name_and_trains_nothing(context: Context) -> None:
+    decision = alarmed(context)
+    state = run(decision)
+    ended = context.workspace.decisions.get(decision.id)
+    assert state.name == "TooFewLabels"
+    assert (ended.state, ended.outcome, ended.fits) == ("finished", "refused", 0)
+    assert ended.outcome_reason.startswith("TooFewLabels: ")
+
+
+def test_a_second_run_of_a_decision_ends_merged(context: Context) -> None:
+    decision = alarmed(context)
+    assert context.workspace.decisions.claim(decision.id, "another run", wall_ms())
+    assert run(decision).name == "Merged"
+    assert context.workspace.decisions.get(decision.id).flow_run_id == "another run"
+
+
+def test_a_frozen_model_is_not_retrained_even_by_hand(context: Context) -> None:
+    decisions = context.workspace.decisions
+    for running in [one for one in decisions.recent(MODEL) if one.state == "claimed"]:
+        decisions.release_stale(wall_ms() + 1, now_ms=context.workspace.now_ms(), wall_ms=wall_ms(), at_most=0)
+        assert decisions.get(running.id).outcome == "failed"
+    decisions.freeze(MODEL, "a person", "a test", wall_ms())
+    state = retrain(MODEL, reason="just to see", return_state=True)
+    decisions.unfreeze(MODEL, "a person", wall_ms())
+    assert state.name == "Frozen"
+    assert "a person" in (state.message or "")
+    assert champion(context) == 1
+
+
+def test_a_changed_world_is_learnt_by_hand_then_cooled_down_and_rolled_back(context: Context) -> None:
+    tiny.live(context.workspace, 3, 6, slow="cd")
+    before = len(context.workspace.decisions.recent(MODEL, 500))
+    state = retrain(MODEL, reason="the shops have changed", return_state=True)
+    (newest, *_) = rows = context.workspace.decisions.recent(MODEL, 500)
+    assert (state.name, champion(context)) == ("Promoted", 2)
+    assert len(rows) == before + 1
+    assert (newest.trigger, newest.outcome, newest.from_version, newest.to_version, newest.fits) == ("manual", "promoted", "1", "2", 1)
+    assert newest.metric_champion is not None
+    assert newest.metric_challenger is not None
+    assert newest.metric_challenger < newest.metric_champion
+    assert run(alarmed(context)).name in ("Cooldown", "TooFewLabels")
+    assert rollback(MODEL, return_state=True).name == "RolledBack"
+    assert champion(context) == 1
+
+
+def test_a_check_without_predictions_says_so(context: Context) -> None:
+    state = monitor(MODEL, return_state=True)
+    assert state.is_failed()
+    assert "0 predictions to check" in (state.message or "")
+
+
+@pytest.mark.parametrize("name", ["backfill", "deploy", "ingest", "loop", "monitor", "retrain", "rollback", "train"])
+def test_every_flow_is_loaded_by_its_entrypoint(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project_root())
+    assert load_flow_from_entrypoint(f"flows/{name}.py:{name}").name == name
