@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 NowMs = Callable[[], int]
 
@@ -13,6 +13,7 @@ MINUTE_MS = 60 * SECOND_MS
 HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS_MS = {"ms": 1, "s": SECOND_MS, "m": MINUTE_MS, "min": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS}
 
 
@@ -27,11 +28,11 @@ def to_utc(ms: int) -> datetime:
     >>> to_utc(1_356_998_400_000).isoformat()
     '2013-01-01T00:00:00+00:00'
     """
-    return datetime.fromtimestamp(ms / 1_000, tz=UTC)
+    return _EPOCH + timedelta(milliseconds=ms)  # exact, which a float of seconds is not
 
 
 def to_ms(moment: datetime) -> int:
-    """Integer milliseconds since the epoch of an aware datetime.
+    """Integer milliseconds since the epoch of an aware datetime; halves are rounded away from the epoch, as DuckDB does.
 
     Raises:
         ValueError: the datetime is naive; a naive time names no moment.
@@ -41,7 +42,9 @@ def to_ms(moment: datetime) -> int:
     """
     if moment.tzinfo is None:
         raise ValueError(f"{moment.isoformat()} has no time zone; add one, e.g. 'Z' for UTC")
-    return round(moment.timestamp() * 1_000)
+    since = moment - _EPOCH
+    us = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+    return (abs(us) + 500) // 1_000 * (1 if us >= 0 else -1)
 
 
 def duration_ms(text: str | int) -> int:
@@ -58,7 +61,7 @@ def duration_ms(text: str | int) -> int:
     else:
         digits = text.strip().rstrip("abcdefghijklmnopqrstuvwxyz")
         unit = text.strip()[len(digits) :]
-        if not digits.isdigit() or unit not in _UNITS_MS:
+        if not digits.isdecimal() or unit not in _UNITS_MS:
             raise ValueError(f"{text!r} is not a duration; write a whole number and one of {', '.join(_UNITS_MS)}, e.g. '6h'")
         amount = int(digits)
     if amount <= 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,9 @@ class Lake:
             return DeltaTable(path)
         except TableNotFoundError:
             path.mkdir(parents=True, exist_ok=True)
-            return DeltaTable.create(path, schema=lake_schema(self._streams[stream]), mode="ignore")
+            with suppress(CommitFailedError):  # another handle has made it meanwhile, which `mode="ignore"` does not always see
+                DeltaTable.create(path, schema=lake_schema(self._streams[stream]), mode="ignore")
+            return DeltaTable(path)
 
     def _table(self, stream: Stream, events: Sequence[Applied]) -> pa.Table:
         parsed = [parse_event(event.payload, stream, event.known_at_ms) for event in events]

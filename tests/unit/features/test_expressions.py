@@ -54,6 +54,6 @@ def test_a_chain_of_comparisons_is_refused_instead_of_half_kept() -> None:
 
 def test_what_is_no_expression_is_refused() -> None:
     with pytest.raises(TypeError, match=r"False is not an expression; .* col\('x'\)\.equals\(15\)"):
-        as_expression(col("x") == 15)  # type: ignore[arg-type]  # the mistake
+        as_expression(col("x") == 15)  # type: ignore[arg-type, comparison-overlap]  # the mistake
     with pytest.raises(ValueError, match="holds no quotation mark"):
         col('x" or 1=1 --')
