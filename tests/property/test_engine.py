@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.property.naive import naive_verdicts
@@ -84,6 +84,10 @@ def everything(log: SqlLog, state: SqlState, at_ms: int) -> dict[str, object]:
 
 @settings(max_examples=25)
 @given(history=HISTORIES, limit=st.integers(1, 8))
+@example(history=[Sent(0, 0, 0, 1.0), Sent(RETAINED_MS, 0, RETAINED_MS, 1.0)], limit=1)  # known in the last ms in which its id counts
+@example(
+    history=[Sent(0, 9, 0, 1.0), Sent(2 * HOUR_MS, 0, 0, 1.0), Sent(RETAINED_MS, 1, 0, 1.0), Sent(0, 0, 1, 1.0)], limit=1
+)  # after ids expired
 def test_every_event_goes_where_the_naive_rules_send_it_and_the_books_balance_at_every_commit(history: list[Sent], limit: int) -> None:
     entries, records = entries_of(history)
     verdicts = naive_verdicts(records, RETAINED_MS, TAPS.max_ahead_ms)

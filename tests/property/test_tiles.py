@@ -144,15 +144,16 @@ def test_composite_keys_never_meet() -> None:
     assert len(set(VIEWS[1].keys(columns))) == len(pairs)
 
 
-ARRIVALS = st.lists(
-    st.tuples(TAP, st.integers(0, 2 * HOUR_MS), st.integers(-4 * MINUTE_MS, RETENTION_MS["taps"] + HOUR_MS), st.integers(0, 30)),
-    min_size=1,
-    max_size=25,
-)
+# Short pauses and lags, so that several commits meet in one tile, and long ones, so that some are late.
+PAUSES = st.sampled_from([0, 1, MINUTE_MS]) | st.integers(0, 2 * HOUR_MS)
+LAGS = st.sampled_from([0, 1, MINUTE_MS]) | st.integers(-4 * MINUTE_MS, RETENTION_MS["taps"] + HOUR_MS)
+ARRIVALS = st.lists(st.tuples(TAP, PAUSES, LAGS, st.integers(0, 30)), min_size=1, max_size=25)
+ONE: Tap = {"at": T0, "line": "a", "gate": "a", "fare": 2.5, "riders": 3}
 
 
 @settings(max_examples=15)
 @given(arrivals=ARRIVALS, limit=st.integers(1, 30), ahead_ms=st.integers(0, HOUR_MS))
+@example(arrivals=[(ONE, 0, 0, 1), ({**ONE, "fare": 4.5}, 1, 0, 2), ({**ONE, "fare": -1.0}, 1, 0, 3)], limit=1, ahead_ms=1)  # one tile
 def test_the_store_gives_the_naive_value_with_duplicates_and_late_events(
     arrivals: list[tuple[Tap, int, int, int]], limit: int, ahead_ms: int
 ) -> None:

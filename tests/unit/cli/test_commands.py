@@ -1,0 +1,124 @@
+"""The commands that read, and the ones that act without a server, on a small workspace."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+from typer.testing import CliRunner
+
+from tests import tiny
+from tidemill.cli.main import app
+from tidemill.clock import HOUR_MS
+from tidemill.errors import InputError, NotFoundError, ProjectError
+from tidemill.project import Workspace
+from tidemill.streams import Entry
+
+RUNNER = CliRunner()
+COMMANDS = (
+    *("up", "serve", "work", "demo", "status", "doctor", "features", "drift", "audit", "parity", "deadletters"),
+    *("replay", "predict", "backfill", "train", "retrain", "promote", "rollback", "freeze", "unfreeze"),
+)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Half a day of the tiny project, with one event that is no JSON; the environment is put back afterwards."""
+    folder = tmp_path_factory.mktemp("home")
+    workspace = Workspace.open(tiny.project, folder)
+    workspace.log.append([*tiny.history(0, 1), Entry("orders", "{torn", tiny.START_MS + 24 * HOUR_MS)], 0)
+    workspace.engine().drain(1_000)
+    workspace.lake_writer(0, 100_000).flush()
+    workspace.close()
+    with patch.dict(os.environ, {"TIDEMILL_HOME": str(folder), "TIDEMILL_PROJECT": str(tiny.FILE)}):
+        yield folder
+
+
+def said(*arguments: str) -> str:
+    """What a command prints; an error of ours is raised as it is."""
+    result = RUNNER.invoke(app, list(arguments), catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_teaches(command: str) -> None:
+    text = said(command, "--help")
+    assert "Usage:" in text
+    assert len(text.splitlines()) > 5
+
+
+def test_status_shows_the_books(home: Path) -> None:
+    status = json.loads(said("status", "--json"))
+    books = status["books"]["orders"]
+    assert (books["applied"], books["rejected"], books["pending"]) == (24 * tiny.AN_HOUR, 1, 0)
+    assert "orders" in said("status")
+
+
+def test_dead_letters_are_shown_with_the_reason(home: Path) -> None:
+    (letter,) = json.loads(said("deadletters", "orders", "--json"))
+    assert (letter["reason"], letter["payload"]) == ("not_json", "{torn")
+    assert "not_json" in said("deadletters", "orders")
+    assert "no dead letters" in said("deadletters", "deliveries")
+
+
+def test_features_come_from_the_tiles_or_for_an_earlier_time_from_the_lake(home: Path) -> None:
+    now = json.loads(said("features", "by_shop", "a", "--json"))
+    then = json.loads(said("features", "by_shop", "a", "--at", str(now["at_ms"] - 6 * HOUR_MS), "--json"))
+    assert (now["source"], then["source"]) == ("tiles", "lake")
+    assert then["values"]["n_3h"] > 0
+    assert "mean_delay_3h" in said("features", "by_shop", "a")
+
+
+def test_a_model_without_a_past_says_so(home: Path) -> None:
+    assert "no check of late_order yet" in said("drift", "late_order")
+    assert "no decision about late_order yet" in said("audit", "late_order")
+    assert json.loads(said("parity", "late_order", "--json")) == {"checked": 0, "mismatches": [], "lag_skew": 0.0}
+
+
+def test_a_filled_view_says_what_it_said(home: Path) -> None:
+    before = json.loads(said("features", "by_shop", "a", "--json"))["values"]
+    assert "by_shop filled from" in said("backfill", "by_shop")
+    assert json.loads(said("features", "by_shop", "a", "--json"))["values"] == before
+
+
+def test_a_file_is_replayed_as_fast_as_can_be_or_paced(home: Path, tmp_path: Path) -> None:
+    file = tmp_path / "orders.jsonl"
+    file.write_text("\n".join(tiny.order(f"new{place}", tiny.START_MS + place, "a") for place in range(3)))
+    assert "3 events appended to orders" in said("replay", "orders", str(file))
+    assert "3 events appended to orders" in said("replay", "orders", str(file), "--speed", "1000")
+    with pytest.raises(InputError, match=r"missing\.jsonl"):
+        said("replay", "orders", str(tmp_path / "missing.jsonl"))
+
+
+def test_a_freeze_is_kept_until_it_is_lifted(home: Path) -> None:
+    said("freeze", "late_order", "--reason", "a holiday")
+    workspace = Workspace.open(tiny.project, home)
+    freeze = workspace.decisions.frozen("late_order")
+    assert freeze is not None
+    assert freeze.reason == "a holiday"
+    said("unfreeze", "late_order")
+    assert workspace.decisions.frozen("late_order") is None
+
+
+def test_doctor_names_what_it_looked_at(home: Path) -> None:
+    result = RUNNER.invoke(app, ["doctor", "--json"])
+    found = {finding["what"]: finding for finding in json.loads(result.stdout)}
+    assert found["project"]["said"] == "tiny: 2 streams, 1 views, 1 models"
+    assert found["mlflow"]["state"] == "ok"
+
+
+def test_what_is_not_there_is_named_with_what_is(home: Path) -> None:
+    with pytest.raises(NotFoundError, match="no stream 'order'; there is: deliveries, orders"):
+        said("deadletters", "order")
+
+
+def test_a_mistake_in_the_project_file_is_reported_with_its_line(home: Path, tmp_path: Path) -> None:
+    file = tmp_path / "project.py"
+    file.write_text("from tidemill import Stream\n\nstreams = [Streem()]\n")
+    with pytest.raises(ProjectError, match=rf"{file}:3: NameError: .*mend this line"):
+        said("status", "--project", str(file))
