@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import duckdb
 import pyarrow as pa
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tidemill.clock import duration_ms, duration_text, to_ms, to_utc, wall_ms
@@ -24,13 +24,13 @@ def test_a_zone_does_not_move_a_moment() -> None:
     assert to_ms(datetime(2013, 1, 1, tzinfo=timezone(timedelta(hours=-5)))) == to_ms(datetime(2013, 1, 1, 5, tzinfo=UTC))
 
 
-@given(moment=st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=st.timezones()))
-@example(moment=datetime(2013, 1, 1, 0, 0, 0, 500, tzinfo=UTC))
-@example(moment=datetime(1969, 12, 31, 23, 59, 59, 999_500, tzinfo=UTC))
-def test_microseconds_are_rounded_as_duckdb_rounds_them(moment: datetime) -> None:
+@settings(max_examples=20)
+@given(moments=st.lists(st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=st.timezones()), min_size=5))
+@example(moments=[datetime(2013, 1, 1, 0, 0, 0, 500, tzinfo=UTC), datetime(1969, 12, 31, 23, 59, 59, 999_500, tzinfo=UTC)])
+def test_microseconds_are_rounded_as_duckdb_rounds_them(moments: list[datetime]) -> None:
     with duckdb.connect() as connection:
-        connection.register("t", pa.table({"x": pa.array([moment], pa.timestamp("us", tz="UTC"))}))
-        assert connection.execute("select epoch_ms(x) from t").fetchall() == [(to_ms(moment),)]
+        connection.register("t", pa.table({"x": pa.array(moments, pa.timestamp("us", tz="UTC"))}))
+        assert connection.execute("select epoch_ms(x) from t").fetchall() == [(to_ms(moment),) for moment in moments]
 
 
 def test_a_naive_time_is_refused() -> None:

@@ -54,7 +54,8 @@ def load_project(path: Path = DEFAULT) -> Project:
         sys.path.insert(0, str(root))
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        # not by its loader, which takes a file mended within the second for the bytecode it cached
+        exec(compile(file.read_bytes(), file, "exec"), module.__dict__)
     except ProjectError as error:
         del sys.modules[name]
         raise ProjectError(str(error).removesuffix(f"; {error.fix}"), where=_place(error, file), fix=error.fix) from error

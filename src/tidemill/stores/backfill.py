@@ -24,16 +24,17 @@ def backfill_view(state: SqlState, lake: Lake, view: View) -> int:
     with state.writing() as (connection, known_at_ms):
         waiting = [event for event in state.for_lake(1_000_000, connection) if event.stream == view.stream.name]
         held = lake.held(view.stream.name)
-        events = _from_lake(lake, view, known_at_ms - view.retention_ms) + [event for event in waiting if event.offset > held]
+        events = _from_lake(lake, view, known_at_ms - view.retention_ms, held) + [event for event in waiting if event.offset > held]
         state.tiles.refill(connection, view.name, _batch(view, events) if events else None)
     return len(events)
 
 
-def _from_lake(lake: Lake, view: View, since_ms: int) -> list[Applied]:
+def _from_lake(lake: Lake, view: View, since_ms: int, held: int) -> list[Applied]:
+    """Up to `held` only: a writer may append more meanwhile, and those events still count as waiting."""
     with duckdb.connect() as connection:
         connection.register("events", lake.dataset(view.stream.name))
-        query = f'select * from events where "{EVENT_TIME}" >= $since_ms order by "{OFFSET}"'
-        table = connection.sql(query, params={"since_ms": since_ms}).to_arrow_table()
+        query = f'select * from events where "{EVENT_TIME}" >= $since_ms and "{OFFSET}" <= $held order by "{OFFSET}"'
+        table = connection.sql(query, params={"since_ms": since_ms, "held": held}).to_arrow_table()
     names = list(view.stream.kinds)
     return [_applied(view.stream.name, row, names) for row in _rows(table)]
 

@@ -12,10 +12,22 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from tests.unit.events.taps import STAMPS, T0, TAPS, entry, make_engine, open_log, open_state, payload
+from tests.unit.events.taps import BY_LINE, STAMPS, T0, TAPS, entry, make_engine, open_log, open_state, payload
 from tidemill.errors import ConflictError, NotReadyError
 from tidemill.events import Stream
-from tidemill.stores import EVENT_ID, EVENT_TIME, KNOWN_AT, OFFSET, Applied, Lake, LakeWriter, lake_schema, wait_for_lake
+from tidemill.stores import (
+    EVENT_ID,
+    EVENT_TIME,
+    KNOWN_AT,
+    OFFSET,
+    Applied,
+    Lake,
+    LakeWriter,
+    Lookup,
+    backfill_view,
+    lake_schema,
+    wait_for_lake,
+)
 
 
 def applied(offsets: Sequence[int]) -> list[Applied]:
@@ -167,5 +179,25 @@ def test_who_needs_the_lake_waits_for_what_is_applied_now(tmp_path: Path) -> Non
     wait_for_lake(state, timeout_s=30.0, every_s=0.01)
     assert offsets_in(lake) == [1]
     flusher.join()
+    state.close()
+    log.close()
+
+
+class Growing(Lake):
+    """A lake that a writer appends to just after someone asked what it holds."""
+
+    def held(self, stream: str) -> int:
+        """What it held before."""
+        held = super().held(stream)
+        Lake(self._folder, [TAPS]).append(stream, applied([1, 2, 3]))
+        return held
+
+
+def test_a_backfill_beside_a_writer_counts_each_event_once(tmp_path: Path) -> None:
+    log, state, lake = open_log(tmp_path), open_state(tmp_path), Growing(tmp_path / "lake", [TAPS])
+    log.append([entry(f"t{place}", T0 + place, line="a", fare=place / 2) for place in (1, 2, 3)], now_ms=0)
+    make_engine(log, state).drain(10)
+    assert backfill_view(state, lake, BY_LINE) == 3
+    assert state.tiles.read([Lookup("by_line", ["a"])], T0 + 3).values["by_line__n_all"].tolist() == [3.0]
     state.close()
     log.close()

@@ -96,6 +96,7 @@ def write_all(home: Path, asked: list[Asked], told: list[Told]) -> None:
 @example(
     asked=[Asked("a", 0, 1, False)], told=[Told("a", 5, 1), Told("a", 11, 0)], from_minute=0, minutes=40
 )  # one that is too late does not
+@example(asked=[Asked("a", 0, 1, False)], told=[Told("a", 10, 1)], from_minute=0, minutes=40)  # in the last moment
 @example(asked=[Asked("a", 5, 1, False)], told=[Told("a", 5, 1)], from_minute=0, minutes=40)  # known when asked: no prediction
 @example(asked=[Asked("a", 0, 1, True), Asked("a", 1, 1, True)], told=[Told("a", 5, 1)], from_minute=0, minutes=1)  # the last is outside
 def test_quality_counts_what_one_loop_counts(asked: list[Asked], told: list[Told], from_minute: int, minutes: int) -> None:

@@ -1,0 +1,79 @@
+"""What a command does before it does anything: settings adopted in time, and errors as one line that says what to do."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+
+from tests import tiny
+from tests.services import free_port
+from tidemill.cli.doctor import examine
+from tidemill.cli.main import main
+from tidemill.settings import read_settings
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    """An empty home of the tiny project, with ports that nobody listens on; the environment is put back afterwards."""
+    ports = {f"TIDEMILL_{name}__PORT": str(free_port()) for name in ("SERVER", "MLFLOW", "PREFECT")}
+    with patch.dict(os.environ, {"TIDEMILL_HOME": str(tmp_path), "TIDEMILL_PROJECT": str(tiny.FILE), **ports}):
+        yield tmp_path
+
+
+@pytest.mark.parametrize("name", ["demo", "serve", "work"])
+def test_settings_are_adopted_before_prefect_and_mlflow_are_imported(name: str) -> None:
+    """Both read addresses and switches once, at import: later they talk to a server of their own, or to none."""
+    code = (
+        "import sys\n"
+        "from tidemill.cli import demo_command, run\n"
+        "from tidemill.cli.main import app\n"
+        "def adopt(project):\n"
+        "    sys.exit(','.join(sorted({'prefect', 'mlflow'} & set(sys.modules))) or 0)\n"
+        "run.settings_for = demo_command.settings_for = adopt\n"
+        f"app(['{name}'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, f"imported before: {done.stderr}"
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["predict", "late_order", "{}"], "start it with `tidemill up`"),
+        (["audit", "nobody"], "no model 'nobody'; there is: late_order"),
+        (["features", "by_shop", "a,b"], "'a,b' has 2 parts; view 'by_shop' needs shop"),
+        (["deadletters", "orders", "--replay"], "has no dead letters"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_an_error_is_one_line_on_stderr(
+    command: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["tidemill", *command])
+    with pytest.raises(SystemExit) as end:
+        main()
+    printed = capsys.readouterr()
+    assert (end.value.code, printed.out) == (1, "")
+    assert said in " ".join(printed.err.split())
+    assert "Traceback" not in printed.err
+
+
+def test_the_doctor_tells_a_free_port_from_one_that_is_taken(home: Path) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        with patch.dict(os.environ, {"TIDEMILL_SERVER__PORT": str(port), "TIDEMILL_PROJECT": str(home / "nowhere.py")}):
+            findings = {finding.what.split()[0]: finding for finding in examine(read_settings())}
+    assert [findings[name].state for name in ("server", "mlflow", "prefect", "project")] == ["bad", "note", "note", "bad"]
+    assert "TIDEMILL_SERVER__PORT" in findings["server"].said
+    assert "`tidemill up` starts it" in findings["mlflow"].said
+    assert "--project PATH" in findings["project"].said
