@@ -1,0 +1,138 @@
+"""The registry on a real MLflow server: versions, aliases, files, deploying and reports."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+
+from tests import tiny
+from tests.services import free_port
+from tidemill.clock import wall_ms
+from tidemill.drift import ReferenceProfile
+from tidemill.errors import NotFoundError, NotReadyError
+from tidemill.learning import OnnxModel
+from tidemill.project import Workspace
+from tidemill.registry import CHALLENGER, CHAMPION, FROZEN, KEPT_REPORTS, PREVIOUS, Registry, deploy, roll_back
+
+NAME = "tiny_registry.late_order"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A workspace of three days with two versions registered, none of them promoted by training."""
+
+    workspace: Workspace
+    registry: Registry
+    uri: str
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, mlflow_uri: str) -> Iterator[Trained]:
+    """Two versions of one model."""
+    home = tmp_path_factory.mktemp("registry")
+    workspace, registry = Workspace.open(tiny.named("tiny_registry"), home), Registry(mlflow_uri, home)
+    assert registry.versions(NAME) == []
+    assert registry.alias(NAME, CHAMPION) is None
+    tiny.live(workspace, 0, 3)
+    assert [tiny.train_version(workspace, registry) for _ in range(2)] == [1, 2]
+    yield Trained(workspace, registry, mlflow_uri)
+    workspace.close()
+
+
+@pytest.fixture
+def promoted(trained: Trained) -> Trained:
+    """Version 2 serves, after version 1 did."""
+    for version in (1, 2):
+        trained.registry.promote(NAME, version)
+    return trained
+
+
+def test_a_run_holds_all_that_one_asks_for_later(trained: Trained) -> None:
+    version = trained.registry.load(NAME, 1)
+    run = MlflowClient(trained.uri).get_run(version.run_id)
+    assert {"estimator", "rows_fitted", "rows_judged", "from", "to"} <= set(run.data.params)
+    assert {"auc", "log_loss", "onnx_largest_difference"} <= set(run.data.metrics)
+    assert {"code_version", "view_digest", "lake_versions", "stream_time_ms", "trigger"} <= set(version.tags)
+    assert json.loads(version.tags["lake_versions"]).keys() == {"orders", "deliveries"}
+    assert run.inputs is not None
+    (dataset,) = run.inputs.dataset_inputs
+    assert len(dataset.dataset.digest) == 16
+    assert version.tags["view_digest"] == tiny.LATE_ORDER.view_digest
+
+
+def test_a_version_is_downloaded_once_and_scores(trained: Trained) -> None:
+    version = trained.registry.load(NAME, 1)
+    content = version.onnx
+    shutil.rmtree(version.folder)
+    again = trained.registry.load(NAME, 1)
+    assert again.onnx == content
+    scored = OnnxModel(again.onnx, tiny.LATE_ORDER.columns).score(
+        {
+            "shop": np.array(["a", "e"], dtype=object),
+            "amount": np.array([50.0, np.nan]),
+            "by_shop__mean_delay_3h": np.array([np.nan, 3.0]),
+            "by_shop__n_3h": np.array([0.0, 9.0]),
+        }
+    )
+    assert scored[0] > scored[1]
+    assert {column.name for column in ReferenceProfile.from_json(again.reference).columns} >= {"amount", "by_shop__n_3h"}
+    assert {"prediction", "outcome", "at_ms", "shop"} <= set(again.sample.columns)
+    assert Registry("http://127.0.0.1:1", trained.workspace.home).load(NAME, 1).onnx == again.onnx, "a cached one needs no server"
+
+
+def test_aliases_follow_a_promotion(promoted: Trained) -> None:
+    registry = promoted.registry
+    assert [registry.alias(NAME, alias) for alias in (CHAMPION, PREVIOUS, FROZEN, CHALLENGER)] == [2, 1, 1, 2]
+    assert registry.promote(NAME, 2) == 1, "a second time changes nothing"
+    assert registry.alias(NAME, PREVIOUS) == 1
+
+
+def test_a_rollback_swaps_champion_and_previous(promoted: Trained) -> None:
+    assert roll_back(promoted.workspace, promoted.registry, tiny.LATE_ORDER) == 1
+    assert [promoted.registry.alias(NAME, alias) for alias in (CHAMPION, PREVIOUS, FROZEN)] == [1, 2, 1]
+
+
+def test_deploying_waits_until_every_server_confirms(promoted: Trained) -> None:
+    store = promoted.workspace.predictions
+    for server in ("quick", "slow"):
+        store.confirm(server, "late_order", 2, wall_ms())
+    store.confirm("quick", "late_order", 1, wall_ms())
+    with pytest.raises(NotReadyError, match="not served by slow"):
+        deploy(promoted.workspace, promoted.registry, tiny.LATE_ORDER, 1, timeout_s=0.3)
+    later = threading.Timer(0.3, store.confirm, ["slow", "late_order", 1, wall_ms()])
+    begin_s = time.monotonic()
+    later.start()
+    assert deploy(promoted.workspace, promoted.registry, tiny.LATE_ORDER, 1, timeout_s=20) == {"quick": 1, "slow": 1}
+    assert time.monotonic() - begin_s >= 0.3
+    later.join()
+
+
+def test_an_unknown_version_is_named_with_those_there_are(promoted: Trained) -> None:
+    with pytest.raises(NotFoundError, match=r"99.*there is: 1, 2"):
+        promoted.registry.set_alias(NAME, CHAMPION, 99)
+
+
+def test_a_server_that_is_down_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    registry = Registry(f"http://127.0.0.1:{free_port()}", tmp_path)
+    for ask in (lambda: registry.alias(NAME, CHAMPION), lambda: registry.versions(NAME), lambda: registry.load(NAME, 1)):
+        with pytest.raises(NotReadyError, match="MLflow at"):
+            ask()
+
+
+def test_only_the_newest_reports_are_kept(trained: Trained) -> None:
+    runs = [trained.registry.log_report(NAME, f"report {n}", f"<p>{n}</p>", {"share": n}, {}) for n in range(KEPT_REPORTS + 2)]
+    client = MlflowClient(trained.uri)
+    stages = [client.get_run(run).info.lifecycle_stage for run in runs]
+    assert stages == ["deleted"] * 2 + ["active"] * KEPT_REPORTS
+    assert trained.registry.report_url(runs[-1]).startswith(trained.uri)
+    assert Path(client.download_artifacts(runs[-1], "report.html")).read_text() == f"<p>{KEPT_REPORTS + 1}</p>"
