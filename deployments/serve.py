@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-EVENT = "tidemill.decision"
 AT_ONCE = 4
 
 
@@ -36,6 +35,7 @@ def main() -> None:
     from flows.retrain import retrain
     from flows.rollback import rollback
     from flows.train import train
+    from tidemill.cli.relay import EVENT
     from tidemill.cli.services import wait_for
     from tidemill.project import load_project
     from tidemill.settings import read_settings

@@ -16,6 +16,8 @@ TidemillError
 
 from __future__ import annotations
 
+LATE = "late"  # the reason of an event past its stream's retention
+
 
 class TidemillError(Exception):
     """The root of every error this package raises on purpose."""
@@ -71,7 +73,7 @@ class LateEventError(EventError):
         self.late_by_ms = late_by_ms
         self.retention_ms = retention_ms
         super().__init__(
-            "late",
+            LATE,
             f"event {event_id!r} of stream {stream!r} is {late_by_ms / 3_600_000:.1f} h old, past the stream's retention of "
             f"{retention_ms / 3_600_000:.1f} h; raise allowed_lateness, or see the dead letters",
         )

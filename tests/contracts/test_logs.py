@@ -102,7 +102,7 @@ def test_a_position_has_taken_exactly_what_was_read(open_log: Open) -> None:
         records, after = log.read(before, 1)
         assert after.at_least(before) and not before.at_least(after)
         assert records[0].offset == after.offset(records[0].stream, records[0].partition)
-        assert sum(log.pending(after).values()) == 7 - taken
+        assert sum(tally.pending for tally in log.tally(after).values()) == 7 - taken
         before = after
     assert before == log.end()
     assert log.read(before, 10) == ([], before)
@@ -130,17 +130,15 @@ def test_a_replay_that_goes_back_is_refused_whole(open_log: Open, entries: list[
         log.append(entries, now_ms=0)
     assert log.end() == end
     assert [record.known_at_ms for record in read_all(log)] == [10]
-    assert log.received()["taps"] == 1
+    assert log.tally(end)["taps"] == Tally(1, 0)
 
 
 def test_received_and_pending_are_counted_by_stream(open_log: Open) -> None:
     log = open_log()
     log.append([Entry("taps", "{}")] * 3 + [Entry("gates", "{}")], now_ms=1)
     _, after = log.read(Position({}), 2)
-    assert log.received() == {"taps": 3, "gates": 1}
-    assert log.pending(after) == {"taps": 1, "gates": 1}
     assert log.tally(after) == {"taps": Tally(3, 1), "gates": Tally(1, 1)}
-    assert log.pending(log.end()) == {"taps": 0, "gates": 0}
+    assert log.tally(log.end()) == {"taps": Tally(3, 0), "gates": Tally(1, 0)}
 
 
 def test_a_restart_loses_nothing(open_log: Open) -> None:
@@ -148,7 +146,7 @@ def test_a_restart_loses_nothing(open_log: Open) -> None:
     first.append([Entry("taps", "1", 50), Entry("gates", "2", 60)], now_ms=0)
     end, records = first.end(), read_all(first)
     again = open_log()
-    assert (again.end(), read_all(again), again.received()) == (end, records, {"taps": 1, "gates": 1})
+    assert (again.end(), read_all(again), again.tally(end)) == (end, records, {"taps": Tally(1, 0), "gates": Tally(1, 0)})
     again.append([Entry("taps", "3")], now_ms=1)
     assert [(record.payload, record.known_at_ms) for record in read_all(first)] == [("1", 50), ("2", 60), ("3", 60)]
 
@@ -179,4 +177,4 @@ def test_two_processes_append_at_once_and_nothing_is_lost_or_torn(open_log: Open
     assert all(len(set(names[begin : begin + PER_APPEND])) == 1 for begin in range(0, len(names), PER_APPEND)), "an append was torn"
     known = [record.known_at_ms for record in seen]
     assert known == sorted(known)
-    assert log.received()["taps"] == len(seen)
+    assert log.tally(log.end())["taps"].received == len(seen)

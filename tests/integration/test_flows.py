@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from prefect.client.schemas.objects import State
@@ -17,8 +18,10 @@ from flows.train import train
 from tasks.context import Context, opened
 from tests import tiny
 from tidemill.clock import wall_ms
+from tidemill.learning import RetrainPolicy
 from tidemill.project import project_root
 from tidemill.registry import CHAMPION
+from tidemill.serving.age import AgeWatch
 from tidemill.stores import Decision
 from tidemill.stores.decision_records import Trigger, decision_id
 
@@ -102,6 +105,17 @@ def test_a_changed_world_is_learnt_by_hand_then_cooled_down_and_rolled_back(cont
     assert run(alarmed(context)).name in ("Cooldown", "TooFewLabels")
     assert rollback(MODEL, return_state=True).name == "RolledBack"
     assert champion(context) == 1
+
+
+def test_a_champion_grown_old_asks_once_where_the_policy_says_so(context: Context) -> None:
+    old = replace(tiny.LATE_ORDER, policy=RetrainPolicy(on=("schedule",), max_age="2d"))
+    young = replace(old, policy=RetrainPolicy(on=("schedule",), max_age="30d"))
+    assert AgeWatch(context.workspace, context.registry, tiny.LATE_ORDER).step() == []
+    assert AgeWatch(context.workspace, context.registry, young).step() == []
+    (decision,) = AgeWatch(context.workspace, context.registry, old).step()
+    assert (decision.trigger, decision.from_version) == ("schedule", "1")
+    assert AgeWatch(context.workspace, context.registry, old).step() == []
+    assert context.workspace.decisions.get(decision.id).state == "requested"
 
 
 def test_a_check_without_predictions_says_so(context: Context) -> None:

@@ -152,12 +152,12 @@ def test_a_copy_is_a_duplicate_in_one_request_and_after_the_engine_took_it(door:
     ids=["torn array", "bytes", "deep", "endless", "nothing", "empty array", "10 MB"],
 )
 def test_a_body_that_cannot_be_taken_apart_is_refused_whole(door: Api, body: bytes | str, status: int, said: str) -> None:
-    before = door.workspace.log.received()
+    before = door.workspace.log.end()
     got, answer = door.call("POST", EVENTS, body)
     assert got == status, answer
     assert answer["error"]["where"] == "body"
     assert said in answer["error"]["what"]
-    assert door.workspace.log.received() == before
+    assert door.workspace.log.end() == before
 
 
 def test_a_chunked_body_is_bounded_too(door: Api) -> None:

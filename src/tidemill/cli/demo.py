@@ -13,6 +13,7 @@ from urllib3 import HTTPConnectionPool
 
 from tidemill.cli import runs
 from tidemill.cli.environment import adopt_environ
+from tidemill.cli.keeping import keep_going
 from tidemill.cli.progress import Screen
 from tidemill.cli.reference import weekly_reference
 from tidemill.cli.relay import Relay
@@ -127,19 +128,10 @@ def _print_urls(settings: Settings, console: Console) -> None:
 def _stay(settings: Settings, workspace: Workspace, console: Console) -> None:
     """Keep everything up, and the loop going for what people ask by hand, until Ctrl-C."""
     worker = Worker(workspace, Registry(settings.mlflow_uri, workspace.home), settings.engine)
-    relay = Relay(workspace, settings)
     console.print("the demo stays up; Ctrl-C ends it. Try another terminal:")
     for model in workspace.project.models:
         console.print(f"  prefect deployment run retrain/{workspace.project.name} -p model={model.name}", highlight=False)
         console.print(f'  tidemill retrain {model.name} --reason "just to see"', highlight=False)
     _print_urls(settings, console)
-    try:
-        while True:
-            worker.apply()
-            worker.tend_lake()
-            worker.watch_outcomes()
-            relay.step()
-            time.sleep(0.2)
-    except KeyboardInterrupt:
-        console.print("ending")
-        worker.flush_lake()
+    keep_going(worker, Relay(workspace, settings), settings.engine.poll_ms)
+    console.print("ending")

@@ -133,6 +133,7 @@ class Replay:
 
     def _each_hour(self, at_ms: int) -> None:
         self.progress.alarms += len(self._worker.watch_outcomes())
+        self._worker.watch_age()
         self._settle()
         self._tell(self.progress)
 

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import signal
 import socket
-import threading
-import time
 from typing import Annotated
 
 import typer
 
 from tidemill.cli.options import ProjectPath, settings_for, workspace_for
-from tidemill.errors import ConflictError
-
-logger = logging.getLogger(__name__)
-
-_WATCH_EVERY_S = 2.0
 
 
 def add_to(app: typer.Typer) -> None:
@@ -68,28 +59,11 @@ def serve(project: ProjectPath = None) -> None:
 def work(project: ProjectPath = None) -> None:
     """Run the engine: apply events, append to the lake, watch for drift, carry out decisions and alerts."""
     settings = settings_for(project)  # before the imports below: Prefect reads its address once, when it is imported
+    from tidemill.cli.keeping import keep_going
     from tidemill.cli.relay import Relay
     from tidemill.registry import Registry
     from tidemill.serving import Worker
 
     workspace = workspace_for(settings)
     worker = Worker(workspace, Registry(settings.mlflow_uri, workspace.home), settings.engine)
-    relay = Relay(workspace, settings)
-    stopping = threading.Event()
-    for how in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(how, lambda *_: stopping.set())
-    watched_s = 0.0
-    while not stopping.is_set():
-        try:
-            busy = worker.apply() + worker.tend_lake()
-        except ConflictError as error:
-            logger.warning("another engine is at work error=%s", error)
-            busy = 0
-        if time.monotonic() - watched_s > _WATCH_EVERY_S:
-            worker.watch_outcomes()
-            worker.watch_features()
-            relay.step()
-            watched_s = time.monotonic()
-        if not busy:
-            stopping.wait(settings.engine.poll_ms / 1_000)
-    worker.flush_lake()
+    keep_going(worker, Relay(workspace, settings), settings.engine.poll_ms)

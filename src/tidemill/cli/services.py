@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,32 +95,31 @@ def is_well(url: str) -> bool:
         return False
 
 
-def wait_for(url: str, name: str, timeout_s: float = 180.0) -> None:
-    """Wait until a health URL answers.
+def wait_for(url: str, name: str, gone: Callable[[], bool] = lambda: False, timeout_s: float = 180.0) -> None:
+    """Wait until a health URL answers; give up at once when `gone` says that what should answer has ended.
 
     Raises:
         NotReadyError: it does not in time.
     """
     deadline_s = time.monotonic() + timeout_s
     while not is_well(url):
-        if time.monotonic() > deadline_s:
-            raise NotReadyError(f"{name} does not answer at {url} after {timeout_s:.0f} s; see its log")
+        if gone() or time.monotonic() > deadline_s:
+            raise NotReadyError(f"{name} does not answer at {url}")
         time.sleep(0.2)
 
 
-def wait_until_well(wanted: list[Service], process: subprocess.Popen[bytes], log: Path, timeout_s: float = 180.0) -> None:
+def wait_until_well(wanted: list[Service], process: subprocess.Popen[bytes], log: Path) -> None:
     """Wait until every service with a health URL answers.
 
     Raises:
         NotReadyError: the supervisor ended, or one does not answer in time; with the end of the log.
     """
-    deadline_s = time.monotonic() + timeout_s
     for service in (service for service in wanted if service.health_url):
-        while not is_well(service.health_url):
-            if process.poll() is not None or time.monotonic() > deadline_s:
-                tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:]) if log.exists() else ""
-                raise NotReadyError(f"{service.name} does not answer at {service.health_url}; the end of {log}:\n{tail}")
-            time.sleep(0.2)
+        try:
+            wait_for(service.health_url, service.name, lambda: process.poll() is not None)
+        except NotReadyError as error:
+            tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:]) if log.exists() else ""
+            raise NotReadyError(f"{error}; the end of {log}:\n{tail}") from error
 
 
 @contextmanager

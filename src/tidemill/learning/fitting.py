@@ -11,7 +11,6 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from tidemill.errors import NotReadyError
-from tidemill.features.aggregates import Floats
 from tidemill.learning.metrics import Quality, quality
 from tidemill.learning.model import Model
 from tidemill.learning.training_set import TrainingSet
@@ -26,7 +25,6 @@ class Fitted:
     estimator: Any
     train: TrainingSet
     gate: TrainingSet
-    gate_probability: Floats
     quality: Quality
 
 
@@ -46,7 +44,7 @@ def fit(model: Model, rows: TrainingSet) -> Fitted:
     with threadpool_limits(limits=1):  # OpenMP's default of a thread a core makes a fit on a busy machine many times slower
         estimator.fit(to_input(model, train.frame()), train.outcome.astype(np.int64))
         probability = predict(model, estimator, gate.frame())
-    return Fitted(estimator, train, gate, probability, quality(gate.outcome, probability))
+    return Fitted(estimator, train, gate, quality(gate.outcome, probability))
 
 
 def predict(model: Model, estimator: Any, frame: pd.DataFrame) -> npt.NDArray[np.float64]:

@@ -17,7 +17,8 @@ class Monitor:
     """How drift is watched.
 
     Args:
-        false_alarm_budget: how many false alarms one accepts, e.g. `"1/30d"` of stream time.
+        false_alarm_budget: how many false alarms one accepts, e.g. `"1/30d"` of stream time. Kept for the thresholds that will
+            follow from it; those in force are the defaults of `tidemill.drift.OutcomeSettings`, measured at 0.4 in 30 days.
         cycle: the longest regular rhythm of the data; a baseline holds at least one whole cycle.
         check_every: how often Evidently checks, in stream time.
     """

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tidemill.errors import ConflictError
 from tidemill.project.project import Project
 from tidemill.stores import (
     AlertStore,
@@ -59,7 +60,16 @@ class Workspace:
         )
 
     def engine(self) -> Engine:
-        """An engine that applies the log to the state."""
+        """An engine that applies the log to the state.
+
+        Raises:
+            ConflictError: the state has taken more than the log holds, so it belongs to another log; rebuild it from this one.
+        """
+        if not self.log.end().at_least(self.state.position()):
+            raise ConflictError(
+                f"{self.home / 'state.db'} stands at {self.state.position().token}, beyond the end of log.db; "
+                "put the log back that it was made from, or remove state.db and the lake to build them anew"
+            )
         return Engine(self.log, self.state, self.project.streams, self.project.retention_ms)
 
     def lake_writer(self, every_s: float, every_events: int) -> LakeWriter:

@@ -10,8 +10,10 @@ from tidemill.drift import Alarm, ColumnWarning
 from tidemill.errors import NotReadyError
 from tidemill.project import Workspace
 from tidemill.registry import Registry
+from tidemill.serving.age import AgeWatch
 from tidemill.serving.monitors import FeatureWatch, OutcomeWatch
 from tidemill.settings import EngineSettings
+from tidemill.stores import Decision
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +29,7 @@ class Worker:
         self._engine = workspace.engine()
         self._lake = workspace.lake_writer(settings.lake_every_s, settings.lake_every_events)
         self._outcomes = [OutcomeWatch(workspace, registry, model) for model in workspace.project.models]
+        self._ages = [AgeWatch(workspace, registry, model) for model in workspace.project.models]
         self._features = [FeatureWatch(workspace, registry, model) for model in workspace.project.models]
 
     def apply(self) -> int:
@@ -44,6 +47,10 @@ class Worker:
     def watch_outcomes(self) -> list[Alarm]:
         """Let the error monitors take what has become known; answers their alarms."""
         return [alarm for watch in self._outcomes for alarm in _ready(watch.step)]
+
+    def watch_age(self) -> list[Decision]:
+        """Let champions that have grown old ask for a retrain, where the policy says so; answers the decisions."""
+        return [decision for watch in self._ages for decision in _ready(watch.step)]
 
     def watch_features(self) -> list[ColumnWarning]:
         """Let the feature monitors take what was served; answers their warnings."""

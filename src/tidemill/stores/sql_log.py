@@ -50,7 +50,7 @@ class SqlLog:
     """
 
     def __init__(self, path: Path, streams: Sequence[str]) -> None:
-        self._engine = open_sqlite(path, _TABLES)
+        self._engine = open_sqlite(path, _TABLES, durable=True)
         self._reader = reading(self._engine)
         self._streams = tuple(streams)
         with self._engine.begin() as connection:
@@ -90,19 +90,8 @@ class SqlLog:
 
     def end(self) -> Position:
         """See `Log`."""
-        return self._at(self._tail()[0])
-
-    def last_known_at_ms(self) -> int:
-        """The `known_at` of the last event; 0 for an empty log."""
-        return self._tail()[1]
-
-    def received(self) -> Mapping[str, int]:
-        """See `Log`."""
-        return {name: tally.received for name, tally in self.tally(self.end()).items()}
-
-    def pending(self, after: Position) -> Mapping[str, int]:
-        """See `Log`."""
-        return {name: tally.pending for name, tally in self.tally(after).items()}
+        with self._reader.connect() as connection:
+            return self._at(connection.exec_driver_sql(_TAIL_NOW).one()[0])
 
     def tally(self, after: Position) -> Mapping[str, Tally]:
         """See `Log`."""
@@ -115,11 +104,6 @@ class SqlLog:
     def close(self) -> None:
         """Let go of the file."""
         self._engine.dispose()
-
-    def _tail(self) -> tuple[int, int]:
-        with self._reader.connect() as connection:
-            offset, known_at_ms = connection.exec_driver_sql(_TAIL_NOW).one()
-        return offset, known_at_ms
 
     def _at(self, offset: int) -> Position:
         return Position({name: {_PARTITION: offset} for name in self._streams})

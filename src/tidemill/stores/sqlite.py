@@ -9,7 +9,6 @@ from sqlalchemy import Engine, MetaData, create_engine, event
 
 _PRAGMAS = (
     "journal_mode=WAL",
-    "synchronous=NORMAL",
     "busy_timeout=15000",
     "foreign_keys=ON",
     "temp_store=MEMORY",
@@ -18,11 +17,11 @@ _PRAGMAS = (
 )
 
 
-def open_sqlite(path: Path, tables: MetaData) -> Engine:
+def open_sqlite(path: Path, tables: MetaData, *, durable: bool = False) -> Engine:
     """An engine on the database at `path`, with `tables` created when missing.
 
-    WAL with `synchronous=NORMAL` survives kill -9 of every process whole; a power cut may lose the last commits but never
-    tears one, and the log, being the truth, says what to apply again.
+    A commit survives kill -9 of every process. With `durable` it also survives a power cut (`synchronous=FULL`, an fsync a commit):
+    the log needs that, being the truth. Without, a power cut may lose the last commits but never tears one.
 
     Use `engine.begin()` to write (it takes the write lock at once, so two writers queue instead of failing) and
     `engine.connect()` to read (one snapshot until the connection is closed).
@@ -33,7 +32,7 @@ def open_sqlite(path: Path, tables: MetaData) -> Engine:
     @event.listens_for(engine, "connect")
     def _on_connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves, see below
-        for pragma in _PRAGMAS:
+        for pragma in (*_PRAGMAS, f"synchronous={'FULL' if durable else 'NORMAL'}"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

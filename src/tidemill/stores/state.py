@@ -16,7 +16,7 @@ from tidemill.features import Label, View
 from tidemill.stores.sqlite import open_sqlite, reading
 from tidemill.stores.state_tables import BOOK, DEAD_LETTER, FOR_LAKE, OUTCOME, POSITION, SEEN, STATE_TABLES
 from tidemill.stores.tile_store import TileStore
-from tidemill.streams import Books, Commit, Log, Position, late_or_rejected
+from tidemill.streams import Books, Commit, Log, Position
 
 _EXPIRE_EVERY_MS = 6 * 3_600_000  # a scan of the tiles, so not too often
 # Run for every batch: plain SQL with bound parameters, as building it anew with Core costs more than running it.
@@ -219,7 +219,7 @@ class SqlState:
         for name, more in commit.duplicates.items():
             counts[name][_DUPLICATE] = more
         for letter in commit.dead:
-            counts[letter.record.stream][_LATE if late_or_rejected(letter.reason) == "late" else _REJECTED] += 1
+            counts[letter.record.stream][_LATE if letter.late else _REJECTED] += 1
         if counts:
             connection.exec_driver_sql(_WRITE_BOOK, [(*row, name) for name, row in counts.items()])
         if commit.dead:

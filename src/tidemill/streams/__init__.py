@@ -1,7 +1,7 @@
 """Streams: the log's promise, positions, recordings, and the engine that applies events."""
 
 from tidemill.streams.books import Books
-from tidemill.streams.engine import Commit, DeadLetter, Engine, StateStore, late_or_rejected
+from tidemill.streams.engine import Commit, DeadLetter, Engine, StateStore
 from tidemill.streams.log import Entry, Log, Record, Tally
 from tidemill.streams.position import Position
 from tidemill.streams.recording import Asked, Counts, Recorded, Recording
@@ -21,5 +21,4 @@ __all__ = [
     "Recording",
     "StateStore",
     "Tally",
-    "late_or_rejected",
 ]

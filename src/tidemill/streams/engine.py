@@ -16,7 +16,7 @@ from typing import Protocol
 
 import numpy as np
 
-from tidemill.errors import EventError, LateEventError
+from tidemill.errors import LATE, EventError, LateEventError
 from tidemill.events import Event, EventBatch, Stream, parse_event
 from tidemill.streams.log import Log, Record
 from tidemill.streams.position import Position
@@ -29,6 +29,11 @@ class DeadLetter:
     record: Record
     reason: str
     detail: str
+
+    @property
+    def late(self) -> bool:
+        """Whether it stands under late in the books; every other one stands under rejected."""
+        return self.reason == LATE
 
 
 @dataclass(frozen=True)
@@ -163,8 +168,3 @@ class Engine:
             known_at_ms=np.array([record.known_at_ms for record, _ in pairs], dtype=np.int64),
             payloads=[record.payload for record, _ in pairs],
         )
-
-
-def late_or_rejected(reason: str) -> str:
-    """In which column of the books a dead letter stands."""
-    return "late" if reason == "late" else "rejected"

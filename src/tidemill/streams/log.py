@@ -58,14 +58,6 @@ class Log(Protocol):
         """The position that has taken everything."""
         ...
 
-    def received(self) -> Mapping[str, int]:
-        """How many events each stream has received."""
-        ...
-
-    def pending(self, after: Position) -> Mapping[str, int]:
-        """How many events of each stream lie after a position."""
-        ...
-
     def tally(self, after: Position) -> Mapping[str, Tally]:
-        """Both of these at one moment, so that books can be checked while others append."""
+        """What each stream has received, and how much of it lies after a position; both at one moment, so that books can be checked."""
         ...

@@ -148,16 +148,13 @@ def read_overview(workspace: Workspace, settings: Settings, now_wall_ms: int, me
 
 
 def _streams(workspace: Workspace, now_ms: int, now_wall_ms: int, rates: Rates) -> tuple[StreamRow, ...]:
-    # `Books.received` is a sum, so it is held against the log's own count. The log may grow while we look, hence two counts.
-    before = workspace.log.received()
     books, last_ms = workspace.books(), workspace.state.last_event_ms()
-    after = workspace.log.received()
     rate = rates.update(now_wall_ms, now_ms, {name: book.received for name, book in books.items()})
     return tuple(
         StreamRow(
             name=name,
             books=books[name],
-            balanced=books[name].balanced and before[name] <= books[name].received <= after[name],
+            balanced=books[name].balanced,
             rate=rate[name],
             last_event_ms=last_ms[name] or None,
             freshness_ms=max(0, now_ms - last_ms[name]) if last_ms[name] else None,

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.events.taps import T0, TAPS, VIEWS, entry
+from tidemill.errors import ConflictError
 from tidemill.project import Project, Workspace
 from tidemill.stores import Lookup
 from tidemill.streams import Books, Entry
@@ -38,4 +39,16 @@ def test_an_event_goes_all_the_way_and_is_found_again(workspace: Workspace, tmp_
         assert opened.books() == {"taps": Books(received=3, applied=1, duplicate=1, late=0, rejected=1, pending=0)}
         assert opened.state.tiles.read([Lookup("by_line", ["x", "y"])], T0 + 7).values["by_line__n_all"].tolist() == [1, 0]
         assert opened.lake.held("taps") == 1
+    again.close()
+
+
+def test_a_state_of_another_log_is_refused(workspace: Workspace, tmp_path: Path) -> None:
+    workspace.log.append([entry("a", T0, T0 + 5, line="x")], now_ms=0)
+    workspace.engine().drain(100)
+    workspace.close()
+    for file in workspace.home.glob("log.db*"):
+        file.unlink()
+    again = Workspace.open(METRO, tmp_path / "home")
+    with pytest.raises(ConflictError, match=r"beyond the end of log\.db"):
+        again.engine()
     again.close()

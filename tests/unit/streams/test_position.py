@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidemill.errors import InputError
-from tidemill.streams import Books, Position, late_or_rejected
+from tidemill.streams import Books, Position
 
 OFFSETS = st.dictionaries(st.text(max_size=5), st.dictionaries(st.text(max_size=3), st.integers(0, 2**62), max_size=3), max_size=3)
 
@@ -41,8 +41,3 @@ def test_books_balance_only_when_each_event_is_in_one_place() -> None:
     assert books.balanced
     for column in ("received", "applied", "duplicate", "late", "rejected", "pending"):
         assert not replace(books, **{column: getattr(books, column) + 1}).balanced
-
-
-def test_only_the_late_are_late() -> None:
-    assert late_or_rejected("late") == "late"
-    assert {late_or_rejected(reason) for reason in ("schema", "future", "not_json", "unknown_stream")} == {"rejected"}

@@ -1,0 +1,39 @@
+"""Keeping a live system going: what `work` does, and the demo once its recording has ended."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+
+from tidemill.cli.relay import Relay
+from tidemill.errors import ConflictError
+from tidemill.serving import Worker
+
+logger = logging.getLogger(__name__)
+
+_WATCH_EVERY_S = 2.0
+
+
+def keep_going(worker: Worker, relay: Relay, poll_ms: int) -> None:
+    """Apply, tend the lake, watch, and carry decisions and alerts out, until SIGTERM or Ctrl-C; then flush the lake."""
+    stopping = threading.Event()
+    for how in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(how, lambda *_: stopping.set())
+    watched_s = 0.0
+    while not stopping.is_set():
+        try:
+            busy = worker.apply() + worker.tend_lake()
+        except ConflictError as error:
+            logger.warning("another engine is at work error=%s", error)
+            busy = 0
+        if time.monotonic() - watched_s > _WATCH_EVERY_S:
+            worker.watch_outcomes()
+            worker.watch_features()
+            worker.watch_age()
+            relay.step()
+            watched_s = time.monotonic()
+        if not busy:
+            stopping.wait(poll_ms / 1_000)
+    worker.flush_lake()
