@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import pytest
-from sqlalchemy import event
+from sqlalchemy import Connection
 
 from tests.unit.events.taps import RETENTION_MS, T0, TAPS, batch_of, open_log, open_state, payload
 from tidemill.clock import HOUR_MS
 from tidemill.errors import ConflictError
 from tidemill.stores import Applied, Lookup, Outcome, Reading, TileStore
+from tidemill.stores.sqlite import Cursor, driver_cursor
 from tidemill.streams import Books, Commit, DeadLetter, Engine, Entry, Log, Position, Record, StateStore
 
 
@@ -134,29 +137,44 @@ def test_a_commit_that_fails_halfway_changes_nothing(open_store: Open, tmp_path:
     log.close()
 
 
-def test_a_commit_that_fails_at_any_statement_changes_nothing(tmp_path: Path) -> None:
+class Failing:
+    """The driver's cursor, until a countdown that all of them share has run out; then the disk is full."""
+
+    def __init__(self, cursor: Cursor, countdown: Iterator[int]) -> None:
+        self._cursor, self._countdown = cursor, countdown
+
+    def execute(self, *arguments: Any) -> Cursor:
+        self._count()
+        return self._cursor.execute(*arguments)
+
+    def executemany(self, *arguments: Any) -> Cursor:
+        self._count()
+        return self._cursor.executemany(*arguments)
+
+    def _count(self) -> None:
+        if next(self._countdown) == 0:
+            raise RuntimeError("the disk is full")
+
+
+def test_a_commit_that_fails_at_any_statement_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SQL only: each statement of the transaction fails in turn, until one commit needs fewer statements and succeeds."""
     store, log = open_state(tmp_path), open_log(tmp_path)
     store.commit(commit(START, ONE))
     before, failures = everything(store, log), 0
     while store.position() == ONE:
-        countdown = failures
-        engine = store._engine  # the statements themselves are what is tested
+        countdown = count(failures, -1)
 
-        def fail(*_: object) -> None:
-            nonlocal countdown
-            if countdown == 0:
-                raise RuntimeError("the disk is full")
-            countdown -= 1
+        @contextmanager
+        def failing(connection: Connection, countdown: Iterator[int] = countdown) -> Iterator[Failing]:
+            with driver_cursor(connection) as cursor:
+                yield Failing(cursor, countdown)
 
-        event.listen(engine, "after_cursor_execute", fail)
-        try:
-            store.commit(commit(ONE, TWO, ids=("c", "d"), first_offset=5))
-        except RuntimeError:
-            failures += 1
-        finally:
-            event.remove(engine, "after_cursor_execute", fail)
+        with monkeypatch.context() as patch:
+            patch.setattr("tidemill.stores.state.driver_cursor", failing)
+            with suppress(RuntimeError):
+                store.commit(commit(ONE, TWO, ids=("c", "d"), first_offset=5))
         if store.position() == ONE:
+            failures += 1
             assert everything(store, log) == before
     assert failures >= 6
     assert read(store).values["by_line__n_all"][0] == 4.0

@@ -15,7 +15,7 @@ from tidemill.clock import DAY_MS, to_utc
 from tidemill.learning import auc
 from tidemill.project import Workspace
 
-_QUALITY_EVERY_S = 20.0
+_QUALITY_EVERY_S = 60.0
 _PLAIN_EVERY_S = 15.0
 _QUALITY_MS = 28 * DAY_MS
 

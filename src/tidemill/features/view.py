@@ -66,7 +66,7 @@ class View:
         sizes = sorted({feature.bucket_ms for feature in self.features.values()})
         return {size: Layout.of([feature for feature in self.features.values() if feature.bucket_ms == size]) for size in sizes}
 
-    @property
+    @cached_property
     def fields_read(self) -> frozenset[str]:
         """The stream's fields that its features read (not the entity)."""
         return frozenset().union(*(feature.expression.names for feature in self.features.values() if feature.expression is not None))

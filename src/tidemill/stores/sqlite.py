@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Engine, MetaData, create_engine, event
+from sqlalchemy import Connection, Engine, MetaData, create_engine, event
+
+Cursor = sqlite3.Cursor
 
 _PRAGMAS = (
     "journal_mode=WAL",
@@ -47,3 +52,14 @@ def open_sqlite(path: Path, tables: MetaData, *, durable: bool = False) -> Engin
 def reading(engine: Engine) -> Engine:
     """The same database for reading: `reading(engine).connect()` holds one snapshot and never takes the write lock."""
     return engine.execution_options(reading=True)
+
+
+@contextmanager
+def driver_cursor(connection: Connection) -> Iterator[Cursor]:
+    """The driver's own cursor within a connection's transaction, for the statements run once an event or a batch: there a call
+    through Core costs as much as the statement. Values are bound as everywhere."""
+    cursor = connection.connection.cursor()
+    try:
+        yield cast(Cursor, cursor)
+    finally:
+        cursor.close()

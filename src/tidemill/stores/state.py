@@ -13,14 +13,14 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from tidemill.errors import ConflictError
 from tidemill.features import Label, View
-from tidemill.stores.sqlite import open_sqlite, reading
+from tidemill.stores.sqlite import Cursor, driver_cursor, open_sqlite, reading
 from tidemill.stores.state_tables import BOOK, DEAD_LETTER, FOR_LAKE, OUTCOME, POSITION, SEEN, STATE_TABLES
 from tidemill.stores.tile_store import TileStore
 from tidemill.streams import Books, Commit, Log, Position
 
 _EXPIRE_EVERY_MS = 6 * 3_600_000  # a scan of the tiles, so not too often
 # Run for every batch: plain SQL with bound parameters, as building it anew with Core costs more than running it.
-_ADVANCE = "update position set token = ?, known_at_ms = ? where token = ?"
+_ADVANCE = "update position set token = ?, known_at_ms = ? where token = ? returning expired_at_ms"
 _READ_ID = "select until_ms from seen where stream = ? and event_id = ?"
 _WRITE_ID = (
     "insert into seen (stream, event_id, until_ms) values (?, ?, ?) "
@@ -31,7 +31,9 @@ _WRITE_BOOK = (
     "last_event_ms = max(last_event_ms, ?) where stream = ?"
 )
 _APPLIED, _DUPLICATE, _LATE, _REJECTED, _LAST = range(5)
+_WRITE_DEAD_LETTER = "insert into dead_letter (stream, log_offset, known_at_ms, reason, detail, payload) values (?, ?, ?, ?, ?, ?)"
 _WRITE_FOR_LAKE = "insert into for_lake (log_offset, stream, known_at_ms, payload) values (?, ?, ?, ?)"
+_SPAN_FOR_LAKE = "select (select min(log_offset) from for_lake), (select max(log_offset) from for_lake)"  # in one select it would scan
 _WRITE_OUTCOME = "insert into outcome (log_offset, model, key, known_at_ms, value) values (?, ?, ?, ?, ?)"
 
 
@@ -90,12 +92,8 @@ class SqlState:
 
     def seen(self, stream: str, event_ids: Sequence[str]) -> Mapping[str, int]:
         """Of these ids, those already applied, with the time until which each counts."""
-        with self._reader.connect() as connection:
-            cursor = connection.connection.cursor()  # the driver's own: one look-up an event, so a Core call each would dominate
-            try:
-                found = [(event_id, cursor.execute(_READ_ID, (stream, event_id)).fetchone()) for event_id in event_ids]
-            finally:
-                cursor.close()
+        with self._reader.connect() as connection, driver_cursor(connection) as cursor:
+            found = [(event_id, cursor.execute(_READ_ID, (stream, event_id)).fetchone()) for event_id in event_ids]
         return {event_id: row[0] for event_id, row in found if row is not None}
 
     def commit(self, commit: Commit) -> None:
@@ -105,12 +103,14 @@ class SqlState:
             ConflictError: the position is no longer `commit.before`.
         """
         with self._engine.begin() as connection:
-            self._advance(connection, commit)
-            self._write_ids(connection, commit)
-            self._write_books(connection, commit)
-            self._write_applied(connection, commit)
-            self.tiles.apply(connection, commit.applied)
-            self._expire(connection, commit.known_at_ms)
+            with driver_cursor(connection) as cursor:
+                expired_at_ms = _advance(cursor, commit)
+                self._write_ids(cursor, commit)
+                _write_books(cursor, commit)
+                self._write_applied(cursor, commit)
+                self.tiles.apply(cursor, commit.applied)
+            if commit.known_at_ms >= expired_at_ms + _EXPIRE_EVERY_MS:
+                self._expire(connection, commit.known_at_ms)
 
     def books(self, log: Log) -> dict[str, Books]:
         """The books of every stream; what the log received since this state was read counts as pending.
@@ -183,7 +183,7 @@ class SqlState:
         The span is at hand at once, a count costs as much as a small batch, and a writer asks at every step.
         """
         with self._reader.connect() as connection:
-            first, last = connection.exec_driver_sql("select min(log_offset), max(log_offset) from for_lake").one()
+            first, last = connection.exec_driver_sql(_SPAN_FOR_LAKE).one()
             span = 0 if first is None else last - first + 1
             return span if span < enough else connection.execute(select(func.count()).select_from(FOR_LAKE)).scalar_one()
 
@@ -196,56 +196,23 @@ class SqlState:
         """Let go of the file."""
         self._engine.dispose()
 
-    def _advance(self, connection: Connection, commit: Commit) -> None:
-        before = commit.before.token
-        changed = connection.exec_driver_sql(_ADVANCE, (commit.after.token, commit.known_at_ms, before)).rowcount
-        if changed != 1:
-            raise ConflictError(f"the position is no longer {before}; another engine has committed. Read it again, then go on from there")
-
-    def _write_ids(self, connection: Connection, commit: Commit) -> None:
+    def _write_ids(self, cursor: Cursor, commit: Commit) -> None:
         rows = [
             (name, event.event_id, event.event_time_ms + self._retention_ms[name])
             for name, batch in commit.applied.items()
             for event in batch.events
         ]
         if rows:
-            connection.exec_driver_sql(_WRITE_ID, rows)
+            cursor.executemany(_WRITE_ID, rows)
 
-    def _write_books(self, connection: Connection, commit: Commit) -> None:
-        counts: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0, 0])
-        for name, batch in commit.applied.items():
-            counts[name][_APPLIED] = len(batch.events)
-            counts[name][_LAST] = int(batch.event_time_ms.max())
-        for name, more in commit.duplicates.items():
-            counts[name][_DUPLICATE] = more
-        for letter in commit.dead:
-            counts[letter.record.stream][_LATE if letter.late else _REJECTED] += 1
-        if counts:
-            connection.exec_driver_sql(_WRITE_BOOK, [(*row, name) for name, row in counts.items()])
-        if commit.dead:
-            connection.execute(
-                insert(DEAD_LETTER),
-                [
-                    {
-                        "stream": letter.record.stream,
-                        "log_offset": letter.record.offset,
-                        "known_at_ms": letter.record.known_at_ms,
-                        "reason": letter.reason,
-                        "detail": letter.detail,
-                        "payload": letter.record.payload,
-                    }
-                    for letter in commit.dead
-                ],
-            )
-
-    def _write_applied(self, connection: Connection, commit: Commit) -> None:
+    def _write_applied(self, cursor: Cursor, commit: Commit) -> None:
         rows = [
             (int(offset), name, int(known_at_ms), payload)
             for name, batch in commit.applied.items()
             for offset, known_at_ms, payload in zip(batch.offsets, batch.known_at_ms, batch.payloads, strict=True)
         ]
         if rows:
-            connection.exec_driver_sql(_WRITE_FOR_LAKE, rows)
+            cursor.executemany(_WRITE_FOR_LAKE, rows)
         outcomes = [
             (int(offset), model, key, int(known_at_ms), float(value))
             for model, label in self._labels.items()
@@ -254,12 +221,33 @@ class SqlState:
             if key is not None and value == value
         ]
         if outcomes:
-            connection.exec_driver_sql(_WRITE_OUTCOME, outcomes)
+            cursor.executemany(_WRITE_OUTCOME, outcomes)
 
     def _expire(self, connection: Connection, known_at_ms: int) -> None:
-        (expired_at_ms,) = connection.exec_driver_sql("select expired_at_ms from position").one()
-        if known_at_ms < expired_at_ms + _EXPIRE_EVERY_MS:
-            return
         connection.execute(delete(SEEN).where(SEEN.c.until_ms < known_at_ms))
         self.tiles.expire(connection, known_at_ms)
         connection.execute(update(POSITION).values(expired_at_ms=known_at_ms))
+
+
+def _advance(cursor: Cursor, commit: Commit) -> int:
+    """Move the position by compare-and-set; answers when tiles and ids were last expired."""
+    before = commit.before.token
+    row = cursor.execute(_ADVANCE, (commit.after.token, commit.known_at_ms, before)).fetchone()
+    if row is None:
+        raise ConflictError(f"the position is no longer {before}; another engine has committed. Read it again, then go on from there")
+    return int(row[0])
+
+
+def _write_books(cursor: Cursor, commit: Commit) -> None:
+    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0, 0])
+    for name, batch in commit.applied.items():
+        counts[name][_APPLIED] = len(batch.events)
+        counts[name][_LAST] = int(batch.event_time_ms.max())
+    for name, more in commit.duplicates.items():
+        counts[name][_DUPLICATE] = more
+    for letter in commit.dead:
+        counts[letter.record.stream][_LATE if letter.late else _REJECTED] += 1
+    cursor.executemany(_WRITE_BOOK, [(*row, name) for name, row in counts.items()])
+    letters = [(letter.record, letter.reason, letter.detail) for letter in commit.dead]
+    rows = [(one.stream, one.offset, one.known_at_ms, reason, detail, one.payload) for one, reason, detail in letters]
+    cursor.executemany(_WRITE_DEAD_LETTER, rows)

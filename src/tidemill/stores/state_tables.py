@@ -72,8 +72,8 @@ FOR_LAKE = Table(  # applied events on their way to the lake
 OUTCOME = Table(  # what label events said, in the order it became known
     "outcome",
     STATE_TABLES,
-    Column("log_offset", Integer, primary_key=True),
     Column("model", String, primary_key=True),
+    Column("log_offset", Integer, primary_key=True),  # behind the model: a monitor reads one model's outcomes from an offset on
     Column("key", String, nullable=False),
     Column("known_at_ms", Integer, nullable=False),
     Column("value", Float, nullable=False),

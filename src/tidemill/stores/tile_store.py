@@ -12,7 +12,7 @@ from tidemill.errors import NotFoundError
 from tidemill.events import Columns, EventBatch
 from tidemill.features import Feature, Layout, TileRows, View, feature_values, floor_ms
 from tidemill.features.aggregates import Floats
-from tidemill.stores.sqlite import reading
+from tidemill.stores.sqlite import Cursor, driver_cursor, reading
 from tidemill.stores.state_tables import TILE, TILE_SET
 from tidemill.streams import Position
 
@@ -65,8 +65,7 @@ class _TileSet:
 class TileStore:
     """The tiles of all views in the `tile` table of the state's database.
 
-    The statements run for every batch go to the driver as plain SQL with bound parameters: building them anew with Core costs more
-    than running them.
+    The statements run for every batch go through `driver_cursor`.
     """
 
     def __init__(self, engine: Engine, views: Sequence[View]) -> None:
@@ -84,24 +83,23 @@ class TileStore:
                 by_layout.setdefault((tiles.bucket_ms, tiles.layout.signature), []).append(tiles)
             groups.extend(by_layout.values())
 
-    def apply(self, connection: Connection, applied: Mapping[str, EventBatch]) -> None:
+    def apply(self, cursor: Cursor, applied: Mapping[str, EventBatch]) -> None:
         """Merge the events of each stream into the tiles of its views, within the caller's transaction."""
         rows: list[tuple[int, str, int, bytes]] = []
         for stream, groups in self._alike.items():
             if stream in applied:
                 columns = _columns([tiles for alike in groups for tiles in alike], applied[stream])
                 for alike in groups:
-                    rows.extend(_merged(connection, alike, applied[stream], columns))
-        if rows:
-            connection.exec_driver_sql(_WRITE, rows)
+                    rows.extend(_merged(cursor, alike, applied[stream], columns))
+        cursor.executemany(_WRITE, rows)
 
     def refill(self, connection: Connection, view: str, batch: EventBatch | None) -> None:
         """Replace a view's tiles by those of a batch, within the caller's transaction."""
         for tiles in self._known(view):
             connection.execute(delete(TILE).where(TILE.c.set_id == tiles.set_id))
-            rows = [] if batch is None else _merged(connection, [tiles], batch, _columns([tiles], batch))
-            if rows:
-                connection.exec_driver_sql(_WRITE, rows)
+            if batch is not None:
+                with driver_cursor(connection) as cursor:
+                    cursor.executemany(_WRITE, _merged(cursor, [tiles], batch, _columns([tiles], batch)))
 
     def read(self, lookups: Sequence[Lookup], at_ms: int) -> Reading:
         """Values for many keys at one time, with the position, in one read transaction.
@@ -150,7 +148,7 @@ def _columns(sets: Iterable[_TileSet], batch: EventBatch) -> Columns:
     return batch.columns(frozenset[str]().union(*(tiles.view.fields_read.union(tiles.view.entity_fields) for tiles in sets)))
 
 
-def _merged(connection: Connection, alike: Sequence[_TileSet], batch: EventBatch, columns: Columns) -> list[tuple[int, str, int, bytes]]:
+def _merged(cursor: Cursor, alike: Sequence[_TileSet], batch: EventBatch, columns: Columns) -> list[tuple[int, str, int, bytes]]:
     """The rows to write when a batch meets the stored tiles of several sets of one bucket size and layout."""
     first = alike[0]
     lifted = first.layout.lift(columns, len(batch.events))
@@ -163,18 +161,14 @@ def _merged(connection: Connection, alike: Sequence[_TileSet], batch: EventBatch
                 groups.append((tiles.set_id, key, starts[place]))
                 places.append(place)
     merged = first.layout.merge(lifted[places], groups)
-    old = _existing(connection, merged)
+    old = _existing(cursor, merged)
     if old:
         merged |= first.layout.merge(np.vstack([*(merged[group] for group in old), *old.values()]), [*old, *old])
     return [(*group, state.tobytes()) for group, state in merged.items()]
 
 
-def _existing(connection: Connection, groups: Iterable[tuple[int, str, int]]) -> dict[tuple[int, str, int], Floats]:
-    cursor = connection.connection.cursor()
-    try:
-        found = [(group, cursor.execute(_ONE, group).fetchone()) for group in groups]
-    finally:
-        cursor.close()
+def _existing(cursor: Cursor, groups: Iterable[tuple[int, str, int]]) -> dict[tuple[int, str, int], Floats]:
+    found = [(group, cursor.execute(_ONE, group).fetchone()) for group in groups]
     return {group: np.frombuffer(row[0]) for group, row in found if row is not None}
 
 
@@ -183,8 +177,7 @@ def _tile_rows(connection: Connection, alike: list[tuple[_TileSet, Sequence[str 
     last_ms = floor_ms(at_ms, first.bucket_ms)
     rows: list[tuple[int, bytes]] = []
     lengths: list[int] = []
-    cursor = connection.connection.cursor()
-    try:
+    with driver_cursor(connection) as cursor:
         for tiles, keys in alike:
             for key in keys:
                 found = (
@@ -192,8 +185,6 @@ def _tile_rows(connection: Connection, alike: list[tuple[_TileSet, Sequence[str 
                 )
                 rows += found
                 lengths.append(len(found))
-    finally:
-        cursor.close()
     starts, blobs = zip(*rows, strict=True) if rows else ((), ())
     states = np.frombuffer(b"".join(blobs)).reshape(-1, first.layout.width)
     return TileRows(first.layout, np.array(starts, dtype=np.int64), states, np.array(lengths, dtype=np.int64))

@@ -92,6 +92,7 @@ class Engine:
         self._state = state
         self._streams = {stream.name: stream for stream in streams}
         self._retention_ms = dict(retention_ms)
+        self._position: Position | None = None  # what this engine committed last; compare-and-set tells when that is no longer so
 
     def step(self, limit: int) -> int:
         """Apply at most `limit` events of the log; answers how many it took.
@@ -99,7 +100,8 @@ class Engine:
         Raises:
             ConflictError: another engine committed meanwhile; nothing was changed.
         """
-        before = self._state.position()
+        before = self._state.position() if self._position is None else self._position
+        self._position = None
         records, after = self._log.read(before, limit)
         if not records:
             return 0
@@ -114,6 +116,7 @@ class Engine:
                 dead=judged.dead,
             )
         )
+        self._position = after
         return len(records)
 
     def drain(self, limit: int) -> int:
