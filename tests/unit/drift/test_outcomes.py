@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -118,12 +117,3 @@ def test_arrays_of_different_lengths_are_refused() -> None:
 def test_settings_that_make_no_sense_are_refused(bad: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"above"):
         OutcomeSettings(**bad)  # type: ignore[arg-type]  # the same
-
-
-def test_three_hundred_thousand_outcomes_take_a_few_seconds() -> None:
-    n = 300_000
-    rng = np.random.default_rng(0)
-    p = rng.random(n)
-    start = time.process_time()
-    OutcomeMonitor().update_many("1", rng.random(n) < p, p, np.arange(n) * 100_000)
-    assert time.process_time() - start < 5

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from functools import cache
 
 import numpy as np
@@ -122,17 +121,3 @@ def test_a_reference_too_short_to_calibrate_never_warns() -> None:
     drift = WindowedDrift(profile_reference({"x": np.arange(300.0)}, np.zeros(300), np.arange(300)))
     assert drift.update({"x": np.full(1_000, 1e9)}, 0) == []
     assert drift.thresholds == {}
-
-
-def test_a_window_of_eighty_columns_costs_under_five_milliseconds() -> None:
-    rng = np.random.default_rng(0)
-    n = 20_000
-    known = profile_reference({f"x{i}": rng.normal(size=n) for i in range(80)}, rng.random(n), np.arange(n) * 60_000)
-    batches = [{f"x{i}": rng.normal(size=WINDOW_ROWS) for i in range(80)} for _ in range(20)]
-    drift = WindowedDrift(known)
-    costs = []
-    for rows in batches:
-        start = time.process_time()
-        drift.update(rows, 0)
-        costs.append(time.process_time() - start)
-    assert np.median(costs) < 0.005
