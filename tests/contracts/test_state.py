@@ -12,13 +12,13 @@ from typing import Any, Protocol
 
 import numpy as np
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Engine as Database
 
 from tests.unit.events.taps import RETENTION_MS, T0, TAPS, batch_of, open_log, open_state, payload
 from tidemill.clock import HOUR_MS
 from tidemill.errors import ConflictError
 from tidemill.stores import Applied, Lookup, Outcome, Reading, TileStore
-from tidemill.stores.sqlite import Cursor, driver_cursor
+from tidemill.stores.sqlite import Cursor, writing_cursor
 from tidemill.streams import Books, Commit, DeadLetter, Engine, Entry, Log, Position, Record, StateStore
 
 
@@ -165,12 +165,12 @@ def test_a_commit_that_fails_at_any_statement_changes_nothing(tmp_path: Path, mo
         countdown = count(failures, -1)
 
         @contextmanager
-        def failing(connection: Connection, countdown: Iterator[int] = countdown) -> Iterator[Failing]:
-            with driver_cursor(connection) as cursor:
+        def failing(database: Database, countdown: Iterator[int] = countdown) -> Iterator[Failing]:
+            with writing_cursor(database) as cursor:
                 yield Failing(cursor, countdown)
 
         with monkeypatch.context() as patch:
-            patch.setattr("tidemill.stores.state.driver_cursor", failing)
+            patch.setattr("tidemill.stores.state.writing_cursor", failing)
             with suppress(RuntimeError):
                 store.commit(commit(ONE, TWO, ids=("c", "d"), first_offset=5))
         if store.position() == ONE:

@@ -62,8 +62,8 @@ class DyingState(SqlState):
     def _write_applied(self, cursor, commit):
         hit("inside commit")
         super()._write_applied(cursor, commit)
-    def _expire(self, connection, known_at_ms):
-        super()._expire(connection, known_at_ms)
+    def _expire(self, cursor, known_at_ms):
+        super()._expire(cursor, known_at_ms)
         hit("at the end of commit")
     def in_lake(self, up_to_offset):
         hit("before in_lake")

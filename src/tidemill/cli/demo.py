@@ -7,9 +7,9 @@ import signal
 import sys
 import time
 from dataclasses import dataclass, replace
+from http.client import HTTPConnection
 
 from rich.console import Console
-from urllib3 import HTTPConnectionPool
 
 from tidemill.cli import runs
 from tidemill.cli.environment import adopt_environ
@@ -65,7 +65,7 @@ def run_demo(settings: Settings, plan: Plan, *, fresh: bool) -> Summary:
     with supervised(settings, work=False):
         console.print(f"services healthy after {time.monotonic() - begin_s:.0f} s")
         _print_urls(settings, console)
-        workspace = Workspace.open(project, settings.home)
+        workspace = Workspace.open(project, settings.home, durable_log=False)  # the recording can be told again
         recording = project.recording(days=plan.days, drift_from=plan.drift_from)
         replay = _replay(settings, plan, workspace, recording, console)
         summary = summarise(workspace, replay, recording, time.monotonic() - begin_s)
@@ -81,9 +81,9 @@ def run_demo(settings: Settings, plan: Plan, *, fresh: bool) -> Summary:
 def _replay(settings: Settings, plan: Plan, workspace: Workspace, recording: Recording, console: Console) -> Replay:
     registry = Registry(settings.mlflow_uri, workspace.home)
     worker = Worker(workspace, registry, settings.engine)
-    pool = HTTPConnectionPool(settings.server.host, settings.server.port, maxsize=1, retries=False, timeout=60)
+    server = HTTPConnection(settings.server.host, settings.server.port, timeout=60)
     with Screen(workspace, console) as screen:
-        replay = Replay(worker, Relay(workspace, settings), recording, pool, screen.show)
+        replay = Replay(worker, Relay(workspace, settings), recording, server, screen.show)
         first_fit_ms = recording.first_ms // DAY_MS * DAY_MS + DAY_MS + plan.first_fit * DAY_MS
         replay.load(first_fit_ms)
         for model in workspace.project.models:

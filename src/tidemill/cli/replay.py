@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPException
 from uuid import UUID
 
 import orjson
-from urllib3 import HTTPConnectionPool
 
 from tidemill.cli import runs
 from tidemill.cli.relay import Relay
@@ -48,12 +49,12 @@ class Replay:
         worker: applies, tends the lake, watches.
         relay: carries decisions and alerts out.
         recording: what happened.
-        pool: connections to the API server.
+        server: the connection to the API server; opened anew after a wait, in which the server may have let it go.
         tell: called now and then with the progress.
     """
 
     def __init__(
-        self, worker: Worker, relay: Relay, recording: Recording, pool: HTTPConnectionPool, tell: Callable[[Progress], None]
+        self, worker: Worker, relay: Relay, recording: Recording, server: HTTPConnection, tell: Callable[[Progress], None]
     ) -> None:
         self.progress = Progress()
         self._worker = worker
@@ -61,9 +62,10 @@ class Replay:
         self._relay = relay
         self._recording = recording
         self._events = _Peekable(recording.events())
-        self._pool = pool
+        self._server = server
         self._tell = tell
         self._checks: dict[str, tuple[int, UUID | None]] = {}
+        self._next_hour_ms = 0
 
     def load(self, until_ms: int) -> None:
         """Bring in everything known by a time, in large batches; nothing is asked."""
@@ -80,21 +82,22 @@ class Replay:
         """Ask everything asked from a time on, as it was asked then; ends when the recording has."""
         self.progress.phase = "live"
         self._checks = {model.name: (from_ms + model.monitor.check_every_ms, None) for model in self._workspace.project.models}
-        next_hour_ms, next_day_ms = from_ms + HOUR_MS, from_ms + DAY_MS
+        self._next_hour_ms, next_day_ms = from_ms + HOUR_MS, from_ms + DAY_MS
         for at_ms, asked in _by_time(self._recording.requests(), from_ms):
             self._catch_up(at_ms)
+            hourly = at_ms >= self._next_hour_ms
             for model, requests in asked.items():
-                self._ask(model, requests, at_ms)
-            if at_ms >= next_hour_ms:
-                next_hour_ms = at_ms + HOUR_MS
-                self._each_hour(at_ms)
+                with self._asking(model, requests, at_ms):
+                    self._keep_house(at_ms)
+            if hourly:
+                self._settle()
             if at_ms >= next_day_ms:
                 next_day_ms = at_ms + DAY_MS
                 self.progress.warnings += len(self._worker.watch_features())
                 self._check_when_due(at_ms)
         self.progress.phase = "last outcomes"
         self._catch_up(self._recording.last_ms)
-        self._each_hour(self._recording.last_ms)
+        self._keep_house(self._recording.last_ms)
         self.progress.warnings += len(self._worker.watch_features())
         for model in list(self._checks):
             self._await_check(model)
@@ -109,7 +112,6 @@ class Replay:
             self._worker.apply()
             self.progress.freshness_ms.append((time.perf_counter() - begin_s) * 1_000)
             self.progress.events += len(entries)
-        self._worker.tend_lake()
         self.progress.stream_ms = at_ms
 
     def _bulk(self, entries: list[Entry]) -> None:
@@ -122,24 +124,32 @@ class Replay:
             entries.clear()
             self._tell(self.progress)
 
-    def _ask(self, model: str, requests: list[dict[str, object]], at_ms: int) -> None:
+    @contextmanager
+    def _asking(self, model: str, requests: list[dict[str, object]], at_ms: int) -> Iterator[None]:
+        """Ask at the start of the block and read the answer at its end: what is done in between takes no time of its own."""
         headers = {"content-type": "application/json"}
-        answer = self._pool.request("POST", f"/v1/models/{model}/predict?at={at_ms}", body=orjson.dumps(requests), headers=headers)
+        with _reachable():
+            self._server.request("POST", f"/v1/models/{model}/predict?at={at_ms}", body=orjson.dumps(requests), headers=headers)
+        yield
+        with _reachable():
+            answer = self._server.getresponse()
+            said = answer.read()
         if answer.status != 200:
-            raise NotReadyError(
-                f"the server answered {answer.status} to a prediction at {at_ms}: {answer.data[:300].decode(errors='replace')}"
-            )
+            raise NotReadyError(f"the server answered {answer.status} to a prediction at {at_ms}: {said[:300].decode(errors='replace')}")
         self.progress.predictions += len(requests)
 
-    def _each_hour(self, at_ms: int) -> None:
-        self.progress.alarms += len(self._worker.watch_outcomes())
-        self._worker.watch_age()
-        self._settle()
-        self._tell(self.progress)
+    def _keep_house(self, at_ms: int) -> None:
+        """What is due beside the questions: the lake, and once an hour of stream time the monitors and what they led to."""
+        self._worker.tend_lake()
+        if at_ms >= self._next_hour_ms:
+            self._next_hour_ms = at_ms + HOUR_MS
+            self.progress.alarms += len(self._worker.watch_outcomes())
+            self._worker.watch_age()
+            self._relay.step()
+            self._tell(self.progress)
 
     def _settle(self) -> None:
-        """Carry decisions out and wait until none is open; the clock of the stream stands still meanwhile."""
-        self._relay.step()
+        """Wait until no decision is open; the clock of the stream stands still meanwhile."""
         phase, deadline_s = self.progress.phase, time.monotonic() + _DECISION_TIMEOUT_S
         while waiting := [decision for decision in self._workspace.decisions.recent(limit=20) if decision.state != "finished"]:
             self.progress.phase = f"retraining {waiting[0].model} ({waiting[0].trigger})"
@@ -149,6 +159,7 @@ class Replay:
             if time.monotonic() > deadline_s:
                 raise NotReadyError(f"decision {waiting[0].id} is open after {_DECISION_TIMEOUT_S:.0f} s; see the flow runs in Prefect")
             time.sleep(0.2)
+            self._server.close()  # it may be let go meanwhile; the next request connects anew
         self.progress.phase = phase
 
     def _check_when_due(self, at_ms: int) -> None:
@@ -173,7 +184,16 @@ class Replay:
             if time.monotonic() > deadline_s:
                 raise NotReadyError(f"the check {run} has not ended after {_DECISION_TIMEOUT_S:.0f} s; see the flow runs in Prefect")
             time.sleep(0.3)
+            self._server.close()
         self._checks[model] = (due_ms, None)
+
+
+@contextmanager
+def _reachable() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, HTTPException) as error:
+        raise NotReadyError(f"the API server does not answer: {error!r}; see services.log in the home's logs folder") from error
 
 
 class _Peekable:

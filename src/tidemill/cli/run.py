@@ -10,6 +10,8 @@ import typer
 
 from tidemill.cli.options import ProjectPath, settings_for, workspace_for
 
+_KEEP_ALIVE_S = 75  # with uvicorn's 5 s a program that asks every ten seconds would connect each time
+
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
@@ -53,7 +55,8 @@ def serve(project: ProjectPath = None) -> None:
     champions = Champions(workspace, Registry(settings.mlflow_uri, workspace.home), f"{socket.gethostname()}:{os.getpid()}")
     pages = page_router(OverviewReader(workspace, settings).read)
     app = create_app(workspace, settings, champions, pages)
-    uvicorn.run(app, host=settings.server.host, port=settings.server.port, log_level="warning", access_log=False)
+    host, port = settings.server.host, settings.server.port
+    uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, timeout_keep_alive=_KEEP_ALIVE_S)
 
 
 def work(project: ProjectPath = None) -> None:

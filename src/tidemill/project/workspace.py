@@ -40,15 +40,15 @@ class Workspace:
     release_loop: Callable[[], None] = field(repr=False)
 
     @classmethod
-    def open(cls, project: Project, home: Path) -> Workspace:
-        """The workspace of a project in `home`; folders and tables are made when missing."""
+    def open(cls, project: Project, home: Path, *, durable_log: bool = True) -> Workspace:
+        """The workspace of a project in `home`; folders and tables are made when missing. For `durable_log` see `SqlLog`."""
         home = home.resolve()
         loop = open_loop(home)
         predictions, state = home / "serving.db", home / "state.db"
         return cls(
             project=project,
             home=home,
-            log=SqlLog(home / "log.db", project.stream_names),
+            log=SqlLog(home / "log.db", project.stream_names, durable=durable_log),
             state=SqlState(state, project.views, project.labels, project.retention_ms),
             lake=Lake(home / "lake", project.streams),
             predictions=PredictionStore(predictions),

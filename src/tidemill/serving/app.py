@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
+import orjson
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.concurrency import run_in_threadpool
@@ -79,7 +80,7 @@ def _write_routes(served: Served) -> APIRouter:
         return dataclasses.asdict(received)
 
     @router.post("/models/{model}/predict", summary="Predict: one request object, or an array of them")
-    async def predict(model: str, request: Request, at: int | None = None) -> Any:
+    async def predict(model: str, request: Request, at: int | None = None) -> Response:
         wanted = workspace.project.model(model)
         if at is not None and not server.replay:
             raise InputError("only a replay may set it; leave it out", where="at")
@@ -91,7 +92,7 @@ def _write_routes(served: Served) -> APIRouter:
             else:
                 answers = await run_in_threadpool(served.predictor.predict, wanted, requests, at)
         single = body.lstrip()[:1] != b"["
-        return dataclasses.asdict(answers[0]) if single else [dataclasses.asdict(answer) for answer in answers]
+        return Response(orjson.dumps(answers[0] if single else answers), media_type="application/json")
 
     return router
 

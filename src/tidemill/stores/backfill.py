@@ -21,11 +21,11 @@ def backfill_view(state: SqlState, lake: Lake, view: View) -> int:
     It reads the lake and what has not reached it yet, and writes in one transaction at one position, so live events that wait
     meanwhile are applied after it, each once.
     """
-    with state.writing() as (connection, known_at_ms):
-        waiting = [event for event in state.for_lake(1_000_000, connection) if event.stream == view.stream.name]
+    with state.writing() as (cursor, known_at_ms):
+        waiting = [event for event in state.for_lake(1_000_000, cursor) if event.stream == view.stream.name]
         held = lake.held(view.stream.name)
         events = _from_lake(lake, view, known_at_ms - view.retention_ms, held) + [event for event in waiting if event.offset > held]
-        state.tiles.refill(connection, view.name, _batch(view, events) if events else None)
+        state.tiles.refill(cursor, view.name, _batch(view, events) if events else None)
     return len(events)
 
 

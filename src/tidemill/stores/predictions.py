@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 
 from tidemill.features.aggregates import Floats
-from tidemill.stores.sqlite import open_sqlite, reading
+from tidemill.stores.sqlite import open_sqlite, reading, writing_cursor
 
 Role = Literal["champion", "frozen"]
 
@@ -78,6 +78,10 @@ _INSERT = (
     "insert into prediction (id, model, key, at_ms, made_wall_ms, position, digest, request, vector) values (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _INSERT_SCORE = "insert into score (prediction_id, role, version, probability) values (?, ?, ?, ?)"
+_CONFIRM = (
+    "insert into server (id, model, version, seen_wall_ms) values (?, ?, ?, ?) "
+    "on conflict (id, model) do update set version = excluded.version, seen_wall_ms = excluded.seen_wall_ms"
+)
 _KEYS_A_QUERY = 500
 LAST_MS = 1 << 62
 
@@ -159,8 +163,8 @@ class PredictionStore:
         """Log a batch in one transaction; answers the ids, rising in time."""
         if not answered.keys:
             return []
-        with self._engine.begin() as connection:
-            (last,) = connection.exec_driver_sql("select coalesce(max(id), 0) from prediction").one()
+        with writing_cursor(self._engine) as cursor:
+            (last,) = cursor.execute("select coalesce(max(id), 0) from prediction").fetchone()
             ids = list(range(last + 1, last + 1 + len(answered.keys)))
             common = (answered.at_ms, answered.made_wall_ms, answered.position, answered.digest)
             rows = [
@@ -172,8 +176,8 @@ class PredictionStore:
                 for role, (version, probabilities) in answered.scores.items()
                 for prediction_id, probability in zip(ids, probabilities, strict=True)
             ]
-            connection.exec_driver_sql(_INSERT, rows)
-            connection.exec_driver_sql(_INSERT_SCORE, scores)
+            cursor.executemany(_INSERT, rows)
+            cursor.executemany(_INSERT_SCORE, scores)
         return ids
 
     def count(self, model: str) -> int:
@@ -217,12 +221,8 @@ class PredictionStore:
 
     def confirm(self, server: str, model: str, version: int, now_wall_ms: int) -> None:
         """A server says which version it serves."""
-        with self._engine.begin() as connection:
-            connection.exec_driver_sql(
-                "insert into server (id, model, version, seen_wall_ms) values (?, ?, ?, ?) "
-                "on conflict (id, model) do update set version = excluded.version, seen_wall_ms = excluded.seen_wall_ms",
-                (server, model, version, now_wall_ms),
-            )
+        with writing_cursor(self._engine) as cursor:
+            cursor.execute(_CONFIRM, (server, model, version, now_wall_ms))
 
     def servers(self, model: str, seen_after_wall_ms: int) -> dict[str, int]:
         """The servers heard of since, with the version each serves."""

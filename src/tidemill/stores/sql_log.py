@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy import Column, Index, Integer, MetaData, String, Table, Text, func, insert, select
 
 from tidemill.errors import InputError
-from tidemill.stores.sqlite import open_sqlite, reading
+from tidemill.stores.sqlite import open_sqlite, reading, reading_cursor, writing_cursor
 from tidemill.streams import Entry, Position, Record, Tally
 
 _PARTITION = "0"  # one writer, one order: every stream has one partition, and all share one count of offsets
@@ -40,6 +40,7 @@ _TAIL = Table(
 # Run for every batch: plain SQL with bound parameters, as building it anew with Core costs more than running it.
 _TAIL_NOW = "select log_offset, known_at_ms from tail"
 _APPEND = "insert into event (log_offset, stream, known_at_ms, payload) values (?, ?, ?, ?)"
+_COUNT = "update received set events = events + ? where stream = ?"
 _READ = "select log_offset, stream, known_at_ms, payload from event where log_offset > ? order by log_offset limit ?"
 
 
@@ -47,10 +48,16 @@ class SqlLog:
     """A log in one SQLite file; see `tidemill.streams.Log` for what it promises.
 
     Offsets rise by one over all streams in append order, so they are ordered by time too.
+
+    Args:
+        path: the database file.
+        streams: the project's streams.
+        durable: whether an append that has returned survives a power cut, not only the end of every process; it costs an fsync.
+            A replay, whose recording can be told again, does without.
     """
 
-    def __init__(self, path: Path, streams: Sequence[str]) -> None:
-        self._engine = open_sqlite(path, _TABLES, durable=True)
+    def __init__(self, path: Path, streams: Sequence[str], *, durable: bool = True) -> None:
+        self._engine = open_sqlite(path, _TABLES, durable=durable)
         self._reader = reading(self._engine)
         self._streams = tuple(streams)
         with self._engine.begin() as connection:
@@ -62,8 +69,8 @@ class SqlLog:
 
     def append(self, entries: Sequence[Entry], now_ms: int) -> Position:
         """See `Log`."""
-        with self._engine.begin() as connection:
-            offset, last_ms = connection.exec_driver_sql(_TAIL_NOW).one()
+        with writing_cursor(self._engine) as cursor:
+            offset, last_ms = cursor.execute(_TAIL_NOW).fetchone()
             rows, counts = [], dict[str, int]()
             for entry in entries:
                 if entry.known_at_ms is not None and entry.known_at_ms < last_ms:
@@ -74,24 +81,22 @@ class SqlLog:
                 rows.append((offset, entry.stream, last_ms, entry.payload))
                 counts[entry.stream] = counts.get(entry.stream, 0) + 1
             if rows:
-                connection.exec_driver_sql(_APPEND, rows)
-                connection.exec_driver_sql("update tail set log_offset = ?, known_at_ms = ?", (offset, last_ms))
-                connection.exec_driver_sql(
-                    "update received set events = events + ? where stream = ?", [(more, name) for name, more in counts.items()]
-                )
+                cursor.executemany(_APPEND, rows)
+                cursor.execute("update tail set log_offset = ?, known_at_ms = ?", (offset, last_ms))
+                cursor.executemany(_COUNT, [(more, name) for name, more in counts.items()])
         return self._at(offset)
 
     def read(self, after: Position, limit: int) -> tuple[list[Record], Position]:
         """See `Log`."""
-        with self._reader.connect() as connection:
-            rows = connection.exec_driver_sql(_READ, (self._offset(after), limit)).all()
+        with reading_cursor(self._engine) as cursor:
+            rows = cursor.execute(_READ, (self._offset(after), limit)).fetchall()
         records = [Record(stream, _PARTITION, offset, known_at_ms, payload) for offset, stream, known_at_ms, payload in rows]
         return records, self._at(records[-1].offset) if records else after
 
     def end(self) -> Position:
         """See `Log`."""
-        with self._reader.connect() as connection:
-            return self._at(connection.exec_driver_sql(_TAIL_NOW).one()[0])
+        with reading_cursor(self._engine) as cursor:
+            return self._at(cursor.execute(_TAIL_NOW).fetchone()[0])
 
     def tally(self, after: Position) -> Mapping[str, Tally]:
         """See `Log`."""

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-from sqlalchemy import Connection, Engine, MetaData, create_engine, event
+from sqlalchemy import Engine, MetaData, create_engine, event
 
 Cursor = sqlite3.Cursor
 
@@ -29,7 +29,7 @@ def open_sqlite(path: Path, tables: MetaData, *, durable: bool = False) -> Engin
     the log needs that, being the truth. Without, a power cut may lose the last commits but never tears one.
 
     Use `engine.begin()` to write (it takes the write lock at once, so two writers queue instead of failing) and
-    `engine.connect()` to read (one snapshot until the connection is closed).
+    `reading(engine).connect()` to read (one snapshot until the connection is closed).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(f"sqlite:///{path}", connect_args={"check_same_thread": False, "timeout": 15})
@@ -55,11 +55,30 @@ def reading(engine: Engine) -> Engine:
 
 
 @contextmanager
-def driver_cursor(connection: Connection) -> Iterator[Cursor]:
-    """The driver's own cursor within a connection's transaction, for the statements run once an event or a batch: there a call
-    through Core costs as much as the statement. Values are bound as everywhere."""
-    cursor = connection.connection.cursor()
+def reading_cursor(engine: Engine) -> Iterator[Cursor]:
+    """The driver's own cursor within one snapshot, for what is read at every step: there Core costs as much as the statement.
+
+    Values are bound as everywhere.
+    """
+    connection = engine.raw_connection()
     try:
-        yield cast(Cursor, cursor)
-    finally:
+        cursor = cast(Cursor, connection.cursor())
+        cursor.execute("BEGIN")
+        yield cursor
         cursor.close()
+    finally:
+        connection.close()  # back to the pool, which rolls back: nothing was written
+
+
+@contextmanager
+def writing_cursor(engine: Engine) -> Iterator[Cursor]:
+    """The driver's own cursor within a transaction that commits when the block ends and changes nothing when it raises."""
+    connection = engine.raw_connection()
+    try:
+        cursor = cast(Cursor, connection.cursor())
+        cursor.execute("BEGIN IMMEDIATE")
+        yield cursor
+        cursor.close()
+        connection.commit()
+    finally:
+        connection.close()

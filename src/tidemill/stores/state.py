@@ -9,17 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import func, insert, select
 
 from tidemill.errors import ConflictError
 from tidemill.features import Label, View
-from tidemill.stores.sqlite import Cursor, driver_cursor, open_sqlite, reading
-from tidemill.stores.state_tables import BOOK, DEAD_LETTER, FOR_LAKE, OUTCOME, POSITION, SEEN, STATE_TABLES
+from tidemill.stores.sqlite import Cursor, open_sqlite, reading, reading_cursor, writing_cursor
+from tidemill.stores.state_tables import BOOK, DEAD_LETTER, OUTCOME, POSITION, STATE_TABLES
 from tidemill.stores.tile_store import TileStore
 from tidemill.streams import Books, Commit, Log, Position
 
 _EXPIRE_EVERY_MS = 6 * 3_600_000  # a scan of the tiles, so not too often
 # Run for every batch: plain SQL with bound parameters, as building it anew with Core costs more than running it.
+_POSITION = "select token, known_at_ms from position"
 _ADVANCE = "update position set token = ?, known_at_ms = ? where token = ? returning expired_at_ms"
 _READ_ID = "select until_ms from seen where stream = ? and event_id = ?"
 _WRITE_ID = (
@@ -33,6 +34,7 @@ _WRITE_BOOK = (
 _APPLIED, _DUPLICATE, _LATE, _REJECTED, _LAST = range(5)
 _WRITE_DEAD_LETTER = "insert into dead_letter (stream, log_offset, known_at_ms, reason, detail, payload) values (?, ?, ?, ?, ?, ?)"
 _WRITE_FOR_LAKE = "insert into for_lake (log_offset, stream, known_at_ms, payload) values (?, ?, ?, ?)"
+_READ_FOR_LAKE = "select log_offset, stream, known_at_ms, payload from for_lake order by log_offset limit ?"
 _SPAN_FOR_LAKE = "select (select min(log_offset) from for_lake), (select max(log_offset) from for_lake)"  # in one select it would scan
 _WRITE_OUTCOME = "insert into outcome (log_offset, model, key, known_at_ms, value) values (?, ?, ?, ?, ?)"
 
@@ -86,13 +88,13 @@ class SqlState:
 
     def position_and_time(self) -> tuple[Position, int]:
         """How far the tiles have come, and the `known_at` of the last event taken."""
-        with self._reader.connect() as connection:
-            token, known_at_ms = connection.exec_driver_sql("select token, known_at_ms from position").one()
+        with reading_cursor(self._engine) as cursor:
+            token, known_at_ms = cursor.execute(_POSITION).fetchone()
         return Position.from_token(token), known_at_ms
 
     def seen(self, stream: str, event_ids: Sequence[str]) -> Mapping[str, int]:
         """Of these ids, those already applied, with the time until which each counts."""
-        with self._reader.connect() as connection, driver_cursor(connection) as cursor:
+        with reading_cursor(self._engine) as cursor:
             found = [(event_id, cursor.execute(_READ_ID, (stream, event_id)).fetchone()) for event_id in event_ids]
         return {event_id: row[0] for event_id, row in found if row is not None}
 
@@ -102,15 +104,14 @@ class SqlState:
         Raises:
             ConflictError: the position is no longer `commit.before`.
         """
-        with self._engine.begin() as connection:
-            with driver_cursor(connection) as cursor:
-                expired_at_ms = _advance(cursor, commit)
-                self._write_ids(cursor, commit)
-                _write_books(cursor, commit)
-                self._write_applied(cursor, commit)
-                self.tiles.apply(cursor, commit.applied)
+        with writing_cursor(self._engine) as cursor:
+            expired_at_ms = _advance(cursor, commit)
+            self._write_ids(cursor, commit)
+            _write_books(cursor, commit)
+            self._write_applied(cursor, commit)
+            self.tiles.apply(cursor, commit.applied)
             if commit.known_at_ms >= expired_at_ms + _EXPIRE_EVERY_MS:
-                self._expire(connection, commit.known_at_ms)
+                self._expire(cursor, commit.known_at_ms)
 
     def books(self, log: Log) -> dict[str, Books]:
         """The books of every stream; what the log received since this state was read counts as pending.
@@ -163,34 +164,33 @@ class SqlState:
         with self._reader.connect() as connection:
             return connection.execute(query).scalar_one()
 
-    def for_lake(self, limit: int, connection: Connection | None = None) -> list[Applied]:
+    def for_lake(self, limit: int, cursor: Cursor | None = None) -> list[Applied]:
         """The oldest applied events that wait for the lake; within the caller's transaction where one is given."""
-        if connection is None:
-            with self._reader.connect() as own:
+        if cursor is None:
+            with reading_cursor(self._engine) as own:
                 return self.for_lake(limit, own)
-        query = select(FOR_LAKE.c.log_offset, FOR_LAKE.c.stream, FOR_LAKE.c.known_at_ms, FOR_LAKE.c.payload)
-        return [Applied(*row) for row in connection.execute(query.order_by(FOR_LAKE.c.log_offset).limit(limit))]
+        return [Applied(*row) for row in cursor.execute(_READ_FOR_LAKE, (limit,))]
 
     @contextmanager
-    def writing(self) -> Iterator[tuple[Connection, int]]:
+    def writing(self) -> Iterator[tuple[Cursor, int]]:
         """A write transaction at one position, with the `known_at` of that position; the engine waits until it ends."""
-        with self._engine.begin() as connection:
-            yield connection, connection.execute(select(POSITION.c.known_at_ms)).scalar_one()
+        with writing_cursor(self._engine) as cursor:
+            yield cursor, cursor.execute(_POSITION).fetchone()[1]
 
     def waiting_for_lake(self, enough: int = 1) -> int:
         """How many applied events wait for the lake; where fewer than `enough` can, the span of their offsets may be answered instead.
 
         The span is at hand at once, a count costs as much as a small batch, and a writer asks at every step.
         """
-        with self._reader.connect() as connection:
-            first, last = connection.exec_driver_sql(_SPAN_FOR_LAKE).one()
-            span = 0 if first is None else last - first + 1
-            return span if span < enough else connection.execute(select(func.count()).select_from(FOR_LAKE)).scalar_one()
+        with reading_cursor(self._engine) as cursor:
+            first, last = cursor.execute(_SPAN_FOR_LAKE).fetchone()
+            span = 0 if first is None else int(last - first + 1)
+            return span if span < enough else int(cursor.execute("select count(*) from for_lake").fetchone()[0])
 
     def in_lake(self, up_to_offset: int) -> None:
         """Forget the events that the lake holds for good."""
-        with self._engine.begin() as connection:
-            connection.execute(delete(FOR_LAKE).where(FOR_LAKE.c.log_offset <= up_to_offset))
+        with writing_cursor(self._engine) as cursor:
+            cursor.execute("delete from for_lake where log_offset <= ?", (up_to_offset,))
 
     def close(self) -> None:
         """Let go of the file."""
@@ -223,10 +223,10 @@ class SqlState:
         if outcomes:
             cursor.executemany(_WRITE_OUTCOME, outcomes)
 
-    def _expire(self, connection: Connection, known_at_ms: int) -> None:
-        connection.execute(delete(SEEN).where(SEEN.c.until_ms < known_at_ms))
-        self.tiles.expire(connection, known_at_ms)
-        connection.execute(update(POSITION).values(expired_at_ms=known_at_ms))
+    def _expire(self, cursor: Cursor, known_at_ms: int) -> None:
+        cursor.execute("delete from seen where until_ms < ?", (known_at_ms,))
+        self.tiles.expire(cursor, known_at_ms)
+        cursor.execute("update position set expired_at_ms = ?", (known_at_ms,))
 
 
 def _advance(cursor: Cursor, commit: Commit) -> int:

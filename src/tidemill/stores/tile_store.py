@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import Connection, Engine, delete, insert, select
+from sqlalchemy import Connection, Engine, insert, select
 
 from tidemill.errors import NotFoundError
 from tidemill.events import Columns, EventBatch
 from tidemill.features import Feature, Layout, TileRows, View, feature_values, floor_ms
 from tidemill.features.aggregates import Floats
-from tidemill.stores.sqlite import Cursor, driver_cursor, reading
-from tidemill.stores.state_tables import TILE, TILE_SET
+from tidemill.stores.sqlite import Cursor, reading_cursor
+from tidemill.stores.state_tables import TILE_SET
 from tidemill.streams import Position
 
 _READ = "select start_ms, state from tile where set_id = ? and key = ? and start_ms between ? and ?"
@@ -63,13 +63,10 @@ class _TileSet:
 
 
 class TileStore:
-    """The tiles of all views in the `tile` table of the state's database.
-
-    The statements run for every batch go through `driver_cursor`.
-    """
+    """The tiles of all views in the `tile` table of the state's database."""
 
     def __init__(self, engine: Engine, views: Sequence[View]) -> None:
-        self._reader = reading(engine)
+        self._engine = engine
         self._sets: dict[str, list[_TileSet]] = {}
         with engine.begin() as connection:
             for view in views:
@@ -93,13 +90,12 @@ class TileStore:
                     rows.extend(_merged(cursor, alike, applied[stream], columns))
         cursor.executemany(_WRITE, rows)
 
-    def refill(self, connection: Connection, view: str, batch: EventBatch | None) -> None:
+    def refill(self, cursor: Cursor, view: str, batch: EventBatch | None) -> None:
         """Replace a view's tiles by those of a batch, within the caller's transaction."""
         for tiles in self._known(view):
-            connection.execute(delete(TILE).where(TILE.c.set_id == tiles.set_id))
+            cursor.execute("delete from tile where set_id = ?", (tiles.set_id,))
             if batch is not None:
-                with driver_cursor(connection) as cursor:
-                    cursor.executemany(_WRITE, _merged(cursor, [tiles], batch, _columns([tiles], batch)))
+                cursor.executemany(_WRITE, _merged(cursor, [tiles], batch, _columns([tiles], batch)))
 
     def read(self, lookups: Sequence[Lookup], at_ms: int) -> Reading:
         """Values for many keys at one time, with the position, in one read transaction.
@@ -115,18 +111,17 @@ class TileStore:
             for tiles in self._known(lookup.view):
                 by_shape.setdefault(tiles.shape, []).append((tiles, list(place_of)))
         values: dict[str, Floats] = {}
-        with self._reader.connect() as connection:
-            token, known_at_ms = connection.exec_driver_sql(_POSITION).one()
+        with reading_cursor(self._engine) as cursor:
+            token, known_at_ms = cursor.execute(_POSITION).fetchone()
             for alike in by_shape.values():
-                rows = _tile_rows(connection, alike, at_ms)
+                rows = _tile_rows(cursor, alike, at_ms)
                 values.update(_spread(alike, feature_values(list(alike[0][0].features.values()), rows, at_ms), places))
         return Reading(Position.from_token(token), known_at_ms, values)
 
-    def expire(self, connection: Connection, known_at_ms: int) -> None:
+    def expire(self, cursor: Cursor, known_at_ms: int) -> None:
         """Delete tiles past their view's retention, within the caller's transaction."""
         for tiles in (tiles for sets in self._sets.values() for tiles in sets):
-            oldest_ms = known_at_ms - tiles.view.retention_ms
-            connection.execute(delete(TILE).where(TILE.c.set_id == tiles.set_id, TILE.c.start_ms < oldest_ms))
+            cursor.execute("delete from tile where set_id = ? and start_ms < ?", (tiles.set_id, known_at_ms - tiles.view.retention_ms))
 
     def _known(self, view: str) -> list[_TileSet]:
         if view not in self._sets:
@@ -172,19 +167,17 @@ def _existing(cursor: Cursor, groups: Iterable[tuple[int, str, int]]) -> dict[tu
     return {group: np.frombuffer(row[0]) for group, row in found if row is not None}
 
 
-def _tile_rows(connection: Connection, alike: list[tuple[_TileSet, Sequence[str | None]]], at_ms: int) -> TileRows:
+def _tile_rows(cursor: Cursor, alike: list[tuple[_TileSet, Sequence[str | None]]], at_ms: int) -> TileRows:
     first = alike[0][0]
     last_ms = floor_ms(at_ms, first.bucket_ms)
     rows: list[tuple[int, bytes]] = []
     lengths: list[int] = []
-    with driver_cursor(connection) as cursor:
-        for tiles, keys in alike:
-            for key in keys:
-                found = (
-                    cursor.execute(_READ, (tiles.set_id, key, last_ms - tiles.longest_ms, last_ms)).fetchall() if key is not None else []
-                )
-                rows += found
-                lengths.append(len(found))
+    for tiles, keys in alike:
+        first_ms = last_ms - tiles.longest_ms
+        for key in keys:
+            found = [] if key is None else cursor.execute(_READ, (tiles.set_id, key, first_ms, last_ms)).fetchall()
+            rows += found
+            lengths.append(len(found))
     starts, blobs = zip(*rows, strict=True) if rows else ((), ())
     states = np.frombuffer(b"".join(blobs)).reshape(-1, first.layout.width)
     return TileRows(first.layout, np.array(starts, dtype=np.int64), states, np.array(lengths, dtype=np.int64))

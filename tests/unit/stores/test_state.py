@@ -86,8 +86,8 @@ def test_a_refill_replaces_what_was_there(tmp_path: Path, lines: list[str | None
     log.append([entry("t1", T0, line="a", gate="x"), entry("t2", T0, line="c", gate="x")], now_ms=0)
     make_engine(log, state).drain(10)
     batch = batch_of([payload(f"u{place}", T0, line=line) for place, line in enumerate(lines)]) if lines else None
-    with state._engine.begin() as connection:
-        state.tiles.refill(connection, "by_line", batch)
+    with state.writing() as (cursor, _known_at_ms):
+        state.tiles.refill(cursor, "by_line", batch)
     values = state.tiles.read([Lookup("by_line", ["a", "b", "c"]), Lookup("by_line_and_gate", ["a,x"])], T0).values
     assert values["by_line__n_all"].tolist() == [float(lines.count("a")), float(lines.count("b")), 0.0]
     assert values["by_line_and_gate__n_all"].tolist() == [1.0]
