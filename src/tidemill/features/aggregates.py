@@ -22,6 +22,7 @@ class Aggregate(ABC):
 
     kind: ClassVar[str]
     neutral: ClassVar[tuple[float, ...]]
+    merged_by: ClassVar[np.ufunc | None] = None  # what merges states column by column, where one ufunc does
 
     @property
     def width(self) -> int:
@@ -32,9 +33,12 @@ class Aggregate(ABC):
     def lift(self, values: Floats) -> Floats:
         """(n,) values, NaN for null, to (n, width) states."""
 
-    @abstractmethod
     def reduce(self, states: Floats, starts: Ints) -> Floats:
         """Merge runs of (m, width) states; run i is `starts[i]:starts[i + 1]` and not empty. Answers (len(starts), width)."""
+        if self.merged_by is None:
+            raise NotImplementedError(f"{type(self).__name__} needs a reduce of its own, or merged_by")
+        merged: Floats = self.merged_by.reduceat(states, starts, axis=0)
+        return merged
 
     @abstractmethod
     def value(self, states: Floats) -> Floats:
@@ -50,14 +54,11 @@ class Count(Aggregate):
 
     kind = "count"
     neutral = (0.0,)
+    merged_by = np.add
 
     def lift(self, values: Floats) -> Floats:
         """See `Aggregate`."""
         return (~np.isnan(values)).astype(np.float64)[:, None]
-
-    def reduce(self, states: Floats, starts: Ints) -> Floats:
-        """See `Aggregate`."""
-        return np.add.reduceat(states, starts, axis=0)
 
     def value(self, states: Floats) -> Floats:
         """See `Aggregate`."""
@@ -73,15 +74,12 @@ class Sum(Aggregate):
 
     kind = "sum"
     neutral = (0.0, 0.0)
+    merged_by = np.add
 
     def lift(self, values: Floats) -> Floats:
         """See `Aggregate`."""
         present = ~np.isnan(values)
         return np.column_stack((present.astype(np.float64), np.where(present, values, 0.0)))
-
-    def reduce(self, states: Floats, starts: Ints) -> Floats:
-        """See `Aggregate`."""
-        return np.add.reduceat(states, starts, axis=0)
 
     def value(self, states: Floats) -> Floats:
         """See `Aggregate`."""
@@ -161,14 +159,11 @@ class Min(Aggregate):
 
     kind = "min"
     neutral = (np.inf,)
+    merged_by = np.minimum
 
     def lift(self, values: Floats) -> Floats:
         """See `Aggregate`."""
         return np.where(np.isnan(values), np.inf, values)[:, None]
-
-    def reduce(self, states: Floats, starts: Ints) -> Floats:
-        """See `Aggregate`."""
-        return np.minimum.reduceat(states, starts, axis=0)
 
     def value(self, states: Floats) -> Floats:
         """See `Aggregate`."""
@@ -184,14 +179,11 @@ class Max(Aggregate):
 
     kind = "max"
     neutral = (-np.inf,)
+    merged_by = np.maximum
 
     def lift(self, values: Floats) -> Floats:
         """See `Aggregate`."""
         return np.where(np.isnan(values), -np.inf, values)[:, None]
-
-    def reduce(self, states: Floats, starts: Ints) -> Floats:
-        """See `Aggregate`."""
-        return np.maximum.reduceat(states, starts, axis=0)
 
     def value(self, states: Floats) -> Floats:
         """See `Aggregate`."""

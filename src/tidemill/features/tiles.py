@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
@@ -66,9 +67,21 @@ class Layout:
     def reduce(self, states: Floats, starts: Ints) -> Floats:
         """Merge runs of (m, width) rows; run i is `starts[i]:starts[i + 1]`, none empty. Answers (len(starts), width)."""
         merged = np.empty((len(starts), self.width))
-        for slot in self.slots.values():
-            merged[:, slot.begin : slot.end] = slot.aggregate.reduce(states[:, slot.begin : slot.end], starts)
+        for aggregate, begin, end in self._merged_together:
+            merged[:, begin:end] = aggregate.reduce(states[:, begin:end], starts)
         return merged
+
+    @cached_property
+    def _merged_together(self) -> list[tuple[Aggregate, int, int]]:
+        """Neighbouring slots that one ufunc merges, as one: a call costs more than the columns of a few tiles."""
+        runs: list[tuple[Aggregate, int, int]] = []
+        for slot in self.slots.values():
+            last = runs[-1] if runs else None
+            if last is not None and last[0].merged_by is not None and last[0].merged_by is slot.aggregate.merged_by:
+                runs[-1] = (last[0], last[1], slot.end)
+            else:
+                runs.append((slot.aggregate, slot.begin, slot.end))
+        return runs
 
     def neutral(self, n_rows: int) -> Floats:
         """(n_rows, width): tiles of no events."""

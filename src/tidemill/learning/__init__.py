@@ -9,6 +9,7 @@ from tidemill.learning.parity import Mismatch, Parity, check_parity
 from tidemill.learning.point_in_time import Clock, Moments, values_at
 from tidemill.learning.policy import Monitor, RetrainPolicy, Trigger
 from tidemill.learning.training_set import TrainingSet, build_training_set, vectors_of
+from tidemill.learning.value_cache import ValueCache
 
 __all__ = [
     "TOLERANCE",
@@ -26,6 +27,7 @@ __all__ = [
     "RetrainPolicy",
     "TrainingSet",
     "Trigger",
+    "ValueCache",
     "auc",
     "build_training_set",
     "check_parity",

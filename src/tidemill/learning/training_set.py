@@ -22,6 +22,7 @@ from tidemill.learning.lake_sql import relation
 from tidemill.learning.model import Model
 from tidemill.learning.outcomes import maturity_ms, read_outcomes
 from tidemill.learning.point_in_time import Moments, values_at
+from tidemill.learning.value_cache import Missing, ValueCache
 from tidemill.stores import Lake, PredictionStore, Served
 
 
@@ -84,11 +85,11 @@ class TrainingSet:
         return hashed.hexdigest()[:16]
 
 
-def build_training_set(model: Model, lake: Lake, predictions: PredictionStore, now_ms: int) -> TrainingSet:
+def build_training_set(model: Model, lake: Lake, predictions: PredictionStore, now_ms: int, cache: ValueCache | None = None) -> TrainingSet:
     """All rows one may learn from at `now_ms`.
 
-    A question that was served brings the vector it was served with; any other is computed from the lake with `known_at <= t`. Only
-    questions older than the maturity count, and only outcomes known by `now_ms`.
+    A question that was served brings the vector it was served with; any other is computed from the lake with `known_at <= t`, or
+    taken from `cache` when it was computed before. Only questions older than the maturity count, and only outcomes known by `now_ms`.
 
     Raises:
         NotReadyError: there is no labelled row yet.
@@ -100,7 +101,7 @@ def build_training_set(model: Model, lake: Lake, predictions: PredictionStore, n
     served = _last_served(predictions.served(model.name, before_ms=now_ms - matured_ms), model)
     parts = [_served_vectors(model, served)]
     unserved = _unserved(model, datasets[model.requests.stream.name], now_ms - matured_ms, set(served.keys))
-    parts.append(_computed_vectors(model, unserved, datasets))
+    parts.append(_computed_vectors(model, unserved, datasets, cache))
     keys = [*served.keys, *unserved.keys]
     at_ms = np.concatenate([served.at_ms, unserved.at_ms])
     outcomes = read_outcomes(model.label, datasets[model.label.stream.name], keys, now_ms)
@@ -129,8 +130,14 @@ class _Unserved:
     """Questions of the past that nobody asked the server."""
 
     keys: list[str]
+    offsets: npt.NDArray[np.int64]
     at_ms: npt.NDArray[np.int64]
     columns: Mapping[str, Column]
+
+    def moments(self, which: Missing) -> Moments:
+        """Those that `which` (n,) picks, as moments of the clock `known_at`."""
+        at_ms = self.at_ms[which]
+        return Moments(at_ms, at_ms, {name: column[which] for name, column in self.columns.items()})
 
 
 def vectors_of(model: Model, served: Served) -> dict[str, Column]:
@@ -162,23 +169,30 @@ def _unserved(model: Model, requests: Any, up_to_ms: int, served: set[str]) -> _
     at = f"cast({model.requests.at.sql(parameters)} as bigint)"
     names = ", ".join(f'"{name}"' for name in model.request_kinds)
     source = relation(model.requests.stream, "requests", fields)
-    query = f"select {at} as at_ms_, {names} from {source} where {at} <= $up_to_ms and known_at_ms <= {at} order by at_ms_, offset_"
+    when = f"{at} <= $up_to_ms and known_at_ms <= {at}"
+    query = f"select {at} as at_ms_, offset_, {names} from {source} where {when} order by at_ms_, offset_"
     with duckdb.connect() as connection:
         connection.register("requests", requests)
         table = connection.sql(query, params={**parameters, "up_to_ms": up_to_ms}).to_arrow_table()
     keys = table.column(model.label.key).to_pylist()
     fresh = np.array([key not in served for key in keys], dtype=bool)
     columns = {name: _column(table.column(name), kind)[fresh] for name, kind in model.request_kinds.items()}
-    at_ms = table.column("at_ms_").to_numpy().astype(np.int64)[fresh]
-    return _Unserved([key for key, kept in zip(keys, fresh, strict=True) if kept], at_ms, columns)
+    at_ms, offsets = (table.column(name).to_numpy().astype(np.int64)[fresh] for name in ("at_ms_", "offset_"))
+    return _Unserved([key for key, kept in zip(keys, fresh, strict=True) if kept], offsets, at_ms, columns)
 
 
-def _computed_vectors(model: Model, unserved: _Unserved, datasets: Mapping[str, Any]) -> dict[str, Column]:
-    moments = Moments(unserved.at_ms, unserved.at_ms, unserved.columns)
-    values: dict[str, Column] = {}
-    for view in model.views:
-        values |= values_at(view, datasets[view.stream.name], moments, "known_at")
-    return model.assemble(unserved.columns, values)
+def _computed_vectors(model: Model, unserved: _Unserved, datasets: Mapping[str, Any], cache: ValueCache | None) -> dict[str, Column]:
+    def compute(which: Missing) -> dict[str, Floats]:
+        moments = unserved.moments(which)
+        return {
+            name: column
+            for view in model.views
+            for name, column in values_at(view, datasets[view.stream.name], moments, "known_at").items()
+        }
+
+    if cache is None:
+        return model.assemble(unserved.columns, compute(np.ones(len(unserved.keys), dtype=np.bool_)))
+    return model.assemble(unserved.columns, cache.complete(model, unserved.offsets, unserved.at_ms, compute))
 
 
 def _column(column: pa.ChunkedArray, kind: str) -> Column:

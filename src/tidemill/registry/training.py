@@ -19,6 +19,7 @@ from tidemill.learning import (
     Model,
     OnnxModel,
     TrainingSet,
+    ValueCache,
     build_training_set,
     export,
     fit,
@@ -52,7 +53,7 @@ def snapshot(workspace: Workspace, model: Model, timeout_s: float = 120.0) -> Tr
         NotReadyError: the lake stays behind, or nothing is labelled yet.
     """
     wait_for_lake(workspace.state, timeout_s)
-    return build_training_set(model, workspace.lake, workspace.predictions, workspace.now_ms())
+    return build_training_set(model, workspace.lake, workspace.predictions, workspace.now_ms(), ValueCache(workspace.home / "cache"))
 
 
 def train(workspace: Workspace, registry: Registry, model: Model, rows: TrainingSet) -> Challenger:

@@ -12,10 +12,11 @@ import pytest
 from pydantic import BaseModel
 
 from tests import tiny
-from tidemill import Label, Stream, col
+from tidemill import Label, Stream, col, count
 from tidemill.clock import HOUR_MS, MINUTE_MS
 from tidemill.errors import NotReadyError
 from tidemill.learning import Model, TrainingSet, build_training_set
+from tidemill.learning.value_cache import ValueCache
 from tidemill.project import Project, Workspace
 from tidemill.stores import Answered
 from tidemill.streams import Entry
@@ -48,6 +49,10 @@ def delivered(minute: int, name: str, delay_min: float) -> tuple[int, str, str]:
 
 def learn(workspace: Workspace, minute: int, model: Model = tiny.LATE_ORDER) -> TrainingSet:
     return build_training_set(model, workspace.lake, workspace.predictions, NOW + minute * MINUTE_MS)
+
+
+def learn_again(workspace: Workspace, minute: int, cache: ValueCache, model: Model = tiny.LATE_ORDER) -> TrainingSet:
+    return build_training_set(model, workspace.lake, workspace.predictions, NOW + minute * MINUTE_MS, cache)
 
 
 def serve(workspace: Workspace, key: str, minute: int, numbers: list[float], digest: str) -> None:
@@ -139,3 +144,29 @@ def _corrected() -> Project:
     label = Label(outcomes, key="order_id", value=col("delay_min") >= 15, within="6h")
     model = replace(tiny.LATE_ORDER, label=label)
     return Project("corrected", streams=[*tiny.project.streams, outcomes], views=[tiny.BY_SHOP], models=[model])
+
+
+def test_values_computed_once_are_taken_from_the_cache_and_come_out_the_same(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = ValueCache(tmp_path / "cache")
+    happen(workspace, ordered(0, "o1"), delivered(30, "o1", 20), ordered(30, "o2"), delivered(40, "o2", 0))
+    assert learn_again(workspace, 300, cache).digest == learn(workspace, 300).digest
+    happen(workspace, ordered(300, "o3"), delivered(330, "o3", 5), ordered(331, "o4"), delivered(390, "o4", 15))
+    grown = learn_again(workspace, 900, cache)
+    assert (len(grown), grown.digest) == (4, learn(workspace, 900).digest)
+    with monkeypatch.context() as patch:
+        patch.setattr("tidemill.learning.training_set.values_at", lambda *_: pytest.fail("computed again"))
+        assert learn_again(workspace, 900, ValueCache(tmp_path / "cache")).digest == grown.digest
+
+
+def test_a_changed_view_or_time_is_computed_anew(workspace: Workspace, tmp_path: Path) -> None:
+    cache = ValueCache(tmp_path / "cache")
+    happen(workspace, ordered(0, "o1"), delivered(30, "o1", 20), ordered(31, "o2"), delivered(32, "o2", 0))
+    learn_again(workspace, 600, cache)
+    later = replace(tiny.LATE_ORDER, requests=replace(tiny.LATE_ORDER.requests, at=col("placed_at") + MINUTE_MS))
+    assert learn_again(workspace, 600, cache, later).digest == learn(workspace, 600, later).digest
+    wider = replace(tiny.BY_SHOP, features={**tiny.BY_SHOP.features, "n_3h": count(over="6h")})
+    changed = replace(tiny.LATE_ORDER, features=[wider if part is tiny.BY_SHOP else part for part in tiny.LATE_ORDER.features])
+    assert learn_again(workspace, 600, cache, changed).digest == learn(workspace, 600, changed).digest
+    assert len(list((tmp_path / "cache").iterdir())) == 1
