@@ -39,12 +39,14 @@ class Parity:
     lag_skew: float
 
 
-def check_parity(model: Model, lake: Lake, predictions: PredictionStore, n: int = 1_000, seed: int = 0) -> Parity:
-    """Recompute at most `n` served vectors from the lake at the positions they were read at.
+def check_parity(  # noqa: PLR0913 - two stores, and which rows of them
+    model: Model, lake: Lake, predictions: PredictionStore, n: int = 1_000, seed: int = 0, *, from_ms: int = 0
+) -> Parity:
+    """Recompute at most `n` vectors served since a time from the lake, at the positions they were read at.
 
     Vectors served under other view definitions than today's are left out.
     """
-    served = predictions.sample(model.name, n, seed)
+    served = predictions.sample(model.name, n, seed, from_ms)
     today = np.array([digest == model.view_digest for digest in served.digests], dtype=bool)
     if not today.any():
         return Parity(0, (), 0.0)

@@ -8,15 +8,17 @@ from tidemill.stores import Alert, wait_for_lake
 
 
 def audit_parity(workspace: Workspace, model: Model, rows: int, seed: int = 0) -> Parity:
-    """Check `rows` served vectors against the lake; a mismatch raises an alert that names the features.
+    """Check `rows` vectors of those served within `monitor.check_every` against the lake; a mismatch raises an alert.
+
+    The alert names the features. What was served before has had its check.
 
     Raises:
         NotReadyError: the lake stays behind.
     """
     wait_for_lake(workspace.state)
-    parity = check_parity(model, workspace.lake, workspace.predictions, rows, seed)
+    now_ms = workspace.now_ms()
+    parity = check_parity(model, workspace.lake, workspace.predictions, rows, seed, from_ms=now_ms - model.monitor.check_every_ms)
     if parity.mismatches:
-        now_ms = workspace.now_ms()
         columns = sorted({mismatch.column for mismatch in parity.mismatches})
         workspace.alerts.raise_alert(
             Alert(

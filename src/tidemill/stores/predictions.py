@@ -192,10 +192,11 @@ class PredictionStore:
         with self._reader.connect() as connection:
             return _as_served(connection.execute(query.order_by(_PREDICTION.c.id).limit(limit)).all())
 
-    def sample(self, model: str, n: int, seed: int) -> Served:
-        """At most `n` logged predictions, spread evenly over all; `seed` sets where the spread begins."""
+    def sample(self, model: str, n: int, seed: int, from_ms: int = 0) -> Served:
+        """At most `n` predictions logged since a time, spread evenly over all of them; `seed` sets where the spread begins."""
         with self._reader.connect() as connection:
-            query = select(_PREDICTION.c.id).where(_PREDICTION.c.model == model).order_by(_PREDICTION.c.id)
+            since = select(_PREDICTION.c.id).where(_PREDICTION.c.model == model, _PREDICTION.c.at_ms >= from_ms)
+            query = since.order_by(_PREDICTION.c.id)
             ids = list(connection.execute(query).scalars())
             size = min(n, len(ids))
             chosen = [ids[(place * len(ids) + seed % len(ids)) // size] for place in range(size)]

@@ -77,6 +77,13 @@ def test_a_planted_mismatch_is_named(workspace: Workspace, column: str, wrong: f
     assert column in record.alert.body
 
 
+def test_a_check_can_begin_at_a_time(workspace: Workspace) -> None:
+    served = workspace.predictions.served(MODEL.name)
+    middle_ms = int(served.at_ms[len(served.at_ms) // 2])
+    found = check_parity(MODEL, workspace.lake, workspace.predictions, from_ms=middle_ms)
+    assert found.checked == int((served.at_ms >= middle_ms).sum()) < N
+
+
 def test_events_that_were_waiting_are_lag_skew_and_no_mismatch(workspace: Workspace) -> None:
     last_ms = workspace.now_ms() + HOUR_MS // 2
     workspace.log.append([Entry("deliveries", tiny.delivery("waiting", last_ms, delay_min=99.0), last_ms)], 0)

@@ -82,6 +82,14 @@ def test_a_sample_is_spread_over_all(store: PredictionStore, total: int, size: i
         assert store.sample("m", size, 0).ids.tolist() != store.sample("m", size, total - 1).ids.tolist()
 
 
+def test_a_sample_can_begin_at_a_time(store: PredictionStore) -> None:
+    for at_ms in (10, 20, 30):
+        store.write(answered(["a", "b", "c"], at_ms=at_ms))
+    assert store.sample("m", 100, 0, from_ms=20).at_ms.tolist() == [20] * 3 + [30] * 3
+    assert store.sample("m", 2, 0, from_ms=30).at_ms.tolist() == [30, 30]
+    assert not len(store.sample("m", 5, 0, from_ms=31).ids)
+
+
 def test_scores_are_oldest_first_over_any_number_of_keys(store: PredictionStore) -> None:
     keys = [f"k{place}" for place in range(1_200)]
     store.write(answered(keys, at_ms=1, versions={"champion": 2, "frozen": 1}))
