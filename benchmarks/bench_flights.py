@@ -107,7 +107,8 @@ def report(year: Year, played: Sequence[Played], wall_s: float) -> None:
     found = Report("flights", PACKAGES, {"labelled": int(year.live.sum()), "wall_s": round(wall_s, 1), "policies": policies}, ratios)
     rows = [_row(one, kept[one.name]) for one in played]
     notes = [
-        "fits: every one, rejected ones and the first model too; refused: alarms the guard turned away",
+        "fits: every one, rejected ones too, and both of a model that is judged and then fitted on all rows",
+        "refused: alarms the guard turned away",
         "gain kept: log-loss gain over frozen, as a share of weekly's",
     ]
     show(found, ["policy", "fits", "rejected", "refused", "AUC", "log loss", "gain kept"], rows, notes)

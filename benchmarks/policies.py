@@ -13,10 +13,9 @@ from typing import Any, Literal, cast
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
 from monitoring.policy import judge as judge_check
-from tidemill.cli.reference import Year, fit_all
+from tidemill.cli.reference import Year
 from tidemill.clock import HOUR_MS
 from tidemill.drift import OutcomeMonitor, OutcomeSettings, ReferenceProfile, profile_reference
 from tidemill.drift.calibration import SAMPLE_ROWS
@@ -24,7 +23,7 @@ from tidemill.drift.reference import ColumnProfile
 from tidemill.drift.statistics import jensen_shannon, wasserstein_normed
 from tidemill.events import Column
 from tidemill.features.aggregates import Floats
-from tidemill.learning import Model, OnnxModel, Quality, TrainingSet, fit, important_columns, losses, predict, quality
+from tidemill.learning import Model, OnnxModel, Quality, TrainingSet, fit, fit_all, important_columns, losses, predict, quality
 from tidemill.loop import Admitted, GateSettings, GuardFacts, GuardPolicy, admit, compare, judge
 
 Cause = Literal["error", "evidently"]
@@ -42,7 +41,7 @@ class Policy:
 
 @dataclass(frozen=True)
 class Played:
-    """What came of a policy: every fit counts, rejected ones too; the first model is one."""
+    """What came of a policy: every fit counts, rejected ones too, and both of a model that is judged and then fitted on all rows."""
 
     name: str
     fits: int
@@ -61,8 +60,7 @@ class Scorer:
 
     def score(self, columns: dict[str, Column]) -> Floats:
         """(n,) the probability of outcome 1."""
-        with threadpool_limits(limits=1):
-            return predict(self._model, self._estimator, pd.DataFrame(dict(columns)))
+        return predict(self._model, self._estimator, pd.DataFrame(dict(columns)))
 
 
 @dataclass(frozen=True)
@@ -149,9 +147,10 @@ class _Play:
         self._version = np.zeros(len(self._rows), dtype=np.int64)
         self._probability = np.full(len(self._rows), np.nan)
         self._last_retrain_ms: int | None = None
-        self._fits = self._promoted = self._rejected = self._refused = 0
+        self._fits = 1  # of the first model: the loop judges it on rows it has not seen, then fits it on all
+        self._promoted = self._rejected = self._refused = 0
         self._watch: Watch | None = None
-        self._serve(self._fit(year.start_ms, gated=True), year.start_ms - 1)
+        self._serve(self._fit(year.mature(year.start_ms), year.start_ms), year.start_ms - 1)
 
     def run(self) -> Played:
         """Hour by hour to the end."""
@@ -200,28 +199,27 @@ class _Play:
         if not isinstance(admit(cause, facts, limits), Admitted):
             self._refused += 1
             return
-        challenger = self._fit(now_ms, gated=self._policy.gate)
+        rows = self._year.mature(now_ms)
         self._last_retrain_ms = now_ms
-        if self._policy.gate and not self._passes(challenger):
+        if self._policy.gate and not self._passes(rows):
             self._rejected += 1
             return
         self._promoted += 1
-        self._serve(challenger, now_ms)
+        self._serve(self._fit(rows, now_ms), now_ms)
 
-    def _passes(self, challenger: Champion) -> bool:
-        gate = challenger.newest
-        old, new = (one.scorer.score(dict(gate.columns)) for one in (self._champion, challenger))
-        compared = compare(losses(gate.outcome, old), losses(gate.outcome, new), gate.at_ms)
+    def _passes(self, rows: TrainingSet) -> bool:
+        """Whether a challenger fitted on the older rows beats the champion on the newest."""
+        self._fits += 1
+        challenger = fit(self._model, rows)
+        gate = challenger.gate
+        old = self._champion.scorer.score(dict(gate.columns))
+        compared = compare(losses(gate.outcome, old), losses(gate.outcome, challenger.probability), gate.at_ms)
         settings = GateSettings(metric_name=self._model.metric, min_gain=self._model.policy.min_gain)
         return judge(compared.champion, compared.challenger, len(gate), settings).promote
 
-    def _fit(self, now_ms: int, *, gated: bool) -> Champion:
-        """A challenger; with a gate the newest rows are held back for it, without one it learns from all."""
+    def _fit(self, rows: TrainingSet, now_ms: int) -> Champion:
+        """What serves: it has learnt from every mature row."""
         self._fits += 1
-        rows = self._year.mature(now_ms)
-        if gated:
-            fitted = fit(self._model, rows)
-            return Champion(Scorer(self._model, fitted.estimator), fitted.train, fitted.gate, now_ms)
         newest = rows.split(self._model.policy.gate_ms)[1]
         return Champion(Scorer(self._model, fit_all(self._model, rows)), rows, newest, now_ms)
 

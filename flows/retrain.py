@@ -1,9 +1,10 @@
 """`retrain`: one decision from claim to ending.
 
 ```
-claim ─► admit ─► snapshot ─► fit ─► register ─► gate ─► deploy
-  │        │                                       │
-  Merged   Cooldown, TooFewLabels, Frozen, ...     Rejected
+claim ─► admit ─► snapshot ─► fit ─► gate ─► fit on all rows ─► register ─► deploy
+  │        │                          │
+  Merged   Cooldown, TooFewLabels,    Rejected (registered, and never serves)
+           Frozen, ...
 ```
 """
 
@@ -31,11 +32,12 @@ def retrain(model: str, decision_id: str = "", reason: str = "by hand") -> State
         end(decision, run_id, "refused", f"{admitted.name}: {admitted.reason}")
         return Completed(name=admitted.name, message=admitted.reason)
     try:
-        judgement = learn(model, {"trigger": decision.trigger, "decision": decision.id})
-        if judgement.verdict.promote:
-            deploy(model, judgement.version)
+        learnt = learn(model, {"trigger": decision.trigger, "decision": decision.id})
+        verdict = learnt.judgement.verdict
+        if verdict.promote:
+            deploy(model, learnt.version)
     except Exception as error:
         end(decision, run_id, "failed", f"{type(error).__name__}: {error}")
         raise
-    finish(model, decision, run_id, judgement)
-    return Completed(name="Promoted" if judgement.verdict.promote else "Rejected", message=judgement.verdict.reason)
+    finish(model, decision, run_id, learnt)
+    return Completed(name="Promoted" if verdict.promote else "Rejected", message=verdict.reason)

@@ -9,7 +9,7 @@ from tasks.context import opened
 from tidemill import registry
 from tidemill.clock import wall_ms
 from tidemill.loop import Admitted, Refused
-from tidemill.registry import Judgement
+from tidemill.registry import Learnt
 from tidemill.stores import Decision
 
 
@@ -36,10 +36,10 @@ def admit(model: str, decision: Decision) -> Admitted | Refused:
 
 
 @task(retries=3, retry_delay_seconds=1, cache_policy=NO_CACHE, persist_result=False)
-def finish(model: str, decision: Decision, run_id: str, judgement: Judgement) -> None:
+def finish(model: str, decision: Decision, run_id: str, learnt: Learnt) -> None:
     """Write what came of it; see `tidemill.registry.finish`."""
     context = opened()
-    registry.finish(context.workspace, context.model(model), decision, run_id, judgement)
+    registry.finish(context.workspace, context.model(model), decision, run_id, learnt)
 
 
 @task(retries=3, retry_delay_seconds=1, cache_policy=NO_CACHE, persist_result=False)

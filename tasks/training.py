@@ -1,4 +1,4 @@
-"""Tasks of a training: snapshot, fit, register, judge."""
+"""Tasks of a training: snapshot, fit, judge, make ready, register."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from prefect.cache_policies import NO_CACHE
 from tasks.context import opened
 from tidemill import registry
 from tidemill.learning import TrainingSet
-from tidemill.registry import Challenger, Judgement
+from tidemill.registry import Challenger, Judgement, Ready
 
 
 @task(retries=2, retry_delay_seconds=[1, 5], cache_policy=NO_CACHE, persist_result=False)
@@ -20,19 +20,25 @@ def snapshot(model: str) -> TrainingSet:
 
 @task(cache_policy=NO_CACHE, persist_result=False)
 def fit(model: str, rows: TrainingSet) -> Challenger:
-    """Fit, export and compare; see `tidemill.registry.train`."""
+    """Fit and compare; see `tidemill.registry.train`."""
     context = opened()
     return registry.train(context.workspace, context.registry, context.model(model), rows)
 
 
-@task(retries=2, retry_delay_seconds=[1, 5], cache_policy=NO_CACHE, persist_result=False)
-def register(model: str, challenger: Challenger, tags: dict[str, str]) -> int:
-    """Log and register; see `tidemill.registry.register`."""
-    context = opened()
-    return registry.register(context.workspace, context.registry, context.model(model), challenger, tags)
+@task(cache_policy=NO_CACHE, persist_result=False)
+def judge(model: str, challenger: Challenger) -> Judgement:
+    """May it serve? See `tidemill.registry.gate`."""
+    return registry.gate(opened().model(model), challenger)
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
-def judge(model: str, challenger: Challenger, version: int) -> Judgement:
-    """Does the challenger serve? See `tidemill.registry.gate`."""
-    return registry.gate(opened().model(model), challenger, version)
+def make_ready(model: str, challenger: Challenger, rows: TrainingSet, *, promoted: bool) -> Ready:
+    """Fit what may serve again on all rows, and export; see `tidemill.registry.make_ready`."""
+    return registry.make_ready(opened().model(model), challenger, rows, promoted=promoted)
+
+
+@task(retries=2, retry_delay_seconds=[1, 5], cache_policy=NO_CACHE, persist_result=False)
+def register(model: str, ready: Ready, tags: dict[str, str]) -> int:
+    """Log and register; see `tidemill.registry.register`."""
+    context = opened()
+    return registry.register(context.workspace, context.registry, context.model(model), ready, tags)

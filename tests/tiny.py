@@ -21,7 +21,7 @@ from tidemill import Label, Model, Project, Requests, Stream, View, col, count, 
 from tidemill.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from tidemill.learning import RetrainPolicy
 from tidemill.project import Workspace
-from tidemill.registry import Registry, register, snapshot, train
+from tidemill.registry import Registry, gate, make_ready, register, snapshot, train
 from tidemill.streams import Entry
 
 FILE = Path(__file__)
@@ -128,5 +128,7 @@ def live(workspace: Workspace, first_day: int, last_day: int, *, slow: str = "ab
 def train_version(workspace: Workspace, registry: Registry) -> int:
     """Train on what the workspace holds and register; promotes nothing."""
     model = workspace.project.models[0]
-    challenger = train(workspace, registry, model, snapshot(workspace, model))
-    return register(workspace, registry, model, challenger, {"trigger": "test"})
+    rows = snapshot(workspace, model)
+    challenger = train(workspace, registry, model, rows)
+    ready = make_ready(model, challenger, rows, promoted=gate(model, challenger).verdict.promote)
+    return register(workspace, registry, model, ready, {"trigger": "test"})

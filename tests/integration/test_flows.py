@@ -98,7 +98,7 @@ def test_a_changed_world_is_learnt_by_hand_then_cooled_down_and_rolled_back(cont
     (newest, *_) = rows = context.workspace.decisions.recent(MODEL, 500)
     assert (state.name, champion(context)) == ("Promoted", 2)
     assert len(rows) == before + 1
-    assert (newest.trigger, newest.outcome, newest.from_version, newest.to_version, newest.fits) == ("manual", "promoted", "1", "2", 1)
+    assert (newest.trigger, newest.outcome, newest.from_version, newest.to_version, newest.fits) == ("manual", "promoted", "1", "2", 2)
     assert newest.metric_champion is not None
     assert newest.metric_challenger is not None
     assert newest.metric_challenger < newest.metric_champion

@@ -21,7 +21,21 @@ from tidemill.drift import ReferenceProfile
 from tidemill.errors import NotFoundError, NotReadyError
 from tidemill.learning import OnnxModel
 from tidemill.project import Workspace
-from tidemill.registry import CHALLENGER, CHAMPION, FROZEN, KEPT_REPORTS, PREVIOUS, Registry, deploy, roll_back
+from tidemill.registry import (
+    CHALLENGER,
+    CHAMPION,
+    FITS,
+    FROZEN,
+    KEPT_REPORTS,
+    PREVIOUS,
+    Registry,
+    deploy,
+    make_ready,
+    register,
+    roll_back,
+    snapshot,
+    train,
+)
 
 NAME = "tiny_registry.late_order"
 
@@ -67,6 +81,24 @@ def test_a_run_holds_all_that_one_asks_for_later(trained: Trained) -> None:
     (dataset,) = run.inputs.dataset_inputs
     assert len(dataset.dataset.digest) == 16
     assert version.tags["view_digest"] == tiny.LATE_ORDER.view_digest
+
+
+def test_what_passes_the_gate_learns_from_all_rows_and_what_fails_is_kept_as_it_was_judged(trained: Trained) -> None:
+    workspace, registry = Workspace.open(tiny.named("tiny_refit"), trained.workspace.home), trained.registry
+    model = workspace.project.models[0]
+    rows = snapshot(workspace, model)
+    challenger = train(workspace, registry, model, rows)
+    for promoted in (True, False):
+        ready = make_ready(model, challenger, rows, promoted=promoted)
+        version = registry.load("tiny_refit.late_order", register(workspace, registry, model, ready, {}))
+        run = MlflowClient(trained.uri).get_run(version.run_id)
+        judged, learnt = int(run.data.params["rows_judged"]), int(run.data.params["rows_fitted"])
+        assert judged == len(challenger.fitted.gate)
+        assert learnt == (len(rows) if promoted else len(rows) - judged)
+        assert (version.tags["refitted"], version.tags[FITS]) == (("true", "2") if promoted else ("false", "1"))
+        assert run.data.metrics["log_loss"] == pytest.approx(challenger.fitted.quality.log_loss)
+        assert ReferenceProfile.from_json(version.reference).n_rows == learnt
+    workspace.close()
 
 
 def test_a_version_is_downloaded_once_and_scores(trained: Trained) -> None:

@@ -67,8 +67,9 @@ def run_demo(settings: Settings, plan: Plan, *, fresh: bool) -> Summary:
         _print_urls(settings, console)
         workspace = Workspace.open(project, settings.home, durable_log=False)  # the recording can be told again
         recording = project.recording(days=plan.days, drift_from=plan.drift_from)
-        replay = _replay(settings, plan, workspace, recording, console)
-        summary = summarise(workspace, replay, recording, time.monotonic() - begin_s)
+        registry = Registry(settings.mlflow_uri, workspace.home)
+        replay = _replay(settings, plan, workspace, registry, recording, console)
+        summary = summarise(workspace, registry, replay, recording, time.monotonic() - begin_s)
         if plan.reference:
             weekly = weekly_reference(workspace, settings.project, workspace.project.models[0], console.print)
             summary = replace(summary, log_loss_weekly=weekly)
@@ -78,8 +79,7 @@ def run_demo(settings: Settings, plan: Plan, *, fresh: bool) -> Summary:
     return summary
 
 
-def _replay(settings: Settings, plan: Plan, workspace: Workspace, recording: Recording, console: Console) -> Replay:
-    registry = Registry(settings.mlflow_uri, workspace.home)
+def _replay(settings: Settings, plan: Plan, workspace: Workspace, registry: Registry, recording: Recording, console: Console) -> Replay:
     worker = Worker(workspace, registry, settings.engine)
     server = HTTPConnection(settings.server.host, settings.server.port, timeout=60)
     with Screen(workspace, console) as screen:

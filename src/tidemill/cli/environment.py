@@ -28,6 +28,7 @@ def shared_environ(settings: Settings) -> dict[str, str]:
         "PREFECT_LOGGING_LEVEL": "WARNING",
         "DO_NOT_TRACK": "true",
         "OMP_NUM_THREADS": "1",
+        "OMP_WAIT_POLICY": "passive",  # so that a fit may take every core, see tidemill.learning.fitting
     }
 
 

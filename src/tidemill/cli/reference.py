@@ -8,16 +8,14 @@ from dataclasses import dataclass
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
 
 from tidemill.clock import DAY_MS
 from tidemill.errors import NotReadyError
 from tidemill.features.aggregates import Floats
-from tidemill.learning import Model, TrainingSet, build_training_set, predict, quality, to_input
+from tidemill.learning import Model, TrainingSet, build_training_set, fit_all, predict, quality
 from tidemill.learning.outcomes import read_outcomes
 from tidemill.project import Workspace, load_project
 
@@ -77,18 +75,11 @@ def read_year(workspace: Workspace, model: Model) -> Year:
     return Year(model, rows, known_at_ms, int(first.at_ms[0]))
 
 
-def fit_all(model: Model, rows: TrainingSet) -> Any:
-    """An estimator fitted on every row, none held back for a gate."""
-    with threadpool_limits(limits=1):
-        return model.estimator().fit(to_input(model, rows.frame()), rows.outcome.astype(np.int64))
-
-
 def fit_week(year: Year, begin_ms: int) -> Floats:
     """What a model fitted at the begin of a week says of the week's questions: (n_week,) float64."""
     asked = week_of(year, begin_ms)
     estimator = fit_all(year.model, year.mature(begin_ms))
-    with threadpool_limits(limits=1):
-        return predict(year.model, estimator, year.rows.rows(asked).frame()) if asked.any() else np.empty(0)
+    return predict(year.model, estimator, year.rows.rows(asked).frame()) if asked.any() else np.empty(0)
 
 
 def week_of(year: Year, begin_ms: int) -> npt.NDArray[np.bool_]:

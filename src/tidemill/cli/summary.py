@@ -10,8 +10,9 @@ import numpy as np
 
 from tidemill.cli.replay import Replay
 from tidemill.errors import ConflictError
-from tidemill.learning import Quality, check_parity, quality
+from tidemill.learning import Model, Quality, check_parity, quality
 from tidemill.project import Workspace
+from tidemill.registry import FITS, FROZEN, Registry
 from tidemill.stores import Decision, Judged
 from tidemill.streams import Counts, Recording
 
@@ -56,7 +57,7 @@ class Summary:
         return "\n".join(lines)
 
 
-def summarise(workspace: Workspace, replay: Replay, recording: Recording, wall_s: float) -> Summary:
+def summarise(workspace: Workspace, registry: Registry, replay: Replay, recording: Recording, wall_s: float) -> Summary:
     """The figures of a finished replay.
 
     Raises:
@@ -83,12 +84,19 @@ def summarise(workspace: Workspace, replay: Replay, recording: Recording, wall_s
         log_loss_frozen=_of(frozen).log_loss,
         log_loss_live=_of(live).log_loss,
         log_loss_weekly=None,
-        fits=1 + sum(decision.fits for decision in decisions),
+        fits=_first_fits(workspace, registry, model) + sum(decision.fits for decision in decisions),
         retrains=_retrains(decisions),
         parity={"checked": parity.checked, "mismatches": len(parity.mismatches), "lag_skew": parity.lag_skew},
         freshness_ms_p99=round(float(np.percentile(freshness, 99)), 2) if freshness else 0.0,
         wall_s=round(wall_s, 1),
     )
+
+
+def _first_fits(workspace: Workspace, registry: Registry, model: Model) -> int:
+    """How many estimators were fitted for the first model; no decision stands for it."""
+    name = workspace.project.registered_name(model.name)
+    first = registry.alias(name, FROZEN)
+    return 0 if first is None else int(registry.load(name, first).tags[FITS])
 
 
 def check_books(workspace: Workspace, recording: Recording) -> Counts:

@@ -1,7 +1,7 @@
 """Learning: what a model is, training sets, fitting, evaluation and export."""
 
 from tidemill.learning.export import TOLERANCE, Exported, OnnxModel, export, to_feed
-from tidemill.learning.fitting import Fitted, fit, predict, to_input
+from tidemill.learning.fitting import Fitted, fit, fit_all, predict, refit, to_input
 from tidemill.learning.importance import important_columns
 from tidemill.learning.metrics import Quality, auc, losses, quality, weekly
 from tidemill.learning.model import Model, Requests
@@ -33,10 +33,12 @@ __all__ = [
     "check_parity",
     "export",
     "fit",
+    "fit_all",
     "important_columns",
     "losses",
     "predict",
     "quality",
+    "refit",
     "to_feed",
     "to_input",
     "values_at",

@@ -1,14 +1,15 @@
 """The registry: MLflow's versions, aliases and reports, and how a training becomes one."""
 
 from tidemill.registry.auditing import audit_parity
-from tidemill.registry.deciding import Judgement, end, finish, gate, guard, request_by_hand
+from tidemill.registry.deciding import Judgement, Learnt, end, finish, gate, guard, request_by_hand
 from tidemill.registry.deploying import deploy, roll_back
 from tidemill.registry.registry import CHALLENGER, CHAMPION, FROZEN, KEPT_REPORTS, PREVIOUS, DatasetRef, Registry, Release, Version
-from tidemill.registry.training import IMPORTANT, Challenger, code_version, register, snapshot, train
+from tidemill.registry.training import FITS, IMPORTANT, Challenger, Ready, code_version, make_ready, register, snapshot, train
 
 __all__ = [
     "CHALLENGER",
     "CHAMPION",
+    "FITS",
     "FROZEN",
     "IMPORTANT",
     "KEPT_REPORTS",
@@ -16,6 +17,8 @@ __all__ = [
     "Challenger",
     "DatasetRef",
     "Judgement",
+    "Learnt",
+    "Ready",
     "Registry",
     "Release",
     "Version",
@@ -26,6 +29,7 @@ __all__ = [
     "finish",
     "gate",
     "guard",
+    "make_ready",
     "register",
     "request_by_hand",
     "roll_back",

@@ -18,13 +18,21 @@ from tidemill.stores.decision_records import Ending, decision_id
 
 @dataclass(frozen=True)
 class Judgement:
-    """How a challenger fared: the version it became, the gate's verdict and both metrics."""
+    """How a challenger fared: the gate's verdict and both metrics."""
 
-    version: int
     champion: int | None
     verdict: Verdict
     metric_champion: float | None
     metric_challenger: float | None
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What a training came to: the version it registered, how many estimators were fitted, and what the gate said."""
+
+    version: int
+    fits: int
+    judgement: Judgement
 
 
 def request_by_hand(workspace: Workspace, model: Model, reason: str) -> Decision:
@@ -55,7 +63,7 @@ def guard(workspace: Workspace, registry: Registry, model: Model, decision: Deci
     return admit(decision.trigger, replace(facts, bad_data=_bad_data(workspace, model)), policy)
 
 
-def gate(model: Model, challenger: Challenger, version: int) -> Judgement:
+def gate(model: Model, challenger: Challenger) -> Judgement:
     """Whether a challenger serves: it must beat the champion on the newest mature rows."""
     compared = challenger.comparison
     champion_metric = None if compared is None else compared.champion
@@ -63,26 +71,27 @@ def gate(model: Model, challenger: Challenger, version: int) -> Judgement:
     settings = GateSettings(metric_name=model.metric, min_gain=model.policy.min_gain)
     rows = len(challenger.fitted.gate)
     verdict = judge(champion_metric, float("nan") if challenger_metric is None else challenger_metric, rows, settings)
-    return Judgement(version, challenger.champion, verdict, champion_metric, challenger_metric)
+    return Judgement(challenger.champion, verdict, champion_metric, challenger_metric)
 
 
-def finish(workspace: Workspace, model: Model, decision: Decision, run_id: str, judgement: Judgement) -> None:
+def finish(workspace: Workspace, model: Model, decision: Decision, run_id: str, learnt: Learnt) -> None:
     """Write what came of a decision.
 
     Raises:
         ConflictError: the claim was taken back meanwhile, after too long a silence.
     """
+    judgement = learnt.judgement
     ending = Ending(
         outcome="promoted" if judgement.verdict.promote else "rejected",
         reason=judgement.verdict.reason,
         at_ms=workspace.now_ms(),
         wall_ms=wall_ms(),
         from_version=None if judgement.champion is None else str(judgement.champion),
-        to_version=str(judgement.version),
+        to_version=str(learnt.version),
         metric_name=model.metric,
         metric_champion=judgement.metric_champion,
         metric_challenger=judgement.metric_challenger,
-        fits=1,
+        fits=learnt.fits,
     )
     if not workspace.decisions.finish(decision.id, ending, run_id):
         raise ConflictError(f"decision {decision.id} is no longer held by run {run_id}; it was taken back, another run goes on with it")

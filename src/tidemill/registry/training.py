@@ -25,6 +25,7 @@ from tidemill.learning import (
     fit,
     important_columns,
     losses,
+    refit,
     to_input,
 )
 from tidemill.loop import Comparison, compare
@@ -34,15 +35,24 @@ from tidemill.stores import wait_for_lake
 
 SAMPLE_ROWS = 5_000
 IMPORTANT = "important_columns"
+FITS = "fits"
 
 
 @dataclass(frozen=True)
 class Challenger:
-    """A trained, exported model that is not registered yet, and how it compares with the champion on the same rows."""
+    """A model fitted on the older rows, and how it compares with the champion on the newest, which neither has seen."""
+
+    fitted: Fitted
+    champion: int | None
+    comparison: Comparison | None
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A model that may be registered: exported, with the comparison that decides on it."""
 
     fitted: Fitted
     exported: Exported
-    champion: int | None
     comparison: Comparison | None
 
 
@@ -57,28 +67,36 @@ def snapshot(workspace: Workspace, model: Model, timeout_s: float = 120.0) -> Tr
 
 
 def train(workspace: Workspace, registry: Registry, model: Model, rows: TrainingSet) -> Challenger:
-    """Fit, export and compare with the champion on the newest mature rows, none of which was fitted on.
+    """Fit on the older rows and compare with the champion on the newest mature ones.
 
     Raises:
-        ExportError: the ONNX form does not say what the estimator says; such a model never serves.
+        NotReadyError: too few rows to fit and to judge.
     """
     fitted = fit(model, rows)
-    exported = export(model, fitted.estimator, fitted.gate.frame())
     champion = registry.alias(workspace.project.registered_name(model.name), CHAMPION)
     comparison = None
     if champion is not None:
         served = registry.load(workspace.project.registered_name(model.name), champion)
         old = OnnxModel(served.onnx, model.columns).score(fitted.gate.columns)
-        new = OnnxModel(exported.content, model.columns).score(fitted.gate.columns)
         outcome = fitted.gate.outcome
-        comparison = compare(losses(outcome, old), losses(outcome, new), fitted.gate.at_ms)
-    return Challenger(fitted, exported, champion, comparison)
+        comparison = compare(losses(outcome, old), losses(outcome, fitted.probability), fitted.gate.at_ms)
+    return Challenger(fitted, champion, comparison)
 
 
-def register(workspace: Workspace, registry: Registry, model: Model, challenger: Challenger, tags: dict[str, str]) -> int:
+def make_ready(model: Model, challenger: Challenger, rows: TrainingSet, *, promoted: bool) -> Ready:
+    """What is registered: fitted again on all rows where the gate lets it serve, the challenger as it is where it does not.
+
+    Raises:
+        ExportError: the ONNX form does not say what the estimator says; such a model never serves.
+    """
+    fitted = refit(model, challenger.fitted, rows) if promoted else challenger.fitted
+    return Ready(fitted, export(model, fitted.estimator, fitted.gate.frame()), challenger.comparison)
+
+
+def register(workspace: Workspace, registry: Registry, model: Model, ready: Ready, tags: dict[str, str]) -> int:
     """Log the run, register the version, point `challenger` at it; answers the version."""
     name = workspace.project.registered_name(model.name)
-    version = registry.register(_release(workspace, model, challenger, tags))
+    version = registry.register(_release(workspace, model, ready, tags))
     registry.set_alias(name, CHALLENGER, version)
     return version
 
@@ -90,10 +108,10 @@ def code_version() -> str:
     return done.stdout.strip() or package_version("tidemill")
 
 
-def _release(workspace: Workspace, model: Model, challenger: Challenger, tags: dict[str, str]) -> Release:
-    fitted, train_rows = challenger.fitted, challenger.fitted.train
+def _release(workspace: Workspace, model: Model, ready: Ready, tags: dict[str, str]) -> Release:
+    fitted, train_rows = ready.fitted, ready.fitted.train
     frame = to_input(model, train_rows.frame())
-    scorer = OnnxModel(challenger.exported.content, model.columns)
+    scorer = OnnxModel(ready.exported.content, model.columns)
     scores = scorer.score(train_rows.columns)
     profile = profile_reference(train_rows.columns, scores, train_rows.at_ms)
     label_stream = model.label.stream.name
@@ -108,14 +126,14 @@ def _release(workspace: Workspace, model: Model, challenger: Challenger, tags: d
         "maturity_h": round(train_rows.maturity_ms / 3_600_000, 2),
         **_hyperparameters(fitted),
     }
-    metrics = {
+    metrics = {  # auc and log_loss: of the challenger on the newest rows, which it had not seen, also where it was then refitted
         "auc": fitted.quality.auc or float("nan"),
         "log_loss": fitted.quality.log_loss or float("nan"),
-        "onnx_largest_difference": challenger.exported.largest_difference,
+        "onnx_largest_difference": ready.exported.largest_difference,
     }
-    if challenger.comparison is not None:
-        metrics["champion_log_loss"] = challenger.comparison.champion
-        metrics["gain"] = challenger.comparison.gain
+    if ready.comparison is not None:
+        metrics["champion_log_loss"] = ready.comparison.champion
+        metrics["gain"] = ready.comparison.gain
     return Release(
         name=workspace.project.registered_name(model.name),
         run_name=f"{model.name} to {until}",
@@ -127,10 +145,12 @@ def _release(workspace: Workspace, model: Model, challenger: Challenger, tags: d
             "lake_versions": json.dumps(dict(train_rows.lake_versions)),
             "view_digest": model.view_digest,
             "stream_time_ms": str(train_rows.now_ms),
+            FITS: str(fitted.fits),
+            "refitted": str(fitted.fits > 1).lower(),
             "gate_log_loss": str(fitted.quality.log_loss),
             IMPORTANT: json.dumps(important_columns(scorer, fitted.gate)),
         },
-        onnx=challenger.exported.content,
+        onnx=ready.exported.content,
         example=frame.head(50),
         reference=profile.to_json(),
         sample=_sample(train_rows, scores),

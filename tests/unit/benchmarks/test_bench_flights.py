@@ -79,9 +79,9 @@ def turned() -> Year:
     return year(model())
 
 
-def test_frozen_fits_once_whatever_happens(turned: Year) -> None:
+def test_frozen_is_judged_and_fitted_once_whatever_happens(turned: Year) -> None:
     found = play(turned, Policy("frozen"))
-    assert (found.fits, found.promoted, found.rejected, found.refused) == (1, 0, 0, 0)
+    assert (found.fits, found.promoted, found.rejected, found.refused) == (2, 0, 0, 0)
     assert found.quality.n == (DAYS - START) * ROWS_A_DAY
 
 
@@ -98,7 +98,7 @@ def test_weekly_fits_once_a_week_and_learns_only_what_was_known(turned: Year) ->
 
 def test_an_error_alarm_after_the_turn_retrains_and_helps(turned: Year) -> None:
     frozen, error = play(turned, Policy("frozen")), play(turned, Policy("error", ("error",), gate=False))
-    assert error.fits == 1 + error.promoted > 1
+    assert error.fits == 2 + error.promoted > 2
     assert error.rejected == 0
     assert frozen.quality.log_loss is not None and error.quality.log_loss is not None
     assert error.quality.log_loss < frozen.quality.log_loss
@@ -108,7 +108,7 @@ def test_a_gate_nobody_passes_counts_the_rejected_fits_and_changes_nothing() -> 
     strict = year(model(min_gain=10.0))
     found = play(strict, Policy("error, gate", ("error",)))
     assert found.rejected > 0
-    assert found.fits == 1 + found.rejected
+    assert found.fits == 2 + found.rejected
     assert found.promoted == 0
     assert found.quality == play(strict, Policy("frozen")).quality
 
@@ -123,8 +123,8 @@ def test_the_cooldown_turns_alarms_away() -> None:
 
 def test_the_check_sees_a_moved_column_that_no_error_needs() -> None:
     moved = year(model(), shift=3.0)
-    assert play(moved, Policy("evidently, gate", ("evidently",))).fits > 1
-    assert play(year(model()), Policy("evidently, gate", ("evidently",))).fits == 1
+    assert play(moved, Policy("evidently, gate", ("evidently",))).fits > 2
+    assert play(year(model()), Policy("evidently, gate", ("evidently",))).fits == 2
 
 
 def test_the_cheap_check_is_evidentlys() -> None:
