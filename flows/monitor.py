@@ -1,4 +1,4 @@
-"""`monitor`: Evidently's check of a model, and parity on a sample."""
+"""`monitor`: Evidently's check of a model, each week and on an alarm, and parity on a sample."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tasks import monitoring
 
 
 @flow(name="monitor")
-def monitor(model: str, trigger: str = "schedule", parity_rows: int = 200) -> State:
-    """Check what was served against what was learnt from; it may request a retrain."""
-    checked = monitoring.check(model, trigger)
+def monitor(model: str, trigger: str = "schedule", parity_rows: int = 200, alert: str = "") -> State:
+    """Check what was served against what was learnt from; a scheduled check may request a retrain, one for an `alert` explains it."""
+    checked = monitoring.explain(model, alert) if alert else monitoring.check(model, trigger)
     create_link_artifact(checked.url, "Evidently report", key=f"check-{model.replace('_', '-')}", description=checked.verdict.reason)
     parity = monitoring.parity(model, parity_rows)
     name = "Drifted" if checked.verdict.alarm else "Checked"

@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import random
-from dataclasses import dataclass
 
-import pandas as pd
-
-from monitoring.checks import CheckResult, run_check
+from monitoring.checks import CheckResult
 from monitoring.policy import Verdict, judge
-from tidemill.clock import to_utc, wall_ms
-from tidemill.drift import ReferenceProfile
+from monitoring.report import Checked, examine, keep_report, served_before
+from tidemill.clock import wall_ms
 from tidemill.errors import NotReadyError
-from tidemill.learning import Model, to_input, vectors_of
+from tidemill.learning import Model
 from tidemill.project import Workspace
-from tidemill.registry import CHAMPION, IMPORTANT, Registry, Version
-from tidemill.stores import Alert, Decision, Served
+from tidemill.registry import CHAMPION, Registry, Version
+from tidemill.stores import Alert, Decision
 from tidemill.stores.decision_records import decision_id
-
-MIN_ROWS = 500
-
-
-@dataclass(frozen=True)
-class Checked:
-    """One check: what Evidently found, what the policy makes of it, where a person reads it."""
-
-    result: CheckResult
-    verdict: Verdict
-    url: str
 
 
 def check_model(workspace: Workspace, registry: Registry, model: Model, trigger: str = "schedule") -> Checked:
@@ -43,19 +28,12 @@ def check_model(workspace: Workspace, registry: Registry, model: Model, trigger:
         raise NotReadyError(f"model {model.name!r} has no champion yet; train one with `tidemill train {model.name}`")
     version = registry.load(name, champion)
     now_ms = workspace.now_ms()
-    served = workspace.predictions.served(model.name, from_ms=now_ms - model.monitor.check_every_ms)
-    if len(served.ids) < MIN_ROWS:
-        raise NotReadyError(f"model {model.name!r} has {len(served.ids)} predictions to check, {MIN_ROWS} are needed")
+    served = served_before(workspace, model, now_ms)
     cursor, saved = workspace.monitors.load(f"check:{model.name}")
     before = saved if saved is not None and saved.get("version") == champion else {}
-    result = run_check(
-        version.sample, _frame(model, served), ReferenceProfile.from_json(version.reference), json.loads(version.tags[IMPORTANT])
-    )
+    result = examine(model, version, served)
     verdict = judge(result, frozenset(str(column) for column in before.get("remember", ())))
-    run_id = registry.log_report(
-        name, f"{trigger} {to_utc(now_ms).date()}", result.html, {"share": result.share}, {"trigger": trigger, "version": str(champion)}
-    )
-    url = registry.report_url(run_id)
+    url = keep_report(registry, version, result, trigger, now_ms)
     wanted = verdict.alarm and "evidently" in model.policy.on and trigger == "schedule"
     workspace.monitors.save(
         f"check:{model.name}",
@@ -66,10 +44,6 @@ def check_model(workspace: Workspace, registry: Registry, model: Model, trigger:
         decisions=[_decision(model, version, verdict, url, now_ms)] if wanted else [],
     )
     return Checked(result, verdict, url)
-
-
-def _frame(model: Model, served: Served) -> pd.DataFrame:
-    return to_input(model, pd.DataFrame(vectors_of(model, served)))
 
 
 def _state(version: Version, result: CheckResult, verdict: Verdict, url: str, now_ms: int) -> dict[str, object]:

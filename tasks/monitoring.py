@@ -5,7 +5,9 @@ from __future__ import annotations
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from monitoring.weekly import Checked, check_model
+from monitoring.alarm import explain_alarm
+from monitoring.report import Checked
+from monitoring.weekly import check_model
 from tasks.context import opened
 from tidemill import registry
 from tidemill.learning import Parity
@@ -16,6 +18,13 @@ def check(model: str, trigger: str) -> Checked:
     """Evidently's check; see `monitoring.weekly.check_model`."""
     context = opened()
     return check_model(context.workspace, context.registry, context.model(model), trigger)
+
+
+@task(retries=1, retry_delay_seconds=2, cache_policy=NO_CACHE, persist_result=False)
+def explain(model: str, alert: str) -> Checked:
+    """Evidently's check for an alert; see `monitoring.alarm.explain_alarm`."""
+    context = opened()
+    return explain_alarm(context.workspace, context.registry, context.model(model), alert)
 
 
 @task(retries=1, retry_delay_seconds=2, cache_policy=NO_CACHE, persist_result=False)

@@ -6,7 +6,9 @@ import random
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.flows import load_flow_from_entrypoint
 from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -17,12 +19,13 @@ from flows.rollback import rollback
 from flows.train import train
 from tasks.context import Context, opened
 from tests import tiny
+from tidemill.cli.relay import Relay
 from tidemill.clock import wall_ms
 from tidemill.learning import RetrainPolicy
 from tidemill.project import project_root
 from tidemill.registry import CHAMPION
 from tidemill.serving.age import AgeWatch
-from tidemill.stores import Decision
+from tidemill.stores import Alert, Answered, Decision
 from tidemill.stores.decision_records import Trigger, decision_id
 
 MODEL = tiny.LATE_ORDER.name
@@ -122,6 +125,30 @@ def test_a_check_without_predictions_says_so(context: Context) -> None:
     state = monitor(MODEL, return_state=True)
     assert state.is_failed()
     assert "0 predictions to check" in (state.message or "")
+
+
+def test_an_alarm_is_explained_once_by_what_its_version_served(context: Context) -> None:
+    workspace, key, now_ms = context.workspace, "outcomes:explained", context.workspace.now_ms()
+    asked = [tiny.Question(order_id=f"q{number}", shop="abcde"[number % 5], amount=None) for number in range(600)]
+    said = {"champion": (1, np.full(len(asked), 0.5))}
+    numbers = np.random.default_rng(0).normal(size=(len(asked), len(tiny.LATE_ORDER.number_columns)))
+    requests = [question.model_dump_json() for question in asked]
+    keys = [question.order_id for question in asked]
+    workspace.predictions.write(Answered(MODEL, now_ms, now_ms, "{}", "another digest", keys, requests, numbers, said))  # type: ignore[arg-type]  # a literal key
+    workspace.alerts.raise_alert(Alert(key, MODEL, "critical", "it has become worse", "by a lot", "", now_ms, explain="1"))
+    monitor.to_deployment(tiny.project.name).apply()  # type: ignore[union-attr]  # not a coroutine outside an event loop
+    relay = Relay(workspace, context.settings)
+    relay.step()
+    assert workspace.alerts.unexplained() == []
+    relay.step()
+    with get_client(sync_client=True) as client:
+        runs = [one for one in client.read_flow_runs() if one.parameters.get("alert") == key]
+    (started,) = runs
+    state_before = workspace.monitors.load(f"check:{MODEL}")
+    state = monitor(**{**started.parameters, "parity_rows": 10}, return_state=True)
+    assert state.is_completed(), state.message
+    assert workspace.alerts.get(key).link.startswith(context.settings.mlflow_uri)
+    assert workspace.monitors.load(f"check:{MODEL}") == state_before
 
 
 @pytest.mark.parametrize("name", ["backfill", "deploy", "ingest", "loop", "monitor", "retrain", "rollback", "train"])

@@ -88,6 +88,7 @@ class OutcomeWatch:
             body=alarm.detail,
             link="",
             at_ms=alarm.at_ms,
+            explain=alarm.model_version,
         )
 
     def _decision(self, alarm: Alarm) -> Decision:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, Row, Select, select, update
+from sqlalchemy import Connection, Engine, Row, Select, bindparam, select, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from tidemill.clock import MINUTE_MS, SECOND_MS
+from tidemill.errors import NotFoundError
 from tidemill.stores.loop_tables import ALERT_CHANNELS, ALERTS
 from tidemill.stores.sqlite import reading
 
@@ -21,7 +22,10 @@ LONGEST_PAUSE_MS = 15 * MINUTE_MS
 
 @dataclass(frozen=True)
 class Alert:
-    """Something a person should know. `key` is unique: raising it again does nothing. `at_ms` is stream time."""
+    """Something a person should know. `key` is unique: raising it again does nothing. `at_ms` is stream time.
+
+    `explain` names the version whose inputs a check should look at, so that its report can become the link; "" asks for none.
+    """
 
     key: str
     model: str
@@ -30,6 +34,7 @@ class Alert:
     body: str
     link: str
     at_ms: int
+    explain: str = ""
 
 
 @dataclass(frozen=True)
@@ -37,11 +42,21 @@ class AlertRecord:
     """An alert and how its delivery stands; `channels` names those it has reached."""
 
     alert: Alert
+    explaining_wall_ms: int | None
     attempts: int
     next_attempt_wall_ms: int
     delivered_wall_ms: int | None
     last_error: str
     channels: frozenset[str]
+
+
+_FIELDS = [ALERTS.c[field.name] for field in fields(Alert)]
+_UNEXPLAINED = (
+    select(*_FIELDS)
+    .where(ALERTS.c.explain != "", ALERTS.c.explaining_wall_ms.is_(None))
+    .order_by(ALERTS.c.at_ms, ALERTS.c.key)
+    .limit(bindparam("most"))
+)
 
 
 def pause_ms(attempts: int) -> int:
@@ -85,6 +100,32 @@ class AlertStore:
         """The alerts to deliver now, oldest first; those that failed wait out their pause."""
         query = select(ALERTS).where(ALERTS.c.delivered_wall_ms.is_(None), ALERTS.c.next_attempt_wall_ms <= wall_ms)
         return self._read(query.order_by(ALERTS.c.next_attempt_wall_ms, ALERTS.c.at_ms, ALERTS.c.key).limit(limit))
+
+    def unexplained(self, limit: int = 5) -> list[Alert]:
+        """The alerts that ask for a check which nobody has started, oldest first."""
+        with self._reading.connect() as connection:
+            return [Alert(*row) for row in connection.execute(_UNEXPLAINED, {"most": limit})]
+
+    def mark_explaining(self, key: str, wall_ms: int) -> None:
+        """A check has been started; whatever becomes of it, no second one is."""
+        with self._engine.begin() as connection:
+            connection.execute(update(ALERTS).where(ALERTS.c.key == key).values(explaining_wall_ms=wall_ms))
+
+    def explained(self, key: str, link: str) -> None:
+        """The check's report is what the alert points to from now on."""
+        with self._engine.begin() as connection:
+            connection.execute(update(ALERTS).where(ALERTS.c.key == key).values(link=link))
+
+    def get(self, key: str) -> Alert:
+        """The alert.
+
+        Raises:
+            NotFoundError: there is none with this key.
+        """
+        found = self._read(select(ALERTS).where(ALERTS.c.key == key))
+        if not found:
+            raise NotFoundError("alert", key, ())
+        return found[0].alert
 
     def recent(self, model: str | None = None, limit: int = 50) -> list[AlertRecord]:
         """The newest alerts first, of one model or of all."""

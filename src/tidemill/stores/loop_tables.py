@@ -78,6 +78,8 @@ ALERTS = Table(
     Column("body", Text, nullable=False),
     Column("link", Text, nullable=False),
     Column("at_ms", BigInteger, nullable=False),
+    Column("explain", String, nullable=False, default=""),
+    Column("explaining_wall_ms", BigInteger),
     Column("attempts", Integer, nullable=False, default=0),
     Column("next_attempt_wall_ms", BigInteger, nullable=False, default=0),
     Column("delivered_wall_ms", BigInteger),

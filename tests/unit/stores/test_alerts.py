@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tidemill.errors import NotFoundError
 from tidemill.stores.alerts import LONGEST_PAUSE_MS, Alert, AlertStore, pause_ms
 from tidemill.stores.loop_tables import open_loop
 
@@ -35,6 +37,21 @@ def test_a_delivered_alert_is_not_pending_and_not_raised_again(store: AlertStore
     assert store.pending(wall_ms=10**12) == []
     (record,) = store.recent()
     assert (record.attempts, record.delivered_wall_ms, record.last_error) == (1, 9_000, "")
+
+
+def test_a_check_is_asked_for_until_one_was_started(store: AlertStore) -> None:
+    wanted = [replace(alert(key, at_ms), explain="3") for key, at_ms in (("later", 20), ("sooner", 10))]
+    for one in (*wanted, alert("without", at_ms=1)):
+        store.raise_alert(one)
+    assert [one.key for one in store.unexplained()] == ["sooner", "later"]
+    assert [one.key for one in store.unexplained(limit=1)] == ["sooner"]
+    store.mark_explaining("sooner", wall_ms=5)
+    assert store.unexplained() == [wanted[0]]
+    store.explained("sooner", "http://127.0.0.1:5000/report")
+    assert store.get("sooner") == replace(wanted[1], link="http://127.0.0.1:5000/report")
+    assert store.get("later").link == alert("later").link
+    with pytest.raises(NotFoundError, match="nobody"):
+        store.get("nobody")
 
 
 def test_pauses_double_up_to_the_longest(store: AlertStore) -> None:

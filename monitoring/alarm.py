@@ -1,0 +1,27 @@
+"""The check on an alarm: which inputs have moved since the version learnt, as a report that the alert links to."""
+
+from __future__ import annotations
+
+from monitoring.policy import judge
+from monitoring.report import Checked, examine, keep_report, served_before
+from tidemill.learning import Model
+from tidemill.project import Workspace
+from tidemill.registry import Registry
+
+
+def explain_alarm(workspace: Workspace, registry: Registry, model: Model, alert_key: str) -> Checked:
+    """Check what the version of an alert served before it, and link the alert to the report.
+
+    It explains and requests nothing, as the alarm has done that, and leaves the weekly check's state as it is.
+
+    Raises:
+        NotFoundError: no such alert.
+        NotReadyError: the version served fewer than 500 predictions in that time.
+    """
+    alert = workspace.alerts.get(alert_key)
+    version = registry.load(workspace.project.registered_name(model.name), int(alert.explain))
+    result = examine(model, version, served_before(workspace, model, alert.at_ms, version.number))
+    verdict = judge(result, frozenset())
+    url = keep_report(registry, version, result, "alarm", alert.at_ms)
+    workspace.alerts.explained(alert.key, url)
+    return Checked(result, verdict, url)
