@@ -18,6 +18,7 @@ import pytest
 
 from tests.services import child_environ, free_port, log_tail, program
 from tidemill.project import load_project, project_root
+from tidemill.stores import AlertStore, open_loop
 from tidemill.streams import Counts
 
 DAYS, FIRST_FIT, DRIFT_FROM = 45, 21, 28
@@ -53,9 +54,14 @@ def ports() -> dict[str, int]:
 
 
 @pytest.fixture(scope="module")
-def summary(tmp_path_factory: pytest.TempPathFactory, ports: dict[str, int]) -> Iterator[dict[str, Any]]:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the demo keeps its state."""
+    return tmp_path_factory.mktemp("demo") / "home"
+
+
+@pytest.fixture(scope="module")
+def summary(home: Path, ports: dict[str, int]) -> Iterator[dict[str, Any]]:
     """The JSON object that the demo ends with."""
-    home = tmp_path_factory.mktemp("demo") / "home"
     shape = ["--days", str(DAYS), "--first-fit", str(FIRST_FIT), "--drift-from", str(DRIFT_FROM)]
     environ = child_environ() | {"TIDEMILL_HOME": str(home)} | {f"TIDEMILL_{name}__PORT": str(port) for name, port in ports.items()}
     process = subprocess.Popen(
@@ -105,6 +111,14 @@ def test_the_change_raises_an_alarm_and_the_gate_decides(summary: dict[str, Any]
         assert (retrain["alarm_to_serving_s"] is not None) == (retrain["outcome"] == "promoted")
     twice = [retrain for retrain in judged if retrain["outcome"] == "promoted"]  # judged, then fitted on all rows, as the first model
     assert summary["fits"] == 2 + len(judged) + len(twice)
+
+
+def test_an_alarm_of_the_errors_links_to_a_report_of_the_inputs(summary: dict[str, Any], home: Path) -> None:
+    assert any(retrain["trigger"] == "error" for retrain in summary["retrains"])
+    alarms = [record for record in AlertStore(open_loop(home)).recent(limit=500) if record.alert.explain]
+    assert alarms
+    assert all(record.explaining_wall_ms for record in alarms)
+    assert "/artifacts/report.html" in alarms[-1].alert.link  # the oldest; one at the very end may still be looked into
 
 
 def test_what_was_served_is_what_history_says(summary: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ import pandas as pd
 from skl2onnx import to_onnx
 from skl2onnx.common import _container
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+from sklearn.pipeline import Pipeline
 
 from tidemill.errors import ExportError
 from tidemill.events import Column, FieldKind
@@ -71,7 +72,7 @@ def export(model: Model, estimator: Any, frame: pd.DataFrame) -> Exported:
         with _CONVERTING, patch.object(_container, "make_node", _plain_make_node(_container.make_node)):
             proto = to_onnx(estimator, initial_types=types, options={"zipmap": False})
     except Exception as error:  # the converter raises whatever it meets; what matters is that this model cannot serve
-        raise ExportError(f"model {model.name!r} does not convert to ONNX: {error!r}; use estimators that skl2onnx converts") from error
+        raise ExportError(f"model {model.name!r} does not convert to ONNX: {error!r}; {_advice(estimator)}") from error
     content = proto.SerializeToString()
     columns = {name: frame[name].to_numpy() for name in model.columns}
     difference = np.abs(OnnxModel(content, model.columns).score(columns) - predict(model, estimator, frame))
@@ -83,6 +84,13 @@ def export(model: Model, estimator: Any, frame: pd.DataFrame) -> Exported:
             "encode categories yourself (native categorical features convert wrongly)"
         )
     return Exported(content, largest, len(frame))
+
+
+def _advice(estimator: Any) -> str:
+    """What to do about an estimator that does not convert."""
+    if not isinstance(estimator, Pipeline):
+        return "a bare estimator takes one table, and a model is asked column by column: put a ColumnTransformer before it in a pipeline"
+    return "use estimators that skl2onnx converts"
 
 
 def _plain_make_node(make_node: Any) -> Any:

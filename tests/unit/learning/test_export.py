@@ -59,6 +59,13 @@ def test_native_categories_convert_wrongly_and_are_refused() -> None:
         export(model, trained, frame)
 
 
+def test_a_bare_classifier_is_refused_with_what_to_put_before_it() -> None:
+    frame, late = rows()
+    model = replace(tiny.LATE_ORDER, features=["amount", tiny.BY_SHOP])
+    with pytest.raises(ExportError, match="put a ColumnTransformer before it"):
+        export(model, HistGradientBoostingClassifier(max_iter=2).fit(to_input(model, frame), late), frame)
+
+
 def test_what_cannot_be_converted_is_refused_with_the_reason() -> None:
     class Own(HistGradientBoostingClassifier):  # type: ignore[misc]  # scikit-learn ships no types
         """An estimator that no converter knows."""
