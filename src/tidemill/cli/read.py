@@ -132,8 +132,9 @@ def parity(
     from tidemill.stores import wait_for_lake
 
     workspace = workspace_for(settings_for(project))
+    served = workspace.predictions.sample(workspace.project.model(model).name, rows, seed=0)
     wait_for_lake(workspace.state)
-    found = check_parity(workspace.project.model(model), workspace.lake, workspace.predictions, rows)
+    found = check_parity(workspace.project.model(model), workspace.lake, served)
     if json_:
         print_json(found)
     else:

@@ -68,7 +68,7 @@ def summarise(workspace: Workspace, registry: Registry, replay: Replay, recordin
     judged = workspace.quality.judged(model.name, model.label, 0, 1 << 62)
     live, frozen = judged.of_role("champion"), judged.of_role("frozen")
     decisions = list(reversed(workspace.decisions.recent(model.name, 1_000)))
-    parity = check_parity(model, workspace.lake, workspace.predictions, PARITY_ROWS)
+    parity = check_parity(model, workspace.lake, workspace.predictions.sample(model.name, PARITY_ROWS, seed=0))
     freshness = replay.progress.freshness_ms
     return Summary(
         events=books.received,

@@ -13,7 +13,7 @@ from tidemill.events import Column
 from tidemill.learning.model import Model
 from tidemill.learning.point_in_time import Clock, Moments, values_at
 from tidemill.learning.training_set import vectors_of
-from tidemill.stores import Lake, PredictionStore, Served
+from tidemill.stores import Lake, Served
 from tidemill.streams import Position
 
 TOLERANCE = 1e-6  # vectors hold float32 precision: one unit in the last place is 1.2e-7 of the value
@@ -39,14 +39,12 @@ class Parity:
     lag_skew: float
 
 
-def check_parity(  # noqa: PLR0913 - two stores, and which rows of them
-    model: Model, lake: Lake, predictions: PredictionStore, n: int = 1_000, seed: int = 0, *, from_ms: int = 0
-) -> Parity:
-    """Recompute at most `n` vectors served since a time from the lake, at the positions they were read at.
+def check_parity(model: Model, lake: Lake, served: Served) -> Parity:
+    """Recompute served vectors from the lake, at the positions they were read at.
 
-    Vectors served under other view definitions than today's are left out.
+    The lake must hold what the newest of them had read: take the sample first, then wait for the lake, or a live system's last
+    answers look wrong. Vectors served under other view definitions than today's are left out.
     """
-    served = predictions.sample(model.name, n, seed, from_ms)
     today = np.array([digest == model.view_digest for digest in served.digests], dtype=bool)
     if not today.any():
         return Parity(0, (), 0.0)

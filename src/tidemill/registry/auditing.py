@@ -15,9 +15,10 @@ def audit_parity(workspace: Workspace, model: Model, rows: int, seed: int = 0) -
     Raises:
         NotReadyError: the lake stays behind.
     """
-    wait_for_lake(workspace.state)
     now_ms = workspace.now_ms()
-    parity = check_parity(model, workspace.lake, workspace.predictions, rows, seed, from_ms=now_ms - model.monitor.check_every_ms)
+    served = workspace.predictions.sample(model.name, rows, seed, now_ms - model.monitor.check_every_ms)
+    wait_for_lake(workspace.state)
+    parity = check_parity(model, workspace.lake, served)
     if parity.mismatches:
         columns = sorted({mismatch.column for mismatch in parity.mismatches})
         workspace.alerts.raise_alert(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from tests import tiny
 from tidemill import count
 from tidemill.clock import HOUR_MS, MINUTE_MS
-from tidemill.learning import check_parity
+from tidemill.learning import Model, Parity, check_parity
 from tidemill.project import Workspace
 from tidemill.registry import audit_parity
 from tidemill.stores import Answered, Lookup
@@ -52,8 +53,12 @@ def ask(workspace: Workspace, key: str, at_ms: int) -> None:
     workspace.predictions.write(Answered(MODEL.name, at_ms, at_ms, token, digest, [key], [request.model_dump_json()], numbers, said))  # type: ignore[arg-type]  # a literal key
 
 
+def check(workspace: Workspace, model: Model = MODEL, from_ms: int = 0) -> Parity:
+    return check_parity(model, workspace.lake, workspace.predictions.sample(model.name, 1_000, 0, from_ms))
+
+
 def test_what_the_tiles_served_is_what_the_lake_says(workspace: Workspace) -> None:
-    found = check_parity(MODEL, workspace.lake, workspace.predictions)
+    found = check(workspace)
     assert (found.checked, found.mismatches, found.lag_skew) == (N, (), 0.0)
     served = workspace.predictions.served(MODEL.name)
     assert served.numbers[:, MODEL.number_columns.index("by_shop__n_3h")].max() > 5, "nothing but zeros would prove nothing"
@@ -68,7 +73,7 @@ def test_a_planted_mismatch_is_named(workspace: Workspace, column: str, wrong: f
     with sqlite3.connect(workspace.home / "serving.db") as connection:
         connection.execute("update prediction set vector = ? where id = ?", (numbers.tobytes(), int(served.ids[-1])))
     connection.close()
-    (found,) = check_parity(MODEL, workspace.lake, workspace.predictions).mismatches
+    (found,) = check(workspace).mismatches
     assert (found.column, found.key) == (column, served.keys[-1])
     assert found.recomputed == pytest.approx(served.numbers[-1, place])
     assert found.served == (None if np.isnan(wrong) else pytest.approx(served.numbers[-1, place] + wrong))
@@ -80,7 +85,7 @@ def test_a_planted_mismatch_is_named(workspace: Workspace, column: str, wrong: f
 def test_a_check_can_begin_at_a_time(workspace: Workspace) -> None:
     served = workspace.predictions.served(MODEL.name)
     middle_ms = int(served.at_ms[len(served.at_ms) // 2])
-    found = check_parity(MODEL, workspace.lake, workspace.predictions, from_ms=middle_ms)
+    found = check(workspace, from_ms=middle_ms)
     assert found.checked == int((served.at_ms >= middle_ms).sum()) < N
 
 
@@ -90,12 +95,34 @@ def test_events_that_were_waiting_are_lag_skew_and_no_mismatch(workspace: Worksp
     ask(workspace, "hasty", last_ms + MINUTE_MS)  # the engine has not taken it yet
     workspace.engine().drain(10)
     workspace.lake_writer(0, 10).flush()
-    found = check_parity(MODEL, workspace.lake, workspace.predictions)
+    found = check(workspace)
     assert (found.checked, found.mismatches) == (N + 1, ())
     assert found.lag_skew == pytest.approx(1 / (N + 1))
+
+
+def test_what_is_served_while_an_audit_waits_for_the_lake_is_not_held_against_it(workspace: Workspace) -> None:
+    def tell(name: str) -> int:
+        at_ms = workspace.now_ms() + MINUTE_MS
+        workspace.log.append([Entry("deliveries", tiny.delivery(name, at_ms, delay_min=99.0), at_ms)], 0)
+        workspace.engine().drain(10)
+        return at_ms
+
+    ask(workspace, "before", tell("waits for the lake") + 1)
+
+    def go_on() -> None:
+        workspace.lake_writer(0, 10).flush()
+        ask(workspace, "meanwhile", tell("not in the lake yet") + 1)
+
+    later = threading.Timer(0.3, go_on)
+    later.start()
+    found = audit_parity(workspace, MODEL, 1_000)
+    later.join()
+    assert (found.checked, found.mismatches) == (N + 1, ())
+    assert workspace.predictions.count(MODEL.name) == N + 2
+    assert not workspace.alerts.recent(MODEL.name)
 
 
 def test_vectors_under_another_definition_are_left_out(workspace: Workspace) -> None:
     other = replace(tiny.BY_SHOP, features={**tiny.BY_SHOP.features, "n_1h": count(over="1h")})
     changed = replace(MODEL, features=["shop", "amount", other], estimator=LogisticRegression)
-    assert check_parity(changed, workspace.lake, workspace.predictions).checked == 0
+    assert check(workspace, changed).checked == 0
