@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -66,7 +68,8 @@ def profile_reference(columns: Mapping[str, Values], scores: Values, at_ms: npt.
     cycles = span_ms // CYCLE_MS
     margin = 1.5 if cycles >= 10 else 2.0
     chunks = _weekly_samples(times, cycles, np.random.default_rng(seed))
-    profiles = [_profile(name, np.asarray(values)[order], chunks, margin) for name, values in columns.items()]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # most of the time goes into numpy's sorting, which lets other threads run
+        profiles = list(pool.map(lambda name: _profile(name, np.asarray(columns[name])[order], chunks, margin), columns))
     return ReferenceProfile(
         n_rows=n_rows,
         start_ms=int(times[0]),

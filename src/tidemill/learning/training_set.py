@@ -158,9 +158,10 @@ def _served_vectors(model: Model, served: Served) -> dict[str, Column]:
 
 def _last_served(served: Served, model: Model) -> Served:
     """Of each key the last vector served under today's view definitions."""
-    last = {key: place for place, (key, digest) in enumerate(zip(served.keys, served.digests, strict=True)) if digest == model.view_digest}
+    today = model.view_digest
+    last = {key: place for place, (key, digest) in enumerate(zip(served.keys, served.digests, strict=True)) if digest == today}
     kept = np.array(sorted(last.values()), dtype=np.int64)
-    return served.rows(kept)
+    return served if len(kept) == len(served.ids) else served.rows(kept)
 
 
 def _unserved(model: Model, requests: Any, up_to_ms: int, served: set[str]) -> _Unserved:
