@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 
 import typer
 from rich.console import Console
 
 from tidemill.cli import demo_command, operate, read, run
+from tidemill.cli.logs import log_to_stderr
 from tidemill.errors import TidemillError
 
 app = typer.Typer(
@@ -24,8 +24,7 @@ for module in (run, demo_command, read, operate):
 
 def main() -> None:
     """Run a command; an error of ours is one line on stderr and exit code 1."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
-    logging.getLogger("tidemill").setLevel(logging.INFO)
+    log_to_stderr()
     try:
         app()
     except TidemillError as error:
