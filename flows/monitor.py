@@ -14,7 +14,7 @@ from tasks import monitoring
 def monitor(model: str, trigger: str = "schedule", parity_rows: int = 200, alert: str = "") -> State:
     """Check what was served against what was learnt from; a scheduled check may request a retrain, one for an `alert` explains it."""
     checked = monitoring.explain(model, alert) if alert else monitoring.check(model, trigger)
-    create_link_artifact(checked.url, "Evidently report", key=f"check-{model.replace('_', '-')}", description=checked.verdict.reason)
+    create_link_artifact(checked.url, "Evidently report", key=f"check-{model.replace('_', '-')}", description=checked.reason)
     parity = monitoring.parity(model, parity_rows)
-    name = "Drifted" if checked.verdict.alarm else "Checked"
-    return Completed(name=name, message=f"{checked.verdict.reason}; parity {len(parity.mismatches)} mismatches in {parity.checked}")
+    name = "Drifted" if checked.drifted else "Checked"
+    return Completed(name=name, message=f"{checked.reason}; parity {len(parity.mismatches)} mismatches in {parity.checked}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -67,14 +68,34 @@ def judge(result: Checked, previous_failed: frozenset[str], *, alarm_share: floa
     if not 0.0 < alarm_share <= 1.0:
         raise ValueError(f"alarm_share is a share above 0 and at most 1, not {alarm_share!r}")
     failed = frozenset(result.failed_columns)
-    twice = sorted(failed & previous_failed, key=lambda name: (-result.values[name] / result.thresholds[name], name))
+    twice = _worst_first(result, failed & previous_failed)
     share = len(twice) / len(result.values) if result.values else 0.0
-    named = ", ".join(f"{name} {result.values[name]:.3g} (limit {result.thresholds[name]:.3g})" for name in twice[:5])
-    more = f" and {len(twice) - 5} more" if len(twice) > 5 else ""
     return Verdict(
         alarm=bool(twice) and share >= alarm_share,
         columns=tuple(twice),
         share=share,
-        reason=f"{len(twice)} of {len(result.values)} columns failed two checks running" + (f": {named}{more}" if twice else ""),
+        reason=f"{len(twice)} of {len(result.values)} columns failed two checks running{_named(result, twice)}",
         remember=failed | (previous_failed & frozenset(result.unjudged)),
     )
+
+
+def describe(result: Checked) -> str:
+    """One check by itself, for a person who has an alarm of the errors before them.
+
+    >>> from types import SimpleNamespace
+    >>> describe(SimpleNamespace(failed_columns=("a",), values={"a": 0.4, "b": 0.0}, thresholds={"a": 0.1, "b": 0.1}, unjudged={}))
+    '1 of 2 columns failed: a 0.4 (limit 0.1)'
+    """
+    failed = _worst_first(result, result.failed_columns)
+    return f"{len(failed)} of {len(result.values)} columns failed{_named(result, failed)}"
+
+
+def _worst_first(result: Checked, columns: Iterable[str]) -> list[str]:
+    return sorted(columns, key=lambda name: (-result.values[name] / result.thresholds[name], name))
+
+
+def _named(result: Checked, columns: list[str]) -> str:
+    """The first five with their distances, and how many more."""
+    named = ", ".join(f"{name} {result.values[name]:.3g} (limit {result.thresholds[name]:.3g})" for name in columns[:5])
+    more = f" and {len(columns) - 5} more" if len(columns) > 5 else ""
+    return f": {named}{more}" if columns else ""

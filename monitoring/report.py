@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from monitoring.checks import CheckResult, run_check
-from monitoring.policy import Verdict
 from tidemill.clock import to_utc
 from tidemill.drift import ReferenceProfile
 from tidemill.errors import NotReadyError
@@ -23,10 +22,11 @@ MIN_ROWS = 500
 
 @dataclass(frozen=True)
 class Checked:
-    """One check: what Evidently found, what the policy makes of it, where a person reads it."""
+    """One check: what Evidently found, whether the inputs have drifted, what that means to a person, and where they read it."""
 
     result: CheckResult
-    verdict: Verdict
+    drifted: bool
+    reason: str
     url: str
 
 

@@ -43,7 +43,7 @@ def check_model(workspace: Workspace, registry: Registry, model: Model, trigger:
         alerts=[_alert(model, version, verdict, url, now_ms)] if verdict.alarm else [],
         decisions=[_decision(model, version, verdict, url, now_ms)] if wanted else [],
     )
-    return Checked(result, verdict, url)
+    return Checked(result, verdict.alarm, verdict.reason, url)
 
 
 def _state(version: Version, result: CheckResult, verdict: Verdict, url: str, now_ms: int) -> dict[str, object]:

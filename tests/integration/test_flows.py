@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from mlflow import MlflowClient
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import State
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.flows import load_flow_from_entrypoint
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
@@ -21,11 +22,13 @@ from tasks.context import Context, opened
 from tests import tiny
 from tidemill.cli.relay import Relay
 from tidemill.clock import wall_ms
+from tidemill.drift import ReferenceProfile
+from tidemill.features.aggregates import Floats
 from tidemill.learning import RetrainPolicy
 from tidemill.project import project_root
-from tidemill.registry import CHAMPION
+from tidemill.registry import CHAMPION, FITS
 from tidemill.serving.age import AgeWatch
-from tidemill.stores import Alert, Answered, Decision
+from tidemill.stores import Alert, Answered, Decision, Role
 from tidemill.stores.decision_records import Trigger, decision_id
 
 MODEL = tiny.LATE_ORDER.name
@@ -105,6 +108,14 @@ def test_a_changed_world_is_learnt_by_hand_then_cooled_down_and_rolled_back(cont
     assert newest.metric_champion is not None
     assert newest.metric_challenger is not None
     assert newest.metric_challenger < newest.metric_champion
+    assert retrain(MODEL, reason="once more", return_state=True).name == "Rejected"  # version 2 has learnt from all there is
+    (rejected, *_) = context.workspace.decisions.recent(MODEL, 500)
+    assert (rejected.outcome, rejected.from_version, rejected.to_version, rejected.fits) == ("rejected", "2", "3", 1)
+    second, third = (context.registry.load(context.registered(MODEL), number) for number in (2, 3))
+    assert (second.tags["refitted"], second.tags[FITS], third.tags["refitted"], third.tags[FITS]) == ("true", "2", "false", "1")
+    learnt = [ReferenceProfile.from_json(version.reference) for version in (second, third)]
+    assert learnt[0].end_ms - learnt[1].end_ms > tiny.LATE_ORDER.policy.gate_ms * 0.9  # the rejected one has not seen the newest day
+    assert champion(context) == 2
     assert run(alarmed(context)).name in ("Cooldown", "TooFewLabels")
     assert rollback(MODEL, return_state=True).name == "RolledBack"
     assert champion(context) == 1
@@ -127,28 +138,68 @@ def test_a_check_without_predictions_says_so(context: Context) -> None:
     assert "0 predictions to check" in (state.message or "")
 
 
+def serve(context: Context, version: int, n: int) -> None:
+    """`n` questions are answered by a version, now."""
+    asked = [tiny.Question(order_id=f"q{version}-{number}", shop="abcde"[number % 5], amount=None) for number in range(n)]
+    numbers = np.random.default_rng(0).normal(size=(n, len(tiny.LATE_ORDER.number_columns)))
+    keys, requests = [question.order_id for question in asked], [question.model_dump_json() for question in asked]
+    said: dict[Role, tuple[int, Floats]] = {"champion": (version, np.full(n, 0.5))}
+    now_ms = context.workspace.now_ms()
+    context.workspace.predictions.write(Answered(MODEL, now_ms, now_ms, "{}", "another digest", keys, requests, numbers, said))
+
+
+def runs_for(alert: str) -> list[FlowRun]:
+    """The runs that were started for an alert, not those that this test calls."""
+    with get_client(sync_client=True) as client:
+        return [run for run in client.read_flow_runs() if run.deployment_id and run.parameters.get("alert") == alert]
+
+
 def test_an_alarm_is_explained_once_by_what_its_version_served(context: Context) -> None:
-    workspace, key, now_ms = context.workspace, "outcomes:explained", context.workspace.now_ms()
-    asked = [tiny.Question(order_id=f"q{number}", shop="abcde"[number % 5], amount=None) for number in range(600)]
-    said = {"champion": (1, np.full(len(asked), 0.5))}
-    numbers = np.random.default_rng(0).normal(size=(len(asked), len(tiny.LATE_ORDER.number_columns)))
-    requests = [question.model_dump_json() for question in asked]
-    keys = [question.order_id for question in asked]
-    workspace.predictions.write(Answered(MODEL, now_ms, now_ms, "{}", "another digest", keys, requests, numbers, said))  # type: ignore[arg-type]  # a literal key
-    workspace.alerts.raise_alert(Alert(key, MODEL, "critical", "it has become worse", "by a lot", "", now_ms, explain="1"))
-    monitor.to_deployment(tiny.project.name).apply()  # type: ignore[union-attr]  # not a coroutine outside an event loop
+    workspace, now_ms = context.workspace, context.workspace.now_ms()
+    alerts = {version: Alert(f"outcomes:{version}", MODEL, "critical", "worse", "", "", now_ms, explain=str(version)) for version in (1, 2)}
+    serve(context, 1, 600)
+    assert monitor(MODEL, parity_rows=10, return_state=True).is_completed()
+    weekly = workspace.monitors.load(f"check:{MODEL}")
+    assert weekly[1] is not None
+
+    for alert in alerts.values():
+        assert workspace.alerts.raise_alert(alert)
     relay = Relay(workspace, context.settings)
     relay.step()
-    assert workspace.alerts.unexplained() == []
-    relay.step()
-    with get_client(sync_client=True) as client:
-        runs = [one for one in client.read_flow_runs() if one.parameters.get("alert") == key]
-    (started,) = runs
-    state_before = workspace.monitors.load(f"check:{MODEL}")
-    state = monitor(**{**started.parameters, "parity_rows": 10}, return_state=True)
-    assert state.is_completed(), state.message
-    assert workspace.alerts.get(key).link.startswith(context.settings.mlflow_uri)
-    assert workspace.monitors.load(f"check:{MODEL}") == state_before
+    assert [len(runs_for(alert.key)) for alert in alerts.values()] == [0, 0], "no such deployment yet"
+    monitor.to_deployment(tiny.project.name).apply()  # type: ignore[union-attr]  # not a coroutine outside an event loop
+    for _ in range(3):
+        Relay(workspace, context.settings).step()  # without the pause of the first
+    ((first,), (second,)) = (runs_for(alert.key) for alert in alerts.values())
+
+    serve(context, 2, 10)
+    if len(context.registry.versions(context.registered(MODEL))) < 2:
+        tiny.train_version(workspace, context.registry)
+    context.registry.promote(context.registered(MODEL), 2)
+    state = monitor(**{**first.parameters, "parity_rows": 10}, return_state=True)
+    assert (state.is_completed(), "columns failed" in (state.message or "")) == (True, True), state.message
+    link = workspace.alerts.get(alerts[1].key).link
+    assert link.startswith(context.settings.mlflow_uri)
+    report = MlflowClient(context.settings.mlflow_uri).get_run(link.split("/runs/")[1].split("/")[0])
+    assert (report.data.tags["trigger"], report.data.tags["version"]) == ("alarm", "1"), "not the champion promoted meanwhile"
+
+    failed = monitor(**{**second.parameters, "parity_rows": 10}, return_state=True)
+    assert failed.is_failed() and "10 predictions to check" in (failed.message or "")
+    Relay(workspace, context.settings).step()
+    assert [len(runs_for(alert.key)) for alert in alerts.values()] == [1, 1], "a check that failed is not started again"
+    assert workspace.alerts.get(alerts[2].key).link == ""
+    assert workspace.monitors.load(f"check:{MODEL}") == weekly
+    assert [one.trigger for one in workspace.decisions.recent(MODEL) if one.trigger == "evidently"] == []
+
+
+@pytest.mark.parametrize("alert", ["windows:1", "outcomes:another"])
+def test_only_an_alert_about_a_version_of_the_model_is_explained(context: Context, alert: str) -> None:
+    now_ms = context.workspace.now_ms()
+    context.workspace.alerts.raise_alert(Alert("windows:1", MODEL, "warning", "has moved", "", "", now_ms))
+    context.workspace.alerts.raise_alert(Alert("outcomes:another", "another", "critical", "worse", "", "", now_ms, explain="1"))
+    context.workspace.alerts.mark_explaining("outcomes:another", wall_ms())
+    state = monitor(MODEL, alert=alert, return_state=True)
+    assert state.is_failed() and "no alert about a version" in (state.message or "")
 
 
 @pytest.mark.parametrize("name", ["backfill", "deploy", "ingest", "loop", "monitor", "retrain", "rollback", "train"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from evidently.core.report import Snapshot
 
 from monitoring.checks import CheckResult, run_check, summary_json
-from monitoring.policy import judge
+from monitoring.policy import describe, judge
 from tidemill.clock import DAY_MS
 from tidemill.drift import ReferenceProfile, profile_reference
 from tidemill.drift.statistics import jensen_shannon, wasserstein_normed
@@ -137,6 +138,12 @@ def test_a_gap_neither_clears_nor_makes_an_alarm() -> None:
     gap = judge(result((), unjudged=("a", "b")), frozenset("ab"))
     assert not gap.alarm
     assert judge(result(("a", "b")), gap.remember).alarm
+
+
+def test_one_check_by_itself_names_what_failed_the_worst_first() -> None:
+    assert describe(result(())) == "0 of 5 columns failed"
+    uneven = replace(result(("a", "b")), values={"a": 0.2, "b": 0.5, "c": 0.0})
+    assert describe(uneven) == "2 of 3 columns failed: b 0.5 (limit 0.1), a 0.2 (limit 0.1)"
 
 
 @pytest.mark.parametrize("share", [0.0, 1.1])

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from prefect.client.orchestration import get_client
 from prefect.deployments import run_deployment
+from prefect.settings import PREFECT_API_REQUEST_TIMEOUT, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from tidemill.errors import NotReadyError
 
@@ -21,14 +22,18 @@ class Ended:
     completed: bool
 
 
-def start(deployment: str, parameters: dict[str, Any], key: str | None = None) -> UUID:
+def start(deployment: str, parameters: dict[str, Any], key: str | None = None, *, patience_s: float | None = None) -> UUID:
     """Start a deployment; a `key` used before gives the same run again.
+
+    A Prefect that accepts and does not answer is waited for, minutes in all; with `patience_s` each request once, so long.
 
     Raises:
         NotReadyError: Prefect cannot be reached, or has no such deployment.
     """
+    hurried = {} if patience_s is None else {PREFECT_API_REQUEST_TIMEOUT: patience_s, PREFECT_CLIENT_MAX_RETRIES: 0}
     try:
-        run = run_deployment(deployment, parameters=parameters, timeout=0, idempotency_key=key, as_subflow=False)
+        with temporary_settings(hurried):
+            run = run_deployment(deployment, parameters=parameters, timeout=0, idempotency_key=key, as_subflow=False)
     except Exception as error:  # whatever its client raises: connection, not found, validation
         raise NotReadyError(f"Prefect did not start {deployment!r}: {error}; is `tidemill up` running?") from error
     return UUID(str(run.id))  # type: ignore[union-attr]  # not a coroutine outside an event loop

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from tidemill.clock import MINUTE_MS, SECOND_MS
 from tidemill.errors import NotFoundError
-from tidemill.stores.loop_tables import ALERT_CHANNELS, ALERTS
+from tidemill.stores.loop_tables import ALERT_CHANNELS, ALERTS, WANTS_CHECK
 from tidemill.stores.sqlite import reading
 
 Severity = Literal["info", "warning", "critical"]
@@ -50,13 +50,20 @@ class AlertRecord:
     channels: frozenset[str]
 
 
-_FIELDS = [ALERTS.c[field.name] for field in fields(Alert)]
+# Asked at every step of the relay, and built here once: building a statement costs as much as running it.
 _UNEXPLAINED = (
-    select(*_FIELDS)
-    .where(ALERTS.c.explain != "", ALERTS.c.explaining_wall_ms.is_(None))
+    select(*(ALERTS.c[field.name] for field in fields(Alert)))
+    .where(WANTS_CHECK, ALERTS.c.at_ms >= bindparam("since_ms"))
     .order_by(ALERTS.c.at_ms, ALERTS.c.key)
     .limit(bindparam("most"))
 )
+_PENDING = (
+    select(ALERTS)
+    .where(ALERTS.c.delivered_wall_ms.is_(None), ALERTS.c.next_attempt_wall_ms <= bindparam("wall_ms"))
+    .order_by(ALERTS.c.next_attempt_wall_ms, ALERTS.c.at_ms, ALERTS.c.key)
+    .limit(bindparam("most"))
+)
+_SENT = select(ALERT_CHANNELS.c.key, ALERT_CHANNELS.c.channel).where(ALERT_CHANNELS.c.key.in_(bindparam("keys", expanding=True)))
 
 
 def pause_ms(attempts: int) -> int:
@@ -98,13 +105,12 @@ class AlertStore:
 
     def pending(self, wall_ms: int, limit: int = 20) -> list[AlertRecord]:
         """The alerts to deliver now, oldest first; those that failed wait out their pause."""
-        query = select(ALERTS).where(ALERTS.c.delivered_wall_ms.is_(None), ALERTS.c.next_attempt_wall_ms <= wall_ms)
-        return self._read(query.order_by(ALERTS.c.next_attempt_wall_ms, ALERTS.c.at_ms, ALERTS.c.key).limit(limit))
+        return self._read(_PENDING, {"wall_ms": wall_ms, "most": limit})
 
-    def unexplained(self, limit: int = 5) -> list[Alert]:
-        """The alerts that ask for a check which nobody has started, oldest first."""
+    def unexplained(self, since_ms: int = 0, limit: int = 5) -> list[Alert]:
+        """The alerts since a stream time that ask for a check which nobody has started, oldest first."""
         with self._reading.connect() as connection:
-            return [Alert(*row) for row in connection.execute(_UNEXPLAINED, {"most": limit})]
+            return [Alert(*row) for row in connection.execute(_UNEXPLAINED, {"since_ms": since_ms, "most": limit})]
 
     def mark_explaining(self, key: str, wall_ms: int) -> None:
         """A check has been started; whatever becomes of it, no second one is."""
@@ -149,11 +155,10 @@ class AlertStore:
             values = {"attempts": attempts + 1, "next_attempt_wall_ms": wall_ms + pause_ms(attempts + 1), "last_error": error}
             connection.execute(update(ALERTS).where(ALERTS.c.key == key).values(values))
 
-    def _read(self, query: Select[Any]) -> list[AlertRecord]:
+    def _read(self, query: Select[Any], values: Mapping[str, object] | None = None) -> list[AlertRecord]:
         with self._reading.connect() as connection:
-            rows = connection.execute(query).all()
-            keys = [row.key for row in rows]
-            sent = connection.execute(select(ALERT_CHANNELS.c.key, ALERT_CHANNELS.c.channel).where(ALERT_CHANNELS.c.key.in_(keys))).all()
+            rows = connection.execute(query, values).all()
+            sent = connection.execute(_SENT, {"keys": [row.key for row in rows]}).all() if rows else ()
         return [_record(row, [channel for key, channel in sent if key == row.key]) for row in rows]
 
 

@@ -7,7 +7,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy import JSON, BigInteger, Column, Engine, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Engine,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    and_,
+    literal_column,
+)
 
 from tidemill.stores.sqlite import open_sqlite
 
@@ -86,6 +102,9 @@ ALERTS = Table(
     Column("last_error", Text, nullable=False, default=""),
     Index("alerts_due", "delivered_wall_ms", "next_attempt_wall_ms"),
 )
+# What the relay asks at every step; a literal, as SQLite takes a partial index only for a condition that it can read.
+WANTS_CHECK = and_(ALERTS.c.explain != literal_column("''"), ALERTS.c.explaining_wall_ms.is_(None))
+Index("alerts_to_check", ALERTS.c.at_ms, sqlite_where=WANTS_CHECK)
 
 ALERT_CHANNELS = Table(
     "alert_channels",

@@ -45,6 +45,7 @@ def test_a_check_is_asked_for_until_one_was_started(store: AlertStore) -> None:
         store.raise_alert(one)
     assert [one.key for one in store.unexplained()] == ["sooner", "later"]
     assert [one.key for one in store.unexplained(limit=1)] == ["sooner"]
+    assert [one.key for one in store.unexplained(since_ms=11)] == ["later"]
     store.mark_explaining("sooner", wall_ms=5)
     assert store.unexplained() == [wanted[0]]
     store.explained("sooner", "http://127.0.0.1:5000/report")
