@@ -17,6 +17,8 @@ Start = Callable[[str, dict[str, str], str], object]
 class Explaining:
     """Has a `monitor` run started for each alert that asks for one.
 
+    While a decision of the model is open it waits: the retrain that the alarm asks for has the machine first.
+
     The alert's row is the outbox: it asks until a run was started, and what becomes of that run changes nothing, so a check that
     fails (too few predictions) is not repeated. Killed between the start and the mark it asks again, with the same key.
 
@@ -36,6 +38,9 @@ class Explaining:
         self._failures = 0
         self._not_before_wall_ms = 0
 
+    def _retraining(self, model: str) -> bool:
+        return any(decision.state != "finished" for decision in self._workspace.decisions.recent(model, limit=20))
+
     def step(self, now_ms: int, wall_ms: int) -> int:
         """One round; answers how many checks it started.
 
@@ -45,7 +50,7 @@ class Explaining:
         """
         if wall_ms < self._not_before_wall_ms:
             return 0
-        wanted = self._workspace.alerts.unexplained(now_ms - self._longest_ms)
+        wanted = [alert for alert in self._workspace.alerts.unexplained(now_ms - self._longest_ms) if not self._retraining(alert.model)]
         for started, alert in enumerate(wanted):
             parameters = {"model": alert.model, "trigger": "alarm", "alert": alert.key}
             try:

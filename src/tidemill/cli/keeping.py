@@ -6,8 +6,12 @@ import logging
 import signal
 import threading
 import time
+from functools import partial
 
-from tidemill.cli.relay import Relay
+from tidemill.cli import runs
+from tidemill.cli.checking import Checking
+from tidemill.cli.relay import PATIENCE_S, Relay
+from tidemill.clock import wall_ms
 from tidemill.errors import ConflictError
 from tidemill.serving import Worker
 
@@ -17,7 +21,8 @@ _WATCH_EVERY_S = 2.0
 
 
 def keep_going(worker: Worker, relay: Relay, poll_ms: int) -> None:
-    """Apply, tend the lake, watch, and carry decisions and alerts out, until SIGTERM or Ctrl-C; then flush the lake."""
+    """Apply, tend the lake, watch, check, and carry decisions and alerts out, until SIGTERM or Ctrl-C; then flush the lake."""
+    checking = Checking(worker.workspace, partial(runs.start, patience_s=PATIENCE_S))
     stopping = threading.Event()
     for how in (signal.SIGTERM, signal.SIGINT):
         signal.signal(how, lambda *_: stopping.set())
@@ -32,6 +37,7 @@ def keep_going(worker: Worker, relay: Relay, poll_ms: int) -> None:
             worker.watch_outcomes()
             worker.watch_features()
             worker.watch_age()
+            checking.step(worker.workspace.now_ms(), wall_ms())
             relay.step()
             watched_s = time.monotonic()
         if not busy:

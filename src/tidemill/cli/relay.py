@@ -17,7 +17,7 @@ from tidemill.stores.decisions import OutboxEvent
 EVENT = "tidemill.decision"
 SILENT_MS = 30 * MINUTE_MS
 _RETRY_MS = 20_000
-_PATIENCE_S = 10.0  # the engine stands still meanwhile, and asking again starts no second run
+PATIENCE_S = 10.0  # the engine stands still meanwhile, and asking again starts no second run
 
 
 class Relay:
@@ -26,7 +26,7 @@ class Relay:
     def __init__(self, workspace: Workspace, settings: Settings) -> None:
         self._workspace = workspace
         self._settings = settings
-        self._explaining = Explaining(workspace, partial(runs.start, patience_s=_PATIENCE_S))
+        self._explaining = Explaining(workspace, partial(runs.start, patience_s=PATIENCE_S))
 
     def step(self) -> int:
         """One round; answers how many decisions it emitted."""

@@ -12,8 +12,9 @@ from tidemill.cli.explaining import Explaining
 from tidemill.clock import DAY_MS
 from tidemill.errors import NotReadyError
 from tidemill.project import Workspace
-from tidemill.stores import Alert
+from tidemill.stores import Alert, Decision
 from tidemill.stores.alerts import LONGEST_PAUSE_MS, pause_ms
+from tidemill.stores.decision_records import Ending
 
 NOW_MS = tiny.START_MS
 WEEK_MS = tiny.LATE_ORDER.monitor.check_every_ms
@@ -47,6 +48,18 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
 
 def raise_alert(workspace: Workspace, key: str, at_ms: int = NOW_MS, explain: str = "3") -> None:
     assert workspace.alerts.raise_alert(Alert(key, "late_order", "critical", "it has become worse", "", "", at_ms, explain))
+
+
+def test_the_retrain_of_an_alarm_has_the_machine_first(workspace: Workspace) -> None:
+    prefect, decisions = Prefect(), workspace.decisions
+    explaining = Explaining(workspace, prefect.start)
+    raise_alert(workspace, "asks")
+    decisions.request(Decision("d1", "late_order", "error", "error:1", "worse", NOW_MS, 0))
+    assert explaining.step(NOW_MS, 1) == 0
+    decisions.claim("d1", "run", 2)
+    assert explaining.step(NOW_MS, 3) == 0
+    decisions.finish("d1", Ending("promoted", "better", at_ms=NOW_MS, wall_ms=4), "run")
+    assert explaining.step(NOW_MS, 5) == 1
 
 
 def test_one_alert_gives_one_run_and_asking_again_none(workspace: Workspace) -> None:
