@@ -7,6 +7,7 @@ becomes a retrain when the guard admits it, and the challenger serves when the g
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -23,8 +24,9 @@ from tidemill.drift.reference import ColumnProfile
 from tidemill.drift.statistics import jensen_shannon, wasserstein_normed
 from tidemill.events import Column
 from tidemill.features.aggregates import Floats
-from tidemill.learning import Model, OnnxModel, Quality, TrainingSet, fit, fit_all, important_columns, losses, predict, quality
-from tidemill.loop import Admitted, GateSettings, GuardFacts, GuardPolicy, admit, compare, judge
+from tidemill.learning import Model, OnnxModel, Quality, TrainingSet, fit, fit_all, important_columns, predict, quality
+from tidemill.loop import Admitted, GuardFacts, GuardPolicy, admit
+from tidemill.registry import Challenger, compare_unseen, gate
 
 Cause = Literal["error", "evidently"]
 _LEAST_ROWS = 500
@@ -58,7 +60,7 @@ class Scorer:
         self._model = model
         self._estimator = estimator
 
-    def score(self, columns: dict[str, Column]) -> Floats:
+    def score(self, columns: Mapping[str, Column]) -> Floats:
         """(n,) the probability of outcome 1."""
         return predict(self._model, self._estimator, pd.DataFrame(dict(columns)))
 
@@ -210,12 +212,9 @@ class _Play:
     def _passes(self, rows: TrainingSet) -> bool:
         """Whether a challenger fitted on the older rows beats the champion on the newest."""
         self._fits += 1
-        challenger = fit(self._model, rows)
-        gate = challenger.gate
-        old = self._champion.scorer.score(dict(gate.columns))
-        compared = compare(losses(gate.outcome, old), losses(gate.outcome, challenger.probability), gate.at_ms)
-        settings = GateSettings(metric_name=self._model.metric, min_gain=self._model.policy.min_gain)
-        return judge(compared.champion, compared.challenger, len(gate), settings).promote
+        fitted = fit(self._model, rows)
+        compared = compare_unseen(fitted, self._champion.scorer.score, int(self._champion.train.at_ms[-1]))
+        return gate(self._model, Challenger(fitted, int(self._version[-1]), compared)).verdict.promote
 
     def _fit(self, rows: TrainingSet, now_ms: int) -> Champion:
         """What serves: it has learnt from every mature row."""

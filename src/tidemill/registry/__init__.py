@@ -4,7 +4,18 @@ from tidemill.registry.auditing import audit_parity
 from tidemill.registry.deciding import Judgement, Learnt, end, finish, gate, guard, request_by_hand
 from tidemill.registry.deploying import deploy, roll_back
 from tidemill.registry.registry import CHALLENGER, CHAMPION, FROZEN, KEPT_REPORTS, PREVIOUS, DatasetRef, Registry, Release, Version
-from tidemill.registry.training import FITS, IMPORTANT, Challenger, Ready, code_version, make_ready, register, snapshot, train
+from tidemill.registry.training import (
+    FITS,
+    IMPORTANT,
+    Challenger,
+    Ready,
+    code_version,
+    compare_unseen,
+    make_ready,
+    register,
+    snapshot,
+    train,
+)
 
 __all__ = [
     "CHALLENGER",
@@ -24,6 +35,7 @@ __all__ = [
     "Version",
     "audit_parity",
     "code_version",
+    "compare_unseen",
     "deploy",
     "end",
     "finish",

@@ -64,14 +64,17 @@ def guard(workspace: Workspace, registry: Registry, model: Model, decision: Deci
 
 
 def gate(model: Model, challenger: Challenger) -> Judgement:
-    """Whether a challenger serves: it must beat the champion on the newest mature rows."""
-    compared = challenger.comparison
-    champion_metric = None if compared is None else compared.champion
-    challenger_metric = challenger.fitted.quality.log_loss if compared is None else compared.challenger
+    """Whether a challenger serves: it must beat the champion on the newest mature rows, of those that neither has learnt from."""
     settings = GateSettings(metric_name=model.metric, min_gain=model.policy.min_gain)
-    rows = len(challenger.fitted.gate)
-    verdict = judge(champion_metric, float("nan") if challenger_metric is None else challenger_metric, rows, settings)
-    return Judgement(challenger.champion, verdict, champion_metric, challenger_metric)
+    compared, champion, fitted = challenger.comparison, challenger.champion, challenger.fitted
+    if compared is not None:
+        verdict = judge(compared.champion, compared.challenger, compared.n_rows, settings)
+        return Judgement(champion, verdict, compared.champion, compared.challenger)
+    if champion is not None:
+        reason = f"version {champion} has learnt from all {len(fitted.gate)} rows to judge on; wait for newer ones, or promote by hand"
+        return Judgement(champion, Verdict(False, reason), None, None)
+    metric = fitted.quality.log_loss
+    return Judgement(None, judge(None, float("nan") if metric is None else metric, len(fitted.gate), settings), None, metric)
 
 
 def finish(workspace: Workspace, model: Model, decision: Decision, run_id: str, learnt: Learnt) -> None:

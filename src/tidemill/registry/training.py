@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version as package_version
 from pathlib import Path
@@ -12,7 +13,9 @@ import numpy as np
 import pandas as pd
 
 from tidemill.clock import to_utc
-from tidemill.drift import profile_reference
+from tidemill.drift import ReferenceProfile, profile_reference
+from tidemill.events import Column
+from tidemill.features.aggregates import Floats
 from tidemill.learning import (
     Exported,
     Fitted,
@@ -40,7 +43,13 @@ FITS = "fits"
 
 @dataclass(frozen=True)
 class Challenger:
-    """A model fitted on the older rows, and how it compares with the champion on the newest, which neither has seen."""
+    """A model fitted on the older rows, and how it compares with the champion on the newest.
+
+    Args:
+        fitted: the model.
+        champion: the version that serves; None when none does.
+        comparison: of the two; None without a champion, and where it has already learnt from the newest rows.
+    """
 
     fitted: Fitted
     champion: int | None
@@ -73,14 +82,31 @@ def train(workspace: Workspace, registry: Registry, model: Model, rows: Training
         NotReadyError: too few rows to fit and to judge.
     """
     fitted = fit(model, rows)
-    champion = registry.alias(workspace.project.registered_name(model.name), CHAMPION)
-    comparison = None
-    if champion is not None:
-        served = registry.load(workspace.project.registered_name(model.name), champion)
-        old = OnnxModel(served.onnx, model.columns).score(fitted.gate.columns)
-        outcome = fitted.gate.outcome
-        comparison = compare(losses(outcome, old), losses(outcome, fitted.probability), fitted.gate.at_ms)
-    return Challenger(fitted, champion, comparison)
+    name = workspace.project.registered_name(model.name)
+    champion = registry.alias(name, CHAMPION)
+    if champion is None:
+        return Challenger(fitted, None, None)
+    served = registry.load(name, champion)
+    learnt_until_ms = ReferenceProfile.from_json(served.reference).end_ms
+    return Challenger(fitted, champion, compare_unseen(fitted, OnnxModel(served.onnx, model.columns).score, learnt_until_ms))
+
+
+def compare_unseen(challenger: Fitted, champion: Callable[[Mapping[str, Column]], Floats], learnt_until_ms: int) -> Comparison | None:
+    """Compare on the newest rows that neither has learnt from; None when there are none.
+
+    A champion that has passed the gate has learnt from all rows of its time. Asked again within the gate's length, which only a
+    person or a short cooldown does, it would be judged on some of them, and look better than it is.
+
+    Args:
+        challenger: fitted on the older rows.
+        champion: says the probabilities (n,) of (n,) columns.
+        learnt_until_ms: time of the last row the champion has learnt from.
+    """
+    unseen = challenger.gate.at_ms > learnt_until_ms
+    if not unseen.any():
+        return None
+    rows = challenger.gate.rows(unseen)
+    return compare(losses(rows.outcome, champion(rows.columns)), losses(rows.outcome, challenger.probability[unseen]), rows.at_ms)
 
 
 def make_ready(model: Model, challenger: Challenger, rows: TrainingSet, *, promoted: bool) -> Ready:
@@ -109,8 +135,8 @@ def code_version() -> str:
 
 
 def _release(workspace: Workspace, model: Model, ready: Ready, tags: dict[str, str]) -> Release:
+    """What is uploaded. Profile and sample are of the rows it was fitted on; importances of the newest, which a refitted model has seen."""
     fitted, train_rows = ready.fitted, ready.fitted.train
-    frame = to_input(model, train_rows.frame())
     scorer = OnnxModel(ready.exported.content, model.columns)
     scores = scorer.score(train_rows.columns)
     profile = profile_reference(train_rows.columns, scores, train_rows.at_ms)
@@ -151,7 +177,7 @@ def _release(workspace: Workspace, model: Model, ready: Ready, tags: dict[str, s
             IMPORTANT: json.dumps(important_columns(scorer, fitted.gate)),
         },
         onnx=ready.exported.content,
-        example=frame.head(50),
+        example=to_input(model, train_rows.frame().head(50)),
         reference=profile.to_json(),
         sample=_sample(train_rows, scores),
         dataset=DatasetRef(
