@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 from sqlalchemy import (
     Column,
-    Connection,
     Float,
     Index,
     Integer,
@@ -63,24 +62,15 @@ _SERVER = Table(
     Column("version", Integer, nullable=False),
     Column("seen_wall_ms", Integer, nullable=False),
 )
-_SERVED = select(
-    _PREDICTION.c.id,
-    _SCORE.c.version,
-    _PREDICTION.c.key,
-    _PREDICTION.c.at_ms,
-    _PREDICTION.c.position,
-    _PREDICTION.c.digest,
-    _PREDICTION.c.request,
-    _PREDICTION.c.vector,
-).join(_SCORE, (_SCORE.c.prediction_id == _PREDICTION.c.id) & (_SCORE.c.role == "champion"))
 # Run for every request: plain SQL with bound parameters, as building it anew with Core costs more than running it.
 _INSERT = (
     "insert into prediction (id, model, key, at_ms, made_wall_ms, position, digest, request, vector) values (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _INSERT_SCORE = "insert into score (prediction_id, role, version, probability) values (?, ?, ?, ?)"
-_SERVED_SINCE = """select p.id, s.version, p.key, p.at_ms, p.position, p.digest, p.request, p.vector
-from prediction p join score s on s.prediction_id = p.id and s.role = 'champion'
-where p.model = ? and p.id > ? and p.at_ms between ? and ? order by p.id limit ?"""
+_SERVED = """select p.id, s.version, p.key, p.at_ms, p.position, p.digest, p.request, p.vector
+from prediction p join score s on s.prediction_id = p.id and s.role = 'champion' """
+_SERVED_ONE = _SERVED + "where p.id = ?"
+_SERVED_SINCE = _SERVED + "where p.model = ? and p.id > ? and p.at_ms between ? and ? order by p.id limit ?"
 # The pluses keep SQLite from the index by time: from the beginning on, sorting by id again costs more than reading in its order.
 _SERVED_ALL = _SERVED_SINCE.replace("p.model = ?", "+p.model = ?").replace("p.at_ms between", "+p.at_ms between")
 _CONFIRM = (
@@ -199,14 +189,13 @@ class PredictionStore:
 
     def sample(self, model: str, n: int, seed: int, from_ms: int = 0) -> Served:
         """At most `n` predictions logged since a time, spread evenly over all of them; `seed` sets where the spread begins."""
-        with self._reader.connect() as connection:
-            since = select(_PREDICTION.c.id).where(_PREDICTION.c.model == model, _PREDICTION.c.at_ms >= from_ms)
-            query = since.order_by(_PREDICTION.c.id)
-            ids = list(connection.execute(query).scalars())
+        with reading_cursor(self._engine) as cursor:
+            ids = [
+                row[0] for row in cursor.execute("select id from prediction where model = ? and at_ms >= ? order by id", (model, from_ms))
+            ]
             size = min(n, len(ids))
             chosen = [ids[(place * len(ids) + seed % len(ids)) // size] for place in range(size)]
-            parts = [chosen[begin : begin + _KEYS_A_QUERY] for begin in range(0, len(chosen), _KEYS_A_QUERY)]
-            rows = [row for part in parts for row in _by_id(connection, part)]
+            rows = [cursor.execute(_SERVED_ONE, (prediction_id,)).fetchone() for prediction_id in chosen]
         return _as_served(rows)
 
     def scores(self, model: str, keys: Sequence[str]) -> list[Score]:
@@ -239,10 +228,6 @@ class PredictionStore:
     def close(self) -> None:
         """Let go of the file."""
         self._engine.dispose()
-
-
-def _by_id(connection: Connection, ids: Sequence[int]) -> list[tuple[object, ...]]:
-    return [tuple(row) for row in connection.execute(_SERVED.where(_PREDICTION.c.id.in_(ids)).order_by(_PREDICTION.c.id))]
 
 
 def _as_served(rows: Sequence[Sequence[object]]) -> Served:
