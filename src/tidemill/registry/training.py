@@ -71,8 +71,9 @@ def snapshot(workspace: Workspace, model: Model, timeout_s: float = 120.0) -> Tr
     Raises:
         NotReadyError: the lake stays behind, or nothing is labelled yet.
     """
+    now_ms = workspace.now_ms()  # before the wait: the lake holds what was known by then, and what is known since may be missing
     wait_for_lake(workspace.state, timeout_s)
-    return build_training_set(model, workspace.lake, workspace.predictions, workspace.now_ms(), ValueCache(workspace.home / "cache"))
+    return build_training_set(model, workspace.lake, workspace.predictions, now_ms, ValueCache(workspace.home / "cache"))
 
 
 def train(workspace: Workspace, registry: Registry, model: Model, rows: TrainingSet) -> Challenger:
