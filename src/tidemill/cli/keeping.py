@@ -23,6 +23,8 @@ _WATCH_EVERY_S = 2.0
 def keep_going(worker: Worker, relay: Relay, poll_ms: int) -> None:
     """Apply, tend the lake, watch, check, and carry decisions and alerts out, until SIGTERM or Ctrl-C; then flush the lake."""
     checking = Checking(worker.workspace, partial(runs.start, patience_s=PATIENCE_S))
+    for view in worker.workspace.state.tiles.partial():
+        logger.warning("view knows only events since it was declared or changed; fill it with `tidemill backfill %s`", view)
     stopping = threading.Event()
     for how in (signal.SIGTERM, signal.SIGINT):
         signal.signal(how, lambda *_: stopping.set())

@@ -29,7 +29,8 @@ def status(project: ProjectPath = None, json_: AsJson = False) -> None:
     decisions = workspace.decisions.recent(limit=5)
     well = {service.name: is_well(service.health_url) for service in services(settings, work=False) if service.health_url}
     if json_:
-        print_json({"stream_time_ms": workspace.now_ms(), "services": well, "books": books, "decisions": decisions})
+        found = {"stream_time_ms": workspace.now_ms(), "services": well, "books": books, "decisions": decisions}
+        print_json({**found, "partial_views": workspace.state.tiles.partial()})
         return
     console = Console()
     console.print(f"project {workspace.project.name}, stream time {_moment(workspace.now_ms())}", highlight=False)
@@ -39,6 +40,10 @@ def status(project: ProjectPath = None, json_: AsJson = False) -> None:
     for name, book in sorted(books.items()):
         table.add_row(name, *(f"{getattr(book, column):,}" for column in names), _moment(last[name]))
     console.print(table)
+    for view in workspace.state.tiles.partial():
+        console.print(
+            f"[yellow]view {view} knows only events since it was declared or changed[/yellow]; `tidemill backfill {view}` fills it"
+        )
     for decision in decisions:
         ended = f"{decision.outcome or decision.state} {decision.outcome_reason}"
         console.print(f"{_moment(decision.requested_at_ms)} {decision.model} {decision.trigger}: {ended}")

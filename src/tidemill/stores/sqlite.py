@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-from sqlalchemy import Engine, MetaData, create_engine, event
+from sqlalchemy import Engine, MetaData, create_engine, event, inspect
+
+from tidemill.errors import ConflictError
 
 Cursor = sqlite3.Cursor
 
@@ -30,6 +32,9 @@ def open_sqlite(path: Path, tables: MetaData, *, durable: bool = False) -> Engin
 
     Use `engine.begin()` to write (it takes the write lock at once, so two writers queue instead of failing) and
     `reading(engine).connect()` to read (one snapshot until the connection is closed).
+
+    Raises:
+        ConflictError: the file was made by a version of tidemill with other columns.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(f"sqlite:///{path}", connect_args={"check_same_thread": False, "timeout": 15})
@@ -46,7 +51,17 @@ def open_sqlite(path: Path, tables: MetaData, *, durable: bool = False) -> Engin
         connection.connection.dbapi_connection.execute("BEGIN" if reading else "BEGIN IMMEDIATE")
 
     tables.create_all(engine)
+    _refuse_other_columns(engine, path, tables)
     return engine
+
+
+def _refuse_other_columns(engine: Engine, path: Path, tables: MetaData) -> None:
+    columns_of = inspect(engine).get_columns
+    for table in tables.sorted_tables:
+        missing = set(table.columns.keys()) - {column["name"] for column in columns_of(table.name)}
+        if missing:
+            what = f"{path} was made by another version of tidemill: its table {table.name!r} has no {', '.join(sorted(missing))}"
+            raise ConflictError(f"{what}; use that version, or start anew in another TIDEMILL_HOME")
 
 
 def reading(engine: Engine) -> Engine:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Float, Index, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import Boolean, Column, Float, Index, Integer, LargeBinary, MetaData, String, Table, Text
 
 STATE_TABLES = MetaData()
 
@@ -21,6 +21,7 @@ TILE_SET = Table(  # the tiles of one view and bucket size
     Column("view", String, nullable=False),
     Column("bucket_ms", Integer, nullable=False),
     Column("digest", String, nullable=False),
+    Column("whole", Boolean, nullable=False),  # made before the first event, or filled from history since
 )
 TILE = Table(
     "tile",

@@ -93,9 +93,16 @@ class TileStore:
     def refill(self, cursor: Cursor, view: str, batch: EventBatch | None) -> None:
         """Replace a view's tiles by those of a batch, within the caller's transaction."""
         for tiles in self._known(view):
+            cursor.execute("update tile_set set whole = 1 where id = ?", (tiles.set_id,))
             cursor.execute("delete from tile where set_id = ?", (tiles.set_id,))
             if batch is not None:
                 cursor.executemany(_WRITE, _merged(cursor, [tiles], batch, _columns([tiles], batch)))
+
+    def partial(self) -> list[str]:
+        """The views that were declared or changed after the first event and not filled since: they know only what came later."""
+        with reading_cursor(self._engine) as cursor:
+            missing = {row[0] for row in cursor.execute("select id from tile_set where not whole")}
+        return [name for name, sets in self._sets.items() if any(tiles.set_id in missing for tiles in sets)]
 
     def read(self, lookups: Sequence[Lookup], at_ms: int) -> Reading:
         """Values for many keys at one time, with the position, in one read transaction.
@@ -132,7 +139,8 @@ class TileStore:
         wanted = {"view": view.name, "bucket_ms": bucket_ms, "digest": view.digest}
         set_id = connection.execute(select(TILE_SET.c.id).filter_by(**wanted)).scalar()
         if set_id is None:
-            set_id = connection.execute(insert(TILE_SET).values(wanted).returning(TILE_SET.c.id)).scalar_one()
+            whole = connection.exec_driver_sql(_POSITION).one()[0] == Position({}).token
+            set_id = connection.execute(insert(TILE_SET).values(**wanted, whole=whole).returning(TILE_SET.c.id)).scalar_one()
         features = {name: feature for name, feature in view.features.items() if feature.bucket_ms == bucket_ms}
         shape = (bucket_ms, layout.signature, tuple((feature.slot, feature.window_ms) for feature in features.values()))
         longest_ms = max(feature.window_ms for feature in features.values())

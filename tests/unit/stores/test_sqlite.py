@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import pytest
 from sqlalchemy import Column, Integer, MetaData, Table, insert, select
 
+from tidemill.errors import ConflictError
 from tidemill.stores import open_sqlite
 from tidemill.stores.sqlite import reading
 
@@ -25,6 +27,14 @@ def test_opening_makes_the_folder_and_keeps_what_is_there(tmp_path: Path) -> Non
         assert connection.execute(select(NUMBER.c.n)).scalars().all() == [1]
         assert connection.exec_driver_sql("pragma journal_mode").scalar_one() == "wal"
     again.dispose()
+
+
+def test_a_file_of_another_version_is_refused_by_name(tmp_path: Path) -> None:
+    open_sqlite(tmp_path / "x.db", TABLES).dispose()
+    newer = MetaData()
+    Table("number", newer, Column("n", Integer, nullable=False), Column("unit", Integer), Column("what", Integer))
+    with pytest.raises(ConflictError, match=r"x\.db was made by another version.*'number' has no unit, what; use that version"):
+        open_sqlite(tmp_path / "x.db", newer)
 
 
 def test_a_reader_sees_one_snapshot_and_stops_no_writer(tmp_path: Path) -> None:

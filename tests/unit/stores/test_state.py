@@ -66,6 +66,17 @@ def test_views_of_one_shape_are_read_together_and_stay_apart(tmp_path: Path) -> 
     log.close()
 
 
+def test_a_view_declared_before_the_first_event_knows_everything(tmp_path: Path) -> None:
+    log, state = open_log(tmp_path), open_state(tmp_path)
+    log.append([entry("t1", T0, line="a", gate="x")], now_ms=0)
+    make_engine(log, state).drain(10)
+    state.close()
+    log.close()
+    again = open_state(tmp_path)
+    assert again.tiles.partial() == []
+    again.close()
+
+
 def test_a_view_that_changed_begins_anew_beside_the_others(tmp_path: Path) -> None:
     """Tiles of another definition are never read; the view is to be backfilled."""
     log, state = open_log(tmp_path), open_state(tmp_path)
@@ -76,6 +87,10 @@ def test_a_view_that_changed_begins_anew_beside_the_others(tmp_path: Path) -> No
     state = SqlState(tmp_path / "state.db", [changed, BY_LINE_AND_GATE], {}, RETENTION_MS)
     values = state.tiles.read([Lookup("by_line", ["a"]), Lookup("by_line_and_gate", ["a,x"])], T0).values
     assert (values["by_line__n_all"][0], values["by_line_and_gate__n_all"][0]) == (0.0, 1.0)
+    assert state.tiles.partial() == ["by_line"]
+    with state.writing() as (cursor, _known_at_ms):
+        state.tiles.refill(cursor, "by_line", None)
+    assert state.tiles.partial() == []
     state.close()
     log.close()
 
