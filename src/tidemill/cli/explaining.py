@@ -5,19 +5,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from tidemill.clock import MINUTE_MS
 from tidemill.errors import NotReadyError
 from tidemill.project import Workspace
 from tidemill.stores.alerts import pause_ms
 
 logger = logging.getLogger(__name__)
 
+_LONGEST_WAIT_MS = 10 * MINUTE_MS
 Start = Callable[[str, dict[str, str], str], object]
 
 
 class Explaining:
     """Has a `monitor` run started for each alert that asks for one.
 
-    While a decision of the model is open it waits: the retrain that the alarm asks for has the machine first.
+    While a decision of the model is open it waits, ten minutes at most: the retrain that the alarm asks for has the machine first.
 
     The alert's row is the outbox: it asks until a run was started, and what becomes of that run changes nothing, so a check that
     fails (too few predictions) is not repeated. Killed between the start and the mark it asks again, with the same key.
@@ -38,8 +40,9 @@ class Explaining:
         self._failures = 0
         self._not_before_wall_ms = 0
 
-    def _retraining(self, model: str) -> bool:
-        return any(decision.state != "finished" for decision in self._workspace.decisions.recent(model, limit=20))
+    def _retraining(self, model: str, wall_ms: int) -> bool:
+        decisions = self._workspace.decisions.recent(model, limit=20)
+        return any(one.state != "finished" and wall_ms < one.requested_wall_ms + _LONGEST_WAIT_MS for one in decisions)
 
     def step(self, now_ms: int, wall_ms: int) -> int:
         """One round; answers how many checks it started.
@@ -50,7 +53,9 @@ class Explaining:
         """
         if wall_ms < self._not_before_wall_ms:
             return 0
-        wanted = [alert for alert in self._workspace.alerts.unexplained(now_ms - self._longest_ms) if not self._retraining(alert.model)]
+        wanted = [
+            alert for alert in self._workspace.alerts.unexplained(now_ms - self._longest_ms) if not self._retraining(alert.model, wall_ms)
+        ]
         for started, alert in enumerate(wanted):
             parameters = {"model": alert.model, "trigger": "alarm", "alert": alert.key}
             try:

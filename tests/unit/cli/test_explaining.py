@@ -9,7 +9,7 @@ import pytest
 
 from tests import tiny
 from tidemill.cli.explaining import Explaining
-from tidemill.clock import DAY_MS
+from tidemill.clock import DAY_MS, MINUTE_MS
 from tidemill.errors import NotReadyError
 from tidemill.project import Workspace
 from tidemill.stores import Alert, Decision
@@ -57,9 +57,16 @@ def test_the_retrain_of_an_alarm_has_the_machine_first(workspace: Workspace) -> 
     decisions.request(Decision("d1", "late_order", "error", "error:1", "worse", NOW_MS, 0))
     assert explaining.step(NOW_MS, 1) == 0
     decisions.claim("d1", "run", 2)
-    assert explaining.step(NOW_MS, 3) == 0
+    assert explaining.step(NOW_MS, 10 * MINUTE_MS - 1) == 0
     decisions.finish("d1", Ending("promoted", "better", at_ms=NOW_MS, wall_ms=4), "run")
     assert explaining.step(NOW_MS, 5) == 1
+
+
+def test_a_retrain_that_nobody_carries_out_holds_nothing_up_for_long(workspace: Workspace) -> None:
+    explaining = Explaining(workspace, Prefect().start)
+    raise_alert(workspace, "asks")
+    workspace.decisions.request(Decision("d1", "late_order", "error", "error:1", "worse", NOW_MS, 0))
+    assert [explaining.step(NOW_MS, minute * MINUTE_MS) for minute in (9, 10)] == [0, 1]
 
 
 def test_one_alert_gives_one_run_and_asking_again_none(workspace: Workspace) -> None:
