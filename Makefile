@@ -14,7 +14,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := install
-.PHONY: install demo test check bench
+.PHONY: install demo test check bench chaos
 
 install: $(INSTALLED)
 
@@ -25,15 +25,16 @@ $(UV_READY):
 
 $(INSTALLED): pyproject.toml uv.lock $(UV_READY)
 	@$(UV) sync --frozen --compile-bytecode --all-extras --all-groups >&2
+	@$(BIN)/python -c "from tidemill.kernels.ahead import compile_kernels; compile_kernels()" >&2
 	@touch $@
 
 demo: install
 	@$(BIN)/tidemill demo $(ARGS)
 
 test: install
-	@command -v chromium >/dev/null \
-	  || { $(SUDO) apt-get update && $(SUDO) apt-get install -y --no-install-recommends chromium; } >&2 \
-	  || { echo "make test: no chromium here and apt-get could not install it; install it, then run make test again" >&2; exit 1; }
+	@{ command -v chromium && { command -v initdb || ls /usr/lib/postgresql/*/bin/initdb; }; } >/dev/null 2>&1 \
+	  || { $(SUDO) apt-get update && $(SUDO) apt-get install -y --no-install-recommends chromium postgresql; } >&2 \
+	  || { echo "make test: chromium or PostgreSQL is missing and apt-get could not install it; install both, then run make test again" >&2; exit 1; }
 	@$(BIN)/pytest --cov --cov-report=term:skip-covered --durations=20 $(ARGS)
 
 check: install
@@ -46,3 +47,6 @@ check: install
 bench: install
 	@test -n "$(NAME)" || { echo "make bench: say which one, e.g. make bench NAME=flights" >&2; exit 2; }
 	@$(BIN)/python -m benchmarks.bench_$(NAME) $(ARGS)
+
+chaos: install
+	@$(BIN)/python -m tests.chaos $(ARGS)

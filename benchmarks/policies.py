@@ -23,7 +23,7 @@ from tidemill.drift.calibration import SAMPLE_ROWS
 from tidemill.drift.reference import ColumnProfile
 from tidemill.drift.statistics import jensen_shannon, wasserstein_normed
 from tidemill.events import Column
-from tidemill.features.aggregates import Floats
+from tidemill.kernels import Floats
 from tidemill.learning import Model, OnnxModel, Quality, TrainingSet, fit, fit_all, important_columns, predict, quality
 from tidemill.loop import Admitted, GuardFacts, GuardPolicy, admit
 from tidemill.registry import Challenger, compare_unseen, gate

@@ -24,12 +24,18 @@ class Report:
         packages: the distributions whose versions matter.
         figures: what was measured, with units in the names.
         ratios: what was compared, free of the machine.
+        peer_versions: of what ran beside it.
     """
 
     bench: str
     packages: Sequence[str]
     figures: Mapping[str, Any]
     ratios: Mapping[str, Any] = field(default_factory=dict)
+    peer_versions: Mapping[str, str] = field(default_factory=dict)
+
+    def versions(self) -> dict[str, str]:
+        """Ours and the peers'."""
+        return versions(self.packages) | dict(self.peer_versions)
 
     def to_json(self) -> str:
         """The last line."""
@@ -37,7 +43,7 @@ class Report:
             {
                 "bench": self.bench,
                 "machine": machine(),
-                "versions": versions(self.packages),
+                "versions": self.versions(),
                 "figures": dict(self.figures),
                 "ratios": dict(self.ratios),
             },
@@ -66,7 +72,7 @@ def versions(packages: Sequence[str]) -> dict[str, str]:
 
 
 def show(report: Report, header: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str] = ()) -> None:
-    """Print the table, the notes and the JSON line."""
+    """Print the table, what it ran on, the notes and the JSON line."""
     table = Table(*header, box=None, title=f"bench {report.bench}", title_justify="left")
     for column in table.columns[1:]:
         column.justify = "right"
@@ -74,9 +80,15 @@ def show(report: Report, header: Sequence[str], rows: Sequence[Sequence[str]], n
         table.add_row(*row)
     console = Console()
     console.print(table)
-    for note in notes:
+    for note in (_ran_on(report), *notes):
         console.print(note, highlight=False)
     print(report.to_json())
+
+
+def _ran_on(report: Report) -> str:
+    found = machine()
+    where = f"{found['system']}, {found['cpu']}, {found['cores']} cores, {found['memory_gb']} GB"
+    return f"{where}; {', '.join(f'{name} {number}' for name, number in report.versions().items())}"
 
 
 def _cpu() -> str:

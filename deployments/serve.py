@@ -12,6 +12,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 AT_ONCE = 4
+NIGHTLY = "17 3 * * *"  # of the wall clock, as it is about files and not about events
 
 
 def from_event(name: str) -> dict[str, str]:
@@ -28,6 +29,7 @@ def main() -> None:
     from prefect.events import DeploymentEventTrigger
 
     from flows.backfill import backfill
+    from flows.compact import compact
     from flows.deploy import deploy
     from flows.ingest import ingest
     from flows.loop import loop
@@ -51,6 +53,7 @@ def main() -> None:
     )
     plain: tuple[Flow[Any, Any], ...] = (backfill, deploy, ingest, loop, monitor, rollback, train)
     deployments = [flow.to_deployment(name=project, description=flow.description) for flow in plain]
+    deployments.append(compact.to_deployment(name=project, description=compact.description, cron=NIGHTLY))
     deployments.append(retrain.to_deployment(name=project, description=retrain.description, triggers=[trigger]))
     serve(*deployments, limit=AT_ONCE, print_starting_message=False)  # type: ignore[arg-type]  # not coroutines outside an event loop
 

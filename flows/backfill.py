@@ -1,4 +1,4 @@
-"""`backfill`: fill a view's tiles from the lake."""
+"""`backfill`: fill a view's tiles, or a table's rows, from the lake."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ from tasks.events import fill
 
 @flow(name="backfill")
 def backfill(view: str) -> State:
-    """Replace a view's tiles by those of all events within its retention."""
+    """Fill what a view or table lacks from the lake."""
     return Completed(name="Filled", message=f"{fill(view)} events")

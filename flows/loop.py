@@ -14,7 +14,7 @@ from flows.train import train
 
 @flow(name="loop")
 def loop(model: str, stream: str = "", file: str = "", views: tuple[str, ...] = ()) -> State:
-    """Bring a model up: copy a file when one is given, fill the named views, train, deploy the first champion, check it."""
+    """Bring a model up: copy a file when one is given, fill the named views and tables, train, deploy the first champion, check it."""
     if file:
         ingest(stream, file)
     for view in views:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import closing
 from pathlib import Path
 
 from prefect import task
@@ -9,18 +11,25 @@ from prefect.cache_policies import NO_CACHE
 
 from tasks.context import opened
 from tidemill.clock import wall_ms
-from tidemill.stores import backfill_view, copy_file
+from tidemill.serving import Copier
+from tidemill.stores import copy_file
 
 
 @task(cache_policy=NO_CACHE)
-def copy(stream: str, file: str) -> int:
-    """Copy a file's events into the log; see `tidemill.stores.copy_file`."""
-    context = opened()
-    return copy_file(context.workspace.log, context.workspace.project.stream(stream).name, Path(file), wall_ms())
+def copy(stream: str, file: str, most: int) -> int:
+    """Copy a file's events into the log, or without one what the stream's source holds now, about `most` events."""
+    workspace = opened().workspace
+    wanted = workspace.project.stream(stream)
+    if file:
+        return copy_file(workspace.log, wanted.name, Path(file), wall_ms())
+    copied = 0
+    with closing(Copier(workspace, wanted, max_behind=sys.maxsize)) as copier:
+        while copied < most and (more := copier.step()):
+            copied += more
+    return copied
 
 
 @task(cache_policy=NO_CACHE)
 def fill(view: str) -> int:
-    """Fill a view's tiles from the lake; see `tidemill.stores.backfill_view`."""
-    workspace = opened().workspace
-    return backfill_view(workspace.state, workspace.lake, workspace.project.view(view))
+    """Fill what a view or table lacks from the lake; see `tidemill.stores.backfill_view`."""
+    return opened().workspace.backfill(view)

@@ -7,7 +7,7 @@ from prefect.cache_policies import NO_CACHE
 
 from tasks.context import opened
 from tidemill import registry
-from tidemill.learning import TrainingSet
+from tidemill.learning import Limits, TrainingSet
 from tidemill.registry import Challenger, Judgement, Ready
 
 
@@ -15,7 +15,9 @@ from tidemill.registry import Challenger, Judgement, Ready
 def snapshot(model: str) -> TrainingSet:
     """The training set as of now; see `tidemill.registry.snapshot`."""
     context = opened()
-    return registry.snapshot(context.workspace, context.model(model))
+    learning = context.settings.learning
+    limits = Limits(learning.memory_mb, learning.threads, context.workspace.home / "cache" / "spill")
+    return registry.snapshot(context.workspace, context.model(model), limits)
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)

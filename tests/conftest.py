@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.databases import running_postgres
+from tests.kinesis_feeds import KinesisServer, running_kinesis
 
 _TESTS = Path(__file__).parent
 _PREFECT_HOME = tempfile.TemporaryDirectory(prefix="tidemill-tests-prefect-", ignore_cleanup_errors=True)
 
 # Before anything heavy is imported: no setting or server of the developer's own may leak into a test, and no test may write
 # to the home folder. One thread each, since two cores are shared by all that runs here.
-for _name in [name for name in os.environ if name.startswith(("TIDEMILL_", "PREFECT_", "MLFLOW_"))]:
+for _name in [name for name in os.environ if name.startswith(("TIDEMILL_", "PREFECT_", "MLFLOW_", "AWS_"))]:
     del os.environ[_name]
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ.update(
@@ -24,6 +29,9 @@ os.environ.update(
     PREFECT_SERVER_ANALYTICS_ENABLED="false",
     PREFECT_SERVER_ALLOW_EPHEMERAL_MODE="false",
     PREFECT_HOME=_PREFECT_HOME.name,
+    AWS_ACCESS_KEY_ID="tests",
+    AWS_SECRET_ACCESS_KEY="tests",
+    AWS_EC2_METADATA_DISABLED="true",
 )
 
 # No deadline: a slow machine is not a wrong result. CI draws the same examples every time, a developer new ones.
@@ -38,3 +46,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for folder in ("integration", "browser"):
             if (_TESTS / folder) in item.path.parents:
                 item.add_marker(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A PostgreSQL server; `tests.databases.new_schema` makes a place of its own for each test."""
+    with running_postgres() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def kinesis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KinesisServer]:
+    """A server that speaks Kinesis; `new_stream` makes a data stream of its own for each test."""
+    with running_kinesis(tmp_path_factory.mktemp("kinesis")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _kernels_are_compiled_for_one_kind_of_arrays() -> Iterator[None]:
+    """Another kind would be compiled for seconds, in the middle of somebody's work."""
+    yield
+    if "tidemill.kernels" in sys.modules:
+        kernels = vars(sys.modules["tidemill.kernels"])
+        kinds = {name: kernel.signatures for name, kernel in kernels.items() if hasattr(kernel, "signatures")}
+        assert not {name: several for name, several in kinds.items() if len(several) > 1}

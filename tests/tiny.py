@@ -122,7 +122,7 @@ def live(workspace: Workspace, first_day: int, last_day: int, *, slow: str = "ab
     """Days go by: events in the log, applied, and in the lake."""
     workspace.log.append(history(first_day, last_day, slow=slow), 0)
     workspace.engine().drain(10_000)
-    workspace.lake_writer(0, 100_000).flush()
+    workspace.lake_writer().flush()
 
 
 def train_version(workspace: Workspace, registry: Registry) -> int:

@@ -1,8 +1,8 @@
 """Will a flight from New York arrive 15 minutes late or more? Asked one hour before its scheduled departure.
 
-Four streams, all flights of 2013: `schedules` (known a day ahead), `departures` and `arrivals` (known when they happen; the
-arrival is also the label), `weather` (known ten minutes after its hour). No feature can know the future: a view answers from
-the events known by the time of the question.
+Five streams, all flights of 2013: `schedules` (known a day ahead), `departures` and `arrivals` (known when they happen; the
+arrival is also the label), `weather` (known ten minutes after its hour), and `planes`, what the register of aircraft says. No
+feature can know the future: views and the table answer from the events known by the time of the question.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from tidemill import (
     Requests,
     RetrainPolicy,
     Stream,
+    Table,
     View,
     col,
     count,
@@ -35,7 +36,7 @@ from tidemill.clock import HOUR_MS
 
 
 class Schedule(BaseModel):
-    """A flight an airline has published; missing is what nobody knows of the aircraft."""
+    """A flight an airline has published; no tail number where the aircraft is not known yet."""
 
     flight_id: str
     published_at: datetime
@@ -47,8 +48,6 @@ class Schedule(BaseModel):
     origin: str
     dest: str
     distance_mi: int
-    plane_year: int | None
-    seats: int | None
 
 
 class Departure(BaseModel):
@@ -91,6 +90,16 @@ class Weather(BaseModel):
     visib: float | None
 
 
+class Plane(BaseModel):
+    """What the register says of an aircraft from a time on; `built` is the year."""
+
+    row_id: str
+    valid_from: datetime
+    tailnum: str
+    built: int | None
+    seats: int | None
+
+
 class FlightRequest(BaseModel):
     """What is asked: a scheduled flight, as published."""
 
@@ -102,14 +111,13 @@ class FlightRequest(BaseModel):
     origin: str
     dest: str
     distance_mi: int
-    plane_year: int | None
-    seats: int | None
 
 
 schedules = Stream("schedules", schema=Schedule, event_time="published_at", event_id="flight_id")
 departures = Stream("departures", schema=Departure, event_time="departed_at", event_id="flight_id")
 arrivals = Stream("arrivals", schema=Arrival, event_time="arrived_at", event_id="flight_id")
 weather = Stream("weather", schema=Weather, event_time="observed_at", event_id="observation_id")
+planes = Stream("planes", schema=Plane, event_time="valid_from", event_id="row_id")
 
 ENTITIES: dict[str, str | tuple[str, ...]] = {
     "origin": "origin",
@@ -146,12 +154,15 @@ origin_weather = View(
 
 views = [*delay_features, origin_weather]
 
+plane = Table("plane", planes, key="tailnum", columns=["built", "seats"], description="The aircraft's year and size, as registered.")
+
 late_arrival = Model(
     "late_arrival",
     request=FlightRequest,
     requests=Requests(schedules, at=col("scheduled_departure") - HOUR_MS),
     features=[
-        *("carrier", "origin", "dest", "distance_mi", "plane_year", "seats"),
+        *("carrier", "origin", "dest", "distance_mi"),
+        plane,
         derive(hour_of_day),
         derive(day_of_week),
         derive(scheduled_minutes),
@@ -171,4 +182,11 @@ def flights(days: int = recording.WHOLE_YEAR_DAYS, drift_from: int | None = None
     return recording.flights(days, drift, retention_ms=project.retention_ms, model=late_arrival.name)
 
 
-project = Project("flights", streams=[schedules, departures, arrivals, weather], views=views, models=[late_arrival], recording=flights)
+project = Project(
+    "flights",
+    streams=[schedules, departures, arrivals, weather, planes],
+    views=views,
+    tables=[plane],
+    models=[late_arrival],
+    recording=flights,
+)

@@ -1,4 +1,4 @@
-"""The flights of 2013 as a recording: events of four streams with faults among them, and one request for each flight."""
+"""The flights of 2013 as a recording: events of five streams with faults among them, and one request for each flight."""
 
 from __future__ import annotations
 
@@ -11,8 +11,20 @@ import numpy.typing as npt
 import pandas as pd
 
 from examples.flights.faults import DUPLICATE, NONE, Faults, Plan, plan_faults
-from examples.flights.sources import LEAD_MS, Source, Texts, arrivals, departures, iso, plain, schedules, weather
-from examples.flights.tables import DAY_ONE_MS, Drift, read_flights, read_weather
+from examples.flights.sources import (
+    LEAD_MS,
+    PUBLISHED_AHEAD_MS,
+    Source,
+    Texts,
+    arrivals,
+    departures,
+    iso,
+    plain,
+    planes,
+    schedules,
+    weather,
+)
+from examples.flights.tables import DAY_ONE_MS, Drift, read_flights, read_planes, read_weather
 from tidemill.clock import DAY_MS
 from tidemill.streams.recording import Asked, Counts, Recorded, Recording
 
@@ -20,8 +32,8 @@ WHOLE_YEAR_DAYS = 365
 
 _CHUNK = 20_000
 _SEED = 2013
-_FAULTS = {"schedules": Faults(), "departures": Faults(), "arrivals": NONE, "weather": Faults()}
-_ASKED_WITH = ("carrier", "origin", "dest", "tailnum", "distance_mi", "plane_year", "seats")
+_FAULTS = {"schedules": Faults(), "departures": Faults(), "arrivals": NONE, "weather": Faults(), "planes": NONE}
+_ASKED_WITH = ("carrier", "origin", "dest", "tailnum", "distance_mi")
 
 
 def flights(days: int = WHOLE_YEAR_DAYS, drift: Drift | None = None, *, retention_ms: Mapping[str, int], model: str) -> Recording:
@@ -44,7 +56,8 @@ def flights(days: int = WHOLE_YEAR_DAYS, drift: Drift | None = None, *, retentio
         raise ValueError(f"days={days}: a recording has at least one day")
     table = read_flights(drift)
     end_ms = DAY_ONE_MS + days * DAY_MS if days < WHOLE_YEAR_DAYS else np.iinfo(np.int64).max
-    sources = [schedules(table), departures(table), arrivals(table), weather(read_weather())]
+    begin_ms = int(table["scheduled_departure"].min()) - PUBLISHED_AHEAD_MS  # a day before the first question
+    sources = [schedules(table), departures(table), arrivals(table), weather(read_weather()), planes(read_planes(), begin_ms)]
     plans = [plan.before(end_ms) for plan in _plans(sources, retention_ms)]
     asked = table[table["scheduled_departure"] - LEAD_MS < end_ms]
     counts = {source.stream: plan.counts() for source, plan in zip(sources, plans, strict=True)}

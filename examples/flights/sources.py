@@ -1,4 +1,4 @@
-"""The four streams as a source would send them: JSON text, written in chunks, because a million texts at once is too much."""
+"""The five streams as a source would send them: JSON text, written in chunks, because a million texts at once is too much."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LEAD_MS = HOUR_MS  # a flight is asked about one hour before its scheduled depar
 PUBLISHED_AHEAD_MS = DAY_MS
 WEATHER_DELAY_MS = 10 * MINUTE_MS
 
-_SCHEDULED = ("carrier", "flight", "tailnum", "origin", "dest", "distance_mi", "plane_year", "seats")
+_SCHEDULED = ("carrier", "flight", "tailnum", "origin", "dest", "distance_mi")
 _KEYS = ("carrier", "origin", "dest", "tailnum")
 _MEASURED = ("temp", "dewp", "humid", "wind_speed", "wind_gust", "precip", "pressure", "visib")
 
@@ -104,6 +104,13 @@ def weather(table: pd.DataFrame) -> Source:
     hour = table["observed_at"].to_numpy(np.int64)
     others = ("origin", *_MEASURED)
     return Source("weather", "observation_id", "observed_at", "temp", ("observed_at",), others, table, _times(hour, WEATHER_DELAY_MS))
+
+
+def planes(table: pd.DataFrame, known_ms: int) -> Source:
+    """What the register says of every aircraft, known from one moment on."""
+    table = table.assign(row_id=table["tailnum"] + "-1", valid_from=known_ms)
+    moments = table["valid_from"].to_numpy(np.int64)
+    return Source("planes", "row_id", "valid_from", "seats", ("valid_from",), ("tailnum", "built", "seats"), table, _times(moments))
 
 
 def plain(column: pd.Series) -> Texts:

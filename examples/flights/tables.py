@@ -76,9 +76,9 @@ def read_flights(drift: Drift | None = None) -> pd.DataFrame:
         drift: a change to act out, or None for what really happened.
 
     Returns:
-        A table with flight_id, carrier, flight, tailnum, origin, dest, distance_mi, plane_year, seats, dep_delay, arr_delay
-        (float minutes, NaN for never departed or arrived), and, in int64 ms, scheduled_departure, scheduled_arrival, departed_at,
-        arrived_at (the last two mean something only where the delay is not NaN).
+        A table with flight_id, carrier, flight, tailnum, origin, dest, distance_mi, dep_delay, arr_delay (float minutes, NaN for
+        never departed or arrived), and, in int64 ms, scheduled_departure, scheduled_arrival, departed_at, arrived_at (the last two
+        mean something only where the delay is not NaN).
     """
     folder = data_folder()
     raw = pd.read_csv(folder / "flights.csv.zip", usecols=_READ, keep_default_na=False, na_values=["NA", ""])
@@ -93,7 +93,6 @@ def read_flights(drift: Drift | None = None) -> pd.DataFrame:
         table["arr_delay"] += _extra_delay(table, drift)
     table["departed_at"] = scheduled + _minutes_ms(table["dep_delay"])
     table["arrived_at"] = arrival + _minutes_ms(table["arr_delay"])
-    table = table.join(_planes(folder), on="tailnum")
     return table.sort_values("flight_id", ignore_index=True)  # an id begins with its time
 
 
@@ -110,6 +109,16 @@ def read_weather() -> pd.DataFrame:
     table = measured.assign(observed_at=_utc_ms(raw["time_hour"]))
     table.insert(0, "observation_id", raw["time_hour"].str.slice(0, 13) + "Z-" + raw["origin"])
     return table.sort_values(["observed_at", "origin"], ignore_index=True)
+
+
+def read_planes() -> pd.DataFrame:
+    """The 3,322 aircraft that the register knows, by tail number.
+
+    Returns:
+        A table with tailnum, built (the year, NaN where nobody knows) and seats.
+    """
+    planes = pd.read_csv(data_folder() / "planes.csv")[["tailnum", "year", "seats"]].rename(columns={"year": "built"})
+    return planes.sort_values("tailnum", ignore_index=True)
 
 
 def first_reading(after_ms: IntArray, clock_min: IntArray, zone: str) -> IntArray:
@@ -152,11 +161,6 @@ def _offset_ms(moments_ms: IntArray, zone: str) -> IntArray:
 def _zones(folder: Path) -> dict[str, str]:
     airports = pd.read_csv(folder / "airports.csv")
     return dict(zip(airports["faa"], airports["tzone"], strict=True)) | _MORE_ZONES
-
-
-def _planes(folder: Path) -> pd.DataFrame:
-    planes = pd.read_csv(folder / "planes.csv").set_index("tailnum")
-    return planes[["year", "seats"]].rename(columns={"year": "plane_year"})
 
 
 def _flight_id(scheduled: IntArray, raw: pd.DataFrame) -> pd.Series:

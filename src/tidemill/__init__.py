@@ -1,14 +1,40 @@
 """Tidemill: real-time machine learning that a small team can run. What a project file needs is here."""
 
 from tidemill.events import Stream
-from tidemill.features import Label, View, col, count, derive, max_, mean, min_, std, sum_, variance
+from tidemill.features import (
+    Label,
+    Table,
+    View,
+    col,
+    count,
+    derive,
+    distinct,
+    first,
+    greatest,
+    last,
+    least,
+    max_,
+    mean,
+    min_,
+    on,
+    quantile,
+    share,
+    std,
+    sum_,
+    variance,
+)
 from tidemill.learning import Model, Monitor, Requests, RetrainPolicy
 from tidemill.project import Project
+from tidemill.sources import Delta, Files, Kafka, Kinesis, SqlOutbox, SqlTable
 from tidemill.streams import Asked, Counts, Recorded, Recording
 
 __all__ = [
     "Asked",
     "Counts",
+    "Delta",
+    "Files",
+    "Kafka",
+    "Kinesis",
     "Label",
     "Model",
     "Monitor",
@@ -17,14 +43,25 @@ __all__ = [
     "Recording",
     "Requests",
     "RetrainPolicy",
+    "SqlOutbox",
+    "SqlTable",
     "Stream",
+    "Table",
     "View",
     "col",
     "count",
     "derive",
+    "distinct",
+    "first",
+    "greatest",
+    "last",
+    "least",
     "max_",
     "mean",
     "min_",
+    "on",
+    "quantile",
+    "share",
     "std",
     "sum_",
     "variance",

@@ -9,6 +9,8 @@ TidemillError
 │   └── LateEventError
 ├── NotFoundError     no such stream, view, model or version
 ├── NotReadyError     it exists but cannot answer yet: no champion, a service down, the lake behind
+├── RefusedError      whoever was asked does not want it, and would say the same again
+├── BusyError         too much waits already; come again after `retry_after_s`
 ├── ConflictError     someone else moved first: a position, a claim, a running retrain
 └── ExportError       the exported model does not say what the trained one says
 ```
@@ -92,6 +94,18 @@ class NotFoundError(TidemillError):
 
 class NotReadyError(TidemillError):
     """It exists but cannot answer yet; the message says what to do or wait for."""
+
+
+class RefusedError(TidemillError):
+    """Whoever was asked understood and does not want it: the same request would be refused again."""
+
+
+class BusyError(TidemillError):
+    """Too much waits already; the same may be asked again after `retry_after_s` seconds."""
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(message)
 
 
 class ConflictError(TidemillError):

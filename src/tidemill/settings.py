@@ -49,9 +49,17 @@ class EngineSettings(Section):
     """The engine that applies events."""
 
     batch_events: int = Field(20_000, ge=1, description="most events in one transaction")
+    max_behind: int = Field(500_000, ge=1, description="events that may wait for the engine before sources pause and HTTP answers 429")
     poll_ms: int = Field(5, ge=1, description="pause between looks at an empty log, milliseconds")
     lake_every_s: float = Field(5.0, gt=0, description="longest time between appends to the lake, seconds")
     lake_every_events: int = Field(50_000, ge=1, description="most events between appends to the lake")
+
+
+class LearningSettings(Section):
+    """Training sets."""
+
+    memory_mb: int = Field(800, ge=100, description="what DuckDB holds before it spills, MB; half as much again is held beside")
+    threads: int = Field(2, ge=1, description="threads that build a training set")
 
 
 class MlflowSettings(Section):
@@ -88,6 +96,7 @@ class Settings(BaseSettings):
     profile: Literal["embedded"] = Field("embedded", description="which log and stores; `server` and `cluster` are planned")
     server: ServerSettings = ServerSettings()
     engine: EngineSettings = EngineSettings()
+    learning: LearningSettings = LearningSettings()
     mlflow: MlflowSettings = MlflowSettings()
     prefect: PrefectSettings = PrefectSettings()
     alerts: AlertSettings = AlertSettings()

@@ -101,7 +101,7 @@ def test_one_look_tells_how_it_stands(site: Site, page: Page) -> None:
     expect(lights).to_have_count(5)
     for number, text in enumerate(("Balanced", "v2", "Drifted", "Promoted", "All delivered")):
         expect(lights.nth(number)).to_contain_text(text)
-    for name in ("Streams", "Models", "Drift", "Decisions", "Alerts"):
+    for name in ("Streams", "Models", "Drift", "Decisions", "Alerts", "Features"):
         expect(page.get_by_role("heading", name=name, level=2, exact=True)).to_be_visible()
     expect(page.get_by_role("region", name="Decisions")).to_contain_text("42.3")
     expect(page.get_by_role("link", name="Versions in MLflow")).to_have_attribute(
@@ -161,6 +161,25 @@ def test_feature_warnings_of_a_day_share_a_row_that_stays_open_while_it_grows(si
     expect(rows.get_by_text("column_new has moved", exact=True)).to_be_visible(timeout=REFRESHED_MS)
     expect(page.get_by_text("31 feature warnings")).to_be_visible()
     expect(rows).to_have_count(2)
+
+
+def test_a_view_is_opened_for_its_features_and_stays_open_while_it_is_served(site: Site, page: Page) -> None:
+    site.ferry.sail(2)
+    heard = Heard.of(page)
+    page.goto(site.url)
+    section = page.get_by_role("region", name="Features")
+    expect(section.get_by_text('mean("delay_min")')).to_be_hidden()
+    section.locator("summary").filter(has_text="ports").focus()
+    page.keyboard.press("Enter")
+    expect(section.get_by_text('mean("delay_min")')).to_be_visible()
+    missing = page.locator("#feature-ports-mean_delay_3h [data-label=Missing]")
+    expect(missing).to_have_text("0\u202f%")
+
+    site.ferry.predict(["x", "y"], site.ferry.workspace.now_ms(), 1, ([0.2, 0.2], [0.2, 0.2]), port="nowhere")
+
+    expect(missing).to_have_text("4\u202f%", timeout=REFRESHED_MS)
+    expect(section.get_by_text('mean("delay_min")')).to_be_visible()
+    assert heard.complaints == []
 
 
 def test_a_new_week_is_drawn(site: Site, page: Page) -> None:

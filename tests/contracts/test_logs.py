@@ -12,7 +12,7 @@ import pytest
 
 from tidemill.errors import InputError
 from tidemill.stores import SqlLog
-from tidemill.streams import Entry, Log, Position, Record, Tally
+from tidemill.streams import Entry, Log, Position, Record, Records, Tally
 
 Open = Callable[[], Log]
 STREAMS = ["taps", "gates"]
@@ -64,7 +64,7 @@ def read_all(log: Log, limit: int = 1_000) -> list[Record]:
 
 def test_an_empty_log_has_an_end_and_nothing_before_it(open_log: Open) -> None:
     log = open_log()
-    assert log.read(log.end(), 10) == ([], log.end())
+    assert log.read(log.end(), 10) == (Records.of([]), log.end())
     assert read_all(log) == []
     assert log.tally(Position({})) == {name: Tally(0, 0) for name in STREAMS}
     assert log.append([], now_ms=5) == log.end()
@@ -105,7 +105,7 @@ def test_a_position_has_taken_exactly_what_was_read(open_log: Open) -> None:
         assert sum(tally.pending for tally in log.tally(after).values()) == 7 - taken
         before = after
     assert before == log.end()
-    assert log.read(before, 10) == ([], before)
+    assert log.read(before, 10) == (Records.of([]), before)
 
 
 def test_known_at_never_falls_when_the_clock_does(open_log: Open) -> None:

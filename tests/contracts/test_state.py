@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -17,7 +18,7 @@ from sqlalchemy import Engine as Database
 from tests.unit.events.taps import RETENTION_MS, T0, TAPS, batch_of, open_log, open_state, payload
 from tidemill.clock import HOUR_MS
 from tidemill.errors import ConflictError
-from tidemill.stores import Applied, Lookup, Outcome, Reading, TileStore
+from tidemill.stores import Lookup, Outcome, Reading, SqlState, TileStore
 from tidemill.stores.sqlite import Cursor, writing_cursor
 from tidemill.streams import Books, Commit, DeadLetter, Engine, Entry, Log, Position, Record, StateStore
 
@@ -29,7 +30,10 @@ class Store(StateStore, Protocol):
 
     def books(self, log: Log) -> Mapping[str, Books]: ...
     def dead_letters(self, stream: str, limit: int = 100) -> list[dict[str, Any]]: ...
-    def for_lake(self, limit: int) -> list[Applied]: ...
+    def not_applied(self, stream: str, first: int, last: int) -> set[int]: ...
+    def lake_position(self) -> Position: ...
+    def in_lake(self, position: Position) -> None: ...
+    def seen(self, stream: str, event_ids: Sequence[str]) -> Mapping[str, int]: ...
     def outcomes(self, model: str, after: int, limit: int) -> list[Outcome]: ...
     def close(self) -> None: ...
 
@@ -64,7 +68,7 @@ def commit(before: Position, after: Position, ids: Sequence[str] = ("a", "b"), f
         DeadLetter(Record("taps", "0", offset + 1, T0, "{"), "schema", "odd"),
     ]
     batch = replace(taps, offsets=np.arange(first_offset, offset), known_at_ms=np.full(len(ids), T0 + HOUR_MS))
-    return Commit(before, after, known_at_ms=T0 + HOUR_MS, applied={"taps": batch}, duplicates={"taps": 1}, dead=dead)
+    return Commit(before, after, known_at_ms=T0 + HOUR_MS, applied={"taps": batch}, duplicates={"taps": [offset + 2]}, dead=dead)
 
 
 def read(store: Store) -> Reading:
@@ -77,14 +81,14 @@ def everything(store: Store, log: Log) -> list[object]:
     reading = read(store)
     values = {column: float(values[0]) for column, values in reading.values.items() if values[0] == values[0]}
     seen = store.seen("taps", ["a", "b", "c", "d"])
-    kept = [store.dead_letters("taps"), store.for_lake(100), store.outcomes("dear", 0, 100)]
+    kept = [store.dead_letters("taps"), store.not_applied("taps", 0, 100), store.outcomes("dear", 0, 100)]
     return [reading.position, reading.known_at_ms, values, seen, store.books(log), *kept]
 
 
 def test_a_new_store_stands_before_everything(open_store: Open, tmp_path: Path) -> None:
     store, log = open_store(), open_log(tmp_path)
     assert store.position() == START
-    assert everything(store, log)[3:] == [{}, {"taps": Books(0, 0, 0, 0, 0, 0)}, [], [], []]
+    assert everything(store, log)[3:] == [{}, {"taps": Books(0, 0, 0, 0, 0, 0)}, [], set(), []]
     log.close()
 
 
@@ -102,12 +106,19 @@ def test_a_commit_writes_everything(open_store: Open, tmp_path: Path) -> None:
         (4, "schema", "odd", "{"),
         (3, "late", "old", "?"),
     ]
-    assert [(waiting.offset, waiting.stream, waiting.known_at_ms) for waiting in store.for_lake(100)] == [
-        (1, "taps", T0 + HOUR_MS),
-        (2, "taps", T0 + HOUR_MS),
-    ]
+    assert store.not_applied("taps", 1, 4) == {3, 4}
+    assert store.not_applied("taps", 1, 9) == {3, 4, 5}
     assert store.outcomes("dear", 0, 100) == [Outcome(1, "x", T0 + HOUR_MS, 0.0), Outcome(2, "x", T0 + HOUR_MS, 0.0)]
     log.close()
+
+
+def test_the_lake_has_a_position_of_its_own(open_store: Open) -> None:
+    store = open_store()
+    store.commit(commit(START, ONE))
+    assert store.lake_position() == START
+    store.in_lake(ONE)
+    assert (store.lake_position(), store.position()) == (ONE, ONE)
+    assert store.not_applied("taps", 1, 4) == {3, 4}, "dead letters are kept"
 
 
 def test_a_stale_position_conflicts_and_changes_nothing(open_store: Open, tmp_path: Path) -> None:
@@ -170,13 +181,13 @@ def test_a_commit_that_fails_at_any_statement_changes_nothing(tmp_path: Path, mo
                 yield Failing(cursor, countdown)
 
         with monkeypatch.context() as patch:
-            patch.setattr("tidemill.stores.state.writing_cursor", failing)
+            patch.setattr(sys.modules[SqlState.__module__], "writing_cursor", failing)
             with suppress(RuntimeError):
                 store.commit(commit(ONE, TWO, ids=("c", "d"), first_offset=5))
         if store.position() == ONE:
             failures += 1
             assert everything(store, log) == before
-    assert failures >= 6
+    assert failures >= 5
     assert read(store).values["by_line__n_all"][0] == 4.0
     store.close()
     log.close()

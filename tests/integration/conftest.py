@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
+from tests.kinesis_feeds import KinesisServer, KinesisWorld
 from tests.services import Server, free_port, program, running
 
 
@@ -46,3 +48,19 @@ def mlflow_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     )
     with running(server):
         yield url
+
+
+@pytest.fixture
+def worlds(kinesis: KinesisServer) -> Iterator[Callable[..., KinesisWorld]]:
+    """Makes data streams of so many shards, each with a writer and a copy."""
+    made: list[KinesisWorld] = []
+
+    def make(n_shards: int, **options: Any) -> KinesisWorld:
+        made.append(KinesisWorld(kinesis, n_shards, **options))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.restart()
+    for told in kinesis.control.iterdir():
+        told.unlink()

@@ -23,7 +23,7 @@ from tests import tiny
 from tidemill.cli.relay import Relay
 from tidemill.clock import wall_ms
 from tidemill.drift import ReferenceProfile
-from tidemill.features.aggregates import Floats
+from tidemill.kernels import Floats
 from tidemill.learning import RetrainPolicy
 from tidemill.project import project_root
 from tidemill.registry import CHAMPION, FITS
@@ -205,7 +205,7 @@ def test_only_an_alert_about_a_version_of_the_model_is_explained(context: Contex
     assert state.is_failed() and "no alert about a version" in (state.message or "")
 
 
-@pytest.mark.parametrize("name", ["backfill", "deploy", "ingest", "loop", "monitor", "retrain", "rollback", "train"])
+@pytest.mark.parametrize("name", ["backfill", "compact", "deploy", "ingest", "loop", "monitor", "retrain", "rollback", "train"])
 def test_every_flow_is_loaded_by_its_entrypoint(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project_root())
     assert load_flow_from_entrypoint(f"flows/{name}.py:{name}").name == name

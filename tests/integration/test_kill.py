@@ -8,27 +8,35 @@ from __future__ import annotations
 
 import json
 import random
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.property.naive import naive_verdicts
-from tests.unit.events.taps import RETENTION_MS, T0, TAPS, VIEWS, entry, make_engine, open_log, open_state
+from tests.unit.events.taps import LABEL, RETENTION_MS, T0, TAPS, VIEWS, entry, lake_writer, make_engine, open_log
 from tidemill.clock import HOUR_MS, MINUTE_MS
-from tidemill.stores import OFFSET, Lake, LakeWriter, Lookup
+from tidemill.features import Table
+from tidemill.stores import OFFSET, Lake, Lookup, SqlState
 from tidemill.streams import Books, Entry, Position
 
 ROOT = Path(__file__).parents[2]
+SOURCES = (*VIEWS, Table("newest", TAPS, key="line", columns=["gate", "fare"], allowed_lateness="1h"))
 BATCH, LAKE_BATCH = 7, 11
 KEYS = ["a", "b", "a,x", "b,y"]
 STEPS = [
     "before commit",
-    "inside commit",
-    "at the end of commit",
+    "slots claimed",
+    "inside the journal",
+    "journal written",
+    "inside the transaction",
+    "transaction committed",
+    "inside the rows",
     "after commit",
     "before lake.append",
     "after lake.append",
@@ -42,9 +50,12 @@ NURSERY = """
 import json, os, signal, sys, time
 from pathlib import Path
 from sqlalchemy import Pool, event
-from tests.integration.test_kill import BATCH, LAKE_BATCH
-from tests.unit.events.taps import RETENTION_MS, TAPS, VIEWS, LABEL, make_engine, open_log
-from tidemill.stores import Lake, LakeWriter, SqlState
+from tests.integration.test_kill import BATCH, LAKE_BATCH, SOURCES
+from tests.unit.events.taps import RETENTION_MS, TAPS, LABEL, make_engine, open_log
+import tidemill.stores.state
+from tidemill.stores import AppliedReader, Lake, LakeWriter, SqlState
+from tidemill.stores.commit_sql import write_duplicates
+from tidemill.stores.table_files import TableFiles
 from tidemill.streams import Entry
 
 hits = {}
@@ -54,21 +65,45 @@ def hit(step):
     if (step, hits[step]) == (fault.get("step"), fault.get("nth")):
         os.kill(os.getpid(), signal.SIGKILL)
 
+class DyingWrite:
+    # half of the rows are written when the end comes
+    def __init__(self, write):
+        self.rows, self.tags, self.states, self.table = write.rows, write.tags, write.states, self
+        self._table = write.table
+    def put(self, rows, tags, states):
+        half = len(rows) // 2
+        self._table.put(rows[:half], tags[:half], states[:half])
+        hit("inside the rows")
+        self._table.put(rows, tags, states)
+
+class DyingFiles(TableFiles):
+    def prepare(self, change, token, known_at_ms, writes):
+        hit("slots claimed")
+        super().prepare(change, token, known_at_ms, writes)
+        hit("journal written")
+    def apply(self, change, token, known_at_ms, writes):
+        hit("transaction committed")
+        super().apply(change, token, known_at_ms, [DyingWrite(write) for write in writes])
+
 class DyingState(SqlState):
     def commit(self, commit):
         hit("before commit")
         super().commit(commit)
         hit("after commit")
-    def _write_applied(self, cursor, commit):
-        hit("inside commit")
-        super()._write_applied(cursor, commit)
-    def _expire(self, cursor, known_at_ms):
-        super()._expire(cursor, known_at_ms)
-        hit("at the end of commit")
-    def in_lake(self, up_to_offset):
+    def in_lake(self, position):
         hit("before in_lake")
-        super().in_lake(up_to_offset)
+        super().in_lake(position)
         hit("after in_lake")
+
+def dying_duplicates(cursor, commit):
+    hit("inside the transaction")
+    write_duplicates(cursor, commit)
+
+def dying_pwritev(*arguments):
+    hit("inside the journal")
+    return pwritev(*arguments)
+
+pwritev = os.pwritev
 
 class DyingLake(Lake):
     def append(self, stream, events):
@@ -82,11 +117,14 @@ def die_at_statements():
 
 def apply(home):
     log, lake = open_log(home), DyingLake(home / "lake", [TAPS])
-    state = DyingState(home / "state.db", VIEWS, {"dear": LABEL}, RETENTION_MS)
-    engine, writer = make_engine(log, state), LakeWriter(state, lake, every_s=1000.0, every_events=LAKE_BATCH)
+    tidemill.stores.state.TableFiles = DyingFiles
+    tidemill.stores.state.write_duplicates = dying_duplicates
+    os.pwritev = dying_pwritev
+    state = DyingState(home / "state.db", SOURCES, {"dear": LABEL}, RETENTION_MS)
+    engine, writer = make_engine(log, state), LakeWriter(AppliedReader(log, state, [TAPS]), state, lake)
     die_at_statements()
     while engine.step(BATCH):
-        writer.step()
+        writer.step(every_s=1000.0, every_events=LAKE_BATCH)
     writer.flush()
 
 def append(home):
@@ -147,24 +185,36 @@ def make_history(seed: int, n_events: int) -> tuple[list[Entry], list[tuple[int,
     return entries, records
 
 
+def open_state(home: Path) -> SqlState:
+    """The state of a home: tiles of two views, and the rows of a table."""
+    return SqlState(home / "state.db", SOURCES, {"dear": LABEL}, RETENTION_MS)
+
+
 def everything(home: Path, at_ms: int) -> dict[str, Any]:
     """All that a reader can learn of a home."""
     log, state, lake = open_log(home), open_state(home), Lake(home / "lake", [TAPS])
-    reading = state.tiles.read([Lookup(view.name, KEYS) for view in VIEWS], at_ms)
+    reading = state.tiles.read([Lookup(source.name, KEYS) for source in SOURCES], at_ms)
     found = {
         "position": reading.position.token,
         "known_at_ms": reading.known_at_ms,
-        "values": {column: [repr(float(value)) for value in values] for column, values in reading.values.items()},
+        "values": {column: repr(values.tolist()) for column, values in reading.values.items()},
+        "rows": rows_of(home),
         "books": state.books(log)["taps"],
         "ids": dict(state.seen("taps", [f"t{number}" for number in range(1_000)])),
         "dead": state.dead_letters("taps", 1_000),
         "outcomes": state.outcomes("dear", 0, 10_000),
-        "waiting": state.waiting_for_lake(),
+        "lake position": state.lake_position().token,
         "lake": lake.dataset("taps").to_table().sort_by(OFFSET).to_pylist(),
     }
     state.close()
     log.close()
     return found
+
+
+def rows_of(home: Path) -> list[Any]:
+    """What the table holds, to the byte."""
+    with closing(sqlite3.connect(home / "state.db")) as connection:
+        return connection.execute("select * from table_row order by 1, 2, 3, 4").fetchall()
 
 
 def prepare(folder: Path, seed: int, n_events: int) -> tuple[Path, dict[str, Any]]:
@@ -177,7 +227,7 @@ def prepare(folder: Path, seed: int, n_events: int) -> tuple[Path, dict[str, Any
         log.close()
     log, state = open_log(straight), open_state(straight)
     make_engine(log, state).drain(BATCH)
-    LakeWriter(state, Lake(straight / "lake", [TAPS]), every_s=1_000.0, every_events=50).flush()
+    lake_writer(log, state, Lake(straight / "lake", [TAPS])).flush(50)
     state.close()
     log.close()
     want = everything(straight, records[-1][0])
@@ -186,6 +236,7 @@ def prepare(folder: Path, seed: int, n_events: int) -> tuple[Path, dict[str, Any
     assert want["books"] == Books(received=n_events, pending=0, **of)
     assert [row[OFFSET] for row in want["lake"]] == [place + 1 for place, verdict in enumerate(verdicts) if verdict == "applied"]
     assert min(of.values()) >= 5, "the history has every kind of event"
+    assert len(want["rows"]) == 2, "the newest of each line"
     return home, want
 
 
@@ -226,7 +277,7 @@ def test_killed_after_any_statement(run: Run, tmp_path: Path, seed: int) -> None
 
 def test_killed_at_any_moment(run: Run, tmp_path: Path) -> None:
     home, want = prepare(tmp_path, seed=3, n_events=400)
-    moments_s = [random.uniform(0.005, 0.12) for _ in range(15)]
+    moments_s = [random.uniform(0.005, 0.12) for _ in range(40)]
     codes = [run(home, {"after_s": after_s}) for after_s in moments_s]
     assert -9 in codes, f"all were done before they were killed: {moments_s}"
     finish(run, home, want)

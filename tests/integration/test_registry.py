@@ -36,6 +36,7 @@ from tidemill.registry import (
     snapshot,
     train,
 )
+from tidemill.serving import Champions
 
 NAME = "tiny_registry.late_order"
 
@@ -75,12 +76,12 @@ def test_a_run_holds_all_that_one_asks_for_later(trained: Trained) -> None:
     run = MlflowClient(trained.uri).get_run(version.run_id)
     assert {"estimator", "rows_fitted", "rows_judged", "from", "to"} <= set(run.data.params)
     assert {"auc", "log_loss", "onnx_largest_difference"} <= set(run.data.metrics)
-    assert {"code_version", "view_digest", "lake_versions", "stream_time_ms", "trigger"} <= set(version.tags)
+    assert {"code_version", "source_digest", "lake_versions", "stream_time_ms", "trigger"} <= set(version.tags)
     assert json.loads(version.tags["lake_versions"]).keys() == {"orders", "deliveries"}
     assert run.inputs is not None
     (dataset,) = run.inputs.dataset_inputs
     assert len(dataset.dataset.digest) == 16
-    assert version.tags["view_digest"] == tiny.LATE_ORDER.view_digest
+    assert version.tags["source_digest"] == tiny.LATE_ORDER.source_digest
 
 
 def test_what_passes_the_gate_learns_from_all_rows_and_what_fails_is_kept_as_it_was_judged(trained: Trained) -> None:
@@ -126,6 +127,19 @@ def test_aliases_follow_a_promotion(promoted: Trained) -> None:
     assert [registry.alias(NAME, alias) for alias in (CHAMPION, PREVIOUS, FROZEN, CHALLENGER)] == [2, 1, 1, 2]
     assert registry.promote(NAME, 2) == 1, "a second time changes nothing"
     assert registry.alias(NAME, PREVIOUS) == 1
+
+
+def test_the_first_deployment_waits_for_a_server_that_serves_nothing_yet(trained: Trained, tmp_path: Path) -> None:
+    workspace, registry = Workspace.open(tiny.named("tiny_first"), tmp_path), trained.registry
+    tiny.live(workspace, 0, 3)
+    version = tiny.train_version(workspace, registry)
+    champions = Champions(workspace, registry, "up")
+    champions.refresh(wall_ms())
+    with pytest.raises(NotReadyError, match="not served by up"):
+        deploy(workspace, registry, tiny.LATE_ORDER, version, timeout_s=0.3)
+    champions.refresh(wall_ms())
+    assert deploy(workspace, registry, tiny.LATE_ORDER, version, timeout_s=20) == {"up": version}
+    workspace.close()
 
 
 def test_a_rollback_swaps_champion_and_previous(promoted: Trained) -> None:

@@ -169,6 +169,40 @@ def test_a_chunked_body_is_bounded_too(door: Api) -> None:
     assert answer.status == 413
 
 
+def test_lines_are_taken_as_they_come_however_many(door: Api) -> None:
+    now, n_lines = wall_ms(), 25_000
+    lines = [json.dumps({"order_id": f"s{number}", "placed_at": now, "shop": "a" * 200}) for number in range(n_lines)]
+    lines[7], lines[20_000], lines[24_999] = "torn", lines[0], lines[24_999] + "\n\n  "
+    before = door.workspace.log.end().offset("orders")
+    text = "\n".join(lines).encode()
+    assert len(text) > 4_000_000, "more than any other body may be"
+    chunks = (text[begin : begin + 70_001] for begin in range(0, len(text), 70_001))
+    answer = door.pool.request("POST", EVENTS, body=chunks, headers={"content-type": "application/x-ndjson"})
+    said = json.loads(answer.data)
+    assert (answer.status, [(one["index"], one["reason"]) for one in said["rejected"]]) == (200, [(7, "not_json")])
+    assert door.workspace.log.end().offset("orders") == before + n_lines
+    assert said["accepted"] + said["duplicates"] == n_lines - 1
+    door.workspace.engine().drain(100_000)
+    books = door.workspace.books()["orders"]
+    assert books.balanced
+    assert books.duplicate >= 1
+    status, again = door.call("POST", EVENTS, "\n".join(lines[:100]), **{"content-type": "application/x-ndjson"})
+    assert (status, again["accepted"], again["duplicates"]) == (200, 0, 99)
+
+
+def test_a_line_without_an_end_is_refused_and_what_came_before_is_kept(door: Api) -> None:
+    before = door.workspace.log.end().offset("orders")
+    good = json.dumps({"order_id": "before", "placed_at": wall_ms(), "shop": "a"}).encode()
+    headers = {"content-type": "application/x-ndjson"}
+    try:
+        answer = door.pool.request("POST", EVENTS, body=iter([good + b"\n", *[b"x" * 100_000] * 20]), headers=headers)
+    except (urllib3.exceptions.ProtocolError, OSError):
+        pass  # the server answered and closed while we were still sending
+    else:
+        assert (answer.status, json.loads(answer.data)["error"]["where"]) == (422, "line 1")
+    assert door.workspace.log.end().offset("orders") == before + 1
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "known"),
     [
@@ -270,6 +304,24 @@ def test_features_now_come_from_the_tiles_and_earlier_ones_from_the_lake(ready: 
     assert (status, now["source"], now["at_ms"]) == (200, "tiles", ready.workspace.now_ms())
     assert ready.call("GET", "/v1/features/by_shop/a,b")[0] == 422
     assert ready.call("GET", "/v1/features/by_shop/nobody")[1]["values"] == {"mean_delay_3h": None, "n_3h": 0.0}
+    status, many = ready.call("POST", "/v1/features/by_shop", {"keys": ["a", "nobody", "a"]})
+    assert status == 200
+    assert [one["key"] for one in many] == ["a", "nobody", "a"]
+    assert many[0] == many[2] == now
+    assert ready.call("POST", "/v1/features/by_shop", {"keys": ["a"], "at": past})[1] == [then]
+    for body, where in (
+        ({"keys": []}, "keys"),
+        ({"keys": [1]}, "keys.0"),
+        ({"key": "a"}, "keys"),
+        ({"keys": ["a,b"]}, "key"),
+        ("no", "body"),
+    ):
+        status, answer = ready.call("POST", "/v1/features/by_shop", body)
+        assert (status, answer["error"]["where"]) == (422, where), body
+    assert (
+        ready.call("POST", "/v1/features/by_shop", {"keys": ["a"] * 10_001})[1]["error"]["what"]
+        == "keys: 10001 keys; send at most 10000 a request"
+    )
 
 
 def test_metrics_and_the_other_reads(ready: Api) -> None:

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.property.naive import naive_verdicts
-from tests.unit.events.taps import RETENTION_MS, T0, TAPS, VIEWS, entry, make_engine, open_log, open_state
+from tests.unit.events.taps import RETENTION_MS, T0, TAPS, VIEWS, applied_offsets, entry, make_engine, open_log, open_state
 from tidemill.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from tidemill.stores import Lookup, SqlLog, SqlState
 from tidemill.streams import Books, Entry
@@ -76,7 +76,7 @@ def everything(log: SqlLog, state: SqlState, at_ms: int) -> dict[str, object]:
         "books": state.books(log),
         "dead": state.dead_letters("taps"),
         "last": state.last_event_ms(),
-        "for lake": state.for_lake(1_000),
+        "for lake": applied_offsets(log, state),
         "outcomes": state.outcomes("dear", 0, 1_000),
         "ids": {name: until for name, until in state.seen("taps", [f"t{number}" for number in range(6)]).items() if until >= at_ms},
     }
@@ -101,9 +101,7 @@ def test_every_event_goes_where_the_naive_rules_send_it_and_the_books_balance_at
             assert books == naive_books(verdicts, taken)
             assert books.balanced
         assert taken == len(entries)
-        assert [event.offset for event in state.for_lake(1_000)] == [
-            place + 1 for place, verdict in enumerate(verdicts) if verdict == "applied"
-        ]
+        assert applied_offsets(log, state) == [place + 1 for place, verdict in enumerate(verdicts) if verdict == "applied"]
         dead = {letter["log_offset"] - 1: letter["reason"] == "late" for letter in state.dead_letters("taps")}
         assert dead == {place: verdict == "late" for place, verdict in enumerate(verdicts) if verdict in ("late", "rejected")}
         state.close()

@@ -1,7 +1,7 @@
 """Tiles against a naive scan: any order, any batches, any restart of the merge give the naive value.
 
 ```
- events, shuffled  ──split──►  batches ──lift, merge──► tiles ──merge──► tiles of all ──feature_values──► value
+ events, shuffled  ──split──►  batches ──lift, merge──► tiles ──merge──► tiles of all ──values_of_tiles─► value
  events            ─────────────────────── one loop over all of them ─────────────────────────────────► the same value
 ```
 """
@@ -16,33 +16,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import numpy as np
-import pyarrow as pa
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.property.naive import in_window, naive_value, naive_verdicts
+from tests.property.tile_values import merge_groups, values_of_tiles
 from tests.unit.events.taps import RETENTION_MS, T0, TAPS, VIEWS, batch_of, entry, make_engine, open_log, open_state
 from tidemill.clock import HOUR_MS, MINUTE_MS
 from tidemill.features import (
     Expression,
     Feature,
     Layout,
-    TileRows,
     View,
-    col,
     count,
-    feature_values,
     floor_ms,
-    max_,
-    mean,
-    min_,
-    std,
-    sum_,
-    variance,
 )
-from tidemill.features.aggregates import Floats
+from tidemill.kernels import Floats
 from tidemill.stores import Lookup
 
 Tap = dict[str, Any]
@@ -104,12 +94,13 @@ def tiles_of(view: View, size_ms: int, layout: Layout, taps: Sequence[Tap]) -> d
     columns = batch.columns(view.fields_read.union(view.entity_fields))
     groups = [(key, floor_ms(tap["at"], size_ms)) for key, tap in zip(view.keys(columns), taps, strict=True)]
     kept = [place for place, (key, _) in enumerate(groups) if key is not None]
-    return layout.merge(layout.lift(columns, len(taps))[kept], [(str(groups[place][0]), groups[place][1]) for place in kept])
+    lifted = layout.lift(columns, batch.event_time_ms, batch.event_ids)
+    return merge_groups(layout, lifted[kept], [(str(groups[place][0]), groups[place][1]) for place in kept])
 
 
 def merged(layout: Layout, parts: Sequence[dict[tuple[str, int], Floats]]) -> dict[tuple[str, int], Floats]:
     states = [state for part in parts for state in part.values()]
-    return layout.merge(np.array(states).reshape(-1, layout.width), [group for part in parts for group in part])
+    return merge_groups(layout, np.array(states).reshape(-1, layout.width), [group for part in parts for group in part])
 
 
 @given(taps=TAP_LISTS, rng=st.randoms(use_true_random=False), n_batches=st.integers(1, 5), at_ms=TIMES, view=st.sampled_from(VIEWS))
@@ -123,11 +114,9 @@ def test_any_order_and_any_batching_gives_the_naive_value(
         tiles = merged(layout, [merged(layout, parts[:2]), *parts[2:]])  # a merge of merges
         for key, name in {(key_of(view, tap), view.keys(_column_of(view, tap))[0]) for tap in taps} - {(None, None)}:
             mine = {start: state for (owner, start), state in tiles.items() if owner == name}
-            states = np.array(list(mine.values())).reshape(-1, layout.width)
-            rows = TileRows(layout, np.array(list(mine), dtype=np.int64), states, np.array([len(mine)]))
             features = {name: feature for name, feature in view.features.items() if feature.bucket_ms == size_ms}
-            values = feature_values(list(features.values()), rows, at_ms)[0]
-            for (feature_name, feature), got in zip(features.items(), values, strict=True):
+            for feature_name, got in values_of_tiles(layout, features, mine, at_ms).items():
+                feature = features[feature_name]
                 raw = [(tap["at"], raw_value(feature.expression, tap)) for tap in taps if key_of(view, tap) == key]
                 check(feature, got, raw, at_ms, f"{view.name}.{feature_name} of {key} at {at_ms - T0}")
 
@@ -183,55 +172,6 @@ def test_the_store_gives_the_naive_value_with_duplicates_and_late_events(
                     check(feature, got, raw, at_ms, f"{view.name}.{feature_name} of {key}")
         state.close()
         log.close()
-
-
-AGGREGATES = [count("x", over="1h"), sum_("x", over="1h"), mean("x", over="1h"), variance("x", over="1h"), std("x", over="1h")]
-AGGREGATES += [min_("x", over="1h"), max_("x", over="1h")]
-
-
-@settings(max_examples=25)
-@given(values=st.lists(st.none() | st.floats(-1e6, 1e6) | st.integers(-5, 5).map(float), max_size=20))
-@example(values=[])
-@example(values=[None])
-@example(values=[3.0])
-def test_an_aggregate_in_sql_is_the_aggregate_in_numpy(values: list[float | None]) -> None:
-    column = np.array([np.nan if value is None else value for value in values])
-    with duckdb.connect() as connection:
-        connection.register("t", pa.table({"x": pa.array(values, type=pa.float64())}))
-        for feature in AGGREGATES:
-            aggregate = feature.aggregate
-            (got,) = connection.execute(f"select {aggregate.sql('x', 'true')} from t").fetchone() or (None,)
-            states = aggregate.reduce(aggregate.lift(column), np.array([0])) if values else np.array([aggregate.neutral])
-            (want,) = aggregate.value(states)
-            present = [value for value in values if value is not None]
-            check(feature, want, [(T0, value) for value in present], T0, "numpy")
-            assert (got is None and math.isnan(want)) or abs(got - want) <= slack(aggregate.kind, present), (
-                f"{aggregate.kind}: {got}, {want}"
-            )
-
-
-NUMBERS = st.sampled_from([-2, 0, 1, 15, 2.5, -0.5])
-LEAVES = st.sampled_from([col("x"), col("y")])
-NESTED = st.recursive(
-    LEAVES,
-    lambda inner: st.builds(Expression, st.sampled_from(["+", "-", "*", "/", ">=", "<=", ">", "<", "=", "<>"]), inner, inner | NUMBERS),
-    max_leaves=5,
-)
-CELLS = st.none() | st.sampled_from([0.0, 1.0, -2.0, 15.0, 2.5]) | st.floats(-100, 100).map(lambda value: round(value, 2))
-
-
-@settings(max_examples=60)
-@given(expression=NESTED, rows=st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=8))
-@example(expression=col("x") / col("y"), rows=[(1.0, 0.0), (0.0, 0.0), (None, 1.0), (1.0, None)])
-@example(expression=(col("x") / 0) >= 1, rows=[(1.0, 1.0)])
-def test_an_expression_in_sql_is_the_expression_in_numpy(expression: Expression, rows: list[tuple[float | None, float | None]]) -> None:
-    columns = {name: [row[place] for row in rows] for place, name in enumerate("xy")}
-    want = expression.evaluate({name: np.array(cells, dtype=np.float64) for name, cells in columns.items()})
-    parameters: dict[str, int | float] = {}
-    with duckdb.connect() as connection:
-        connection.register("t", pa.table({name: pa.array(cells, type=pa.float64()) for name, cells in columns.items()}))
-        got = [row[0] for row in connection.execute(f"select {expression.sql(parameters)} from t", parameters).fetchall()]
-    assert [None if math.isnan(value) else value for value in want] == got, expression.text
 
 
 def test_the_naive_twin_is_right_where_the_value_is_plain() -> None:

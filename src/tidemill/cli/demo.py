@@ -133,5 +133,5 @@ def _stay(settings: Settings, workspace: Workspace, console: Console) -> None:
         console.print(f"  prefect deployment run retrain/{workspace.project.name} -p model={model.name}", highlight=False)
         console.print(f'  tidemill retrain {model.name} --reason "just to see"', highlight=False)
     _print_urls(settings, console)
-    keep_going(worker, Relay(workspace, settings), settings.engine.poll_ms)
+    keep_going(worker, Relay(workspace, settings), settings.engine)
     console.print("ending")

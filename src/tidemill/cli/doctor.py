@@ -11,8 +11,9 @@ from typing import Literal
 
 from tidemill.cli.services import is_taken, is_well, services
 from tidemill.errors import TidemillError
-from tidemill.project import load_project
+from tidemill.project import Project, Workspace, load_project
 from tidemill.settings import Settings
+from tidemill.stores import total_text
 
 _LEAST_FREE_GB = 5
 _PACKAGES = ("prefect", "mlflow", "evidently", "scikit-learn", "sqlalchemy", "duckdb", "deltalake", "onnxruntime")
@@ -29,7 +30,7 @@ class Finding:
 
 def examine(settings: Settings) -> list[Finding]:
     """Everything looked at, in the order one would mend it."""
-    return [_python(), *_packages(), _disk(settings), _project(settings), *_ports(settings)]
+    return [_python(), *_packages(), _disk(settings), *_project(settings), *_ports(settings)]
 
 
 def _python() -> Finding:
@@ -57,14 +58,36 @@ def _disk(settings: Settings) -> Finding:
     )
 
 
-def _project(settings: Settings) -> Finding:
+def _project(settings: Settings) -> list[Finding]:
     try:
         project = load_project(settings.project)
     except TidemillError as error:
-        return Finding("project", "bad", str(error))
-    return Finding(
-        "project", "ok", f"{project.name}: {len(project.streams)} streams, {len(project.views)} views, {len(project.models)} models"
-    )
+        return [Finding("project", "bad", str(error))]
+    tables = f"{len(project.tables)} tables, " if project.tables else ""
+    said = f"{project.name}: {len(project.streams)} streams, {len(project.views)} views, {tables}{len(project.models)} models"
+    return [Finding("project", "ok", said), *_tables(project, settings)]
+
+
+def _tables(project: Project, settings: Settings) -> list[Finding]:
+    """What tiles, ids and rows take, and will take: the first two's memory is the system's, which keeps what is in use."""
+    if not (settings.home / "state.db").exists():
+        return [Finding("tiles and ids", "note", "no events yet; look again when some have come")]
+    try:
+        workspace = Workspace.open(project, settings.home, remember=False)
+    except TidemillError as error:
+        return [Finding("tiles and ids", "bad", str(error))]
+    sizes = workspace.state.sizes()
+    workspace.close()
+    free_bytes = shutil.disk_usage(settings.home.resolve()).free
+    found = []
+    for kind in ("tiles", "ids", *(["rows"] if project.tables else [])):
+        mine = [size for size in sizes if size.what.startswith(kind)]
+        too_much = sum(size.n_bytes_ahead - size.n_bytes for size in mine) > free_bytes
+        greatest = max(mine, key=lambda size: size.n_bytes_ahead, default=None)
+        most = f"; most of it {greatest.what}" if greatest and len(mine) > 1 else ""
+        advice = "; more than the disk has left: shorten windows or lateness, or use larger buckets" if too_much else ""
+        found.append(Finding(kind, "bad" if too_much else "ok", f"{total_text(mine)}{most}{advice}"))
+    return found
 
 
 def _ports(settings: Settings) -> list[Finding]:

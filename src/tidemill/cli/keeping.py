@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 from tidemill.cli import runs
@@ -13,35 +16,89 @@ from tidemill.cli.checking import Checking
 from tidemill.cli.relay import PATIENCE_S, Relay
 from tidemill.clock import wall_ms
 from tidemill.errors import ConflictError
-from tidemill.serving import Worker
+from tidemill.serving import Worker, copiers
+from tidemill.settings import EngineSettings
 
 logger = logging.getLogger(__name__)
 
 _WATCH_EVERY_S = 2.0
+_LAKE_EVERY_S = 0.25
+_MATCH_EVERY_S = 0.1
+_REACT_EVERY_S = 1.0
 
 
-def keep_going(worker: Worker, relay: Relay, poll_ms: int) -> None:
-    """Apply, tend the lake, watch, check, and carry decisions and alerts out, until SIGTERM or Ctrl-C; then flush the lake."""
+def keep_going(worker: Worker, relay: Relay, settings: EngineSettings) -> None:
+    """Copy from sources, apply, watch, check, and carry decisions and alerts out, until SIGTERM or Ctrl-C; then flush the lake.
+
+    The lake is tended by a thread of its own, so that events do not wait while it writes; each source is read by one. One looks for
+    what reactions wait for, and one for each carries it out, so that a receiver that hangs holds up nobody else.
+    """
     checking = Checking(worker.workspace, partial(runs.start, patience_s=PATIENCE_S))
-    for view in worker.workspace.state.tiles.partial():
-        logger.warning("view knows only events since it was declared or changed; fill it with `tidemill backfill %s`", view)
+    for name in worker.workspace.state.sets.partial():
+        kind = worker.workspace.project.source(name).kind
+        logger.warning("%s knows only events since it was declared or changed; fill it with `tidemill backfill %s`", kind, name)
+    _settle_heap()
     stopping = threading.Event()
     for how in (signal.SIGTERM, signal.SIGINT):
         signal.signal(how, lambda *_: stopping.set())
-    watched_s = 0.0
-    while not stopping.is_set():
-        try:
-            busy = worker.apply() + worker.tend_lake()
-        except ConflictError as error:
-            logger.warning("another engine is at work error=%s", error)
-            busy = 0
-        if time.monotonic() - watched_s > _WATCH_EVERY_S:
-            worker.watch_outcomes()
-            worker.watch_features()
-            worker.watch_age()
-            checking.step(worker.workspace.now_ms(), wall_ms())
-            relay.step()
-            watched_s = time.monotonic()
-        if not busy:
-            stopping.wait(poll_ms / 1_000)
+    with _beside(worker, relay, settings, stopping):
+        watched_s = 0.0
+        while not stopping.is_set():
+            busy = _apply(worker)
+            if time.monotonic() - watched_s > _WATCH_EVERY_S:
+                worker.watch_outcomes()
+                worker.watch_features()
+                worker.watch_age()
+                worker.watch_dead_letters()
+                checking.step(worker.workspace.now_ms(), wall_ms())
+                relay.step()
+                watched_s = time.monotonic()
+            if not busy:
+                stopping.wait(settings.poll_ms / 1_000)
     worker.flush_lake()
+
+
+@contextmanager
+def _beside(worker: Worker, relay: Relay, settings: EngineSettings, stopping: threading.Event) -> Iterator[None]:
+    """The threads of the lake, of each source and of each reaction; they end with the block."""
+    works: list[Callable[[], None]] = [partial(_repeat, worker.tend_lake, _LAKE_EVERY_S, stopping)]
+    if relay.reactions:
+        works += [partial(_repeat, worker.watch_reactions, _MATCH_EVERY_S, stopping)]
+        works += [partial(_repeat, partial(relay.react, name), _REACT_EVERY_S, stopping) for name in relay.reactions]
+    works += [partial(copier.run, stopping) for copier in copiers(worker.workspace, settings.max_behind)]
+    threads = [threading.Thread(target=work, daemon=True) for work in works]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        for thread in threads:
+            thread.join()
+
+
+def _apply(worker: Worker) -> int:
+    try:
+        return worker.apply()
+    except ConflictError as error:
+        logger.warning("another engine is at work error=%s", error)
+        return 0
+
+
+def _settle_heap() -> None:
+    """Keep the garbage collector from what stays for good, and from looking after every few events; else it costs a tenth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
+def _repeat(step: Callable[[], int], every_s: float, stopping: threading.Event) -> None:
+    """Do a step again and again; one that fails, on a full disk say, is done again, as each keeps what it has not done."""
+    while not stopping.wait(every_s):
+        try:
+            step()
+        except ConflictError as error:
+            logger.warning("another process is at work error=%s", error)
+        except Exception:
+            logger.exception("failed, and is tried again step=%s", getattr(step, "__qualname__", step))
+            stopping.wait(_WATCH_EVERY_S)

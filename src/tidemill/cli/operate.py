@@ -56,13 +56,12 @@ def predict(
         Console().print(f"{one['probability']:.4f}  (version {one['model_version']}, prediction {one['prediction_id']})", highlight=False)
 
 
-def backfill(view: Annotated[str, typer.Argument(help="The view's name.")], project: ProjectPath = None) -> None:
-    """Fill a view's tiles from the lake, as if it had been there from the start."""
-    from tidemill.stores import backfill_view
-
-    workspace = workspace_for(settings_for(project))
-    count = backfill_view(workspace.state, workspace.lake, workspace.project.view(view))
-    Console().print(f"{view} filled from {count} events")
+def backfill(view: Annotated[str, typer.Argument(help="The name of a view or table.")], project: ProjectPath = None) -> None:
+    """Fill what a view or table lacks from the lake, as if it had been there from the start. Killed, it goes on where it stopped."""
+    console = Console()
+    with console.status(f"{view}: reading the lake") as status:
+        count = workspace_for(settings_for(project)).backfill(view, lambda done: status.update(f"{view}: {done:,} events"))
+    console.print(f"{view} filled from {count:,} events" if count else f"{view} is whole: it has every event since the first")
 
 
 def train(model: ModelName, project: ProjectPath = None) -> None:

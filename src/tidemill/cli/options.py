@@ -29,9 +29,9 @@ def settings_for(project: Path | None) -> Settings:
     return settings
 
 
-def workspace_for(settings: Settings) -> Workspace:
-    """The workspace of the settings' project."""
-    return Workspace.open(load_project(settings.project), settings.home)
+def workspace_for(settings: Settings, *, remember: bool = True) -> Workspace:
+    """The workspace of the settings' project; who only looks does not `remember`, so that a view under work may still change."""
+    return Workspace.open(load_project(settings.project), settings.home, remember=remember)
 
 
 def print_json(value: Any) -> None:

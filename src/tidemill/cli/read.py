@@ -24,13 +24,13 @@ def status(project: ProjectPath = None, json_: AsJson = False) -> None:
     from tidemill.cli.services import is_well, services
 
     settings = settings_for(project)
-    workspace = workspace_for(settings)
+    workspace = workspace_for(settings, remember=False)
     books, last = workspace.books(), workspace.state.last_event_ms()
     decisions = workspace.decisions.recent(limit=5)
     well = {service.name: is_well(service.health_url) for service in services(settings, work=False) if service.health_url}
     if json_:
         found = {"stream_time_ms": workspace.now_ms(), "services": well, "books": books, "decisions": decisions}
-        print_json({**found, "partial_views": workspace.state.tiles.partial()})
+        print_json({**found, "partial_views": workspace.state.sets.partial()})
         return
     console = Console()
     console.print(f"project {workspace.project.name}, stream time {_moment(workspace.now_ms())}", highlight=False)
@@ -40,10 +40,9 @@ def status(project: ProjectPath = None, json_: AsJson = False) -> None:
     for name, book in sorted(books.items()):
         table.add_row(name, *(f"{getattr(book, column):,}" for column in names), _moment(last[name]))
     console.print(table)
-    for view in workspace.state.tiles.partial():
-        console.print(
-            f"[yellow]view {view} knows only events since it was declared or changed[/yellow]; `tidemill backfill {view}` fills it"
-        )
+    for name in workspace.state.sets.partial():
+        lacking = f"{workspace.project.source(name).kind} {name} knows only events since it was declared or changed"
+        console.print(f"[yellow]{lacking}[/yellow]; `tidemill backfill {name}` fills it")
     for decision in decisions:
         ended = f"{decision.outcome or decision.state} {decision.outcome_reason}"
         console.print(f"{_moment(decision.requested_at_ms)} {decision.model} {decision.trigger}: {ended}")
@@ -66,7 +65,7 @@ def doctor(project: ProjectPath = None, json_: AsJson = False) -> None:
 
 
 def features(
-    view: Annotated[str, typer.Argument(help="The view's name.")],
+    view: Annotated[str, typer.Argument(help="The name of a view or table.")],
     key: Annotated[str, typer.Argument(help="The entity's key; several fields joined by commas, e.g. EWR,UA.")],
     at: Annotated[int | None, typer.Option(help="A time, in ms since the epoch; now when left out.")] = None,
     project: ProjectPath = None,
@@ -75,8 +74,8 @@ def features(
     """Read the features of one key, now or at an earlier time."""
     from tidemill.serving import read_features
 
-    workspace = workspace_for(settings_for(project))
-    answer = read_features(workspace, workspace.project.view(view), key, at)
+    workspace = workspace_for(settings_for(project), remember=False)
+    answer = read_features(workspace, workspace.project.source(view), key, at)
     if json_:
         print_json(answer)
         return
@@ -84,13 +83,13 @@ def features(
     console.print(f"{view} of {key} at {_moment(answer.at_ms)}, from the {answer.source}", highlight=False)
     table = Table(box=None, show_header=False)
     for name, value in answer.values.items():
-        table.add_row(name, "missing" if value is None else f"{value:g}")
+        table.add_row(name, "missing" if value is None else value if isinstance(value, str) else f"{value:g}")
     console.print(table)
 
 
 def drift(model: ModelName, project: ProjectPath = None, json_: AsJson = False) -> None:
     """Show what the monitors of a model hold."""
-    workspace = workspace_for(settings_for(project))
+    workspace = workspace_for(settings_for(project), remember=False)
     name = workspace.project.model(model).name
     states = {kind: workspace.monitors.load(f"{kind}:{name}")[1] for kind in ("outcomes", "windows", "check")}
     if json_:
@@ -111,7 +110,7 @@ def drift(model: ModelName, project: ProjectPath = None, json_: AsJson = False) 
 
 def audit(model: ModelName, project: ProjectPath = None, json_: AsJson = False) -> None:
     """Show every decision of the loop about a model, newest first."""
-    workspace = workspace_for(settings_for(project))
+    workspace = workspace_for(settings_for(project), remember=False)
     decisions = workspace.decisions.recent(workspace.project.model(model).name, 200)
     if json_:
         print_json(decisions)
@@ -136,7 +135,7 @@ def parity(
     from tidemill.learning import check_parity
     from tidemill.stores import wait_for_lake
 
-    workspace = workspace_for(settings_for(project))
+    workspace = workspace_for(settings_for(project), remember=False)
     served = workspace.predictions.sample(workspace.project.model(model).name, rows, seed=0)
     wait_for_lake(workspace.state)
     found = check_parity(workspace.project.model(model), workspace.lake, served)
@@ -161,7 +160,7 @@ def deadletters(
     from tidemill.clock import wall_ms
     from tidemill.streams import Entry
 
-    workspace = workspace_for(settings_for(project))
+    workspace = workspace_for(settings_for(project), remember=False)
     letters = workspace.state.dead_letters(workspace.project.stream(stream).name, limit)
     if replay:
         if not letters:

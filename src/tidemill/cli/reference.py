@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from tidemill.clock import DAY_MS
 from tidemill.errors import NotReadyError
-from tidemill.features.aggregates import Floats
+from tidemill.kernels import Floats
 from tidemill.learning import Model, TrainingSet, build_training_set, fit_all, predict, quality
 from tidemill.learning.outcomes import read_outcomes
 from tidemill.project import Workspace, load_project
@@ -69,7 +69,7 @@ def read_year(workspace: Workspace, model: Model) -> Year:
         raise NotReadyError(f"model {model.name!r} has served nothing in {workspace.home}")
     end_ms = workspace.now_ms() + model.label.within_ms  # by then every question is old enough
     rows = build_training_set(model, workspace.lake, workspace.predictions, end_ms)
-    outcomes = read_outcomes(model.label, workspace.lake.dataset(model.label.stream.name), rows.keys, end_ms)
+    outcomes = read_outcomes(model.label, workspace.lake.dataset(model.label.stream.name), rows.keys, end_ms, rows.at_ms)
     # a question without an outcome counts, where `absent` gives it one, from the moment none can come any more
     known_at_ms = np.where(outcomes.known_at_ms > rows.at_ms, outcomes.known_at_ms, rows.at_ms + model.label.within_ms)
     return Year(model, rows, known_at_ms, int(first.at_ms[0]))

@@ -1,13 +1,15 @@
-"""The relay: carries decisions and wanted checks to Prefect and alerts to people, again and again until they have arrived."""
+"""The relay: carries decisions, reactions and wanted checks to Prefect and alerts to people, again and again until they have arrived."""
 
 from __future__ import annotations
 
+import os
 from functools import partial
 
 from prefect.events import emit_event
 
 from tidemill.cli import runs
 from tidemill.cli.explaining import Explaining
+from tidemill.cli.reacting import Reacting
 from tidemill.clock import MINUTE_MS, wall_ms
 from tidemill.loop import deliver, relay
 from tidemill.project import Workspace
@@ -26,7 +28,9 @@ class Relay:
     def __init__(self, workspace: Workspace, settings: Settings) -> None:
         self._workspace = workspace
         self._settings = settings
-        self._explaining = Explaining(workspace, partial(runs.start, patience_s=PATIENCE_S))
+        start = partial(runs.start, patience_s=PATIENCE_S)
+        self._explaining = Explaining(workspace, start)
+        self._reacting = Reacting(workspace, start, os.environ)
 
     def step(self) -> int:
         """One round; answers how many decisions it emitted."""
@@ -36,6 +40,15 @@ class Relay:
         deliver(self._workspace.alerts, self._settings.alerts.urls, now)
         self._explaining.step(stream_ms, now)
         return relayed.emitted
+
+    @property
+    def reactions(self) -> list[str]:
+        """The names for `react`."""
+        return self._reacting.names
+
+    def react(self, name: str) -> int:
+        """One round of one reaction, which may wait for its receiver; answers how many runs it started, or calls it made."""
+        return self._reacting.step(name, wall_ms()).sent
 
     def _emit(self, event: OutboxEvent) -> None:
         resource = {"prefect.resource.id": f"tidemill.{self._workspace.project.name}.{event.model}"}

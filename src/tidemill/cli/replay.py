@@ -94,6 +94,7 @@ class Replay:
             if at_ms >= next_day_ms:
                 next_day_ms = at_ms + DAY_MS
                 self.progress.warnings += len(self._worker.watch_features())
+                self._worker.watch_dead_letters()
                 self._check_when_due(at_ms)
         self.progress.phase = "last outcomes"
         self._catch_up(self._recording.last_ms)
@@ -111,6 +112,7 @@ class Replay:
             self._workspace.log.append(entries, at_ms)
             self._worker.apply()
             self.progress.freshness_ms.append((time.perf_counter() - begin_s) * 1_000)
+            self._worker.watch_reactions()  # now, so that they read features as they stood then
             self.progress.events += len(entries)
         self.progress.stream_ms = at_ms
 
@@ -146,6 +148,8 @@ class Replay:
             self.progress.alarms += len(self._worker.watch_outcomes())
             self._worker.watch_age()
             self._relay.step()
+            for reaction in self._relay.reactions:
+                self._relay.react(reaction)
             self._tell(self.progress)
 
     def _settle(self) -> None:

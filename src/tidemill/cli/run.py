@@ -69,4 +69,4 @@ def work(project: ProjectPath = None) -> None:
 
     workspace = workspace_for(settings)
     worker = Worker(workspace, Registry(settings.mlflow_uri, workspace.home), settings.engine)
-    keep_going(worker, Relay(workspace, settings), settings.engine.poll_ms)
+    keep_going(worker, Relay(workspace, settings), settings.engine)

@@ -1,9 +1,9 @@
-"""Applied events of one stream as columns."""
+"""Valid events of one stream as columns."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from tidemill.clock import to_ms
-from tidemill.events.event import Event
 from tidemill.events.stream import FieldKind, Stream
 
 Column = npt.NDArray[Any]
@@ -24,26 +23,41 @@ class EventBatch:
 
     Args:
         stream: their stream.
-        events: (n,) the events.
+        event_ids: (n,) the id of each.
+        event_time_ms: (n,) int64, when each happened.
         offsets: (n,) int64, the log's offsets, rising.
         known_at_ms: (n,) int64, when each was appended, never falling.
-        payloads: (n,) the text that was sent.
+        values: by field, (n,) plain Python values, None for null.
     """
 
     stream: Stream
-    events: Sequence[Event]
+    event_ids: Sequence[str]
+    event_time_ms: npt.NDArray[np.int64]
     offsets: npt.NDArray[np.int64]
     known_at_ms: npt.NDArray[np.int64]
-    payloads: Sequence[str]
+    values: Mapping[str, Sequence[Any]]
 
-    @property
-    def event_time_ms(self) -> npt.NDArray[np.int64]:
-        """(n,) int64, when each happened."""
-        return np.fromiter((event.event_time_ms for event in self.events), dtype=np.int64, count=len(self.events))
+    def __len__(self) -> int:
+        """How many events."""
+        return len(self.event_ids)
 
     def columns(self, names: Iterable[str]) -> dict[str, Column]:
         """The named fields: numbers and times as float64 with NaN for null, text as objects with None for null."""
-        return {name: to_column((getattr(event.fields, name) for event in self.events), self.stream.kinds[name]) for name in names}
+        return {name: to_column(self.values[name], self.stream.kinds[name]) for name in names}
+
+    def rows(self, which: npt.NDArray[np.bool_]) -> EventBatch:
+        """The events that `which` (n,) picks."""
+        if which.all():
+            return self
+        places = np.flatnonzero(which).tolist()
+        return replace(
+            self,
+            event_ids=[self.event_ids[place] for place in places],
+            event_time_ms=self.event_time_ms[which],
+            offsets=self.offsets[which],
+            known_at_ms=self.known_at_ms[which],
+            values={name: [column[place] for place in places] for name, column in self.values.items()},
+        )
 
 
 def to_column(values: Iterable[Any], kind: FieldKind) -> Column:
@@ -52,12 +66,11 @@ def to_column(values: Iterable[Any], kind: FieldKind) -> Column:
     >>> to_column([1, None, 2.5], "number")
     array([1. , nan, 2.5])
     """
+    found = values if isinstance(values, list | tuple) else list(values)
     if kind == "text":
-        return np.array(list(values), dtype=object)
-    return np.array([_number(value) for value in values], dtype=np.float64)
-
-
-def _number(value: Any) -> float:
-    if value is None:
-        return np.nan
-    return float(to_ms(value)) if isinstance(value, datetime) else float(value)
+        column = np.empty(len(found), dtype=object)
+        column[:] = found
+        return column
+    if kind == "time":
+        found = [None if value is None else to_ms(value) if isinstance(value, datetime) else value for value in found]
+    return np.array(found, dtype=np.float64)  # None becomes NaN

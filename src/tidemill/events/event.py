@@ -13,8 +13,9 @@ from tidemill.errors import EventError
 from tidemill.events.stream import Stream
 
 MAX_EVENT_BYTES = 65_536
+FORGOTTEN = '{"tidemill":"forgotten"}'  # what a log holds in place of an event whose contents were deleted
 _INT64 = range(-(2**63), 2**63)
-_MAX_TIME_MS = 4_102_444_800_000  # 2100; keeps every sum of times well inside int64
+MAX_TIME_MS = 4_102_444_800_000  # 2100; keeps every sum of times well inside int64
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ def parse_event(payload: str, stream: Stream, known_at_ms: int) -> Event:
         known_at_ms: when it was appended, to tell the future.
 
     Raises:
-        EventError: with the reason `too_large`, `not_json`, `schema`, `not_finite`, `no_time` or `future`.
+        EventError: with the reason `too_large`, `not_json`, `schema`, `not_finite`, `no_time`, `future` or `forgotten`.
 
     >>> class Reading(BaseModel):
     ...     reading_id: str
@@ -46,6 +47,8 @@ def parse_event(payload: str, stream: Stream, known_at_ms: int) -> Event:
     """
     if len(payload) > MAX_EVENT_BYTES:
         raise EventError("too_large", f"an event of {len(payload)} characters; the most is {MAX_EVENT_BYTES}")
+    if payload == FORGOTTEN:
+        raise EventError("forgotten", "its contents were deleted with `tidemill forget`")
     try:
         fields = stream.schema.model_validate_json(payload, strict=True)
     except ValidationError as error:
@@ -97,6 +100,6 @@ def _time_ms(moment: object, stream: Stream) -> int:
         milliseconds = int(moment)
     else:
         raise EventError("no_time", f"{stream.event_time}: null; every event says when it happened")
-    if not 0 <= milliseconds <= _MAX_TIME_MS:
+    if not 0 <= milliseconds <= MAX_TIME_MS:
         raise EventError("schema", f"{stream.event_time}: outside 1970 to 2100; times are milliseconds since the epoch or ISO 8601")
     return milliseconds

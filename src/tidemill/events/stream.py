@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from tidemill.clock import MINUTE_MS, duration_ms
 from tidemill.errors import ProjectError
+from tidemill.events.source import Source
 
 FieldKind = typing.Literal["number", "text", "time"]
 
@@ -28,6 +29,7 @@ class Stream:
         event_id: the field that names the event; unique in the stream, the first known wins.
         allowed_lateness: how much longer than its longest window the stream accepts old events, e.g. `"6h"`.
         max_ahead: how far in the future an event may lie when it becomes known.
+        source: where its events are copied from, beside what comes over HTTP; see `tidemill.sources`.
 
     Raises:
         ProjectError: a field is missing or of a type that cannot be stored.
@@ -46,6 +48,7 @@ class Stream:
     event_id: str
     allowed_lateness: str | int = "24h"
     max_ahead: str | int = 5 * MINUTE_MS
+    source: Source | None = None
     kinds: dict[str, FieldKind] = field(init=False, repr=False, compare=False)
     python_types: dict[str, type] = field(init=False, repr=False, compare=False)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,7 +38,8 @@ class Derived:
 
 
 def derive(function: Callable[..., Column]) -> Derived:
-    """A feature computed by `function` from request fields (by name) and from views' features (as `view__feature`).
+    """A feature computed by `function` from request fields (by name), views' features (as `view__feature`), tables' columns (as
+    `table__column`) and other derived ones.
 
     Numbers and times (ms since the epoch) arrive as float64 with NaN for missing, text as objects with None.
 
@@ -48,3 +49,39 @@ def derive(function: Callable[..., Column]) -> Derived:
     ('speed',)
     """
     return Derived(function.__name__, function, tuple(inspect.signature(function).parameters))
+
+
+def in_order(derived: Iterable[Derived]) -> list[Derived]:
+    """Derived columns so that each comes after those it reads; otherwise as they came.
+
+    Raises:
+        ProjectError: two have one name, or they read one another in a circle.
+
+    >>> def twice(speed):
+    ...     return speed * 2
+    >>> def twice_twice(twice):
+    ...     return twice * 2
+    >>> [column.name for column in in_order([derive(twice_twice), derive(twice)])]
+    ['twice', 'twice_twice']
+    """
+    by_name: dict[str, Derived] = {}
+    for column in derived:
+        if column.name in by_name:
+            raise ProjectError("two derived columns have this name", where=f"derive({column.name})", fix="rename one function")
+        by_name[column.name] = column
+    ordered: dict[str, Derived] = {}
+    for name in by_name:
+        _place(name, by_name, ordered, ())
+    return list(ordered.values())
+
+
+def _place(name: str, by_name: Mapping[str, Derived], ordered: dict[str, Derived], readers: tuple[str, ...]) -> None:
+    """Put a column, after those it reads, into `ordered`; `readers` wait for it, the first of them longest."""
+    if name in readers:
+        circle = " -> ".join([*readers[readers.index(name) :], name])
+        raise ProjectError(f"reads itself: {circle}", where=f"derive({name})", fix="leave one of these parameters out")
+    if name not in ordered:
+        for parameter in by_name[name].parameters:
+            if parameter in by_name:
+                _place(parameter, by_name, ordered, (*readers, name))
+        ordered[name] = by_name[name]

@@ -10,10 +10,11 @@ import numpy as np
 from tidemill.clock import duration_ms
 from tidemill.errors import ProjectError
 from tidemill.events import EventBatch, Stream
-from tidemill.features.aggregates import Floats
 from tidemill.features.expressions import Expression, as_expression
-from tidemill.features.view import check_numbers, make_keys
+from tidemill.features.fields import check_fields
+from tidemill.features.view import make_keys
 from tidemill.features.windows import check_duration
+from tidemill.kernels import Floats
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Label:
         if self.stream.kinds.get(self.key) != "text":
             texts = [name for name, kind in self.stream.kinds.items() if kind == "text"]
             raise ProjectError(f"key {self.key!r} is not a text field of it", where=where, fix=f"choose of {', '.join(texts)}")
-        check_numbers(self.expression.names, self.stream, where)
+        check_fields(self.expression, self.stream, where)
         check_duration(self.within, "within", where)
 
     @property

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
 
 import numpy as np
 
 from tidemill.events import Columns
-from tidemill.features.aggregates import Aggregate, Floats, Ints
+from tidemill.features.aggregates import Aggregate, Inputs
 from tidemill.features.expressions import Expression
 from tidemill.features.feature import Feature
-
-K = TypeVar("K", bound=Hashable)
+from tidemill.kernels import Floats, Ints, merge_runs
 
 
 @dataclass(frozen=True)
@@ -41,13 +39,14 @@ class Layout:
 
     @classmethod
     def of(cls, features: Sequence[Feature]) -> Layout:
-        """The layout that serves these features; equal slots are kept once."""
+        """The layout that serves these features; equal slots are kept once. Sketches, which no row holds, are left out."""
         slots: dict[tuple[str, str], Slot] = {}
         width = 0
         for feature in features:
-            if feature.slot not in slots:
-                end = width + feature.aggregate.width
-                slots[feature.slot] = Slot(feature.aggregate, feature.expression, width, end)
+            aggregate = feature.aggregate
+            if isinstance(aggregate, Aggregate) and feature.slot not in slots:
+                end = width + aggregate.width
+                slots[feature.slot] = Slot(aggregate, feature.expression, width, end)
                 width = end
         return cls(slots, width)
 
@@ -56,45 +55,48 @@ class Layout:
         """Layouts with one signature hold the same things in the same places."""
         return tuple(self.slots)
 
-    def lift(self, columns: Columns, n_rows: int) -> Floats:
-        """(n_rows, width): each event as a tile of its own."""
+    def lift(self, columns: Columns, event_time_ms: Ints, event_ids: Sequence[str]) -> Floats:
+        """(n, width): each event as a tile of its own.
+
+        Args:
+            columns: (n,) columns of the fields that the features read.
+            event_time_ms: (n,) int64.
+            event_ids: n ids.
+        """
+        n_rows = len(event_time_ms)
         states = np.empty((n_rows, self.width))
+        events = Inputs(np.ones(n_rows), event_time_ms, event_ids)
         for slot in self.slots.values():
-            values = np.ones(n_rows) if slot.expression is None else slot.expression.evaluate(columns)
-            states[:, slot.begin : slot.end] = slot.aggregate.lift(values)
+            inputs = events if slot.expression is None else events.with_values(slot.expression.evaluate(columns))
+            states[:, slot.begin : slot.end] = slot.aggregate.lift(inputs)
         return states
+
+    @cached_property
+    def merges(self) -> Ints:
+        """(width,) how each column is merged."""
+        return np.array([how for slot in self.slots.values() for how in slot.aggregate.merges], dtype=np.int64)
+
+    def reads(self, features: Sequence[Feature], windows_ms: Sequence[int]) -> Ints:
+        """(features, 5) what `read_values` needs, for features over these windows."""
+        slots = [self.slots[feature.slot] for feature in features]
+        return np.array(
+            [
+                (slot.aggregate.says, len(windows_ms), windows_ms.index(feature.window_ms), slot.begin, slot.end)
+                for feature, slot in zip(features, slots, strict=True)
+            ],
+            dtype=np.int64,
+        )
 
     def reduce(self, states: Floats, starts: Ints) -> Floats:
         """Merge runs of (m, width) rows; run i is `starts[i]:starts[i + 1]`, none empty. Answers (len(starts), width)."""
-        merged = np.empty((len(starts), self.width))
-        for aggregate, begin, end in self._merged_together:
-            merged[:, begin:end] = aggregate.reduce(states[:, begin:end], starts)
-        return merged
-
-    @cached_property
-    def _merged_together(self) -> list[tuple[Aggregate, int, int]]:
-        """Neighbouring slots that one ufunc merges, as one: a call costs more than the columns of a few tiles."""
-        runs: list[tuple[Aggregate, int, int]] = []
-        for slot in self.slots.values():
-            last = runs[-1] if runs else None
-            if last is not None and last[0].merged_by is not None and last[0].merged_by is slot.aggregate.merged_by:
-                runs[-1] = (last[0], last[1], slot.end)
-            else:
-                runs.append((slot.aggregate, slot.begin, slot.end))
-        return runs
+        return merge_runs(self.merges, states, starts)
 
     def neutral(self, n_rows: int) -> Floats:
         """(n_rows, width): tiles of no events."""
         states = np.empty((n_rows, self.width))
-        states[:] = [number for slot in self.slots.values() for number in slot.aggregate.neutral]
+        states[:] = self._neutral_row
         return states
 
-    def merge(self, states: Floats, groups: Sequence[K]) -> dict[K, Floats]:
-        """Merge (m, width) rows that share a group; answers a row for each group, in order of first appearance."""
-        codes_of: dict[K, int] = {}
-        codes = np.fromiter((codes_of.setdefault(group, len(codes_of)) for group in groups), dtype=np.int64, count=len(groups))
-        if not codes_of:
-            return {}
-        order = np.argsort(codes, kind="stable")
-        starts = np.searchsorted(codes[order], np.arange(len(codes_of)))
-        return dict(zip(codes_of, self.reduce(states[order], starts), strict=True))
+    @cached_property
+    def _neutral_row(self) -> Floats:
+        return np.array([number for slot in self.slots.values() for number in slot.aggregate.neutral])

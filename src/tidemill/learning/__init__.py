@@ -3,12 +3,15 @@
 from tidemill.learning.export import TOLERANCE, Exported, OnnxModel, export, to_feed
 from tidemill.learning.fitting import Fitted, fit, fit_all, predict, refit, to_input
 from tidemill.learning.importance import important_columns
+from tidemill.learning.lake_sql import Limits
 from tidemill.learning.metrics import Quality, auc, losses, quality, weekly
 from tidemill.learning.model import Model, Requests
+from tidemill.learning.moments import Clock, Moments
 from tidemill.learning.parity import Mismatch, Parity, check_parity
-from tidemill.learning.point_in_time import Clock, Moments, values_at
+from tidemill.learning.point_in_time import values_at
 from tidemill.learning.policy import Monitor, RetrainPolicy, Trigger
-from tidemill.learning.training_set import TrainingSet, build_training_set, vectors_of
+from tidemill.learning.sampling import Sample
+from tidemill.learning.training_set import TrainingSet, TrainingSetBuilder, build_training_set, vectors_of
 from tidemill.learning.value_cache import ValueCache
 
 __all__ = [
@@ -16,6 +19,7 @@ __all__ = [
     "Clock",
     "Exported",
     "Fitted",
+    "Limits",
     "Mismatch",
     "Model",
     "Moments",
@@ -25,7 +29,9 @@ __all__ = [
     "Quality",
     "Requests",
     "RetrainPolicy",
+    "Sample",
     "TrainingSet",
+    "TrainingSetBuilder",
     "Trigger",
     "ValueCache",
     "auc",

@@ -18,7 +18,7 @@ from sklearn.pipeline import Pipeline
 
 from tidemill.errors import ExportError
 from tidemill.events import Column, FieldKind
-from tidemill.features.aggregates import Floats
+from tidemill.kernels import Floats
 from tidemill.learning.fitting import predict
 from tidemill.learning.model import Model
 

@@ -11,7 +11,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from tidemill.errors import NotReadyError
-from tidemill.features.aggregates import Floats
+from tidemill.kernels import Floats
 from tidemill.learning.metrics import Quality, quality
 from tidemill.learning.model import Model
 from tidemill.learning.training_set import TrainingSet

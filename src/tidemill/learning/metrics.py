@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tidemill.features.aggregates import Floats
+from tidemill.kernels import Floats
 
 _LEAST = 1e-15
 

@@ -12,10 +12,11 @@ from pydantic import BaseModel
 
 from tidemill.errors import ProjectError
 from tidemill.events import Column, FieldKind, Stream, to_column
-from tidemill.features import Derived, Expression, Label, View, make_keys
+from tidemill.features import Derived, Expression, FeatureSource, Label, Table, View, in_order
 from tidemill.learning.policy import Monitor, RetrainPolicy
+from tidemill.learning.sampling import Sample
 
-Part = str | View | Derived
+Part = str | View | Table | Derived
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,14 @@ class Model:
         name: unique in the project.
         request: a pydantic model of what is asked.
         requests: where past questions are found.
-        features: what the model reads, in order: a field of the request by name, a view (all its features), or `derive(...)`.
+        features: what the model reads, in order: a field of the request by name, a view (all its features), a table (all its columns), or
+            `derive(...)`.
         label: the outcome.
         estimator: makes a fresh scikit-learn estimator that takes a pandas frame of the features.
         metric: what the gate compares; smaller is better.
         monitor: how drift is watched.
         policy: what the loop may do.
+        sample: the share of questions learnt from, by their label's key.
 
     Raises:
         ProjectError: a feature that the request cannot feed, or a label key that it lacks.
@@ -59,6 +62,7 @@ class Model:
     metric: Literal["log_loss"] = field(default="log_loss", kw_only=True)
     monitor: Monitor = field(default_factory=Monitor, kw_only=True)
     policy: RetrainPolicy = field(default_factory=RetrainPolicy, kw_only=True)
+    sample: float = field(default=1.0, kw_only=True)
 
     def __post_init__(self) -> None:
         """Check the declaration."""
@@ -72,25 +76,41 @@ class Model:
             fix = f"add {missing!r} to stream {self.requests.stream.name!r}, or make it a feature"
             raise ProjectError(f"request field {missing!r} has no history", where=where, fix=fix)
         self._check_features(where)
+        try:
+            Sample(self.sample)
+        except ValueError as error:
+            raise ProjectError(str(error), where=where, fix="leave sample out to learn from all") from error
 
     def _check_features(self, where: str) -> None:
         fields = self.request_kinds
         for part in self.features:
-            needed = (part,) if isinstance(part, str) else part.entity_fields if isinstance(part, View) else ()
-            for name in needed:
-                if name not in fields:
-                    raise ProjectError(f"{name!r} is not a field of the request", where=where, fix=f"choose of {', '.join(fields)}")
-        readable = set(fields) | {column for view in self.views for column in view.feature_columns}
+            if isinstance(part, str) and part not in fields:
+                raise ProjectError(f"{part!r} is not a field of the request", where=where, fix=f"choose of {', '.join(fields)}")
+        self._check_keys(where)
+        readable = set(fields) | {column for source in self.sources for column in source.feature_columns}
         for derived in self.derived:
             for name in derived.parameters:
                 if name not in readable:
-                    raise ProjectError(f"derive({derived.name}) reads {name!r}", where=where, fix="name a request field or view__feature")
-                readable.add(derived.name)
+                    fix = "name a request field, view__feature, table__column or another derived feature"
+                    raise ProjectError(f"derive({derived.name}) reads {name!r}", where=where, fix=fix)
+            readable.add(derived.name)
+
+    def _check_keys(self, where: str) -> None:
+        for source in self.sources:
+            for name in source.entity_fields:
+                if self.request_kinds.get(name) != "text":
+                    what = f"{source.kind} {source.name!r} is read by {name!r}, which is not a text field of the request"
+                    raise ProjectError(what, where=where, fix=f"add {name!r} to {self.request.__name__}, or leave the {source.kind} out")
 
     @cached_property
     def request_kinds(self) -> dict[str, FieldKind]:
         """The kind of each request field."""
         return dict(Stream(f"{self.name} requests", schema=self.request, event_time=self.label.key, event_id=self.label.key).kinds)
+
+    @cached_property
+    def sources(self) -> list[FeatureSource]:
+        """The views and tables it reads, in order."""
+        return [part for part in self.features if isinstance(part, View | Table)]
 
     @cached_property
     def views(self) -> list[View]:
@@ -99,8 +119,8 @@ class Model:
 
     @cached_property
     def derived(self) -> list[Derived]:
-        """Its derived features, in order."""
-        return [part for part in self.features if isinstance(part, Derived)]
+        """Its derived features, each after those it reads."""
+        return in_order(part for part in self.features if isinstance(part, Derived))
 
     @cached_property
     def columns(self) -> dict[str, FieldKind]:
@@ -109,8 +129,8 @@ class Model:
         for part in self.features:
             if isinstance(part, str):
                 columns[part] = "text" if self.request_kinds[part] == "text" else "number"
-            elif isinstance(part, View):
-                columns |= dict.fromkeys(part.feature_columns, "number")
+            elif isinstance(part, View | Table):
+                columns |= part.column_kinds
             else:
                 columns[part.name] = "number"
         return columns
@@ -121,24 +141,25 @@ class Model:
         return [name for name, kind in self.columns.items() if kind == "number"]
 
     @property
-    def view_digest(self) -> str:
-        """The digests of its views, joined: what a prediction's vector was defined by."""
-        return "-".join(view.digest for view in self.views)
+    def source_digest(self) -> str:
+        """The digests of its views and tables, joined: what a prediction's vector was defined by."""
+        return "-".join(source.digest for source in self.sources)
 
     def request_columns(self, requests: Sequence[Mapping[str, Any]]) -> dict[str, Column]:
         """The fields of valid requests as columns; see `to_column`."""
         return {name: to_column((request.get(name) for request in requests), kind) for name, kind in self.request_kinds.items()}
 
-    def keys_of(self, view: View, columns: Mapping[str, Column]) -> list[str | None]:
-        """The keys that requests read of a view."""
-        return make_keys([columns[name] for name in view.entity_fields])
+    @cached_property
+    def logged_texts(self) -> list[str]:
+        """The vector's text columns that are not in the request, so that they are logged beside its numbers."""
+        return [name for name, kind in self.columns.items() if kind == "text" and name not in self.request_kinds]
 
     def assemble(self, request: Mapping[str, Column], values: Mapping[str, Column]) -> dict[str, Column]:
         """The vectors of n requests, by column in order.
 
         Args:
             request: (n,) columns of the request's fields.
-            values: (n,) columns of the views' features, by `view__feature`.
+            values: (n,) columns of the views' features, by `view__feature`, and of the tables, by `table__column`.
 
         Returns:
             float64 with NaN for missing, text as objects with None; numbers are rounded to float32 precision, as the served

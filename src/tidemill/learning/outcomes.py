@@ -1,19 +1,20 @@
-"""Outcomes from the lake: what became of each key, and how long that takes to be known."""
+"""Outcomes from the lake: what became of each question, and how long that takes to be known."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.dataset as ds
 
 from tidemill.features import Label
-from tidemill.features.aggregates import Floats
-from tidemill.learning.lake_sql import relation
+from tidemill.kernels import Floats, Ints
+from tidemill.learning.lake_sql import known_by, open_duckdb, relation, scan, stored
 from tidemill.learning.model import Model
+from tidemill.stores import KNOWN_AT, OFFSET
 
 
 @dataclass(frozen=True)
@@ -24,42 +25,65 @@ class Outcomes:
     known_at_ms: npt.NDArray[np.int64]
 
 
-def read_outcomes(label: Label, events: ds.Dataset, keys: Sequence[str], now_ms: int) -> Outcomes:
-    """The outcomes of `keys` as known at `now_ms`; of several for one key the last known wins."""
+def read_outcomes(label: Label, events: ds.Dataset, keys: Sequence[str], now_ms: int, at_ms: Ints | None = None) -> Outcomes:
+    """The outcomes of `keys` as known at `now_ms`; of several for one key the last known wins.
+
+    Args:
+        label: what an outcome is.
+        events: the lake's table of the label's stream.
+        keys: n keys.
+        now_ms: what is known later does not count.
+        at_ms: (n,) int64, when each was asked; then only what became known after that, and up to `within` later, counts.
+    """
     parameters: dict[str, int | float] = {}
     value = label.expression.sql(parameters)
-    source = relation(label.stream, "events", {label.key, *label.expression.names})
-    query = (
-        f'select "{label.key}" as key, arg_max({value}, offset_) as value, arg_max(known_at_ms, offset_) as known_at_ms '
-        f"from {source} where known_at_ms <= $now_ms and {value} is not null group by 1"
-    )
-    with duckdb.connect() as connection:
-        connection.register("events", events)
+    until_ms = np.full(len(keys), now_ms) if at_ms is None else np.minimum(at_ms + label.within_ms, now_ms)
+    asks = pa.table({"ask": np.arange(len(keys)), "key": pa.array(keys, type=pa.string()), "until_ms": until_ms.astype(np.int64)})
+    fields = {label.key, *label.expression.names}
+    # One row a key and moment, so that among those of one moment the offset decides and no thread does.
+    query = f"""
+with told as (
+  select key, known_at_ms, arg_max(value, place) as value
+  from (
+    select "{label.key}" as key, "{KNOWN_AT}" as known_at_ms, "{OFFSET}" as place, {value} as value
+    from {relation(label.stream, "events", fields)}
+  )
+  where known_at_ms <= $now_ms and value is not null and key in (select key from asks) group by all
+)
+select coalesce(value, 'nan'::double) as value, coalesce(told.known_at_ms, -1) as known_at_ms
+from asks asof left join told on asks.key = told.key and asks.until_ms >= told.known_at_ms order by asks.ask"""
+    with open_duckdb() as connection:
+        scan(connection, "events", events, stored(fields), known_by(now_ms))
+        connection.register("asks", asks)
         found = connection.sql(query, params={**parameters, "now_ms": now_ms}).to_arrow_table()
-    place = {key: index for index, key in enumerate(found.column("key").to_pylist())}
-    index = np.array([place.get(key, -1) for key in keys], dtype=np.int64)
-    values = np.append(found.column("value").to_numpy().astype(np.float64), np.nan)
-    known = np.append(found.column("known_at_ms").to_numpy().astype(np.int64), -1)
-    return Outcomes(values[index], known[index])
+    values, known_at_ms = found.column("value").to_numpy().astype(np.float64), found.column("known_at_ms").to_numpy().astype(np.int64)
+    if at_ms is None:
+        return Outcomes(values, known_at_ms)
+    after = known_at_ms > at_ms
+    return Outcomes(np.where(after, values, np.nan), np.where(after, known_at_ms, -1))
 
 
 def maturity_ms(model: Model, requests: ds.Dataset, outcomes: ds.Dataset, now_ms: int) -> int:
-    """How old a question must be before its outcome can be counted on: the 99th percentile of the label lag, at most `within`.
+    """How old a question must be before its outcome can be counted on.
 
-    Slow outcomes differ from fast ones, so rows younger than this are used neither for training nor for the gate.
+    Slow outcomes differ from fast ones, so rows younger than this are used neither for training nor for the gate. Where rows without an
+    outcome are dropped, it is the 99th percentile of the label lag, at most `within`. Where none means something, it is `within`: before
+    that nobody can say that there will be none.
     """
+    if model.label.absent != "drop":
+        return model.label.within_ms
     parameters: dict[str, int | float] = {}
     key = model.label.key
     asked = relation(model.requests.stream, "requests", {key, *model.requests.at.names})
     told = relation(model.label.stream, "outcomes", {key})
     query = f"""
 select quantile_cont(o.known_at_ms - r.at_ms, 0.99)
-from (select "{key}" as key, {model.requests.at.sql(parameters)} as at_ms from {asked}) r
-join (select "{key}" as key, min(known_at_ms) as known_at_ms from {told} where known_at_ms <= $now_ms group by 1) o using (key)
+from (select "{key}" as key, {model.requests.at.sql(parameters)} as at_ms from {asked} where "{KNOWN_AT}" <= $now_ms) r
+join (select "{key}" as key, min("{KNOWN_AT}") as known_at_ms from {told} where "{KNOWN_AT}" <= $now_ms group by 1) o using (key)
 where o.known_at_ms > r.at_ms and o.known_at_ms <= r.at_ms + $within_ms"""
-    with duckdb.connect() as connection:
-        connection.register("requests", requests)
-        connection.register("outcomes", outcomes)
+    with open_duckdb() as connection:
+        scan(connection, "requests", requests, stored({key, *model.requests.at.names}), known_by(now_ms))
+        scan(connection, "outcomes", outcomes, stored({key}), known_by(now_ms))
         row = connection.execute(query, {**parameters, "now_ms": now_ms, "within_ms": model.label.within_ms}).fetchone()
     lag_ms = row[0] if row else None
     return model.label.within_ms if lag_ms is None else min(int(lag_ms), model.label.within_ms)

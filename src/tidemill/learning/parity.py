@@ -11,7 +11,8 @@ from pydantic import TypeAdapter
 
 from tidemill.events import Column
 from tidemill.learning.model import Model
-from tidemill.learning.point_in_time import Clock, Moments, values_at
+from tidemill.learning.moments import Clock, Moments
+from tidemill.learning.point_in_time import values_at
 from tidemill.learning.training_set import vectors_of
 from tidemill.stores import Lake, Served
 from tidemill.streams import Position
@@ -26,8 +27,8 @@ class Mismatch:
     prediction_id: int
     key: str
     column: str
-    served: float | None
-    recomputed: float | None
+    served: float | str | None
+    recomputed: float | str | None
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,9 @@ def check_parity(model: Model, lake: Lake, served: Served) -> Parity:
     """Recompute served vectors from the lake, at the positions they were read at.
 
     The lake must hold what the newest of them had read: take the sample first, then wait for the lake, or a live system's last
-    answers look wrong. Vectors served under other view definitions than today's are left out.
+    answers look wrong. Vectors served under other definitions than today's are left out.
     """
-    today = np.array([digest == model.view_digest for digest in served.digests], dtype=bool)
+    today = np.array([digest == model.source_digest for digest in served.digests], dtype=bool)
     if not today.any():
         return Parity(0, (), 0.0)
     kept = served.rows(np.flatnonzero(today))
@@ -54,9 +55,9 @@ def check_parity(model: Model, lake: Lake, served: Served) -> Parity:
     vector = vectors_of(model, kept)
     at_position = _recompute(model, lake, kept, columns, "offset")
     by_time = _recompute(model, lake, kept, columns, "known_at")
-    wrong = {name: _differs(vector[name], at_position[name]) for name in model.number_columns}
+    wrong = {name: _differs(vector[name], at_position[name]) for name in model.columns}
     skewed = np.zeros(len(kept.ids), dtype=bool)
-    for name in model.number_columns:
+    for name in model.columns:
         skewed |= _differs(vector[name], by_time[name])
     mismatches = tuple(
         Mismatch(int(kept.ids[row]), kept.keys[row], name, _plain(vector[name][row]), _plain(at_position[name][row]))
@@ -69,18 +70,20 @@ def check_parity(model: Model, lake: Lake, served: Served) -> Parity:
 def _recompute(model: Model, lake: Lake, served: Served, columns: Mapping[str, Column], clock: Clock) -> dict[str, Column]:
     positions = [Position.from_token(token) for token in served.positions]
     values: dict[str, Column] = {}
-    for view in model.views:
-        stream = view.stream.name
+    for source in model.sources:
+        stream = source.stream.name
         known = served.at_ms if clock == "known_at" else np.array([position.offset(stream) for position in positions], dtype=np.int64)
-        values |= values_at(view, lake.dataset(stream), Moments(served.at_ms, known, columns), clock)
+        values |= values_at(source, lake.dataset(stream), Moments(served.at_ms, known, columns), clock)
     return model.assemble(columns, values)
 
 
 def _differs(served: Column, recomputed: Column) -> npt.NDArray[np.bool_]:
+    if served.dtype == object:
+        return np.asarray(served != recomputed, dtype=np.bool_)
     missing = np.isnan(served) | np.isnan(recomputed)
     apart = np.abs(served - recomputed) > TOLERANCE * np.maximum(1.0, np.abs(recomputed))
     return np.asarray(np.where(missing, np.isnan(served) != np.isnan(recomputed), apart), dtype=np.bool_)
 
 
-def _plain(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
+def _plain(value: float | str | None) -> float | str | None:
+    return value if value is None or isinstance(value, str) else None if np.isnan(value) else float(value)

@@ -1,109 +1,83 @@
-"""Features as they stood: the values of a view at many past moments, by DuckDB over the lake.
+"""Features as they stood: the values of a view or table at many past moments, from the lake.
 
-The predicate is the one rule of the design, for each feature of window w and bucket b:
+For a view the predicate is the one rule of the design, for each feature of window w and bucket b:
 `ts >= floor(t) - w and ts < floor(t) + b and <known by t>`, where known is `known_at <= t`, or for parity `offset <= position`.
+
+DuckDB reads the table once and keeps the events of the keys that are asked for (`event_blocks`). They are put in order by key and time,
+on disk when memory does not do (`event_shards`). A block at a time is summed up by the code that makes the tiles of the online store
+(`window_values`).
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from concurrent.futures import Future, ThreadPoolExecutor
 
-import duckdb
 import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
 import pyarrow.dataset as ds
 
 from tidemill.events import Column
-from tidemill.features import View
-from tidemill.features.aggregates import Floats
-from tidemill.learning.lake_sql import relation
+from tidemill.features import FeatureSource, Table, View
+from tidemill.kernels import Floats, Ints
+from tidemill.learning.block import Asked
+from tidemill.learning.event_blocks import EventSource, axis_of, no_events
+from tidemill.learning.lake_sql import DEFAULT_LIMITS, Limits
+from tidemill.learning.moments import CLOCKS, Clock, Moments
+from tidemill.learning.table_values import rows_at
+from tidemill.learning.window_values import answer
 
-Clock = Literal["known_at", "offset"]
-_CLOCKS: dict[Clock, str] = {"known_at": "known_at_ms", "offset": "offset_"}
-MEMORY_LIMIT = "4GB"
-
-
-@dataclass(frozen=True)
-class Moments:
-    """n questions of the past.
-
-    Args:
-        at_ms: (n,) int64, the time of each.
-        known_up_to: (n,) int64, in the clock's unit: the `known_at` or the log offset up to which events count.
-        columns: (n,) columns, among them the entity's fields; text, None for missing.
-    """
-
-    at_ms: npt.NDArray[np.int64]
-    known_up_to: npt.NDArray[np.int64]
-    columns: Mapping[str, Column]
+_MAX_PLACES = 2**62  # of an axis: keys x milliseconds
 
 
-def values_at(view: View, events: ds.Dataset, moments: Moments, clock: Clock) -> dict[str, Floats]:
-    """The view's features at n moments.
+def values_at(
+    source: FeatureSource, events: ds.Dataset, moments: Moments, clock: Clock, limits: Limits = DEFAULT_LIMITS
+) -> dict[str, Column]:
+    """The features of a view, or the columns of a table (`table_values`), at n moments.
 
     Args:
-        view: what to compute.
-        events: the lake's table of the view's stream.
+        source: what to compute.
+        events: the lake's table of its stream.
         moments: where and when.
         clock: what `known_up_to` counts.
+        limits: what it may take; the values are the same to the last bit under any.
 
     Returns:
-        By `view__feature`, (n,) float64 with NaN for missing, in the order of `moments`.
+        By `view__feature`, (n,) float64 with NaN for missing, or text with None, in the order of `moments`.
     """
-    n_rows = len(moments.at_ms)
-    if n_rows == 0:
-        return {column: np.empty(0) for column in view.feature_columns}
-    asks = pa.table(
-        {
-            "ask": np.arange(n_rows),
-            "at_ms": moments.at_ms,
-            "known_up_to": moments.known_up_to,
-            **{f"k{place}": pa.array(moments.columns[name], type=pa.string()) for place, name in enumerate(view.entity_fields)},
-        }
-    )
-    query, parameters = _sql(view, clock, int(moments.at_ms.min()), int(moments.at_ms.max()))
-    with duckdb.connect(config={"memory_limit": MEMORY_LIMIT, "threads": 2}) as connection:
-        connection.register("asks", asks)
-        connection.register("events", events)
-        table = connection.sql(query, params=parameters).to_arrow_table()
-    order = np.argsort(table.column("ask").to_numpy())
-    return {column: _numpy(table.column(f"f{place}"))[order] for place, column in enumerate(view.feature_columns)}
+    if isinstance(source, Table):
+        return rows_at(source, events, moments, clock, limits)
+    return dict(_windows_at(source, events, moments, clock, limits))
 
 
-def _sql(view: View, clock: Clock, first_ms: int, last_ms: int) -> tuple[str, dict[str, int | float]]:
-    """An equi-join of questions and events on key and time slot, so that no range join is needed; then one filter a feature."""
-    reach_ms = max(feature.window_ms + feature.bucket_ms for feature in view.features.values())
-    ahead_ms = max(feature.bucket_ms for feature in view.features.values())
-    slot_ms = max(reach_ms // 4, ahead_ms)
-    parameters: dict[str, int | float] = {"from_ms": first_ms - reach_ms, "to_ms": last_ms + ahead_ms}
-    expressions: dict[str, str] = {}
-    outputs = []
-    for place, feature in enumerate(view.features.values()):
-        window, bucket = f"w{place}", f"b{place}"
-        parameters |= {window: feature.window_ms, bucket: feature.bucket_ms}
-        floor = f"(at_ms // ${bucket} * ${bucket})"
-        value = "*"
-        if feature.expression is not None:
-            value = expressions.setdefault(feature.expression.sql(parameters), f"e{len(expressions)}")
-        condition = f"ts >= {floor} - ${window} and ts < {floor} + ${bucket}"
-        outputs.append(f"{feature.aggregate.sql(value, condition)} as f{place}")
-    keys = range(len(view.entity_fields))
-    columns = [f'"{name}" as k{place}' for place, name in enumerate(view.entity_fields)]
-    columns += [f"{sql} as {name}" for sql, name in expressions.items()]
-    on = " and ".join([*(f"a.k{place} = e.k{place}" for place in keys), "a.slot = e.slot", "e.known <= a.known_up_to"])
-    query = f"""
-with a as (
-  select *, unnest(range((at_ms - {reach_ms}) // {slot_ms}, (at_ms + {ahead_ms}) // {slot_ms} + 1)) as slot from asks
-), e as (
-  select {", ".join(columns)}, event_time_ms as ts, {_CLOCKS[clock]} as known, event_time_ms // {slot_ms} as slot
-  from {relation(view.stream, "events", view.fields_read.union(view.entity_fields))} where event_time_ms between $from_ms and $to_ms
-)
-select a.ask, {", ".join(outputs)} from a left join e on {on} group by a.ask"""
-    return query, parameters
+def _windows_at(view: View, events: ds.Dataset, moments: Moments, clock: Clock, limits: Limits) -> dict[str, Floats]:
+    axis = axis_of(view, moments.at_ms)
+    nobody = answer(view, no_events(view, axis), Asked(*(np.zeros(1, dtype=np.int64) for _ in range(3))))
+    values = {column: np.full(len(moments.at_ms), nobody[column][0]) for column in view.feature_columns}
+    codes, keys = moments.numbered(view.entity_fields)
+    step = _MAX_PLACES // axis.span  # so many keys fit on the axis; in practice all of them
+    for first in range(0, len(keys), step):
+        some = np.flatnonzero((codes >= first) & (codes < first + step))
+        order = some[np.argsort(axis.places(codes[some] - first, moments.at_ms[some]), kind="stable")]
+        asked = Asked(codes[order] - first, moments.at_ms[order], moments.known_up_to[order])
+        source = EventSource(view, events, CLOCKS[clock], axis, keys.slice(first, step))
+        _answer_into(values, order, source, asked, limits)
+    return values
 
 
-def _numpy(column: pa.ChunkedArray) -> Floats:
-    return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+def _answer_into(values: Mapping[str, Floats], order: Ints, source: EventSource, asked: Asked, limits: Limits) -> None:
+    """Answer block by block, some of them at a time; `order` says which of `values` each question is."""
+    pending: deque[tuple[slice, Future[dict[str, Floats]]]] = deque()
+
+    def settle() -> None:
+        which, told = pending.popleft()
+        for column, answered in told.result().items():
+            values[column][order[which]] = answered
+
+    with ThreadPoolExecutor(limits.threads) as pool:
+        for block, which in source.blocks(asked, limits):
+            pending.append((which, pool.submit(answer, source.view, block, asked.rows(which))))
+            if len(pending) > limits.threads:
+                settle()
+        while pending:
+            settle()

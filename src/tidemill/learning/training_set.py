@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 import orjson
 import pandas as pd
 import pyarrow as pa
+import pyarrow.dataset as ds
 
 from tidemill.clock import to_utc
 from tidemill.errors import NotReadyError
 from tidemill.events import Column
-from tidemill.features.aggregates import Floats
-from tidemill.learning.lake_sql import relation
+from tidemill.kernels import Floats
+from tidemill.learning.lake_sql import DEFAULT_LIMITS, Limits, known_by, open_duckdb, relation, scan, stored
 from tidemill.learning.model import Model
+from tidemill.learning.moments import Moments
 from tidemill.learning.outcomes import maturity_ms, read_outcomes
-from tidemill.learning.point_in_time import Moments, values_at
+from tidemill.learning.point_in_time import values_at
+from tidemill.learning.sampling import Sample
 from tidemill.learning.value_cache import Missing, ValueCache
-from tidemill.stores import Lake, PredictionStore, Served
+from tidemill.stores import KNOWN_AT, OFFSET, Lake, PredictionStore, Served
 
 
 @dataclass(frozen=True)
@@ -85,44 +87,113 @@ class TrainingSet:
         return hashed.hexdigest()[:16]
 
 
+@dataclass(frozen=True)
+class TrainingSetBuilder:
+    """What a training set is built from. Built twice at one time it has the same rows in the same order, to the last bit.
+
+    Args:
+        model: whose.
+        lake: where the events of its streams are.
+        predictions: where served vectors are.
+        cache: keeps computed values for the next time; none means that all are computed.
+        sample: the share of questions that is learnt from.
+        limits: what reading the past may take.
+    """
+
+    model: Model
+    lake: Lake
+    predictions: PredictionStore
+    cache: ValueCache | None = None
+    sample: Sample = field(default_factory=Sample)
+    limits: Limits = DEFAULT_LIMITS
+
+    def build(self, now_ms: int) -> TrainingSet:
+        """All rows one may learn from at `now_ms`; see `build_training_set`.
+
+        Raises:
+            NotReadyError: there is no labelled row yet.
+        """
+        model, label = self.model, self.model.label
+        streams = {model.requests.stream.name, label.stream.name, *(source.stream.name for source in model.sources)}
+        opened = {name: self.lake.read(name) for name in sorted(streams)}
+        datasets = {name: dataset for name, (dataset, _) in opened.items()}
+        requests, outcomes = datasets[model.requests.stream.name], datasets[label.stream.name]
+        matured_ms = maturity_ms(model, requests, outcomes, now_ms)
+        served = self._served(now_ms - matured_ms)
+        unserved = self._unserved(requests, now_ms - matured_ms, set(served.keys))
+        parts = [_served_vectors(model, served), self._computed_vectors(unserved, datasets)]
+        keys = [*served.keys, *unserved.keys]
+        at_ms = np.concatenate([served.at_ms, unserved.at_ms])
+        absent = np.nan if label.absent == "drop" else float(label.absent)
+        told = read_outcomes(label, outcomes, keys, now_ms, at_ms).value
+        outcome = np.where(np.isnan(told), absent, told)
+        usable = np.flatnonzero(~np.isnan(outcome))
+        if not len(usable):
+            at = to_utc(now_ms).isoformat(timespec="minutes")
+            raise NotReadyError(f"model {model.name!r} has no labelled question by {at}; let more events in, then train again")
+        order = usable[np.argsort(at_ms[usable], kind="stable")]
+        return TrainingSet(
+            columns={name: np.concatenate([part[name] for part in parts])[order] for name in model.columns},
+            outcome=outcome[order],
+            at_ms=at_ms[order],
+            keys=[keys[place] for place in order],
+            n_served=int((order < len(served.keys)).sum()),
+            lake_versions={name: version for name, (_, version) in opened.items()},
+            now_ms=now_ms,
+            maturity_ms=matured_ms,
+        )
+
+    def _served(self, up_to_ms: int) -> Served:
+        """Of each key in the sample the last vector served under today's definitions."""
+        served = self.predictions.served(self.model.name, before_ms=up_to_ms)
+        today = np.array([digest == self.model.source_digest for digest in served.digests], dtype=np.bool_)
+        rows = np.flatnonzero(today & self.sample.kept(served.keys)).tolist()
+        last = {served.keys[row]: row for row in rows}
+        kept = np.array(sorted(last.values()), dtype=np.int64)
+        return served if len(kept) == len(served.ids) else served.rows(kept)
+
+    def _unserved(self, requests: ds.Dataset, up_to_ms: int, served: set[str]) -> _Unserved:
+        model, parameters = self.model, dict[str, int | float]()
+        fields = set(model.request_kinds) | model.requests.at.names
+        at = f"cast({model.requests.at.sql(parameters)} as bigint)"
+        names = ", ".join(f'"{name}"' for name in model.request_kinds)
+        when = f"""{at} <= $up_to_ms and "{KNOWN_AT}" <= {at} and {self.sample.sql(f'"{model.label.key}"')}"""
+        source = relation(model.requests.stream, "requests", fields)
+        query = f'select {at} as "_at_ms", "{OFFSET}", {names} from {source} where {when} order by 1, 2'
+        with open_duckdb(self.limits) as connection:
+            scan(connection, "requests", requests, stored(fields), known_by(up_to_ms))
+            table = connection.sql(query, params={**parameters, "up_to_ms": up_to_ms}).to_arrow_table()
+        keys = table.column(model.label.key).to_pylist()
+        fresh = np.array([key not in served for key in keys], dtype=bool)
+        columns = {name: _column(table.column(name), kind)[fresh] for name, kind in model.request_kinds.items()}
+        at_ms, offsets = (table.column(name).to_numpy().astype(np.int64)[fresh] for name in ("_at_ms", OFFSET))
+        return _Unserved([key for key, kept in zip(keys, fresh, strict=True) if kept], offsets, at_ms, columns)
+
+    def _computed_vectors(self, unserved: _Unserved, datasets: Mapping[str, ds.Dataset]) -> dict[str, Column]:
+        def compute(which: Missing) -> dict[str, Column]:
+            moments = unserved.moments(which)
+            return {
+                name: column
+                for source in self.model.sources
+                for name, column in values_at(source, datasets[source.stream.name], moments, "known_at", self.limits).items()
+            }
+
+        if self.cache is None:
+            return self.model.assemble(unserved.columns, compute(np.ones(len(unserved.keys), dtype=np.bool_)))
+        return self.model.assemble(unserved.columns, self.cache.complete(self.model, unserved.offsets, unserved.at_ms, compute))
+
+
 def build_training_set(model: Model, lake: Lake, predictions: PredictionStore, now_ms: int, cache: ValueCache | None = None) -> TrainingSet:
-    """All rows one may learn from at `now_ms`.
+    """All rows one may learn from at `now_ms`, with no sample and the default limits; see `TrainingSetBuilder`.
 
     A question that was served brings the vector it was served with; any other is computed from the lake with `known_at <= t`, or
-    taken from `cache` when it was computed before. Only questions older than the maturity count, and only outcomes known by `now_ms`.
+    taken from `cache` when it was computed before. Only questions older than the maturity count, and only outcomes known by `now_ms`
+    that became known within the label's `within`; without one, the label says what that means.
 
     Raises:
         NotReadyError: there is no labelled row yet.
     """
-    streams = {model.requests.stream.name, model.label.stream.name, *(view.stream.name for view in model.views)}
-    datasets = {name: lake.dataset(name) for name in sorted(streams)}
-    versions = {name: lake.version(name) for name in sorted(streams)}
-    matured_ms = maturity_ms(model, datasets[model.requests.stream.name], datasets[model.label.stream.name], now_ms)
-    served = _last_served(predictions.served(model.name, before_ms=now_ms - matured_ms), model)
-    parts = [_served_vectors(model, served)]
-    unserved = _unserved(model, datasets[model.requests.stream.name], now_ms - matured_ms, set(served.keys))
-    parts.append(_computed_vectors(model, unserved, datasets, cache))
-    keys = [*served.keys, *unserved.keys]
-    at_ms = np.concatenate([served.at_ms, unserved.at_ms])
-    outcomes = read_outcomes(model.label, datasets[model.label.stream.name], keys, now_ms)
-    in_time = (outcomes.known_at_ms > at_ms) & (outcomes.known_at_ms <= at_ms + model.label.within_ms)
-    absent = np.nan if model.label.absent == "drop" else float(model.label.absent)
-    outcome = np.where(in_time, outcomes.value, absent)
-    usable = np.flatnonzero(~np.isnan(outcome))
-    if not len(usable):
-        at = to_utc(now_ms).isoformat(timespec="minutes")
-        raise NotReadyError(f"model {model.name!r} has no labelled question by {at}; let more events in, then train again")
-    order = usable[np.argsort(at_ms[usable], kind="stable")]
-    return TrainingSet(
-        columns={name: np.concatenate([part[name] for part in parts])[order] for name in model.columns},
-        outcome=outcome[order],
-        at_ms=at_ms[order],
-        keys=[keys[place] for place in order],
-        n_served=int((order < len(served.keys)).sum()),
-        lake_versions=versions,
-        now_ms=now_ms,
-        maturity_ms=matured_ms,
-    )
+    return TrainingSetBuilder(model, lake, predictions, cache).build(now_ms)
 
 
 @dataclass(frozen=True)
@@ -141,12 +212,14 @@ class _Unserved:
 
 
 def vectors_of(model: Model, served: Served) -> dict[str, Column]:
-    """The logged vectors by column: numbers as they were served, text from the request."""
+    """The logged vectors by column: numbers as they were served, text from the request or, where that does not hold it, logged beside."""
     requests: list[Mapping[str, Any]] = [orjson.loads(request) for request in served.requests]
+    texts: list[Mapping[str, Any]] = [orjson.loads(text or b"{}") for text in served.texts]
     columns: dict[str, Column] = {name: served.numbers[:, place] for place, name in enumerate(model.number_columns)} if requests else {}
     for name, kind in model.columns.items():
         if kind == "text":
-            columns[name] = np.array([request.get(name) for request in requests], dtype=object)
+            held = texts if name in model.logged_texts else requests
+            columns[name] = np.array([row.get(name) for row in held], dtype=object)
     return columns
 
 
@@ -154,46 +227,6 @@ def _served_vectors(model: Model, served: Served) -> dict[str, Column]:
     columns = vectors_of(model, served)
     empty: dict[str, Column] = {name: np.array([], dtype=object if kind == "text" else np.float64) for name, kind in model.columns.items()}
     return empty | columns
-
-
-def _last_served(served: Served, model: Model) -> Served:
-    """Of each key the last vector served under today's view definitions."""
-    today = model.view_digest
-    last = {key: place for place, (key, digest) in enumerate(zip(served.keys, served.digests, strict=True)) if digest == today}
-    kept = np.array(sorted(last.values()), dtype=np.int64)
-    return served if len(kept) == len(served.ids) else served.rows(kept)
-
-
-def _unserved(model: Model, requests: Any, up_to_ms: int, served: set[str]) -> _Unserved:
-    parameters: dict[str, int | float] = {}
-    fields = set(model.request_kinds) | model.requests.at.names
-    at = f"cast({model.requests.at.sql(parameters)} as bigint)"
-    names = ", ".join(f'"{name}"' for name in model.request_kinds)
-    source = relation(model.requests.stream, "requests", fields)
-    when = f"{at} <= $up_to_ms and known_at_ms <= {at}"
-    query = f"select {at} as at_ms_, offset_, {names} from {source} where {when} order by at_ms_, offset_"
-    with duckdb.connect() as connection:
-        connection.register("requests", requests)
-        table = connection.sql(query, params={**parameters, "up_to_ms": up_to_ms}).to_arrow_table()
-    keys = table.column(model.label.key).to_pylist()
-    fresh = np.array([key not in served for key in keys], dtype=bool)
-    columns = {name: _column(table.column(name), kind)[fresh] for name, kind in model.request_kinds.items()}
-    at_ms, offsets = (table.column(name).to_numpy().astype(np.int64)[fresh] for name in ("at_ms_", "offset_"))
-    return _Unserved([key for key, kept in zip(keys, fresh, strict=True) if kept], offsets, at_ms, columns)
-
-
-def _computed_vectors(model: Model, unserved: _Unserved, datasets: Mapping[str, Any], cache: ValueCache | None) -> dict[str, Column]:
-    def compute(which: Missing) -> dict[str, Floats]:
-        moments = unserved.moments(which)
-        return {
-            name: column
-            for view in model.views
-            for name, column in values_at(view, datasets[view.stream.name], moments, "known_at").items()
-        }
-
-    if cache is None:
-        return model.assemble(unserved.columns, compute(np.ones(len(unserved.keys), dtype=np.bool_)))
-    return model.assemble(unserved.columns, cache.complete(model, unserved.offsets, unserved.at_ms, compute))
 
 
 def _column(column: pa.ChunkedArray, kind: str) -> Column:

@@ -1,12 +1,15 @@
-"""The loop: may a retrain start (guard), does its model serve (gate), and what leaves the house (outbox, alerts)."""
+"""The loop: may a retrain start (guard), does its model serve (gate), and what leaves the house (outbox, alerts, reactions)."""
 
 from tidemill.loop.alerts import Delivery, deliver
 from tidemill.loop.gate import Comparison, GateSettings, Verdict, compare, judge
 from tidemill.loop.guard import Admitted, GuardFacts, GuardPolicy, Refused, admit, read_facts
 from tidemill.loop.outbox import Relayed, relay
+from tidemill.loop.reacting import CarriedOut, carry_out
+from tidemill.loop.webhook import Webhook
 
 __all__ = [
     "Admitted",
+    "CarriedOut",
     "Comparison",
     "Delivery",
     "GateSettings",
@@ -15,7 +18,9 @@ __all__ = [
     "Refused",
     "Relayed",
     "Verdict",
+    "Webhook",
     "admit",
+    "carry_out",
     "compare",
     "deliver",
     "judge",

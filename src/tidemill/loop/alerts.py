@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -14,13 +12,12 @@ from apprise import Apprise, NotifyType
 from apprise.plugins import NotifyBase
 from pydantic import SecretStr
 
+from tidemill.loop.quiet import quiet
 from tidemill.stores.alerts import Alert, AlertRecord, AlertStore
 
 logger = logging.getLogger(__name__)
 
 _TYPES = {"info": NotifyType.INFO, "warning": NotifyType.WARNING, "critical": NotifyType.FAILURE}
-# These write whole URLs, tokens and all, at debug level and some above.
-_TALKATIVE = ("apprise", "urllib3.connectionpool", "urllib3.util.retry")
 
 
 @dataclass(frozen=True)
@@ -53,7 +50,7 @@ def deliver(store: AlertStore, urls: Sequence[SecretStr], wall_ms: int, limit: i
         limit: most alerts in this call.
     """
     pending = store.pending(wall_ms, limit)
-    with _quiet() as seen:
+    with quiet() as seen:
         channels = _channels(urls) if pending else []
         dead: set[str] = set()
         failed = [record for record in pending if not _send(store, record, channels, _Round(wall_ms, dead, seen))]
@@ -120,25 +117,3 @@ def _channels(urls: Sequence[SecretStr]) -> list[_Channel]:
         same = sum(channel.name.partition("~")[0] == name for channel in found)
         found.append(_Channel(f"{name}~{same}" if same else name, plugin))
     return found
-
-
-@contextmanager
-def _quiet() -> Iterator[list[str]]:
-    """Keep what the talkative loggers say in this thread out of every log; the list holds it for reading a status from."""
-    seen: list[str] = []
-    thread = threading.get_ident()
-
-    def keep_back(record: logging.LogRecord) -> bool:
-        if record.thread != thread:
-            return True
-        seen.append(record.getMessage())
-        return False
-
-    loggers = [logging.getLogger(name) for name in _TALKATIVE]
-    for each in loggers:
-        each.addFilter(keep_back)
-    try:
-        yield seen
-    finally:
-        for each in loggers:
-            each.removeFilter(keep_back)

@@ -1,7 +1,25 @@
 """Projects: the one file a user writes, found and loaded."""
 
+from tidemill.project.catalogue import FeatureRecord, ViewDetail, ViewSummary, describe_view, describe_views, list_views
+from tidemill.project.forgetting import Forgotten, forget_entity, look_for_entity
 from tidemill.project.loader import DEFAULT, find_project, load_project, project_root
 from tidemill.project.project import Project
 from tidemill.project.workspace import Workspace
 
-__all__ = ["DEFAULT", "Project", "Workspace", "find_project", "load_project", "project_root"]
+__all__ = [
+    "DEFAULT",
+    "FeatureRecord",
+    "Forgotten",
+    "Project",
+    "ViewDetail",
+    "ViewSummary",
+    "Workspace",
+    "describe_view",
+    "describe_views",
+    "find_project",
+    "forget_entity",
+    "list_views",
+    "load_project",
+    "look_for_entity",
+    "project_root",
+]

@@ -9,25 +9,27 @@ from typing import TypeVar
 
 from tidemill.errors import NotFoundError, ProjectError
 from tidemill.events import Stream
-from tidemill.features import Label, View
+from tidemill.features import FeatureSource, Label, Reaction, Table, View
 from tidemill.learning import Model
 from tidemill.streams import Recording
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")  # folders, SQL columns, URLs and parameters of derived features are made of it
 _NAME_FIX = "begin with a letter, then letters, digits and underscores only"
 
-T = TypeVar("T", Stream, View, Model)
+T = TypeVar("T", Stream, View, FeatureSource, Model)
 
 
 @dataclass(frozen=True)
 class Project:
-    """Streams, views and models under one name.
+    """Streams, views, tables and models under one name.
 
     Args:
         name: prefixes registered models, names deployments.
         streams: what events there are.
         views: how they are summed up.
+        tables: what is joined by key, with its own history.
         models: what is predicted.
+        reactions: what is done when events say so; see `tidemill.on`.
         recording: makes a recording to replay, for demos and rehearsals; takes the number of days.
 
     Raises:
@@ -37,7 +39,9 @@ class Project:
     name: str
     streams: Sequence[Stream] = field(kw_only=True)
     views: Sequence[View] = field(default=(), kw_only=True)
+    tables: Sequence[Table] = field(default=(), kw_only=True)
     models: Sequence[Model] = field(default=(), kw_only=True)
+    reactions: Sequence[Reaction] = field(default=(), kw_only=True)
     recording: Callable[..., Recording] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -46,7 +50,9 @@ class Project:
         _check_names("project", [self.name], where)
         _check_names("stream", self.stream_names, where)
         _check_names("view", [view.name for view in self.views], where)
+        _check_names("view or table", [source.name for source in self.sources], where)
         _check_names("model", [model.name for model in self.models], where)
+        _check_names("reaction", [reaction.name for reaction in self.reactions], where)
         self._check_times()
         self._check_parts()
 
@@ -57,21 +63,25 @@ class Project:
                 raise ProjectError(f"event_time={stream.event_time!r} is text", where=f"stream {stream.name!r}", fix=fix)
 
     def _check_parts(self) -> None:
-        for view in self.views:
-            self._known_stream(view.stream, f"view {view.name!r}")
+        for source in self.sources:
+            self._known_stream(source.stream, f"{source.kind} {source.name!r}")
         for model in self.models:
             self._known_stream(model.label.stream, f"the label of model {model.name!r}")
             self._known_stream(model.requests.stream, f"the requests of model {model.name!r}")
-            for view in model.views:
-                if view not in self.views:
-                    raise ProjectError(
-                        f"model {model.name!r} reads view {view.name!r}", where=f"project {self.name!r}", fix="add it to views=[...]"
-                    )
+            self._known_sources(model.sources, f"model {model.name!r}")
+        for reaction in self.reactions:
+            self._known_stream(reaction.stream, f"reaction {reaction.name!r}")
+            self._known_sources(reaction.features, f"reaction {reaction.name!r}")
 
     @property
     def stream_names(self) -> list[str]:
         """The streams' names, in order."""
         return [stream.name for stream in self.streams]
+
+    @property
+    def sources(self) -> list[FeatureSource]:
+        """The views, then the tables: where features come from."""
+        return [*self.views, *self.tables]
 
     @property
     def labels(self) -> dict[str, Label]:
@@ -80,10 +90,10 @@ class Project:
 
     @property
     def retention_ms(self) -> dict[str, int]:
-        """By stream, how old an event may be when it becomes known: the longest need of its views, or its own lateness."""
+        """By stream, how old an event may be when it becomes known: the longest need of its views and tables, or its own lateness."""
         retention = {stream.name: stream.allowed_lateness_ms for stream in self.streams}
-        for view in self.views:
-            retention[view.stream.name] = max(retention[view.stream.name], view.retention_ms)
+        for source in self.sources:
+            retention[source.stream.name] = max(retention[source.stream.name], source.retention_ms)
         return retention
 
     def stream(self, name: str) -> Stream:
@@ -102,6 +112,14 @@ class Project:
         """
         return _find("view", name, self.views)
 
+    def source(self, name: str) -> FeatureSource:
+        """The view or table of that name.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        return _find("view or table", name, self.sources)
+
     def model(self, name: str) -> Model:
         """The model of that name.
 
@@ -118,13 +136,23 @@ class Project:
         if stream not in self.streams:
             raise ProjectError(f"{what} reads stream {stream.name!r}", where=f"project {self.name!r}", fix="add it to streams=[...]")
 
+    def _known_sources(self, sources: Sequence[FeatureSource], what: str) -> None:
+        for source in sources:
+            if source not in self.sources:
+                what, fix = f"{what} reads {source.kind} {source.name!r}", f"add it to {source.kind}s=[...]"
+                raise ProjectError(what, where=f"project {self.name!r}", fix=fix)
+
 
 def _check_names(kind: str, names: Sequence[str], where: str) -> None:
     for name in names:
         if not _NAME.fullmatch(name):
             raise ProjectError(f"the {kind} name {name!r} does not fit everywhere it is used", where=where, fix=_NAME_FIX)
         if names.count(name) > 1:
-            raise ProjectError(f"two {kind}s are called {name!r}", where=where, fix="rename one")
+            raise ProjectError(f"two {_several(kind)} are called {name!r}", where=where, fix="rename one")
+
+
+def _several(kind: str) -> str:
+    return " or ".join(f"{word}s" for word in kind.split(" or "))
 
 
 def _find(kind: str, name: str, things: Sequence[T]) -> T:

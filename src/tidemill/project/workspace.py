@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tidemill.errors import ConflictError
+from tidemill.errors import ConflictError, ProjectError
+from tidemill.kernels.ahead import compile_kernels
+from tidemill.project.definitions import check_definitions
 from tidemill.project.project import Project
 from tidemill.stores import (
     AlertStore,
+    AppliedReader,
     DecisionStore,
     Lake,
     LakeWriter,
     MonitorStateStore,
     PredictionStore,
     QualityReader,
+    ReactionStore,
     SqlLog,
     SqlState,
+    backfill_view,
     open_loop,
+    rebuild,
 )
+from tidemill.stores.file_lock import try_lock
+from tidemill.stores.newest_vectors import NewestVectors
 from tidemill.streams import Books, Engine
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -33,48 +45,118 @@ class Workspace:
     state: SqlState
     lake: Lake
     predictions: PredictionStore
+    vectors: NewestVectors
     quality: QualityReader
     decisions: DecisionStore
     alerts: AlertStore
     monitors: MonitorStateStore
+    reactions: ReactionStore
     release_loop: Callable[[], None] = field(repr=False)
+    _at_work: ExitStack = field(default_factory=ExitStack, repr=False)
 
     @classmethod
-    def open(cls, project: Project, home: Path, *, durable_log: bool = True) -> Workspace:
-        """The workspace of a project in `home`; folders and tables are made when missing. For `durable_log` see `SqlLog`."""
+    def open(cls, project: Project, home: Path, *, durable_log: bool = True, remember: bool = True) -> Workspace:
+        """The workspace of a project in `home`; folders and tables are made when missing.
+
+        Args:
+            project: what to open.
+            home: where its state lies.
+            durable_log: see `SqlLog`.
+            remember: whether the home learns the definitions that it has not seen. Who only looks leaves it out, so that a definition
+                under work may still change.
+
+        Raises:
+            ProjectError: the home remembers another definition under the name and version of a view or table, or its lake cannot follow a
+                change of a stream's fields.
+        """
         home = home.resolve()
         loop = open_loop(home)
         predictions, state = home / "serving.db", home / "state.db"
-        return cls(
+        workspace = cls(
             project=project,
             home=home,
             log=SqlLog(home / "log.db", project.stream_names, durable=durable_log),
-            state=SqlState(state, project.views, project.labels, project.retention_ms),
+            state=SqlState(state, project.sources, project.labels, project.retention_ms),
             lake=Lake(home / "lake", project.streams),
             predictions=PredictionStore(predictions),
+            vectors=NewestVectors(predictions),
             quality=QualityReader(predictions, state),
             decisions=DecisionStore(loop),
             alerts=AlertStore(loop),
             monitors=MonitorStateStore(loop),
+            reactions=ReactionStore(loop),
             release_loop=loop.dispose,
         )
+        try:
+            check_definitions(workspace.state, project.sources, remember=remember)
+            workspace.lake.check()
+        except ProjectError:
+            workspace.close()
+            raise
+        return workspace
 
     def engine(self) -> Engine:
-        """An engine that applies the log to the state.
+        """An engine that applies the log to the state; the home counts as at work until this workspace is closed.
 
         Raises:
-            ConflictError: the state has taken more than the log holds, so it belongs to another log; rebuild it from this one.
+            ConflictError: the state has taken more than the log holds, so it belongs to another log; rebuild it from this one. Or
+                something is being forgotten just now.
+            ProjectError: another project file has come first with another definition of a view or table.
         """
+        compile_kernels()  # before the first event waits for it
+        self._at_work.enter_context(self.working())
+        check_definitions(self.state, self.project.sources, remember=True)
         if not self.log.end().at_least(self.state.position()):
             raise ConflictError(
                 f"{self.home / 'state.db'} stands at {self.state.position().token}, beyond the end of log.db; "
-                "put the log back that it was made from, or remove state.db and the lake to build them anew"
+                "put the log back that it was made from, or remove state.db, state.tables and the lake to build them anew"
             )
+        if self.state.is_lost():
+            logger.warning("tables of tiles and ids are gone, building them anew from lake and log home=%s", self.home)
+            logger.info("tables built anew events=%s", self.build_anew())
         return Engine(self.log, self.state, self.project.streams, self.project.retention_ms)
 
-    def lake_writer(self, every_s: float, every_events: int) -> LakeWriter:
+    def build_anew(self) -> int:
+        """Build every tile, row and id anew from lake and log; answers how many events it took. No engine may be at work beside."""
+        return rebuild(self.state, self.lake, self.applied(), self.project.streams, self.project.retention_ms)
+
+    @contextmanager
+    def working(self, *, alone: bool = False) -> Iterator[None]:
+        """Engines and backfills work beside each other; what must have the home to itself works `alone`.
+
+        Raises:
+            ConflictError: somebody is at work that this must not meet.
+        """
+        with try_lock(self.home / "engine.lock", alone=alone) as held:
+            if not held:
+                who = (
+                    "an engine or a backfill is at work; end it (`tidemill up` or `tidemill work`)"
+                    if alone
+                    else "`tidemill forget` is at work"
+                )
+                raise ConflictError(f"{self.home}: {who}, then try again")
+            yield
+
+    def lake_writer(self) -> LakeWriter:
         """A writer that moves applied events to the lake."""
-        return LakeWriter(self.state, self.lake, every_s, every_events)
+        return LakeWriter(self.applied(), self.state, self.lake)
+
+    def backfill(self, view: str, progress: Callable[[int], None] | None = None) -> int:
+        """Fill what a view or table lacks; answers how many events it read. See `tidemill.stores.backfill_view`.
+
+        Raises:
+            NotFoundError: no such view or table.
+            ProjectError: another project file has come first with another definition of a view or table.
+        """
+        wanted = self.project.source(view)
+        check_definitions(self.state, self.project.sources, remember=True)
+        with self.working():
+            self.lake_writer().flush()
+            return backfill_view(self.state, self.lake, wanted, progress)
+
+    def is_behind(self, most: int) -> bool:
+        """Whether more than so many events wait in the log for the engine."""
+        return self.log.behind(self.state.position()) > most
 
     def books(self) -> dict[str, Books]:
         """The books of every stream, at one position."""
@@ -84,8 +166,13 @@ class Workspace:
         """Stream time: the `known_at` of the last event the tiles have taken; 0 before the first."""
         return self.state.position_and_time()[1]
 
+    def applied(self) -> AppliedReader:
+        """A reader of applied events, from the log."""
+        return AppliedReader(self.log, self.state, self.project.streams)
+
     def close(self) -> None:
         """Let go of every file."""
-        for store in (self.log, self.state, self.predictions, self.quality):
+        for store in (self.log, self.state, self.predictions, self.vectors, self.quality):
             store.close()
         self.release_loop()
+        self._at_work.close()

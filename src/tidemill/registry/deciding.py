@@ -108,7 +108,7 @@ def end(workspace: Workspace, decision: Decision, run_id: str, outcome: str, rea
 
 def _bad_data(workspace: Workspace, model: Model) -> str:
     books = workspace.books()
-    for stream in {model.label.stream.name, model.requests.stream.name, *(view.stream.name for view in model.views)}:
+    for stream in {model.label.stream.name, model.requests.stream.name, *(source.stream.name for source in model.sources)}:
         if not books[stream].balanced:
             return f"the books of stream {stream!r} do not balance"
         if books[stream].rejected > books[stream].applied:

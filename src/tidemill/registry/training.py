@@ -15,15 +15,17 @@ import pandas as pd
 from tidemill.clock import to_utc
 from tidemill.drift import ReferenceProfile, profile_reference
 from tidemill.events import Column
-from tidemill.features.aggregates import Floats
+from tidemill.kernels import Floats
 from tidemill.learning import (
     Exported,
     Fitted,
+    Limits,
     Model,
     OnnxModel,
+    Sample,
     TrainingSet,
+    TrainingSetBuilder,
     ValueCache,
-    build_training_set,
     export,
     fit,
     important_columns,
@@ -65,7 +67,7 @@ class Ready:
     comparison: Comparison | None
 
 
-def snapshot(workspace: Workspace, model: Model, timeout_s: float = 120.0) -> TrainingSet:
+def snapshot(workspace: Workspace, model: Model, limits: Limits | None = None, timeout_s: float = 120.0) -> TrainingSet:
     """The training set as of now in stream time; waits until the lake holds every applied event.
 
     Raises:
@@ -73,7 +75,8 @@ def snapshot(workspace: Workspace, model: Model, timeout_s: float = 120.0) -> Tr
     """
     now_ms = workspace.now_ms()  # before the wait: the lake holds what was known by then, and what is known since may be missing
     wait_for_lake(workspace.state, timeout_s)
-    return build_training_set(model, workspace.lake, workspace.predictions, now_ms, ValueCache(workspace.home / "cache"))
+    cache, sample = ValueCache(workspace.home / "cache"), Sample(model.sample)
+    return TrainingSetBuilder(model, workspace.lake, workspace.predictions, cache, sample, limits or Limits()).build(now_ms)
 
 
 def train(workspace: Workspace, registry: Registry, model: Model, rows: TrainingSet) -> Challenger:
@@ -170,7 +173,7 @@ def _release(workspace: Workspace, model: Model, ready: Ready, tags: dict[str, s
             **tags,
             "code_version": code_version(),
             "lake_versions": json.dumps(dict(train_rows.lake_versions)),
-            "view_digest": model.view_digest,
+            "source_digest": model.source_digest,
             "stream_time_ms": str(train_rows.now_ms),
             FITS: str(fitted.fits),
             "refitted": str(fitted.fits > 1).lower(),

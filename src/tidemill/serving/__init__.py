@@ -2,8 +2,20 @@
 
 from tidemill.serving.app import create_app
 from tidemill.serving.champions import Champions
-from tidemill.serving.features import FeatureAnswer, read_features
+from tidemill.serving.copying import Copier, copiers
+from tidemill.serving.features import FeatureAnswer, read_features, read_features_of
 from tidemill.serving.predictor import Prediction, Predictor
 from tidemill.serving.worker import Worker
 
-__all__ = ["Champions", "FeatureAnswer", "Prediction", "Predictor", "Worker", "create_app", "read_features"]
+__all__ = [
+    "Champions",
+    "Copier",
+    "FeatureAnswer",
+    "Prediction",
+    "Predictor",
+    "Worker",
+    "copiers",
+    "create_app",
+    "read_features",
+    "read_features_of",
+]

@@ -14,17 +14,18 @@ from fastapi.responses import JSONResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from tidemill.clock import wall_ms
-from tidemill.errors import ConflictError, InputError, NotFoundError, NotReadyError, TidemillError
-from tidemill.project import Workspace
+from tidemill.errors import BusyError, ConflictError, InputError, NotFoundError, NotReadyError, TidemillError
+from tidemill.kernels.ahead import compile_kernels
+from tidemill.project import Workspace, describe_view, list_views
 from tidemill.serving.champions import Champions
-from tidemill.serving.door import receive, split_events
-from tidemill.serving.features import read_features
+from tidemill.serving.features import KeysAsked, read_features, read_features_of
 from tidemill.serving.guards import Guards
+from tidemill.serving.intake import take
 from tidemill.serving.metrics import ServerMetrics
 from tidemill.serving.predictor import Predictor
 from tidemill.settings import Settings
 
-_STATUS: dict[type[TidemillError], int] = {InputError: 422, NotFoundError: 404, NotReadyError: 409, ConflictError: 409}
+_STATUS: dict[type[TidemillError], int] = {InputError: 422, NotFoundError: 404, NotReadyError: 409, ConflictError: 409, BusyError: 429}
 _INLINE_ROWS = 64  # a small batch takes less time than a hop to a thread
 
 
@@ -46,6 +47,7 @@ def create_app(workspace: Workspace, settings: Settings, champions: Champions, p
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        compile_kernels()  # before the first question waits for it
         champions.start(settings.server.poll_champion_s, wall_ms)
         yield
         champions.stop()
@@ -64,7 +66,8 @@ def create_app(workspace: Workspace, settings: Settings, champions: Champions, p
 async def _explain(_request: Request, error: Exception) -> JSONResponse:
     status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 500)
     where = getattr(error, "where", getattr(error, "name", type(error).__name__))
-    return JSONResponse({"error": {"where": str(where), "what": str(error)}}, status_code=status)
+    headers = {"retry-after": str(error.retry_after_s)} if isinstance(error, BusyError) else None
+    return JSONResponse({"error": {"where": str(where), "what": str(error)}}, status_code=status, headers=headers)
 
 
 def _write_routes(served: Served) -> APIRouter:
@@ -73,10 +76,8 @@ def _write_routes(served: Served) -> APIRouter:
 
     @router.post("/streams/{stream}/events", summary="Send events: a JSON array, or one object a line")
     async def send_events(stream: str, request: Request) -> dict[str, Any]:
-        workspace.project.stream(stream)
-        payloads = split_events(await request.body(), server.max_events)
-        received = await run_in_threadpool(receive, workspace, stream, payloads, wall_ms())
-        served.metrics.received(stream, len(payloads))
+        received = await take(workspace, stream, request, served.settings)
+        served.metrics.received(stream, received.accepted + received.duplicates + len(received.rejected))
         return dataclasses.asdict(received)
 
     @router.post("/models/{model}/predict", summary="Predict: one request object, or an array of them")
@@ -101,9 +102,24 @@ def _read_routes(served: Served) -> APIRouter:
     router = APIRouter(prefix="/v1")
     workspace, project = served.workspace, served.workspace.project
 
-    @router.get("/features/{view}/{key}", summary="The features of one key, now or at a time (ms since the epoch)")
+    @router.get("/features/{view}/{key}", summary="The features of one key of a view or table, now or at a time (ms since the epoch)")
     def features(view: str, key: str, at: int | None = None) -> dict[str, Any]:
-        return dataclasses.asdict(read_features(workspace, project.view(view), key, at))
+        return dataclasses.asdict(read_features(workspace, project.source(view), key, at))
+
+    @router.post("/features/{view}", summary="The features of many keys at one position, now or at a time (ms since the epoch)")
+    async def features_of(view: str, request: Request) -> Response:
+        wanted = project.source(view)
+        asked = KeysAsked.of(await request.body(), served.settings.server.max_rows)
+        found = await run_in_threadpool(read_features_of, workspace, wanted, asked.keys, asked.at)
+        return Response(orjson.dumps(found), media_type="application/json")
+
+    @router.get("/views", summary="Every view and table: what it is about, who reads it, how fresh it is")
+    def views() -> list[dict[str, Any]]:
+        return [dataclasses.asdict(one) for one in list_views(workspace, wall_ms())]
+
+    @router.get("/views/{view}", summary="One view or table: what its features mean, and what they were worth lately")
+    def view(view: str) -> dict[str, Any]:
+        return dataclasses.asdict(describe_view(workspace, project.source(view), wall_ms()))
 
     @router.get("/models/{model}", summary="A model's versions and what it reads")
     def model(model: str) -> dict[str, Any]:

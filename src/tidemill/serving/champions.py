@@ -88,6 +88,7 @@ class Champions:
         held = self._serving.get(model.name, {})
         wanted = {role: version for role in _ROLES if (version := self._registry.alias(name, _ALIASES[role])) is not None}
         if "champion" not in wanted:
+            self._workspace.predictions.confirm(self._server, model.name, 0, now_wall_ms)  # the first deployment waits for it too
             return
         if {role: loaded.version for role, loaded in held.items()} != wanted:
             self._serving[model.name] = self._load(model, name, wanted, list(held.values()))

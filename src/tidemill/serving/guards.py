@@ -8,12 +8,15 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from tidemill.serving.intake import LINES
+
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1", "[::1]"})
 _HEADERS = [
     (b"content-security-policy", b"default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
 ]
+_STREAMS = "/v1/streams/"  # lines of events are taken as they come, and never held all at once
 _DOCS = ("/docs", "/openapi.json")
 
 Scope = dict[str, Any]
@@ -46,7 +49,8 @@ class Guards:
             await self._app(scope, receive, send)
             return
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        refusal = self._refusal(headers)
+        is_streamed = scope["path"].startswith(_STREAMS) and headers.get(b"content-type", "").encode().startswith(LINES)
+        refusal = self._refusal(headers) or (None if is_streamed else self._too_large(headers))
         if refusal is not None:
             await _answer(send, *refusal)
             return
@@ -56,7 +60,7 @@ class Guards:
             nonlocal taken
             message = await receive()
             taken += len(message.get("body", b""))
-            if taken > self._most:
+            if taken > self._most and not is_streamed:
                 raise TooLargeError
             return message
 
@@ -77,6 +81,9 @@ class Guards:
         origin = headers.get(b"origin")
         if origin is not None and urlsplit(origin).netloc != host:
             return 403, "header Origin", f"{origin[:80]!r} is another site; this server answers its own page and programs without an Origin"
+        return None
+
+    def _too_large(self, headers: dict[bytes, str]) -> tuple[int, str, str] | None:
         length = headers.get(b"content-length", "0")
         if not length.isdigit() or int(length) > self._most:
             return 413, "body", f"{length[:20]} bytes; at most {self._most}, send it in parts"

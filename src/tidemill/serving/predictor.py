@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from tidemill.clock import NowMs, wall_ms
 from tidemill.errors import ConflictError, InputError
+from tidemill.events import Column
 from tidemill.learning import Model, to_feed
 from tidemill.project import Workspace
 from tidemill.serving.champions import Champions
@@ -74,7 +75,8 @@ class Predictor:
         serving = self._champions.serving(model.name)
         asked_ms = self._now_ms() if at_ms is None else at_ms
         columns = model.request_columns([request.__dict__ for request in requests])
-        reading = self._workspace.state.tiles.read([Lookup(view.name, model.keys_of(view, columns)) for view in model.views], asked_ms)
+        lookups = [Lookup(source.name, source.keys(columns)) for source in model.sources]
+        reading = self._workspace.state.tiles.read(lookups, asked_ms)
         if asked_ms < reading.known_at_ms:
             raise ConflictError(
                 f"at={asked_ms} lies before {reading.known_at_ms}, which the tiles have taken; leave `at` out, or ask later"
@@ -89,11 +91,12 @@ class Predictor:
                 at_ms=asked_ms,
                 made_wall_ms=wall_ms(),
                 position=position,
-                digest=model.view_digest,
+                digest=model.source_digest,
                 keys=[str(getattr(request, model.label.key)) for request in requests],
                 requests=[orjson.dumps(request.model_dump(mode="json")).decode() for request in requests],
                 numbers=np.column_stack([vector[name] for name in model.number_columns]),
                 scores={role: (loaded.version, scored[loaded.version]) for role, loaded in serving.items()},
+                texts=_logged_texts(model, vector),
             )
         )
         version = serving["champion"].version
@@ -101,3 +104,9 @@ class Predictor:
             Prediction(str(prediction_id), int(probability >= 0.5), float(probability), version, position)
             for prediction_id, probability in zip(ids, scored[version], strict=True)
         ]
+
+
+def _logged_texts(model: Model, vector: Mapping[str, Column]) -> list[bytes]:
+    """A JSON object of each vector's texts that its request does not hold; empty where no column is such a text."""
+    names = model.logged_texts
+    return [orjson.dumps(dict(zip(names, row, strict=True))) for row in zip(*(vector[name] for name in names), strict=True)]

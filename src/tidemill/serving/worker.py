@@ -1,4 +1,4 @@
-"""The worker: what runs beside the API server to keep everything going: engine, lake, monitors."""
+"""The worker: what runs beside the API server to keep everything going: engine, lake, monitors, reactions."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from tidemill.drift import Alarm, ColumnWarning
-from tidemill.errors import NotReadyError
+from tidemill.errors import ConflictError, NotReadyError
 from tidemill.project import Workspace
 from tidemill.registry import Registry
 from tidemill.serving.age import AgeWatch
+from tidemill.serving.dead_letters import DeadLetterWatch
 from tidemill.serving.monitors import FeatureWatch, OutcomeWatch
+from tidemill.serving.reactions import ReactionWatch
 from tidemill.settings import EngineSettings
-from tidemill.stores import Decision
+from tidemill.stores import Alert, Decision
 
 logger = logging.getLogger(__name__)
 
@@ -27,9 +29,12 @@ class Worker:
         self.workspace = workspace
         self._limit = settings.batch_events
         self._engine = workspace.engine()
-        self._lake = workspace.lake_writer(settings.lake_every_s, settings.lake_every_events)
+        self._lake = workspace.lake_writer()
+        self._lake_due = (settings.lake_every_s, settings.lake_every_events)
         self._outcomes = [OutcomeWatch(workspace, registry, model) for model in workspace.project.models]
         self._ages = [AgeWatch(workspace, registry, model) for model in workspace.project.models]
+        self._dead_letters = DeadLetterWatch(workspace)
+        self._reactions = ReactionWatch(workspace)
         self._features = [FeatureWatch(workspace, registry, model) for model in workspace.project.models]
 
     def apply(self) -> int:
@@ -38,7 +43,7 @@ class Worker:
 
     def tend_lake(self) -> int:
         """Append to the lake when it is due; answers how many events."""
-        return self._lake.step()
+        return self._lake.step(*self._lake_due)
 
     def flush_lake(self) -> int:
         """Append to the lake now; answers how many events."""
@@ -52,15 +57,23 @@ class Worker:
         """Let champions that have grown old ask for a retrain, where the policy says so; answers the decisions."""
         return [decision for watch in self._ages for decision in _ready(watch.step)]
 
+    def watch_dead_letters(self) -> list[Alert]:
+        """Look whether more events than usual are not applied; answers the alerts."""
+        return _ready(self._dead_letters.step)
+
+    def watch_reactions(self) -> int:
+        """Hold what was applied against the conditions of the reactions; answers how many matches are new."""
+        return self._reactions.step()
+
     def watch_features(self) -> list[ColumnWarning]:
         """Let the feature monitors take what was served; answers their warnings."""
         return [warning for watch in self._features for warning in _ready(watch.step)]
 
 
 def _ready(step: Callable[[], list[T]]) -> list[T]:
-    """A step, or nothing while the registry is down: the cursor stays, so the next step takes what this one could not."""
+    """A step, or nothing while the registry is down or another process does it: the cursor stays, so the next takes what this could not."""
     try:
         return step()
-    except NotReadyError as error:
+    except (NotReadyError, ConflictError) as error:
         logger.warning("monitor waits error=%s", error)
         return []

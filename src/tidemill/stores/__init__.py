@@ -1,18 +1,27 @@
 """Stores: the SQL log, the engine's state with its tiles, the lake, predictions, and what the loop keeps."""
 
 from tidemill.stores.alerts import Alert, AlertRecord, AlertStore
-from tidemill.stores.backfill import backfill_view
+from tidemill.stores.applied import AppliedReader
+from tidemill.stores.backfill import backfill_view, rebuild
+from tidemill.stores.backup import back_up
+from tidemill.stores.backup_manifest import Manifest, verify_backup
+from tidemill.stores.copied_file import copy_file
 from tidemill.stores.decision_records import Decision
 from tidemill.stores.decisions import DecisionStore
-from tidemill.stores.lake import EVENT_ID, EVENT_TIME, KNOWN_AT, OFFSET, Lake, LakeWriter, lake_schema, wait_for_lake
+from tidemill.stores.forget_match import Entity
+from tidemill.stores.lake import EVENT_ID, EVENT_TIME, KNOWN_AT, OFFSET, Lake, lake_schema
+from tidemill.stores.lake_writer import LakeWriter, wait_for_lake
 from tidemill.stores.loop_tables import open_loop
 from tidemill.stores.monitor_state import MonitorStateStore
 from tidemill.stores.predictions import Answered, PredictionStore, Role, Score, Served
 from tidemill.stores.quality import Judged, QualityReader
-from tidemill.stores.sources import copy_file
+from tidemill.stores.reactions import Match, ReactionStanding, ReactionStore
+from tidemill.stores.restore import restore_home
+from tidemill.stores.sizes import Size, total_text
+from tidemill.stores.source_books import Standing
 from tidemill.stores.sql_log import SqlLog
 from tidemill.stores.sqlite import open_sqlite
-from tidemill.stores.state import Applied, Outcome, SqlState
+from tidemill.stores.state import Outcome, SqlState
 from tidemill.stores.tile_store import Lookup, Reading, TileStore
 
 __all__ = [
@@ -24,28 +33,40 @@ __all__ = [
     "AlertRecord",
     "AlertStore",
     "Answered",
-    "Applied",
+    "AppliedReader",
     "Decision",
     "DecisionStore",
+    "Entity",
     "Judged",
     "Lake",
     "LakeWriter",
     "Lookup",
+    "Manifest",
+    "Match",
     "MonitorStateStore",
     "Outcome",
     "PredictionStore",
     "QualityReader",
+    "ReactionStanding",
+    "ReactionStore",
     "Reading",
     "Role",
     "Score",
     "Served",
+    "Size",
     "SqlLog",
     "SqlState",
+    "Standing",
     "TileStore",
+    "back_up",
     "backfill_view",
     "copy_file",
     "lake_schema",
     "open_loop",
     "open_sqlite",
+    "rebuild",
+    "restore_home",
+    "total_text",
+    "verify_backup",
     "wait_for_lake",
 ]

@@ -1,58 +1,136 @@
-"""Backfill: fill a view's tiles from the lake, as if it had been there from the start."""
+"""Filling tiles and rows from the lake: those of a view or table that came later, or all of them when the files were lost."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import duckdb
 import numpy as np
-import orjson
 import pyarrow as pa
 
-from tidemill.events import EventBatch, parse_event
-from tidemill.features import View
-from tidemill.stores.lake import EVENT_TIME, KNOWN_AT, OFFSET, Lake
-from tidemill.stores.state import Applied, SqlState
+from tidemill.errors import ConflictError, NotReadyError
+from tidemill.events import EventBatch, Stream
+from tidemill.features import FeatureSource, Table
+from tidemill.stores.applied import AppliedReader
+from tidemill.stores.lake import EVENT_ID, EVENT_TIME, KNOWN_AT, OFFSET, Lake
+from tidemill.stores.shelves import NO_BUCKET
+from tidemill.stores.sqlite import Cursor
+from tidemill.stores.state import SqlState
+
+AT_ONCE = 50_000
+Progress = Callable[[int], None]
 
 
-def backfill_view(state: SqlState, lake: Lake, view: View) -> int:
-    """Replace a view's tiles by those of all events still within its retention; answers how many events.
+@dataclass(frozen=True)
+class _Piece:
+    """What to read of a stream's table: events after one log offset, up to another, and not older than `since_ms`."""
 
-    It reads the lake and what has not reached it yet, and writes in one transaction at one position, so live events that wait
-    meanwhile are applied after it, each once.
+    stream: Stream
+    after: int
+    up_to: int
+    since_ms: int
+
+
+def backfill_view(state: SqlState, lake: Lake, view: FeatureSource, progress: Progress | None = None, at_once: int = AT_ONCE) -> int:
+    """Fill what a view or table lacks from the lake, piece by piece beside a running engine; answers how many events it read.
+
+    Each piece is one change of the state with how far it has come, so a backfill that was killed goes on where it stopped. It
+    reads as missing until it is whole; then it says what it would have said had it been there from the start.
+
+    Args:
+        state: whose tiles or rows to fill.
+        lake: where the events are; it must hold those that are lacking.
+        view: of the project, or a table.
+        progress: told after each piece how many events were read.
+        at_once: how many events to merge in one change.
+
+    Raises:
+        NotReadyError: the lake does not hold yet what is lacking.
+        ConflictError: an engine that does not know it is running.
     """
-    with state.writing() as (cursor, known_at_ms):
-        waiting = [event for event in state.for_lake(1_000_000, cursor) if event.stream == view.stream.name]
-        held = lake.held(view.stream.name)
-        events = _from_lake(lake, view, known_at_ms - view.retention_ms, held) + [event for event in waiting if event.offset > held]
-        state.tiles.refill(cursor, view.name, _batch(view, events) if events else None)
-    return len(events)
+    total, numbers = 0, None
+    while (lacks := state.sets.unfilled(view)) is not None:
+        if numbers not in (None, lacks.numbers):
+            raise ConflictError(
+                f"an engine that does not know {view.kind} {view.name!r} is running; start it anew with this project file, then try again"
+            )
+        numbers = lacks.numbers
+        in_lake = state.lake_position().offset(view.stream.name)
+        if in_lake < lacks.fed_from:
+            raise NotReadyError(
+                f"the lake has events up to offset {in_lake} of the log, {view.kind} {view.name!r} lacks those up to {lacks.fed_from}"
+            )
+        since_ms = 0 if isinstance(view, Table) else state.position_and_time()[1] - view.retention_ms  # a row never grows too old
+        batch = _read(lake, _Piece(view.stream, lacks.filled_to, lacks.fed_from, since_ms), at_once)
+        whole = len(batch) < at_once
+        up_to = lacks.fed_from if whole else int(batch.offsets[-1])
+
+        def done(cursor: Cursor, numbers: Sequence[int] = tuple(lacks.numbers.values()), up_to: int = up_to, whole: bool = whole) -> None:
+            state.sets.filled(cursor, numbers, up_to, whole=whole)
+
+        state.fill({view.stream.name: batch} if len(batch) else {}, lacks.numbers, ids=False, done=done)
+        total += len(batch)
+        if progress is not None:
+            progress(total)
+    return total
 
 
-def _from_lake(lake: Lake, view: View, since_ms: int, held: int) -> list[Applied]:
-    """Up to `held` only: a writer may append more meanwhile, and those events still count as waiting."""
+def rebuild(state: SqlState, lake: Lake, applied: AppliedReader, streams: Sequence[Stream], retention_ms: Mapping[str, int]) -> int:
+    """Build every tile, row and id anew from the lake, and from the log what the lake lacks, when the files were lost.
+
+    It begins from nothing each time, so it may be killed and started again. Answers how many events it took.
+    """
+    numbers = state.begin_anew()
+    rows = {key: number for key, number in numbers.items() if key[1] == NO_BUCKET}
+    now_ms = state.position_and_time()[1]
+    total = 0
+    for stream in streams:
+        since_ms = now_ms - retention_ms[stream.name]
+        has_rows = stream.name in state.tiles.rows.streams
+        for batch in _in_pieces(lake, _Piece(stream, 0, lake.held(stream.name), 0 if has_rows else since_ms)):
+            young = batch.event_time_ms >= since_ms
+            if young.any():
+                state.fill({stream.name: batch.rows(young)}, numbers, ids=True)
+            if not young.all():  # rows stay valid when their ids count no longer
+                state.fill({stream.name: batch.rows(~young)}, rows, ids=False)
+            total += len(batch)
+    for batches, _ in applied.after(state.lake_position(), AT_ONCE):
+        fresh = [batch.rows(batch.offsets > lake.held(batch.stream.name)) for batch in batches]
+        state.fill({batch.stream.name: batch for batch in fresh if len(batch)}, numbers, ids=True)
+        total += sum(map(len, fresh))
+    state.end_anew()
+    return total
+
+
+def _in_pieces(lake: Lake, piece: _Piece) -> Iterator[EventBatch]:
+    while len(batch := _read(lake, piece, AT_ONCE)):
+        yield batch
+        piece = _Piece(piece.stream, int(batch.offsets[-1]), piece.up_to, piece.since_ms)
+
+
+def _read(lake: Lake, piece: _Piece, limit: int) -> EventBatch:
+    """At most `limit` events in offset order."""
+    query = (
+        f'select * from events where "{OFFSET}" > $after and "{OFFSET}" <= $up_to and "{EVENT_TIME}" >= $since_ms '
+        f'order by "{OFFSET}" limit $limit'
+    )
+    parameters = {"after": piece.after, "up_to": piece.up_to, "since_ms": piece.since_ms, "limit": limit}
     with duckdb.connect() as connection:
-        connection.register("events", lake.dataset(view.stream.name))
-        query = f'select * from events where "{EVENT_TIME}" >= $since_ms and "{OFFSET}" <= $held order by "{OFFSET}"'
-        table = connection.sql(query, params={"since_ms": since_ms, "held": held}).to_arrow_table()
-    names = list(view.stream.kinds)
-    return [_applied(view.stream.name, row, names) for row in _rows(table)]
+        connection.register("events", lake.dataset(piece.stream.name))
+        table = connection.sql(query, params=parameters).to_arrow_table()
+    return _batch(piece.stream, table)
 
 
-def _rows(table: pa.Table) -> list[dict[str, object]]:
-    return table.to_pylist()  # type: ignore[no-any-return]  # pyarrow has no types
+def _batch(stream: Stream, table: pa.Table) -> EventBatch:
+    def numbers(name: str) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        return np.asarray(table.column(name).to_numpy(), dtype=np.int64)
 
-
-def _applied(stream: str, row: dict[str, object], names: Sequence[str]) -> Applied:
-    payload = orjson.dumps({name: row[name] for name in names}).decode()
-    return Applied(int(str(row[OFFSET])), stream, int(str(row[KNOWN_AT])), payload)
-
-
-def _batch(view: View, events: Sequence[Applied]) -> EventBatch:
     return EventBatch(
-        stream=view.stream,
-        events=[parse_event(event.payload, view.stream, event.known_at_ms) for event in events],
-        offsets=np.array([event.offset for event in events], dtype=np.int64),
-        known_at_ms=np.array([event.known_at_ms for event in events], dtype=np.int64),
-        payloads=[event.payload for event in events],
+        stream=stream,
+        event_ids=table.column(EVENT_ID).to_pylist(),
+        event_time_ms=numbers(EVENT_TIME),
+        offsets=numbers(OFFSET),
+        known_at_ms=numbers(KNOWN_AT),
+        values={name: table.column(name).to_pylist() for name in stream.kinds},
     )

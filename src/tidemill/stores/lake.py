@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
-from tidemill.errors import ConflictError, NotReadyError
-from tidemill.events import Stream, parse_event
-from tidemill.stores.state import Applied, SqlState
+from tidemill.clock import DAY_MS
+from tidemill.errors import ConflictError
+from tidemill.events import EventBatch, Stream
+from tidemill.stores import lake_upkeep
+from tidemill.stores.file_lock import file_lock
+from tidemill.stores.lake_evolution import evolve
+from tidemill.stores.lake_forget import Columns, forget_in_lake
 
-_APP = "tidemill"
+APP = "tidemill"
 _ARROW: dict[type, pa.DataType] = {
     int: pa.int64(),
     float: pa.float64(),
@@ -30,6 +35,7 @@ OFFSET = "_offset"
 KNOWN_AT = "_known_at_ms"
 EVENT_TIME = "_event_time_ms"
 EVENT_ID = "_event_id"
+_DAY = "_day"  # of the event time; what the files are sorted by, and no reader sees
 
 
 def lake_schema(stream: Stream) -> pa.Schema:
@@ -43,32 +49,42 @@ class Lake:
 
     An append carries the transaction version of its last offset. Delta accepts a version twice, so the check and the write go
     through one table handle: a second writer's handle is stale and fails.
+
+    Files lie by day of event time. A field that a stream gains is added to its table when that is first opened; a field that it
+    lost, or that has another type, is refused then.
     """
 
     def __init__(self, folder: Path, streams: Sequence[Stream]) -> None:
         self._folder = folder
         self._streams = {stream.name: stream for stream in streams}
+        self._checked = set[str]()
 
-    def append(self, stream: str, events: Sequence[Applied]) -> None:
+    def append(self, stream: str, batch: EventBatch) -> None:
         """Append applied events in offset order; those it already holds are left out.
 
         Raises:
             ConflictError: another writer appended at the same moment; try again.
         """
         table = self._open(stream)
-        held = table.transaction_version(_APP) or 0
-        fresh = [event for event in events if event.offset > held]
-        if not fresh:
+        held = table.transaction_version(APP) or 0
+        fresh = batch.rows(batch.offsets > held)
+        if not len(fresh):
             return
-        properties = CommitProperties(app_transactions=[Transaction(_APP, fresh[-1].offset)])
+        properties = CommitProperties(app_transactions=[Transaction(APP, int(fresh.offsets[-1]))])
         try:
-            write_deltalake(table, self._table(self._streams[stream], fresh), mode="append", commit_properties=properties)
+            write_deltalake(table, _table(fresh), mode="append", commit_properties=properties)
         except CommitFailedError as error:
             raise ConflictError(f"another writer appended to the lake's {stream!r} at the same moment; try again") from error
 
     def dataset(self, stream: str) -> ds.Dataset:
         """The events of a stream as an Arrow dataset that DuckDB can scan; empty when there are none."""
-        return self._open(stream).to_pyarrow_dataset()
+        return self.read(stream)[0]
+
+    def read(self, stream: str) -> tuple[ds.Dataset, int]:
+        """The events of a stream, and the Delta version that they are of."""
+        table = self._open(stream)
+        files = SubTreeFileSystem(str(self.path(stream)), LocalFileSystem())
+        return table.to_pyarrow_dataset(filesystem=files).replace_schema(lake_schema(self._streams[stream])), table.version()
 
     def version(self, stream: str) -> int:
         """The Delta version of a stream's table."""
@@ -76,77 +92,78 @@ class Lake:
 
     def held(self, stream: str) -> int:
         """The log offset of the last event it holds; 0 for none."""
-        return self._open(stream).transaction_version(_APP) or 0
+        return self._open(stream).transaction_version(APP) or 0
+
+    def check(self) -> None:
+        """Open what there is, so that a change of a stream that its lake cannot follow is told at once.
+
+        Raises:
+            ProjectError: a field was removed, has another type, or is new and not optional.
+        """
+        for stream in self._streams:
+            if (self.path(stream) / "_delta_log").exists():
+                self._open(stream)
+
+    def compact(self, stream: str, min_files: int = lake_upkeep.MIN_FILES, target_mb: int = lake_upkeep.TARGET_MB) -> lake_upkeep.Compacted:
+        """Merge the small files of each day that has many; see `lake_upkeep.compact`. Two compactions wait for each other."""
+        with file_lock(self._lock(f"{stream}.compact.lock")):  # Delta lets both through, and every event would be there twice
+            return lake_upkeep.compact(self._open(stream), _DAY, min_files, target_mb)
+
+    def vacuum(self, stream: str, keep_hours: int = lake_upkeep.KEEP_HOURS) -> int:
+        """Remove files that no reader needs any more; answers how many. See `lake_upkeep.vacuum`.
+
+        Raises:
+            ValueError: `keep_hours` is below 1, so the files of a writer at work might go too.
+        """
+        if keep_hours < 1:
+            raise ValueError(f"keep_hours={keep_hours}: keep files for an hour at least; a writer or a reader may be at work on them")
+        return lake_upkeep.vacuum(self._open(stream), keep_hours)
+
+    def forget(self, stream: str, offsets: Sequence[int]) -> None:
+        """Delete the events at these log offsets with every file that ever held them; writers and compactions wait."""
+        with file_lock(self.lock_path), file_lock(self._lock(f"{stream}.compact.lock")):
+            forget_in_lake(self.path(stream), Columns(APP, _DAY, OFFSET), offsets)
 
     def path(self, stream: str) -> Path:
         """Where a stream's table lies."""
         return self._folder / stream
 
+    @property
+    def lock_path(self) -> Path:
+        """The file whose lock a writer holds."""
+        return self._lock("writer.lock")
+
+    def _lock(self, name: str) -> Path:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return self._folder / name
+
     def _open(self, stream: str) -> DeltaTable:
-        path = self.path(stream)
+        path, schema = self.path(stream), _stored_schema(self._streams[stream])
         try:
-            return DeltaTable(path)
+            table = DeltaTable(path)
         except TableNotFoundError:
             path.mkdir(parents=True, exist_ok=True)
             with suppress(CommitFailedError):  # another handle has made it meanwhile, which `mode="ignore"` does not always see
-                DeltaTable.create(path, schema=lake_schema(self._streams[stream]), mode="ignore")
-            return DeltaTable(path)
-
-    def _table(self, stream: Stream, events: Sequence[Applied]) -> pa.Table:
-        parsed = [parse_event(event.payload, stream, event.known_at_ms) for event in events]
-        columns: dict[str, list[Any]] = {
-            OFFSET: [event.offset for event in events],
-            KNOWN_AT: [event.known_at_ms for event in events],
-            EVENT_TIME: [event.event_time_ms for event in parsed],
-            EVENT_ID: [event.event_id for event in parsed],
-        }
-        columns |= {name: [getattr(event.fields, name) for event in parsed] for name in stream.kinds}
-        return pa.table(columns, schema=lake_schema(stream))
+                DeltaTable.create(path, schema=schema, mode="ignore", partition_by=[_DAY])
+            table = DeltaTable(path)
+        if stream not in self._checked:
+            evolve(table, schema, self._streams[stream])
+            self._checked.add(stream)
+        return table
 
 
-class LakeWriter:
-    """Moves applied events from the state to the lake, in time or when enough wait.
-
-    Killed anywhere, it repeats nothing and skips nothing: events leave the state only once the lake holds them.
-    """
-
-    def __init__(self, state: SqlState, lake: Lake, every_s: float, every_events: int) -> None:
-        self._state = state
-        self._lake = lake
-        self._every_s = every_s
-        self._every_events = every_events
-        self._last_s = time.monotonic()
-
-    def step(self) -> int:
-        """Flush when it is due; answers how many events it moved."""
-        if time.monotonic() - self._last_s < self._every_s and self._state.waiting_for_lake(self._every_events) < self._every_events:
-            return 0
-        return self.flush()
-
-    def flush(self) -> int:
-        """Move everything that waits; answers how many events."""
-        moved = 0
-        while events := self._state.for_lake(self._every_events):
-            by_stream: dict[str, list[Applied]] = {}
-            for event in events:
-                by_stream.setdefault(event.stream, []).append(event)
-            for stream, some in by_stream.items():
-                self._lake.append(stream, some)
-            self._state.in_lake(events[-1].offset)
-            moved += len(events)
-        self._last_s = time.monotonic()
-        return moved
+def _stored_schema(stream: Stream) -> pa.Schema:
+    return lake_schema(stream).append(pa.field(_DAY, pa.date32()))
 
 
-def wait_for_lake(state: SqlState, timeout_s: float = 60.0, every_s: float = 0.1) -> None:
-    """Wait until the lake holds everything that is applied now.
-
-    Raises:
-        NotReadyError: it does not by then; the engine that writes it may be down.
-    """
-    last = max((event.offset for event in state.for_lake(1_000_000)), default=0)
-    deadline_s = time.monotonic() + timeout_s
-    while (waiting := state.for_lake(1)) and waiting[0].offset <= last:
-        if time.monotonic() > deadline_s:
-            raise NotReadyError(f"the lake is still behind after {timeout_s:.0f} s; is the engine running? Start it with `tidemill work`")
-        time.sleep(every_s)
+def _table(batch: EventBatch) -> pa.Table:
+    columns: dict[str, Any] = {
+        OFFSET: batch.offsets,
+        KNOWN_AT: batch.known_at_ms,
+        EVENT_TIME: batch.event_time_ms,
+        EVENT_ID: batch.event_ids,
+        _DAY: (batch.event_time_ms // DAY_MS).astype(np.int32),
+        **batch.values,
+    }
+    schema = _stored_schema(batch.stream)
+    return pa.table([pa.array(columns[field.name], type=field.type) for field in schema], schema=schema)

@@ -1,4 +1,4 @@
-"""The tables of `loop.db`: decisions and their outbox, freezes, alerts and who got them, the states of the monitors.
+"""The tables of `loop.db`: decisions and their outbox, freezes, alerts and who got them, reactions, the states of the monitors.
 
 They live in one database because a monitor's state, the alerts it raises and the decisions it asks for must commit together.
 """
@@ -122,7 +122,50 @@ MONITOR_STATES = Table(
     Column("state", JSON, nullable=False),
 )
 
+REACTIONS = Table(
+    "reactions",
+    LOOP_TABLES,
+    Column("name", String, primary_key=True),
+    Column("since", Text, nullable=False),  # the position after which it looks at events
+    Column("matches", Integer, nullable=False, default=0),
+    Column("sent", Integer, nullable=False, default=0),
+    Column("given_up", Integer, nullable=False, default=0),
+    Column("failures", Integer, nullable=False, default=0),  # in a row, of the receiver
+    Column("next_attempt_wall_ms", BigInteger, nullable=False, default=0),
+    Column("last_error", Text, nullable=False, default=""),
+)
+
+REACTION_CURSOR = Table(  # at most one row: how far all reactions have looked
+    "reaction_cursor",
+    LOOP_TABLES,
+    Column("id", Integer, primary_key=True),
+    Column("token", Text, nullable=False),
+)
+
+REACTION_OUTBOX = Table(
+    "reaction_outbox",
+    LOOP_TABLES,
+    Column("id", String, primary_key=True),
+    Column("reaction", String, nullable=False),
+    Column("event_id", String, nullable=False),
+    Column("once_key", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("until_ms", BigInteger, nullable=False),  # up to when it is the only one of its key
+    Column("body", Text, nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("next_attempt_wall_ms", BigInteger, nullable=False, default=0),
+    Column("ended_wall_ms", BigInteger),  # sent or given up
+    UniqueConstraint("reaction", "event_id", "at_ms"),
+    Index("reaction_by_key", "reaction", "once_key", "until_ms"),
+)
+Index(
+    "reactions_due",
+    REACTION_OUTBOX.c.reaction,
+    REACTION_OUTBOX.c.next_attempt_wall_ms,
+    sqlite_where=REACTION_OUTBOX.c.ended_wall_ms.is_(None),
+)
+
 
 def open_loop(home: Path) -> Engine:
-    """The engine of `loop.db` under `home`; `DecisionStore`, `AlertStore` and `MonitorStateStore` are all built on it."""
+    """The engine of `loop.db` under `home`; `DecisionStore`, `AlertStore`, `ReactionStore` and `MonitorStateStore` are all built on it."""
     return open_sqlite(home / "loop.db", LOOP_TABLES)

@@ -24,7 +24,7 @@ from sqlalchemy import (
     select,
 )
 
-from tidemill.features.aggregates import Floats
+from tidemill.kernels import Floats
 from tidemill.stores.sqlite import open_sqlite, reading, reading_cursor, writing_cursor
 
 Role = Literal["champion", "frozen"]
@@ -44,6 +44,12 @@ _PREDICTION = Table(
     Column("vector", LargeBinary, nullable=False),
     Index("prediction_by_key", "model", "key"),
     Index("prediction_by_time", "model", "at_ms"),
+)
+_TEXT = Table(  # the texts of a vector that its request does not hold, as a JSON object by column
+    "prediction_text",
+    _TABLES,
+    Column("prediction_id", Integer, primary_key=True),
+    Column("texts", LargeBinary, nullable=False),
 )
 _SCORE = Table(
     "score",
@@ -67,8 +73,9 @@ _INSERT = (
     "insert into prediction (id, model, key, at_ms, made_wall_ms, position, digest, request, vector) values (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _INSERT_SCORE = "insert into score (prediction_id, role, version, probability) values (?, ?, ?, ?)"
-_SERVED = """select p.id, s.version, p.key, p.at_ms, p.position, p.digest, p.request, p.vector
-from prediction p join score s on s.prediction_id = p.id and s.role = 'champion' """
+_INSERT_TEXT = "insert into prediction_text (prediction_id, texts) values (?, ?)"
+_SERVED = """select p.id, s.version, p.key, p.at_ms, p.position, p.digest, p.request, p.vector, t.texts
+from prediction p join score s on s.prediction_id = p.id and s.role = 'champion' left join prediction_text t on t.prediction_id = p.id """
 _SERVED_ONE = _SERVED + "where p.id = ?"
 _SERVED_SINCE = _SERVED + "where p.model = ? and p.id > ? and p.at_ms between ? and ? order by p.id limit ?"
 # The pluses keep SQLite from the index by time: from the beginning on, sorting by id again costs more than reading in its order.
@@ -90,11 +97,12 @@ class Answered:
         at_ms: the time of the question.
         made_wall_ms: the wall clock when it was answered.
         position: token of the position whose tiles were read.
-        digest: of the view definitions.
+        digest: of the definitions of views and tables.
         keys: (n,) the label's key of each request.
         requests: (n,) JSON of each request.
-        numbers: (n, n_number_columns) float64, the vector's numbers in the model's order; its texts are in the request.
+        numbers: (n, n_number_columns) float64, the vector's numbers in the model's order.
         scores: by role, the version that said it and (n,) its probabilities.
+        texts: (n,) a JSON object of each vector's texts that its request does not hold; empty where there are none.
     """
 
     model: str
@@ -106,11 +114,12 @@ class Answered:
     requests: Sequence[str]
     numbers: Floats
     scores: Mapping[Role, tuple[int, Floats]]
+    texts: Sequence[bytes] = ()
 
 
 @dataclass(frozen=True)
 class Served:
-    """Logged predictions as columns, oldest first; `versions` is the champion's, `numbers` is (n, n_number_columns)."""
+    """Logged predictions as columns, oldest first; `versions` is the champion's, `numbers` is (n, n_number_columns), `texts` as logged."""
 
     ids: npt.NDArray[np.int64]
     versions: npt.NDArray[np.int64]
@@ -120,6 +129,7 @@ class Served:
     digests: list[str]
     requests: list[str]
     numbers: Floats
+    texts: list[bytes | None]
 
     def rows(self, places: npt.NDArray[np.int64]) -> Served:
         """The rows at these places."""
@@ -132,6 +142,7 @@ class Served:
             digests=[self.digests[place] for place in places],
             requests=[self.requests[place] for place in places],
             numbers=self.numbers[places],
+            texts=[self.texts[place] for place in places],
         )
 
 
@@ -173,6 +184,8 @@ class PredictionStore:
             ]
             cursor.executemany(_INSERT, rows)
             cursor.executemany(_INSERT_SCORE, scores)
+            if answered.texts:
+                cursor.executemany(_INSERT_TEXT, zip(ids, answered.texts, strict=True))
         return ids
 
     def count(self, model: str) -> int:
@@ -215,12 +228,12 @@ class PredictionStore:
         return sorted(found, key=lambda score: (score.prediction_id, score.role))
 
     def confirm(self, server: str, model: str, version: int, now_wall_ms: int) -> None:
-        """A server says which version it serves."""
+        """A server says which version it serves; 0 while it serves none."""
         with writing_cursor(self._engine) as cursor:
             cursor.execute(_CONFIRM, (server, model, version, now_wall_ms))
 
     def servers(self, model: str, seen_after_wall_ms: int) -> dict[str, int]:
-        """The servers heard of since, with the version each serves."""
+        """The servers heard of since, with the version each serves, 0 for none yet."""
         query = select(_SERVER.c.id, _SERVER.c.version).where(_SERVER.c.model == model, _SERVER.c.seen_wall_ms >= seen_after_wall_ms)
         with self._reader.connect() as connection:
             return {server: version for server, version in connection.execute(query)}
@@ -231,7 +244,7 @@ class PredictionStore:
 
 
 def _as_served(rows: Sequence[Sequence[object]]) -> Served:
-    ids, versions, keys, at_ms, positions, digests, requests, vectors = zip(*rows, strict=True) if rows else ((),) * 8
+    ids, versions, keys, at_ms, positions, digests, requests, vectors, texts = zip(*rows, strict=True) if rows else ((),) * 9
     numbers = np.frombuffer(b"".join(vectors))
     return Served(
         ids=np.array(ids, dtype=np.int64),
@@ -242,4 +255,5 @@ def _as_served(rows: Sequence[Sequence[object]]) -> Served:
         digests=list(digests),
         requests=list(requests),
         numbers=numbers.reshape(len(ids), -1) if len(ids) else numbers.reshape(0, 0),
+        texts=list(texts),
     )

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from sqlalchemy import create_engine
 
 from tidemill.features import Label
-from tidemill.features.aggregates import Floats
+from tidemill.kernels import Floats
 
 # An outcome counts for a prediction when it became known after the question and within the label's time. Of each (key, version,
 # role) the last prediction that has one is kept, with the last outcome that counts for it.

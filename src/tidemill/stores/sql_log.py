@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 
-from sqlalchemy import Column, Index, Integer, MetaData, String, Table, Text, func, insert, select
+import numpy as np
+from sqlalchemy import Column, Integer, LargeBinary, MetaData, String, Table, Text, insert, select
 
 from tidemill.errors import InputError
-from tidemill.stores.sqlite import open_sqlite, reading, reading_cursor, writing_cursor
-from tidemill.streams import Entry, Position, Record, Tally
+from tidemill.events import FORGOTTEN, Copied
+from tidemill.stores.source_books import SourceBooks, add_source_tables, advance_source
+from tidemill.stores.sqlite import Cursor, open_sqlite, reading_cursor, writing_cursor
+from tidemill.streams import Advance, Entry, Position, Records, Tally
 
 _PARTITION = "0"  # one writer, one order: every stream has one partition, and all share one count of offsets
+_MOST, _MOST_LETTERS = 1_000, 1_000_000  # events and letters in a row
 
 _TABLES = MetaData()
-_EVENT = Table(
-    "event",
+_RUN = Table(  # neighbouring events of one stream, appended together: a row costs as much for one as for many
+    "run",
     _TABLES,
-    Column("log_offset", Integer, primary_key=True),
+    Column("first_offset", Integer, primary_key=True),
+    Column("n", Integer, nullable=False),
     Column("stream", String, nullable=False),
-    Column("known_at_ms", Integer, nullable=False),
-    Column("payload", Text, nullable=False),
-    Index("event_by_stream", "stream", "log_offset"),
+    Column("known_at_ms", LargeBinary, nullable=False),  # n int64
+    Column("lengths", LargeBinary, nullable=False),  # n int64, letters of each payload
+    Column("payloads", Text, nullable=False),
 )
 _RECEIVED = Table(
     "received",
@@ -36,12 +42,17 @@ _TAIL = Table(
     Column("log_offset", Integer, nullable=False),
     Column("known_at_ms", Integer, nullable=False),
 )
+add_source_tables(_TABLES)
 
 # Run for every batch: plain SQL with bound parameters, as building it anew with Core costs more than running it.
 _TAIL_NOW = "select log_offset, known_at_ms from tail"
-_APPEND = "insert into event (log_offset, stream, known_at_ms, payload) values (?, ?, ?, ?)"
+_APPEND = "insert into run (first_offset, n, stream, known_at_ms, lengths, payloads) values (?, ?, ?, ?, ?, ?)"
 _COUNT = "update received set events = events + ? where stream = ?"
-_READ = "select log_offset, stream, known_at_ms, payload from event where log_offset > ? order by log_offset limit ?"
+_FROM = "first_offset >= (select coalesce(max(first_offset), 0) from run where first_offset <= ?)"  # the row that holds an offset, and on
+_READ = f"select first_offset, n, stream, known_at_ms, lengths, payloads from run where {_FROM} order by first_offset"
+_HOLDING = "select first_offset, n, lengths, payloads from run where first_offset <= ? order by first_offset desc limit 1"
+_REWRITE = "update run set lengths = ?, payloads = ? where first_offset = ?"
+_PENDING = f"select stream, sum(n - max(0, min(n, ? - first_offset + 1))) from run where {_FROM} group by stream"
 
 
 class SqlLog:
@@ -58,7 +69,7 @@ class SqlLog:
 
     def __init__(self, path: Path, streams: Sequence[str], *, durable: bool = True) -> None:
         self._engine = open_sqlite(path, _TABLES, durable=durable)
-        self._reader = reading(self._engine)
+        self.sources = SourceBooks(self._engine)
         self._streams = tuple(streams)
         with self._engine.begin() as connection:
             if connection.exec_driver_sql(_TAIL_NOW).first() is None:
@@ -67,44 +78,69 @@ class SqlLog:
             for name in set(self._streams) - known:
                 connection.execute(insert(_RECEIVED).values(stream=name, events=0))
 
-    def append(self, entries: Sequence[Entry], now_ms: int) -> Position:
+    def append(self, entries: Sequence[Entry], now_ms: int, advance: Advance | None = None) -> Position:
         """See `Log`."""
         with writing_cursor(self._engine) as cursor:
+            if advance is not None:
+                advance_source(cursor, advance, len(entries), now_ms)
             offset, last_ms = cursor.execute(_TAIL_NOW).fetchone()
-            rows, counts = [], dict[str, int]()
-            for entry in entries:
-                if entry.known_at_ms is not None and entry.known_at_ms < last_ms:
-                    what = f"known_at {entry.known_at_ms} lies before the log's last, {last_ms}"
-                    raise InputError(what, where=f"stream {entry.stream!r}")
-                last_ms = max(last_ms, now_ms) if entry.known_at_ms is None else entry.known_at_ms
-                offset += 1
-                rows.append((offset, entry.stream, last_ms, entry.payload))
-                counts[entry.stream] = counts.get(entry.stream, 0) + 1
-            if rows:
-                cursor.executemany(_APPEND, rows)
+            counts = dict[str, int]()
+            for some in _pieces(entries):
+                known_at_ms = _known_at(some, now_ms, last_ms)
+                payloads = [entry.payload for entry in some]
+                lengths = np.fromiter(map(len, payloads), dtype=np.int64, count=len(some))
+                stream, last_ms = some[0].stream, known_at_ms[-1]
+                packed = np.array(known_at_ms, dtype=np.int64).tobytes()
+                cursor.execute(_APPEND, (offset + 1, len(some), stream, packed, lengths.tobytes(), "".join(payloads)))
+                offset += len(some)
+                counts[stream] = counts.get(stream, 0) + len(some)
+            if counts:
                 cursor.execute("update tail set log_offset = ?, known_at_ms = ?", (offset, last_ms))
                 cursor.executemany(_COUNT, [(more, name) for name, more in counts.items()])
         return self._at(offset)
 
-    def read(self, after: Position, limit: int) -> tuple[list[Record], Position]:
+    def read(self, after: Position, limit: int) -> tuple[Records, Position]:
         """See `Log`."""
         with reading_cursor(self._engine) as cursor:
-            rows = cursor.execute(_READ, (self._offset(after), limit)).fetchall()
-        records = [Record(stream, _PARTITION, offset, known_at_ms, payload) for offset, stream, known_at_ms, payload in rows]
-        return records, self._at(records[-1].offset) if records else after
+            records = _gather(cursor, self._offset(after) + 1, limit)
+        return records, self._at(records.offsets[-1]) if len(records) else after
 
     def end(self) -> Position:
         """See `Log`."""
         with reading_cursor(self._engine) as cursor:
             return self._at(cursor.execute(_TAIL_NOW).fetchone()[0])
 
+    def behind(self, after: Position) -> int:
+        """See `Log`."""
+        with reading_cursor(self._engine) as cursor:
+            return max(0, int(cursor.execute(_TAIL_NOW).fetchone()[0]) - self._offset(after))
+
+    def copied(self, stream: str) -> Copied:
+        """See `Log`."""
+        return self.sources.copied(stream)
+
     def tally(self, after: Position) -> Mapping[str, Tally]:
         """See `Log`."""
-        waiting = select(_EVENT.c.stream, func.count()).where(_EVENT.c.log_offset > self._offset(after)).group_by(_EVENT.c.stream)
-        with self._reader.connect() as connection:
-            received = {name: events for name, events in connection.execute(select(_RECEIVED.c.stream, _RECEIVED.c.events))}
-            pending = {name: events for name, events in connection.execute(waiting)}
+        offset = self._offset(after)
+        with reading_cursor(self._engine) as cursor:
+            received = dict(cursor.execute("select stream, events from received").fetchall())
+            pending = dict(cursor.execute(_PENDING, (offset, offset)).fetchall())
         return {name: Tally(received.get(name, 0), pending.get(name, 0)) for name in self._streams}
+
+    def forget(self, offsets: Sequence[int]) -> None:
+        """Put a mark that says nothing in place of these events, all or nothing; offsets, times and counts stay as they are.
+
+        Old bytes may stay in free room of the file until it is vacuumed.
+        """
+        wanted = set(offsets)
+        with writing_cursor(self._engine) as cursor:
+            while wanted:
+                first, n_rows, lengths, texts = cursor.execute(_HOLDING, (max(wanted),)).fetchone()
+                payloads = _cut(lengths, texts, range(n_rows))
+                payloads = [FORGOTTEN if first + place in wanted else payload for place, payload in enumerate(payloads)]
+                packed = np.fromiter(map(len, payloads), dtype=np.int64, count=n_rows).tobytes()
+                cursor.execute(_REWRITE, (packed, "".join(payloads), first))
+                wanted.difference_update(range(first, first + n_rows))
 
     def close(self) -> None:
         """Let go of the file."""
@@ -115,3 +151,56 @@ class SqlLog:
 
     def _offset(self, position: Position) -> int:
         return max((position.offset(name, _PARTITION) for name in self._streams), default=0)
+
+
+def _pieces(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+    """Neighbours of one stream, so many as fit in a row."""
+    for _, some in groupby(entries, key=lambda entry: entry.stream):
+        piece: list[Entry] = []
+        letters = 0
+        for entry in some:
+            if len(piece) == _MOST or (piece and letters + len(entry.payload) > _MOST_LETTERS):
+                yield piece
+                piece, letters = [], 0
+            piece.append(entry)
+            letters += len(entry.payload)
+        yield piece
+
+
+def _known_at(entries: Sequence[Entry], now_ms: int, last_ms: int) -> list[int]:
+    """When each becomes known: now, or when a replay says; never before `last_ms`."""
+    times = []
+    for entry in entries:
+        if entry.known_at_ms is not None and entry.known_at_ms < last_ms:
+            raise InputError(f"known_at {entry.known_at_ms} lies before the log's last, {last_ms}", where=f"stream {entry.stream!r}")
+        last_ms = max(last_ms, now_ms) if entry.known_at_ms is None else entry.known_at_ms
+        times.append(last_ms)
+    return times
+
+
+def _cut(lengths: bytes, texts: str, which: range) -> list[str]:
+    """Some of the payloads of a row."""
+    ends = np.cumsum(np.frombuffer(lengths, dtype=np.int64)).tolist()
+    starts = [0, *ends]
+    return [texts[starts[place] : ends[place]] for place in which]
+
+
+def _gather(cursor: Cursor, first: int, limit: int) -> Records:
+    """At most `limit` records from an offset on."""
+    streams: list[str] = []
+    offsets: list[int] = []
+    known_at_ms: list[int] = []
+    payloads: list[str] = []
+    for begin, n_rows, stream, times, lengths, texts in cursor.execute(_READ, (first,)):
+        skip = max(0, first - begin)
+        take = min(n_rows - skip, limit - len(offsets))
+        if take > 0:
+            payloads += _cut(lengths, texts, range(skip, skip + take))
+            offsets += range(begin + skip, begin + skip + take)
+            known_at_ms += np.frombuffer(times, dtype=np.int64)[skip : skip + take].tolist()
+            streams += [stream] * take
+        if len(offsets) >= limit:
+            break
+    if not offsets:
+        return Records.of([])
+    return Records(streams, [_PARTITION] * len(offsets), offsets, known_at_ms, payloads)

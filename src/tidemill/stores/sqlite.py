@@ -11,6 +11,7 @@ from typing import Any, cast
 from sqlalchemy import Engine, MetaData, create_engine, event, inspect
 
 from tidemill.errors import ConflictError
+from tidemill.stores.schema_version import upgrade
 
 Cursor = sqlite3.Cursor
 
@@ -33,8 +34,10 @@ def open_sqlite(path: Path, tables: MetaData, *, durable: bool = False) -> Engin
     Use `engine.begin()` to write (it takes the write lock at once, so two writers queue instead of failing) and
     `reading(engine).connect()` to read (one snapshot until the connection is closed).
 
+    A file knows the version of its schema, see `tidemill.stores.schema_version`; an older one is brought up to date.
+
     Raises:
-        ConflictError: the file was made by a version of tidemill with other columns.
+        ConflictError: the file was made by a later version of tidemill, or by one with other columns.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(f"sqlite:///{path}", connect_args={"check_same_thread": False, "timeout": 15})
@@ -50,6 +53,7 @@ def open_sqlite(path: Path, tables: MetaData, *, durable: bool = False) -> Engin
         reading = connection.get_execution_options().get("reading", False)
         connection.connection.dbapi_connection.execute("BEGIN" if reading else "BEGIN IMMEDIATE")
 
+    upgrade(engine, path, tables)
     tables.create_all(engine)
     _refuse_other_columns(engine, path, tables)
     return engine

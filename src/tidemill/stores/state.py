@@ -1,9 +1,8 @@
-"""The state of the engine in SQL: position, ids, books, dead letters, outcomes and tiles, always changed in one transaction."""
+"""The state of the engine: position, books, dead letters, rows and outcomes in SQL, tiles and ids in files, always changed together."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,41 +11,30 @@ from typing import Any
 from sqlalchemy import func, insert, select
 
 from tidemill.errors import ConflictError
-from tidemill.features import Label, View
+from tidemill.events import EventBatch
+from tidemill.features import FeatureSource, Label
+from tidemill.stores.change_journal import Write
+from tidemill.stores.commit_sql import advance, write_books, write_duplicates, write_outcomes
+from tidemill.stores.definitions import Definitions
+from tidemill.stores.followers import Followers, forget_duplicates
+from tidemill.stores.id_store import IdStore
+from tidemill.stores.shelves import SetNumbers
+from tidemill.stores.sizes import Size
 from tidemill.stores.sqlite import Cursor, open_sqlite, reading, reading_cursor, writing_cursor
 from tidemill.stores.state_tables import BOOK, DEAD_LETTER, OUTCOME, POSITION, STATE_TABLES
+from tidemill.stores.table_files import TableFiles
+from tidemill.stores.tile_sets import TileSets
 from tidemill.stores.tile_store import TileStore
 from tidemill.streams import Books, Commit, Log, Position
+from tidemill.streams.engine import Ints
 
-_EXPIRE_EVERY_MS = 6 * 3_600_000  # a scan of the tiles, so not too often
 # Run for every batch: plain SQL with bound parameters, as building it anew with Core costs more than running it.
 _POSITION = "select token, known_at_ms from position"
-_ADVANCE = "update position set token = ?, known_at_ms = ? where token = ? returning expired_at_ms"
-_READ_ID = "select until_ms from seen where stream = ? and event_id = ?"
-_WRITE_ID = (
-    "insert into seen (stream, event_id, until_ms) values (?, ?, ?) "
-    "on conflict (stream, event_id) do update set until_ms = excluded.until_ms"
+_STANDING = "select token, known_at_ms, change, lost, fed from position"
+_NOT_APPLIED = (
+    "select log_offset from duplicate where stream = ? and log_offset between ? and ? "
+    "union all select log_offset from dead_letter where stream = ? and log_offset between ? and ?"
 )
-_WRITE_BOOK = (
-    "update book set applied = applied + ?, duplicate = duplicate + ?, late = late + ?, rejected = rejected + ?, "
-    "last_event_ms = max(last_event_ms, ?) where stream = ?"
-)
-_APPLIED, _DUPLICATE, _LATE, _REJECTED, _LAST = range(5)
-_WRITE_DEAD_LETTER = "insert into dead_letter (stream, log_offset, known_at_ms, reason, detail, payload) values (?, ?, ?, ?, ?, ?)"
-_WRITE_FOR_LAKE = "insert into for_lake (log_offset, stream, known_at_ms, payload) values (?, ?, ?, ?)"
-_READ_FOR_LAKE = "select log_offset, stream, known_at_ms, payload from for_lake order by log_offset limit ?"
-_SPAN_FOR_LAKE = "select (select min(log_offset) from for_lake), (select max(log_offset) from for_lake)"  # in one select it would scan
-_WRITE_OUTCOME = "insert into outcome (log_offset, model, key, known_at_ms, value) values (?, ?, ?, ?, ?)"
-
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """An applied event on its way to the lake."""
-
-    offset: int
-    stream: str
-    known_at_ms: int
-    payload: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,28 +47,49 @@ class Outcome:
     value: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What the database says of the tables in files."""
+
+    token: str
+    known_at_ms: int
+    change: int
+    lost: bool
+    fed: str
+
+
+FillStep = Callable[[Cursor], None]
+
+
 class SqlState:
-    """The engine's state in one SQLite file; fulfils `tidemill.streams.StateStore`.
+    """The engine's state, in one SQLite file and a folder of tables beside it; fulfils `tidemill.streams.StateStore`.
 
     Args:
         path: the database file.
-        views: whose tiles to keep.
+        sources: the views whose tiles to keep, and the tables whose rows.
         labels: by model, what its outcomes are.
         retention_ms: by stream, how long ids count.
     """
 
-    def __init__(self, path: Path, views: Sequence[View], labels: Mapping[str, Label], retention_ms: Mapping[str, int]) -> None:
+    def __init__(self, path: Path, sources: Sequence[FeatureSource], labels: Mapping[str, Label], retention_ms: Mapping[str, int]) -> None:
         self._engine = open_sqlite(path, STATE_TABLES)
         self._reader = reading(self._engine)
+        self.definitions = Definitions(self._engine)
+        self.followers = Followers(self._engine)
         self._labels = dict(labels)
-        self._retention_ms = dict(retention_ms)
         with self._engine.begin() as connection:
             if connection.execute(select(POSITION.c.id)).first() is None:
-                connection.execute(insert(POSITION).values(id=0, token="{}", known_at_ms=0, expired_at_ms=0))
+                empty = {"token": Position({}).token, "lake_token": Position({}).token, "fed": ""}
+                connection.execute(insert(POSITION).values(id=0, known_at_ms=0, change=0, lost=False, **empty))
             known = set(connection.execute(select(BOOK.c.stream)).scalars())
             for name in set(retention_ms) - known:
                 connection.execute(insert(BOOK).values(stream=name, applied=0, duplicate=0, late=0, rejected=0, last_event_ms=0))
-        self.tiles = TileStore(self._engine, views)
+        self.files = TableFiles(path.with_suffix(".tables"))
+        self.sets = TileSets(self._engine, self.files, sources)
+        self.tiles = TileStore(self.files, sources, self.sets.readable, self._engine)
+        self._ids = IdStore(self.files, retention_ms)
+        with self.files.writing():
+            self._set_right(self._standing())
 
     def position(self) -> Position:
         """How far the tiles have come."""
@@ -92,26 +101,60 @@ class SqlState:
             token, known_at_ms = cursor.execute(_POSITION).fetchone()
         return Position.from_token(token), known_at_ms
 
+    def known_until(self, stream: str, event_ids: Sequence[str]) -> Ints:
+        """(n,) int64: the time (ms) until which each id counts as applied; -1 for one that was not."""
+        return self._ids.known_until(stream, event_ids)
+
     def seen(self, stream: str, event_ids: Sequence[str]) -> Mapping[str, int]:
         """Of these ids, those already applied, with the time until which each counts."""
-        with reading_cursor(self._engine) as cursor:
-            found = [(event_id, cursor.execute(_READ_ID, (stream, event_id)).fetchone()) for event_id in event_ids]
-        return {event_id: row[0] for event_id, row in found if row is not None}
+        found = zip(event_ids, self.known_until(stream, event_ids).tolist(), strict=True)
+        return {event_id: until_ms for event_id, until_ms in found if until_ms >= 0}
 
     def commit(self, commit: Commit) -> None:
         """Write everything `commit` says, or nothing.
 
         Raises:
-            ConflictError: the position is no longer `commit.before`.
+            ConflictError: the position is no longer `commit.before`, or the tables must be built anew first.
         """
-        with writing_cursor(self._engine) as cursor:
-            expired_at_ms = _advance(cursor, commit)
-            self._write_ids(cursor, commit)
-            _write_books(cursor, commit)
-            self._write_applied(cursor, commit)
-            self.tiles.apply(cursor, commit.applied)
-            if commit.known_at_ms >= expired_at_ms + _EXPIRE_EVERY_MS:
-                self._expire(cursor, commit.known_at_ms)
+        with self.files.writing():
+            standing = self._standing()
+            change = self._set_right(standing)
+            if standing.lost:
+                raise ConflictError("the tables of tiles and ids are gone; they are built anew from lake and log when the engine starts")
+            numbers = self.sets.feed(standing.token, standing.fed)
+            writes = self.tiles.prepare(commit.applied, commit.known_at_ms, numbers) + self._ids.prepare(commit.applied)
+            with self._changing(change + 1, commit.after.token, commit.known_at_ms, writes) as cursor:
+                advance(cursor, commit, change + 1)
+                write_books(cursor, commit)
+                write_duplicates(cursor, commit)
+                write_outcomes(cursor, commit, self._labels)
+                self.tiles.sketches.write(cursor, commit.applied, commit.known_at_ms, numbers)
+                self.tiles.sketches.expire(cursor, commit.known_at_ms, numbers)
+                self.tiles.rows.write(cursor, commit.applied, commit.known_at_ms, numbers)
+            self.files.drop(self.tiles.expired(commit.known_at_ms) + self._ids.expired(commit.known_at_ms))
+
+    def fill(self, applied: Mapping[str, EventBatch], numbers: SetNumbers, *, ids: bool, done: FillStep | None = None) -> None:
+        """Merge events of the past into sets of tiles or rows that lack them, and into the ids where asked; all or nothing.
+
+        Args:
+            applied: by stream, events that were applied before and are not in these sets.
+            numbers: the sets to fill.
+            ids: whether the ids are filled too.
+            done: writes down, in the same transaction, how far the filling has come.
+        """
+        with self.files.writing():
+            standing = self._standing()
+            change = self._set_right(standing)
+            writes: list[Write] = self.tiles.prepare(applied, standing.known_at_ms, numbers)
+            if ids:
+                writes += self._ids.prepare(applied)
+            with self._changing(change + 1, standing.token, standing.known_at_ms, writes) as cursor:
+                cursor.execute("update position set change = ?", (change + 1,))
+                self.tiles.sketches.write(cursor, applied, standing.known_at_ms, numbers)
+                self.tiles.rows.write(cursor, applied, standing.known_at_ms, numbers)
+                if done is not None:
+                    done(cursor)
+            self.files.announce()
 
     def books(self, log: Log) -> dict[str, Books]:
         """The books of every stream; what the log received since this state was read counts as pending.
@@ -164,90 +207,81 @@ class SqlState:
         with self._reader.connect() as connection:
             return connection.execute(query).scalar_one()
 
-    def for_lake(self, limit: int, cursor: Cursor | None = None) -> list[Applied]:
-        """The oldest applied events that wait for the lake; within the caller's transaction where one is given."""
-        if cursor is None:
-            with reading_cursor(self._engine) as own:
-                return self.for_lake(limit, own)
-        return [Applied(*row) for row in cursor.execute(_READ_FOR_LAKE, (limit,))]
-
-    @contextmanager
-    def writing(self) -> Iterator[tuple[Cursor, int]]:
-        """A write transaction at one position, with the `known_at` of that position; the engine waits until it ends."""
-        with writing_cursor(self._engine) as cursor:
-            yield cursor, cursor.execute(_POSITION).fetchone()[1]
-
-    def waiting_for_lake(self, enough: int = 1) -> int:
-        """How many applied events wait for the lake; where fewer than `enough` can, the span of their offsets may be answered instead.
-
-        The span is at hand at once, a count costs as much as a small batch, and a writer asks at every step.
-        """
+    def not_applied(self, stream: str, first: int, last: int) -> set[int]:
+        """The log offsets from `first` to `last` of a stream's events that were taken but not applied."""
         with reading_cursor(self._engine) as cursor:
-            first, last = cursor.execute(_SPAN_FOR_LAKE).fetchone()
-            span = 0 if first is None else int(last - first + 1)
-            return span if span < enough else int(cursor.execute("select count(*) from for_lake").fetchone()[0])
+            return {row[0] for row in cursor.execute(_NOT_APPLIED, (stream, first, last, stream, first, last))}
 
-    def in_lake(self, up_to_offset: int) -> None:
-        """Forget the events that the lake holds for good."""
+    def lake_position(self) -> Position:
+        """How far the lake has come."""
+        with reading_cursor(self._engine) as cursor:
+            return Position.from_token(cursor.execute("select lake_token from position").fetchone()[0])
+
+    def in_lake(self, position: Position) -> None:
+        """Write down that the lake holds everything up to a position."""
         with writing_cursor(self._engine) as cursor:
-            cursor.execute("delete from for_lake where log_offset <= ?", (up_to_offset,))
+            cursor.execute("update position set lake_token = ?", (position.token,))
+            forget_duplicates(cursor, position)
+
+    def is_lost(self) -> bool:
+        """Whether the tables in files are gone, so that they must be built anew before the next event; see `rebuild`."""
+        return self._standing().lost
+
+    def begin_anew(self) -> SetNumbers:
+        """Drop every tile, row and id, to fill them from history; answers the sets to fill."""
+        with self.files.writing():
+            standing = self._standing()
+            self._forget(standing)
+            return self.sets.feed(standing.token, standing.fed)
+
+    def end_anew(self) -> None:
+        """Say that tiles, rows and ids hold everything up to the position again."""
+        with self.files.writing():
+            with writing_cursor(self._engine) as cursor:
+                cursor.execute("update position set lost = 0")
+                cursor.execute("update tile_set set whole = 1")
+            self.files.announce()
+
+    def sizes(self) -> list[Size]:
+        """The room that tiles, ids and rows take, now and at the rate of now."""
+        now_ms = self.position_and_time()[1]
+        with reading_cursor(self._engine) as cursor:
+            rows = self.tiles.rows.sizes(cursor, self.sets.readable())
+        return self.tiles.sizes(now_ms) + self._ids.sizes(now_ms) + rows
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the files."""
+        self.files.close()
         self._engine.dispose()
 
-    def _write_ids(self, cursor: Cursor, commit: Commit) -> None:
-        rows = [
-            (name, event.event_id, event.event_time_ms + self._retention_ms[name])
-            for name, batch in commit.applied.items()
-            for event in batch.events
-        ]
-        if rows:
-            cursor.executemany(_WRITE_ID, rows)
+    @contextmanager
+    def _changing(self, change: int, token: str, known_at_ms: int, writes: Sequence[Write]) -> Iterator[Cursor]:
+        """A transaction of the database that the tables follow: both take the change of that number, or neither."""
+        self.files.prepare(change, token, known_at_ms, writes)
+        try:
+            with writing_cursor(self._engine) as cursor:
+                yield cursor
+        except BaseException:
+            self.files.undo(writes)
+            raise
+        self.files.apply(change, token, known_at_ms, writes)
 
-    def _write_applied(self, cursor: Cursor, commit: Commit) -> None:
-        rows = [
-            (int(offset), name, int(known_at_ms), payload)
-            for name, batch in commit.applied.items()
-            for offset, known_at_ms, payload in zip(batch.offsets, batch.known_at_ms, batch.payloads, strict=True)
-        ]
-        if rows:
-            cursor.executemany(_WRITE_FOR_LAKE, rows)
-        outcomes = [
-            (int(offset), model, key, int(known_at_ms), float(value))
-            for model, label in self._labels.items()
-            if (batch := commit.applied.get(label.stream.name)) is not None
-            for offset, known_at_ms, key, value in zip(batch.offsets, batch.known_at_ms, *label.read(batch), strict=True)
-            if key is not None and value == value
-        ]
-        if outcomes:
-            cursor.executemany(_WRITE_OUTCOME, outcomes)
+    def _standing(self) -> _Standing:
+        with reading_cursor(self._engine) as cursor:
+            token, known_at_ms, change, lost, fed = cursor.execute(_STANDING).fetchone()
+        return _Standing(token, known_at_ms, change, bool(lost), fed)
 
-    def _expire(self, cursor: Cursor, known_at_ms: int) -> None:
-        cursor.execute("delete from seen where until_ms < ?", (known_at_ms,))
-        self.tiles.expire(cursor, known_at_ms)
-        cursor.execute("update position set expired_at_ms = ?", (known_at_ms,))
+    def _set_right(self, standing: _Standing) -> int:
+        """Finish what a writer that died has left, and answer the number of the last change; only within `TableFiles.writing`."""
+        if not self.files.recover(standing.change):
+            self._forget(standing)
+        return standing.change
 
-
-def _advance(cursor: Cursor, commit: Commit) -> int:
-    """Move the position by compare-and-set; answers when tiles and ids were last expired."""
-    before = commit.before.token
-    row = cursor.execute(_ADVANCE, (commit.after.token, commit.known_at_ms, before)).fetchone()
-    if row is None:
-        raise ConflictError(f"the position is no longer {before}; another engine has committed. Read it again, then go on from there")
-    return int(row[0])
-
-
-def _write_books(cursor: Cursor, commit: Commit) -> None:
-    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0, 0])
-    for name, batch in commit.applied.items():
-        counts[name][_APPLIED] = len(batch.events)
-        counts[name][_LAST] = int(batch.event_time_ms.max())
-    for name, more in commit.duplicates.items():
-        counts[name][_DUPLICATE] = more
-    for letter in commit.dead:
-        counts[letter.record.stream][_LATE if letter.late else _REJECTED] += 1
-    cursor.executemany(_WRITE_BOOK, [(*row, name) for name, row in counts.items()])
-    letters = [(letter.record, letter.reason, letter.detail) for letter in commit.dead]
-    rows = [(one.stream, one.offset, one.known_at_ms, reason, detail, one.payload) for one, reason, detail in letters]
-    cursor.executemany(_WRITE_DEAD_LETTER, rows)
+    def _forget(self, standing: _Standing) -> None:
+        self.files.reset(standing.change, standing.token, standing.known_at_ms)
+        with writing_cursor(self._engine) as cursor:
+            cursor.execute("update position set lost = ?", (standing.change > 0,))
+            cursor.execute("delete from sketch")
+            cursor.execute("delete from table_row")
+            self.sets.forget(cursor, standing.token)
+        self.files.announce()

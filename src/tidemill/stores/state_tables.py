@@ -1,4 +1,4 @@
-"""The tables of `state.db`: everything that changes together when events are applied."""
+"""The tables of `state.db`: what changes together when events are applied, beside the tiles and ids in files."""
 
 from __future__ import annotations
 
@@ -12,33 +12,43 @@ POSITION = Table(
     Column("id", Integer, primary_key=True),
     Column("token", Text, nullable=False),
     Column("known_at_ms", Integer, nullable=False),
-    Column("expired_at_ms", Integer, nullable=False),
+    Column("change", Integer, nullable=False),  # rises with every change of the tables in files, so that both change together
+    Column("fed", Text, nullable=False),  # the numbers of the tile sets that took the last events
+    Column("lake_token", Text, nullable=False),  # how far the lake has come
+    Column("lost", Boolean, nullable=False),  # the tables in files are gone and must be built anew before the next event
 )
-TILE_SET = Table(  # the tiles of one view and bucket size
+TILE_SET = Table(  # the tiles of one view and bucket size, or the rows of a table
     "tile_set",
     STATE_TABLES,
-    Column("id", Integer, primary_key=True),
+    Column("number", Integer, primary_key=True),
     Column("view", String, nullable=False),
     Column("bucket_ms", Integer, nullable=False),
     Column("digest", String, nullable=False),
-    Column("whole", Boolean, nullable=False),  # made before the first event, or filled from history since
+    Column("fed_from", Text, nullable=False),  # the position after which it took every event
+    Column("filled_to", Integer, nullable=False),  # the log offset up to which the events before that were filled in
+    Column("whole", Boolean, nullable=False),
+    sqlite_autoincrement=True,  # a number tells tiles apart for good, so none is given twice
 )
-TILE = Table(
-    "tile",
+SKETCH = Table(  # tiles whose states vary in size
+    "sketch",
     STATE_TABLES,
-    Column("set_id", Integer, primary_key=True),
-    Column("key", String, primary_key=True),
-    Column("start_ms", Integer, primary_key=True),
+    Column("set_number", Integer, nullable=False),
+    Column("slot", Text, nullable=False),
+    Column("key", String, nullable=False),
+    Column("start_ms", Integer, nullable=False),
     Column("state", LargeBinary, nullable=False),
-    sqlite_with_rowid=False,
+    Index("sketch_by_place", "set_number", "slot", "key", "start_ms", unique=True),
+    Index("sketch_by_start", "set_number", "start_ms"),
 )
-SEEN = Table(
-    "seen",
+TABLE_ROW = Table(  # of tables: each key's newest row, and those that become valid later
+    "table_row",
     STATE_TABLES,
-    Column("stream", String, primary_key=True),
+    Column("set_number", Integer, primary_key=True),
+    Column("key", String, primary_key=True),
+    Column("at_ms", Integer, primary_key=True),  # from when on it is valid
     Column("event_id", String, primary_key=True),
-    Column("until_ms", Integer, nullable=False),
-    Index("seen_by_until", "until_ms"),
+    Column("log_offset", Integer, nullable=False),
+    Column("held", LargeBinary, nullable=False),  # the values as a JSON array, in the order of the table's columns
     sqlite_with_rowid=False,
 )
 BOOK = Table(
@@ -62,13 +72,19 @@ DEAD_LETTER = Table(
     Column("payload", Text, nullable=False),
     sqlite_with_rowid=False,
 )
-FOR_LAKE = Table(  # applied events on their way to the lake
-    "for_lake",
+FOLLOWER = Table(  # who else reads the applied events, and how far each has come
+    "follower",
     STATE_TABLES,
+    Column("name", String, primary_key=True),
+    Column("token", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+DUPLICATE = Table(  # the duplicates that the lake or a follower has not passed yet
+    "duplicate",
+    STATE_TABLES,
+    Column("stream", String, primary_key=True),
     Column("log_offset", Integer, primary_key=True),
-    Column("stream", String, nullable=False),
-    Column("known_at_ms", Integer, nullable=False),
-    Column("payload", Text, nullable=False),
+    sqlite_with_rowid=False,
 )
 OUTCOME = Table(  # what label events said, in the order it became known
     "outcome",
@@ -79,5 +95,15 @@ OUTCOME = Table(  # what label events said, in the order it became known
     Column("known_at_ms", Integer, nullable=False),
     Column("value", Float, nullable=False),
     Index("outcome_by_key", "model", "key"),
+    sqlite_with_rowid=False,
+)
+DEFINITION = Table(  # what the versions of views mean; a row never changes
+    "definition",
+    STATE_TABLES,
+    Column("view", String, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("digest", String, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("first_seen_ms", Integer, nullable=False),
     sqlite_with_rowid=False,
 )

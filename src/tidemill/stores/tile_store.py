@@ -1,33 +1,42 @@
-"""Tiles in SQL: merged when events are applied, read for many keys at once with the position they stand at."""
+"""Tiles in hash tables: merged when events are applied, read for many keys at once with the position they stand at."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+import time
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 
-import numpy as np
-from sqlalchemy import Connection, Engine, insert, select
+from sqlalchemy import Engine
 
-from tidemill.errors import NotFoundError
-from tidemill.events import Columns, EventBatch
-from tidemill.features import Feature, Layout, TileRows, View, feature_values, floor_ms
-from tidemill.features.aggregates import Floats
+from tidemill.clock import duration_text
+from tidemill.errors import ConflictError, NotFoundError
+from tidemill.events import Column, EventBatch
+from tidemill.features import FeatureSource, Table, View
+from tidemill.kernels import Floats
+from tidemill.stores.change_journal import Write
+from tidemill.stores.hot_keys import HotKeys
+from tidemill.stores.row_store import RowStore
+from tidemill.stores.shelves import SetNumbers, shelve, tile_sets
+from tidemill.stores.sizes import Size, size_of
+from tidemill.stores.sketch_store import SketchStore
 from tidemill.stores.sqlite import Cursor, reading_cursor
-from tidemill.stores.state_tables import TILE_SET
+from tidemill.stores.table_files import TableFiles
+from tidemill.stores.tile_merge import merge_events
+from tidemill.stores.tile_read import Plan, make_plan
 from tidemill.streams import Position
 
-_READ = "select start_ms, state from tile where set_id = ? and key = ? and start_ms between ? and ?"
-_WRITE = (
-    "insert into tile (set_id, key, start_ms, state) values (?, ?, ?, ?) "
-    "on conflict (set_id, key, start_ms) do update set state = excluded.state"
-)
-_POSITION = "select token, known_at_ms from position"
-_ONE = "select state from tile where set_id = ? and key = ? and start_ms = ?"
+_PATIENCE_S = 2.0
+_PLANS = 64
+
+Asked = Mapping[str, Sequence[str | None]]  # by view or table, distinct keys
 
 
 @dataclass(frozen=True)
 class Lookup:
-    """The keys to read of one view; a None key reads as an entity without events."""
+    """The keys to read of one view or table; a None key reads as an entity without events."""
 
     view: str
     keys: Sequence[str | None]
@@ -35,168 +44,155 @@ class Lookup:
 
 @dataclass(frozen=True)
 class Reading:
-    """What was read in one transaction.
+    """What was read at one position.
 
     Args:
         position: what the tiles had taken.
         known_at_ms: the `known_at` of the last event taken.
-        values: by column (`view__feature`), (n_keys,) float64 with NaN for missing.
+        values: by column (`view__feature`), (n_keys,) float64 with NaN for missing; of a table also text with None.
     """
 
     position: Position
     known_at_ms: int
-    values: Mapping[str, Floats]
-
-
-@dataclass(frozen=True)
-class _TileSet:
-    """The tiles of one view and bucket size; sets of one `shape` are read and merged together."""
-
-    set_id: int
-    view: View
-    bucket_ms: int
-    layout: Layout
-    features: Mapping[str, Feature]
-    columns: Sequence[str]
-    shape: tuple[object, ...]
-    longest_ms: int
+    values: Mapping[str, Column]
 
 
 class TileStore:
-    """The tiles of all views in the `tile` table of the state's database."""
+    """The tiles of all views, and the rows of all tables, read together at one position.
 
-    def __init__(self, engine: Engine, views: Sequence[View]) -> None:
-        self._engine = engine
-        self._sets: dict[str, list[_TileSet]] = {}
-        with engine.begin() as connection:
-            for view in views:
-                self._sets[view.name] = [self._tile_set(connection, view, size, layout) for size, layout in view.layouts.items()]
-        self._alike: dict[str, list[list[_TileSet]]] = {}
-        for view in views:
-            self._alike.setdefault(view.stream.name, [])
-        for stream, groups in self._alike.items():
-            by_layout: dict[tuple[object, ...], list[_TileSet]] = {}
-            for tiles in (tiles for sets in self._sets.values() for tiles in sets if tiles.view.stream.name == stream):
-                by_layout.setdefault((tiles.bucket_ms, tiles.layout.signature), []).append(tiles)
-            groups.extend(by_layout.values())
+    Args:
+        files: where the tables lie.
+        sources: the views whose tiles are kept, and the tables whose rows are.
+        numbers: the numbers of the sets that may be read now; a set that is not among them reads as missing.
+        database: of the state, where sketches and rows are.
+    """
 
-    def apply(self, cursor: Cursor, applied: Mapping[str, EventBatch]) -> None:
-        """Merge the events of each stream into the tiles of its views, within the caller's transaction."""
-        rows: list[tuple[int, str, int, bytes]] = []
-        for stream, groups in self._alike.items():
-            if stream in applied:
-                columns = _columns([tiles for alike in groups for tiles in alike], applied[stream])
-                for alike in groups:
-                    rows.extend(_merged(cursor, alike, applied[stream], columns))
-        cursor.executemany(_WRITE, rows)
+    def __init__(self, files: TableFiles, sources: Sequence[FeatureSource], numbers: Callable[[], SetNumbers], database: Engine) -> None:
+        views = [source for source in sources if isinstance(source, View)]
+        self.sketches = SketchStore(views)
+        self.rows = RowStore([source for source in sources if isinstance(source, Table)])
+        self._database = database
+        self._files = files
+        self._numbers = numbers
+        self._sources = {source.name: source for source in sources}
+        self._shelves = shelve(tile_sets(views))
+        # within a step of time no value changes by itself
+        self._steps_ms = {view.name: math.gcd(*(feature.bucket_ms for feature in view.features.values())) for view in views}
+        self._step_ms = math.gcd(*self._steps_ms.values()) or 1
+        self._in_database = {source.name for source in sources if isinstance(source, Table) or source.sketches}
+        self._columns = {source.name: source.feature_columns for source in sources}
+        self._hot = HotKeys()
+        self._plans: dict[Hashable, Plan] = {}
 
-    def refill(self, cursor: Cursor, view: str, batch: EventBatch | None) -> None:
-        """Replace a view's tiles by those of a batch, within the caller's transaction."""
-        for tiles in self._known(view):
-            cursor.execute("update tile_set set whole = 1 where id = ?", (tiles.set_id,))
-            cursor.execute("delete from tile where set_id = ?", (tiles.set_id,))
-            if batch is not None:
-                cursor.executemany(_WRITE, _merged(cursor, [tiles], batch, _columns([tiles], batch)))
-
-    def partial(self) -> list[str]:
-        """The views that were declared or changed after the first event and not filled since: they know only what came later."""
-        with reading_cursor(self._engine) as cursor:
-            missing = {row[0] for row in cursor.execute("select id from tile_set where not whole")}
-        return [name for name, sets in self._sets.items() if any(tiles.set_id in missing for tiles in sets)]
+    def prepare(self, applied: Mapping[str, EventBatch], known_at_ms: int, numbers: SetNumbers) -> list[Write]:
+        """The rows that these events change; see `merge_events`."""
+        writes: list[Write] = []
+        for stream, batch in applied.items():
+            shelves = [shelf for shelf in self._shelves if shelf.stream == stream]
+            writes += merge_events(self._files, shelves, batch, known_at_ms, numbers)
+        return writes
 
     def read(self, lookups: Sequence[Lookup], at_ms: int) -> Reading:
-        """Values for many keys at one time, with the position, in one read transaction.
+        """Values for many keys at one time, with the position they were read at.
 
         Raises:
-            NotFoundError: no such view.
+            NotFoundError: no such view or table.
         """
-        by_shape: dict[tuple[object, ...], list[tuple[_TileSet, Sequence[str | None]]]] = {}
-        places: dict[str, list[int]] = {}
+        asked: dict[str, Sequence[str | None]] = {}
         for lookup in lookups:
-            place_of = {key: place for place, key in enumerate(dict.fromkeys(lookup.keys))}
-            places[lookup.view] = [place_of[key] for key in lookup.keys]
-            for tiles in self._known(lookup.view):
-                by_shape.setdefault(tiles.shape, []).append((tiles, list(place_of)))
-        values: dict[str, Floats] = {}
-        with reading_cursor(self._engine) as cursor:
-            token, known_at_ms = cursor.execute(_POSITION).fetchone()
-            for alike in by_shape.values():
-                rows = _tile_rows(cursor, alike, at_ms)
-                values.update(_spread(alike, feature_values(list(alike[0][0].features.values()), rows, at_ms), places))
-        return Reading(Position.from_token(token), known_at_ms, values)
+            if lookup.view not in self._sources:
+                raise NotFoundError("view or table", lookup.view, tuple(self._sources))
+            asked[lookup.view] = lookup.keys if len(lookup.keys) == 1 else list(dict.fromkeys(lookup.keys))
+        if self._in_database.isdisjoint(asked):
+            with self._files.reading():
+                return self._reading(lookups, asked, None, at_ms)
+        with self._beside_database() as cursor:
+            return self._reading(lookups, asked, cursor, at_ms)
 
-    def expire(self, cursor: Cursor, known_at_ms: int) -> None:
-        """Delete tiles past their view's retention, within the caller's transaction."""
-        for tiles in (tiles for sets in self._sets.values() for tiles in sets):
-            cursor.execute("delete from tile where set_id = ? and start_ms < ?", (tiles.set_id, known_at_ms - tiles.view.retention_ms))
+    def expired(self, now_ms: int) -> list[str]:
+        """The tables that no window reaches any more."""
+        tables = self._files.tables()
+        return [name for shelf in self._shelves for name in shelf.generations.before(tables, shelf.oldest_ms(now_ms))]
 
-    def _known(self, view: str) -> list[_TileSet]:
-        if view not in self._sets:
-            raise NotFoundError("view", view, tuple(self._sets))
-        return self._sets[view]
+    def sizes(self, now_ms: int) -> list[Size]:
+        """The room that the tiles of each shelf take."""
+        tables = self._files.tables()
+        return [
+            size_of(
+                f"tiles of {', '.join(tiles.view.name for tiles in shelf.sets)} ({duration_text(shelf.bucket_ms)})",
+                shelf.generations,
+                shelf.generations.among(tables),
+                shelf.longest_ms + shelf.bucket_ms,
+                now_ms,
+            )
+            for shelf in self._shelves
+        ]
 
-    def _tile_set(self, connection: Connection, view: View, bucket_ms: int, layout: Layout) -> _TileSet:
-        wanted = {"view": view.name, "bucket_ms": bucket_ms, "digest": view.digest}
-        set_id = connection.execute(select(TILE_SET.c.id).filter_by(**wanted)).scalar()
-        if set_id is None:
-            whole = connection.exec_driver_sql(_POSITION).one()[0] == Position({}).token
-            set_id = connection.execute(insert(TILE_SET).values(**wanted, whole=whole).returning(TILE_SET.c.id)).scalar_one()
-        features = {name: feature for name, feature in view.features.items() if feature.bucket_ms == bucket_ms}
-        shape = (bucket_ms, layout.signature, tuple((feature.slot, feature.window_ms) for feature in features.values()))
-        longest_ms = max(feature.window_ms for feature in features.values())
-        return _TileSet(set_id, view, bucket_ms, layout, features, [view.column(name) for name in features], shape, longest_ms)
+    def _reading(self, lookups: Sequence[Lookup], asked: Asked, cursor: Cursor | None, at_ms: int) -> Reading:
+        """What stands at the position of this moment, at which nothing changes; `asked` are the distinct keys of the lookups."""
+        token, known_at_ms = self._files.position()
+        stamp = (self._files.change, self._files.catalog, at_ms // self._step_ms)
+        found = self._hot.get(asked, stamp)
+        if len(found) < len(asked):
+            lacking = {name: keys for name, keys in asked.items() if name not in found}
+            by_tiles = self._plan_for(tuple(asked), at_ms).read(lacking)
+            read: dict[str, Iterable[Column]] = {**by_tiles}
+            if cursor is not None:
+                read |= self._from_database(cursor, lacking, at_ms, by_tiles)
+            # a table's rows come to hold at any time, so they are not remembered
+            hot = {(name, keys[0]): read[name] for name, keys in lacking.items() if len(keys) == 1 and not self.rows.has(name)}
+            self._hot.put(hot, stamp)
+            found |= read
+        values: dict[str, Column] = {}
+        for lookup in lookups:
+            columns, distinct = found[lookup.view], asked[lookup.view]
+            if len(distinct) < len(lookup.keys):
+                place_of = {key: place for place, key in enumerate(distinct)}
+                places = [place_of[key] for key in lookup.keys]
+                columns = [column[places] for column in columns]
+            values |= zip(self._columns[lookup.view], columns, strict=False)  # an array would say with an error that it ends
+        return Reading(_position(token), known_at_ms, values)
+
+    def _plan_for(self, names: tuple[str, ...], at_ms: int) -> Plan:
+        """How to read the views among these; an earlier plan serves while no table comes or goes and the time lies in the same buckets."""
+        stamp = (names, self._files.catalog, at_ms // (math.gcd(*[self._steps_ms.get(name, 0) for name in names]) or 1))
+        plan = self._plans.get(stamp)
+        if plan is None:
+            views = [source for source in map(self._sources.__getitem__, names) if isinstance(source, View)]
+            plan = make_plan(self._shelves, views, self._numbers(), self._files.tables(), at_ms)
+            if len(self._plans) >= _PLANS:
+                self._plans = {}
+            self._plans[stamp] = plan
+        return plan
+
+    def _from_database(self, cursor: Cursor, asked: Asked, at_ms: int, by_tiles: Mapping[str, Floats]) -> dict[str, list[Column]]:
+        """The columns of tables, and of views that have sketches beside their tiles."""
+        told: dict[str, Column] = dict(self.sketches.read(cursor, asked, at_ms, self._numbers()))
+        # rows that were superseded by the position are gone, so no earlier time can be asked of them
+        told |= self.rows.read(cursor, asked, max(at_ms, self._files.position()[1]), self._numbers())
+        return {
+            name: [told[column] if column in told else by_tiles[name][place] for place, column in enumerate(self._columns[name])]
+            for name in self._in_database.intersection(asked)
+        }
+
+    @contextmanager
+    def _beside_database(self) -> Iterator[Cursor]:
+        """The database at the position that the tables stand at.
+
+        Raises:
+            ConflictError: an engine died between its commit and the tables.
+        """
+        deadline_s = time.monotonic() + _PATIENCE_S
+        while True:
+            with self._files.reading(), reading_cursor(self._database) as cursor:
+                if cursor.execute("select change from position").fetchone()[0] == self._files.change:
+                    yield cursor
+                    return
+            if time.monotonic() > deadline_s:
+                raise ConflictError("an engine died while it changed the tiles; start it again, it sets them right at once")
+            time.sleep(0.0005)  # a writer has committed and waits for us to apply
 
 
-def _columns(sets: Iterable[_TileSet], batch: EventBatch) -> Columns:
-    return batch.columns(frozenset[str]().union(*(tiles.view.fields_read.union(tiles.view.entity_fields) for tiles in sets)))
-
-
-def _merged(cursor: Cursor, alike: Sequence[_TileSet], batch: EventBatch, columns: Columns) -> list[tuple[int, str, int, bytes]]:
-    """The rows to write when a batch meets the stored tiles of several sets of one bucket size and layout."""
-    first = alike[0]
-    lifted = first.layout.lift(columns, len(batch.events))
-    starts = (batch.event_time_ms // first.bucket_ms * first.bucket_ms).tolist()
-    groups: list[tuple[int, str, int]] = []
-    places: list[int] = []
-    for tiles in alike:
-        for place, key in enumerate(tiles.view.keys(columns)):
-            if key is not None:
-                groups.append((tiles.set_id, key, starts[place]))
-                places.append(place)
-    merged = first.layout.merge(lifted[places], groups)
-    old = _existing(cursor, merged)
-    if old:
-        merged |= first.layout.merge(np.vstack([*(merged[group] for group in old), *old.values()]), [*old, *old])
-    return [(*group, state.tobytes()) for group, state in merged.items()]
-
-
-def _existing(cursor: Cursor, groups: Iterable[tuple[int, str, int]]) -> dict[tuple[int, str, int], Floats]:
-    found = [(group, cursor.execute(_ONE, group).fetchone()) for group in groups]
-    return {group: np.frombuffer(row[0]) for group, row in found if row is not None}
-
-
-def _tile_rows(cursor: Cursor, alike: list[tuple[_TileSet, Sequence[str | None]]], at_ms: int) -> TileRows:
-    first = alike[0][0]
-    last_ms = floor_ms(at_ms, first.bucket_ms)
-    rows: list[tuple[int, bytes]] = []
-    lengths: list[int] = []
-    for tiles, keys in alike:
-        first_ms = last_ms - tiles.longest_ms
-        for key in keys:
-            found = [] if key is None else cursor.execute(_READ, (tiles.set_id, key, first_ms, last_ms)).fetchall()
-            rows += found
-            lengths.append(len(found))
-    starts, blobs = zip(*rows, strict=True) if rows else ((), ())
-    states = np.frombuffer(b"".join(blobs)).reshape(-1, first.layout.width)
-    return TileRows(first.layout, np.array(starts, dtype=np.int64), states, np.array(lengths, dtype=np.int64))
-
-
-def _spread(alike: list[tuple[_TileSet, Sequence[str | None]]], values: Floats, places: Mapping[str, list[int]]) -> dict[str, Floats]:
-    """Give (all distinct keys, features) values back to the columns of each view, in the order its keys were asked."""
-    columns: dict[str, Floats] = {}
-    begin = 0
-    for tiles, keys in alike:
-        mine = values[begin : begin + len(keys)][places[tiles.view.name]].T
-        columns.update(zip(tiles.columns, mine, strict=True))
-        begin += len(keys)
-    return columns
+@lru_cache(maxsize=16)
+def _position(token: str) -> Position:
+    return Position.from_token(token)

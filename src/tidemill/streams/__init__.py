@@ -2,11 +2,12 @@
 
 from tidemill.streams.books import Books
 from tidemill.streams.engine import Commit, DeadLetter, Engine, StateStore
-from tidemill.streams.log import Entry, Log, Record, Tally
+from tidemill.streams.log import Advance, Entry, Log, Record, Records, Tally
 from tidemill.streams.position import Position
 from tidemill.streams.recording import Asked, Counts, Recorded, Recording
 
 __all__ = [
+    "Advance",
     "Asked",
     "Books",
     "Commit",
@@ -19,6 +20,7 @@ __all__ = [
     "Record",
     "Recorded",
     "Recording",
+    "Records",
     "StateStore",
     "Tally",
 ]

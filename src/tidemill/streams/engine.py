@@ -9,17 +9,21 @@ late, cannot commit anything.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
-from tidemill.errors import LATE, EventError, LateEventError
-from tidemill.events import Event, EventBatch, Stream, parse_event
-from tidemill.streams.log import Log, Record
+from tidemill.errors import LATE, LateEventError
+from tidemill.events import EventBatch, EventParser, Stream
+from tidemill.streams.log import Log, Record, Records
 from tidemill.streams.position import Position
+
+Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +42,13 @@ class DeadLetter:
 
 @dataclass(frozen=True)
 class Commit:
-    """What one batch of the log changes, all or nothing."""
+    """What one batch of the log changes, all or nothing; `duplicates` are the log offsets of each stream's."""
 
     before: Position
     after: Position
     known_at_ms: int
     applied: Mapping[str, EventBatch]
-    duplicates: Mapping[str, int]
+    duplicates: Mapping[str, Sequence[int]]
     dead: Sequence[DeadLetter]
 
 
@@ -55,8 +59,8 @@ class StateStore(Protocol):
         """How far the tiles have come."""
         ...
 
-    def seen(self, stream: str, event_ids: Sequence[str]) -> Mapping[str, int]:
-        """Of these ids, those already applied, with the time until which each counts (ms)."""
+    def known_until(self, stream: str, event_ids: Sequence[str]) -> Ints:
+        """(n,) int64: the time (ms) until which each id counts as applied; -1 for one that was not."""
         ...
 
     def commit(self, commit: Commit) -> None:
@@ -70,10 +74,10 @@ class StateStore(Protocol):
 
 @dataclass
 class _Judged:
-    """The verdicts on one batch, gathered record by record."""
+    """The verdicts on one piece of the log, gathered stream by stream."""
 
-    events: dict[str, list[tuple[Record, Event]]] = field(default_factory=lambda: defaultdict(list))
-    duplicates: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    applied: dict[str, EventBatch] = field(default_factory=dict)
+    duplicates: dict[str, list[int]] = field(default_factory=dict)
     dead: list[DeadLetter] = field(default_factory=list)
 
 
@@ -90,7 +94,7 @@ class Engine:
     def __init__(self, log: Log, state: StateStore, streams: Sequence[Stream], retention_ms: Mapping[str, int]) -> None:
         self._log = log
         self._state = state
-        self._streams = {stream.name: stream for stream in streams}
+        self._parsers = {stream.name: EventParser(stream) for stream in streams}
         self._retention_ms = dict(retention_ms)
         self._position: Position | None = None  # what this engine committed last; compare-and-set tells when that is no longer so
 
@@ -103,15 +107,15 @@ class Engine:
         before = self._state.position() if self._position is None else self._position
         self._position = None
         records, after = self._log.read(before, limit)
-        if not records:
+        if not len(records):
             return 0
         judged = self._judge(records)
         self._state.commit(
             Commit(
                 before=before,
                 after=after,
-                known_at_ms=records[-1].known_at_ms,
-                applied={name: self._batch(name, pairs) for name, pairs in judged.events.items()},
+                known_at_ms=records.known_at_ms[-1],
+                applied=judged.applied,
                 duplicates=judged.duplicates,
                 dead=judged.dead,
             )
@@ -128,46 +132,54 @@ class Engine:
             if taken < limit:
                 return total
 
-    def _judge(self, records: Sequence[Record]) -> _Judged:
+    def _judge(self, records: Records) -> _Judged:
         judged = _Judged()
-        parsed: dict[str, list[tuple[Record, Event]]] = defaultdict(list)
-        for record in records:
-            try:
-                event = self._parse(record)
-            except EventError as error:
-                judged.dead.append(DeadLetter(record, error.reason, error.detail))
+        for name, mine in records.by_stream().items():
+            if name in self._parsers:
+                self._judge_stream(name, mine, judged)
             else:
-                parsed[record.stream].append((record, event))
-        for name, pairs in parsed.items():
-            self._judge_valid(name, pairs, judged)
+                what = f"no stream {name!r} in the project; there is: {', '.join(sorted(self._parsers))}"
+                judged.dead.extend(DeadLetter(mine[place], "unknown_stream", what) for place in range(len(mine)))
         return judged
 
-    def _judge_valid(self, name: str, pairs: Sequence[tuple[Record, Event]], judged: _Judged) -> None:
-        retention_ms = self._retention_ms[name]
-        known_until = dict(self._state.seen(name, [event.event_id for _, event in pairs]))
-        for record, event in pairs:
-            if record.known_at_ms <= known_until.get(event.event_id, -1):
-                judged.duplicates[name] += 1
-                continue
-            late_by_ms = record.known_at_ms - event.event_time_ms
-            if late_by_ms > retention_ms:
-                late = LateEventError(stream=name, event_id=event.event_id, late_by_ms=late_by_ms, retention_ms=retention_ms)
-                judged.dead.append(DeadLetter(record, late.reason, late.detail))
-                continue
-            known_until[event.event_id] = event.event_time_ms + retention_ms
-            judged.events[name].append((record, event))
+    def _judge_stream(self, name: str, records: Records, judged: _Judged) -> None:
+        """Decided in the order rejected, duplicate, late, applied."""
+        parsed = self._parsers[name].parse(records.payloads, np.array(records.offsets), np.array(records.known_at_ms))
+        judged.dead.extend(DeadLetter(records[place], error.reason, error.detail) for place, error in parsed.refused.items())
+        batch, retention_ms = parsed.batch, self._retention_ms[name]
+        if not len(batch):
+            return
+        known_until_ms = self._state.known_until(name, batch.event_ids)
+        duplicate = batch.known_at_ms <= known_until_ms
+        late = ~duplicate & (batch.known_at_ms - batch.event_time_ms > retention_ms)
+        if len(set(batch.event_ids)) < len(batch):
+            _judge_repeated(batch, retention_ms, known_until_ms, (duplicate, late))
+        if late.any():
+            places = np.flatnonzero(late).tolist()
+            judged.dead.extend(_late_letter(batch, place, records[parsed.places[place]], retention_ms) for place in places)
+        if duplicate.any():
+            judged.duplicates[name] = batch.offsets[duplicate].tolist()
+        fresh = ~duplicate & ~late
+        if fresh.any():
+            judged.applied[name] = batch.rows(fresh)
 
-    def _parse(self, record: Record) -> Event:
-        stream = self._streams.get(record.stream)
-        if stream is None:
-            raise EventError("unknown_stream", f"no stream {record.stream!r} in the project; there is: {', '.join(sorted(self._streams))}")
-        return parse_event(record.payload, stream, record.known_at_ms)
 
-    def _batch(self, name: str, pairs: Sequence[tuple[Record, Event]]) -> EventBatch:
-        return EventBatch(
-            stream=self._streams[name],
-            events=[event for _, event in pairs],
-            offsets=np.array([record.offset for record, _ in pairs], dtype=np.int64),
-            known_at_ms=np.array([record.known_at_ms for record, _ in pairs], dtype=np.int64),
-            payloads=[record.payload for record, _ in pairs],
-        )
+def _judge_repeated(batch: EventBatch, retention_ms: int, known_until_ms: Ints, verdicts: tuple[Flags, Flags]) -> None:
+    """Judge the ids that occur more than once in a batch one by one, as if each came in a batch of its own; corrects `verdicts`."""
+    duplicate, late = verdicts
+    times = Counter(batch.event_ids)
+    until: dict[str, int] = {}
+    for place, event_id in enumerate(batch.event_ids):
+        if times[event_id] == 1:
+            continue
+        known_at_ms, event_time_ms = int(batch.known_at_ms[place]), int(batch.event_time_ms[place])
+        duplicate[place] = known_at_ms <= until.setdefault(event_id, int(known_until_ms[place]))
+        late[place] = not duplicate[place] and known_at_ms - event_time_ms > retention_ms
+        if not duplicate[place] and not late[place]:
+            until[event_id] = event_time_ms + retention_ms
+
+
+def _late_letter(batch: EventBatch, place: int, record: Record, retention_ms: int) -> DeadLetter:
+    late_by_ms = int(batch.known_at_ms[place] - batch.event_time_ms[place])
+    late = LateEventError(stream=batch.stream.name, event_id=batch.event_ids[place], late_by_ms=late_by_ms, retention_ms=retention_ms)
+    return DeadLetter(record, late.reason, late.detail)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+from tidemill.events import Copied
 from tidemill.streams.position import Position
 
 
@@ -18,8 +19,7 @@ class Entry:
     known_at_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One event as the log holds it."""
 
     stream: str
@@ -27,6 +27,71 @@ class Record:
     offset: int
     known_at_ms: int
     payload: str
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """n events as a log holds them, in its order, as columns: (n,) each.
+
+    >>> records = Records.of([("taps", "0", 1, 50, "{}"), ("gates", "0", 2, 60, "{}")])
+    >>> len(records), records[1].stream, list(records.by_stream())
+    (2, 'gates', ['taps', 'gates'])
+    """
+
+    streams: Sequence[str]
+    partitions: Sequence[str]
+    offsets: Sequence[int]
+    known_at_ms: Sequence[int]
+    payloads: Sequence[str]
+
+    @classmethod
+    def of(cls, rows: Sequence[tuple[str, str, int, int, str]]) -> Records:
+        """The records of n rows, each with the fields of a `Record`."""
+        return cls(*zip(*rows, strict=True)) if rows else cls((), (), (), (), ())
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self.offsets)
+
+    def __getitem__(self, place: int) -> Record:
+        """One of them."""
+        return Record(self.streams[place], self.partitions[place], self.offsets[place], self.known_at_ms[place], self.payloads[place])
+
+    def __iter__(self) -> Iterator[Record]:
+        """Each of them."""
+        return (self[place] for place in range(len(self)))
+
+    def by_stream(self) -> dict[str, Records]:
+        """Those of each stream, in order."""
+        names = dict.fromkeys(self.streams)
+        if len(names) == 1:
+            return {self.streams[0]: self}
+        rows: dict[str, list[tuple[str, str, int, int, str]]] = {name: [] for name in names}
+        for row in zip(self.streams, self.partitions, self.offsets, self.known_at_ms, self.payloads, strict=True):
+            rows[row[0]].append(row)
+        return {name: Records.of(mine) for name, mine in rows.items()}
+
+    def up_to(self, position: Position) -> Records:
+        """Those that a position has taken."""
+        rows = zip(self.streams, self.partitions, self.offsets, self.known_at_ms, self.payloads, strict=True)
+        return Records.of([row for row in rows if row[2] <= position.offset(row[0], row[1])])
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """How a copy of a source moves on, with the events it appends.
+
+    Args:
+        stream: whose source.
+        before: the checkpoint that the events were read after.
+        after: the checkpoint with them.
+        finished: names of the source's parts that end with them.
+    """
+
+    stream: str
+    before: str
+    after: str
+    finished: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +105,31 @@ class Tally:
 class Log(Protocol):
     """What every log promises; `tests/contracts` holds each to it."""
 
-    def append(self, entries: Sequence[Entry], now_ms: int) -> Position:
+    def append(self, entries: Sequence[Entry], now_ms: int, advance: Advance | None = None) -> Position:
         """Append all or nothing, in order, durable on return; answers the log's end.
 
-        `known_at` never falls within a partition: an earlier clock is raised to the last one.
+        `known_at` never falls within a partition: an earlier clock is raised to the last one. A copy of a source advances with it.
 
         Raises:
             InputError: an entry of a replay lies before the log's last `known_at`.
+            ConflictError: the copy stands elsewhere than `advance.before`, so another process copies that source.
         """
         ...
 
-    def read(self, after: Position, limit: int) -> tuple[list[Record], Position]:
+    def read(self, after: Position, limit: int) -> tuple[Records, Position]:
         """At most `limit` records after a position, in order, and the position that has taken them."""
         ...
 
     def end(self) -> Position:
         """The position that has taken everything."""
+        ...
+
+    def behind(self, after: Position) -> int:
+        """How many events lie after a position."""
+        ...
+
+    def copied(self, stream: str) -> Copied:
+        """How far the source of a stream has been copied."""
         ...
 
     def tally(self, after: Position) -> Mapping[str, Tally]:

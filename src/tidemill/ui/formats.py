@@ -27,6 +27,28 @@ def decimal(value: float | None, places: int = 3) -> str:
     return DASH if value is None else f"{value:,.{places}f}"
 
 
+def figure(value: float | str | None) -> str:
+    """A value of unknown size, to four digits; text as it is.
+
+    >>> figure(1234.56), figure(0.0123456), figure(3.0), figure(None), figure("BOEING")
+    ('1235', '0.01235', '3', '–', 'BOEING')
+    """
+    return DASH if value is None else value if isinstance(value, str) else f"{value:.4g}"
+
+
+def percent(share: float | None) -> str:
+    """A share in percent, to one place; what is not nothing never reads as 0.
+
+    >>> [percent(share).replace(NARROW, " ") for share in (0.0, 0.0001, 0.1234, 1.0)]
+    ['0 %', '< 0.1 %', '12.3 %', '100 %']
+    """
+    if share is None:
+        return DASH
+    if 0 < share < 0.0005:
+        return f"<{NARROW}0.1{NARROW}%"
+    return f"{100 * share:.1f}".removesuffix(".0") + f"{NARROW}%"
+
+
 def signed(value: float, places: int = 4) -> str:
     """A difference, its sign always shown.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from tidemill.clock import MINUTE_MS, SECOND_MS, NowMs, wall_ms
 from tidemill.learning import Model
-from tidemill.project import Workspace
+from tidemill.project import ViewDetail, Workspace, describe_views
 from tidemill.settings import Settings
 from tidemill.stores import Decision
 from tidemill.streams import Books
@@ -85,6 +85,7 @@ class Overview:
     project: str
     now_ms: int
     streams: tuple[StreamRow, ...]
+    views: tuple[ViewDetail, ...]
     models: tuple[ModelPanel, ...]
     decisions: tuple[DecisionRow, ...]
     alert_groups: tuple[AlertGroup, ...]
@@ -137,6 +138,7 @@ def read_overview(workspace: Workspace, settings: Settings, now_wall_ms: int, me
         project=workspace.project.name,
         now_ms=now_ms,
         streams=_streams(workspace, now_ms, now_wall_ms, memory.rates),
+        views=tuple(describe_views(workspace, now_wall_ms)),
         models=tuple(
             _model(workspace, settings, model, memory.quality.read(workspace, model, now_ms), now_wall_ms)
             for model in workspace.project.models
@@ -185,7 +187,7 @@ def _model(workspace: Workspace, settings: Settings, model: Model, quality: Week
 def _champion(workspace: Workspace, model: str, quality: WeeklyQuality, heard: Mapping[str, int]) -> Champion | None:
     """What the servers say counts; if none speaks, the last promotion, then the last labelled prediction."""
     servers: dict[str, int] = {}
-    for served in heard.values():
+    for served in filter(None, heard.values()):  # 0 serves none yet
         servers[str(served)] = servers.get(str(served), 0) + 1
     promoted = workspace.decisions.last_finished(model, ("promoted",))
     last_run = quality.runs[-1] if quality.runs else None

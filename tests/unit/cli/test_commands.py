@@ -20,8 +20,9 @@ from tidemill.streams import Entry
 
 RUNNER = CliRunner()
 COMMANDS = (
-    *("up", "serve", "work", "demo", "status", "doctor", "features", "drift", "audit", "parity", "deadletters"),
+    *("up", "serve", "work", "demo", "status", "doctor", "features", "views", "drift", "audit", "parity", "deadletters"),
     *("replay", "predict", "backfill", "train", "retrain", "promote", "rollback", "freeze", "unfreeze"),
+    *("backup", "restore", "forget"),
 )
 
 
@@ -32,7 +33,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     workspace = Workspace.open(tiny.project, folder)
     workspace.log.append([*tiny.history(0, 1), Entry("orders", "{torn", tiny.START_MS + 24 * HOUR_MS)], 0)
     workspace.engine().drain(1_000)
-    workspace.lake_writer(0, 100_000).flush()
+    workspace.lake_writer().flush()
     workspace.close()
     with patch.dict(os.environ, {"TIDEMILL_HOME": str(folder), "TIDEMILL_PROJECT": str(tiny.FILE)}):
         yield folder
@@ -82,7 +83,7 @@ def test_a_model_without_a_past_says_so(home: Path) -> None:
 
 def test_a_filled_view_says_what_it_said(home: Path) -> None:
     before = json.loads(said("features", "by_shop", "a", "--json"))["values"]
-    assert "by_shop filled from" in said("backfill", "by_shop")
+    assert "by_shop is whole" in said("backfill", "by_shop")
     assert json.loads(said("features", "by_shop", "a", "--json"))["values"] == before
 
 

@@ -11,9 +11,9 @@ import numpy as np
 from pydantic import BaseModel
 
 from tidemill.clock import HOUR_MS
-from tidemill.events import EventBatch, Stream, parse_event
+from tidemill.events import EventBatch, EventParser, Stream
 from tidemill.features import Label, View, col, count, max_, mean, min_, std, sum_, variance
-from tidemill.stores import SqlLog, SqlState
+from tidemill.stores import AppliedReader, Lake, LakeWriter, SqlLog, SqlState
 from tidemill.streams import Engine, Entry
 
 T0 = 1_400_000_000_000 // (24 * HOUR_MS) * (24 * HOUR_MS)  # a midnight, so that every bucket begins on it
@@ -82,14 +82,10 @@ def entry(tap_id: str, at: int, known_at_ms: int | None = None, **fields: object
 
 def batch_of(payloads: Sequence[str], stream: Stream = TAPS) -> EventBatch:
     """A batch of valid events at offsets 1, 2, ..., known long after they happened."""
-    known_at_ms = 4_000_000_000_000
-    return EventBatch(
-        stream=stream,
-        events=[parse_event(text, stream, known_at_ms) for text in payloads],
-        offsets=np.arange(1, len(payloads) + 1),
-        known_at_ms=np.full(len(payloads), known_at_ms),
-        payloads=payloads,
-    )
+    n_rows = len(payloads)
+    parsed = EventParser(stream).parse(payloads, np.arange(1, n_rows + 1), np.full(n_rows, 4_000_000_000_000))
+    assert not parsed.refused
+    return parsed.batch
 
 
 def open_log(home: Path) -> SqlLog:
@@ -105,3 +101,14 @@ def open_state(home: Path) -> SqlState:
 def make_engine(log: SqlLog, state: SqlState) -> Engine:
     """An engine from that log to that state."""
     return Engine(log, state, [TAPS], RETENTION_MS)
+
+
+def lake_writer(log: SqlLog, state: SqlState, lake: Lake) -> LakeWriter:
+    """A writer that moves what that state has applied to that lake."""
+    return LakeWriter(AppliedReader(log, state, [TAPS]), state, lake)
+
+
+def applied_offsets(log: SqlLog, state: SqlState) -> list[int]:
+    """The log offsets of the taps that a state has applied and no lake has passed."""
+    pieces = AppliedReader(log, state, [TAPS]).after(state.lake_position(), 1_000)
+    return [int(offset) for batches, _ in pieces for batch in batches for offset in batch.offsets]

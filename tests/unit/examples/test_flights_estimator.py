@@ -12,7 +12,7 @@ from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.pipeline import Pipeline
 
 from examples.flights.estimator import make_estimator
-from examples.flights.tables import read_flights
+from examples.flights.tables import read_flights, read_planes
 
 TEXTS = ("carrier", "origin", "dest")
 
@@ -21,8 +21,9 @@ TEXTS = ("carrier", "origin", "dest")
 def vectors() -> tuple[pd.DataFrame, pd.Series]:
     """Real rows; two columns named as a view's features are, one of them missing for every other row."""
     table = read_flights().dropna(subset=["arr_delay"]).iloc[::40].reset_index(drop=True)
+    table = table.join(read_planes().set_index("tailnum"), on="tailnum")
     columns: dict[str, Any] = {name: table[name].astype(object) for name in TEXTS}
-    columns |= {name: table[name].astype(np.float32) for name in ("distance_mi", "plane_year", "seats")}
+    columns |= {name: table[name].astype(np.float32) for name in ("distance_mi", "built", "seats")}
     columns["origin_departures.mean_delay_1h"] = table["dep_delay"].shift(3).astype(np.float32)
     columns["aircraft_arrivals.n_24h"] = table["dep_delay"].where(table.index % 2 == 0).astype(np.float32)
     return pd.DataFrame(columns), (table["arr_delay"] >= 15).astype(int)

@@ -9,10 +9,7 @@ from tidemill.errors import EventError
 from tidemill.events import parse_event
 from tidemill.streams.recording import Recording
 
-STREAMS = {
-    stream.name: stream
-    for stream in (flights_project.schedules, flights_project.departures, flights_project.arrivals, flights_project.weather)
-}
+STREAMS = {stream.name: stream for stream in flights_project.project.streams}
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,12 @@ from tidemill.clock import DAY_MS, HOUR_MS, MINUTE_MS, to_ms
 from tidemill.streams.recording import Counts, Recorded, Recording
 
 RETENTION_MS = {"schedules": 24 * HOUR_MS, "departures": 49 * HOUR_MS, "arrivals": 49 * HOUR_MS, "weather": 27 * HOUR_MS + 5 * MINUTE_MS}
+RETENTION_MS |= {"planes": 3_650 * DAY_MS}
 TIME = {"schedules": "published_at", "departures": "departed_at", "arrivals": "arrived_at", "weather": "observed_at"}
+TIME |= {"planes": "valid_from"}
 NUMBER = {"schedules": "distance_mi", "departures": "dep_delay", "arrivals": "arr_delay", "weather": "temp"}
+NUMBER |= {"planes": "seats"}
+ID = {"weather": "observation_id", "planes": "row_id"}
 MAX_AHEAD_MS = 5 * MINUTE_MS
 
 
@@ -43,7 +47,7 @@ def _id_and_time(event: Recorded) -> tuple[str, int] | None:
         return None
     if isinstance(number, str) or (number is not None and math.isnan(number)) or event_time_ms > event.known_at_ms + MAX_AHEAD_MS:
         return None
-    return fields["observation_id" if event.stream == "weather" else "flight_id"], event_time_ms
+    return fields[ID.get(event.stream, "flight_id")], event_time_ms
 
 
 def _verdicts(recording: Recording) -> Iterator[tuple[Recorded, str]]:
@@ -84,9 +88,10 @@ def test_the_year_is_whole(year: Recording) -> None:
         "departures": 328_521,
         "arrivals": 327_346,
         "weather": 26_115,
+        "planes": 3_322,
     }
     for stream, counts in expected.items():
-        clean = stream == "arrivals"
+        clean = stream in ("arrivals", "planes")
         assert counts.duplicate == (0 if clean else round(counts.applied * 0.01))
         assert counts.rejected == (0 if clean else round(counts.applied * 0.001))
         assert counts.late == (0 if clean else round(counts.applied * 0.01) - round(counts.applied * 0.01) // 2)
@@ -131,6 +136,12 @@ def test_weather_is_known_ten_minutes_after_its_hour(ten_days: Recording) -> Non
         if event.stream == "weather" and verdict == "applied":
             waits[event.known_at_ms - to_ms(datetime.fromisoformat(json.loads(event.payload)["observed_at"])) == 10 * MINUTE_MS] += 1
     assert waits[True] > 100 * waits[False] > 0
+
+
+def test_every_aircraft_is_known_before_the_first_question(ten_days: Recording) -> None:
+    known = {event.known_at_ms for event in ten_days.events() if event.stream == "planes"}
+    assert known == {ten_days.first_ms}
+    assert ten_days.first_ms < next(iter(ten_days.requests())).at_ms
 
 
 def test_some_duplicates_differ_from_their_original(ten_days: Recording) -> None:

@@ -11,15 +11,13 @@ from __future__ import annotations
 
 import re
 
-import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.unit.events.taps import T0
 from tidemill.clock import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, duration_ms
 from tidemill.errors import ProjectError
-from tidemill.features import Layout, TileRows, count, feature_values, floor_ms, mean
+from tidemill.features import floor_ms
 from tidemill.features.windows import MAX_TILES, check_window, default_bucket_ms
 
 
@@ -78,25 +76,6 @@ def test_a_mistake_names_the_nearest_choices() -> None:
     check_window(400 * SECOND_MS, SECOND_MS, "here")
     with pytest.raises(ProjectError, match="more than 400"):
         check_window(401 * SECOND_MS, SECOND_MS, "here")
-
-
-def test_a_value_reads_from_the_first_to_the_last_bucket_of_its_window() -> None:
-    feature = count(over="15min", bucket="5min")
-    starts = [T0 + minutes * MINUTE_MS for minutes in (-20, -15, -10, -5, 0, 5)]
-    rows = TileRows(Layout.of([feature]), np.array(starts), np.array([[1.0], [10.0], [100.0], [1_000.0], [10_000.0], [1e5]]), np.array([6]))
-    for at_ms in (T0, T0 + 5 * MINUTE_MS - 1):
-        assert feature_values([feature], rows, at_ms).tolist() == [[11_110.0]]
-    assert feature_values([feature], rows, T0 - 1).tolist() == [[1_111.0]]
-    assert feature_values([feature], rows, T0 + DAY_MS).tolist() == [[0.0]]
-
-
-def test_keys_without_tiles_are_missing_not_zero() -> None:
-    features = [count(over="1h"), mean("x", over="1h")]
-    layout = Layout.of(features)
-    rows = TileRows(layout, np.array([T0, T0]), np.array([[1.0, 1.0, 4.0], [1.0, 1.0, 6.0]]), np.array([0, 2, 0]))
-    np.testing.assert_array_equal(feature_values(features, rows, T0), [[0, np.nan], [2, 5], [0, np.nan]])
-    none = TileRows(layout, np.empty(0, dtype=np.int64), np.empty((0, 3)), np.array([0]))
-    np.testing.assert_array_equal(feature_values(features, none, T0), [[0, np.nan]])
 
 
 def test_floor_goes_down_before_the_epoch_too() -> None:

@@ -36,7 +36,7 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
         opened.log.append(some, 0)
         engine.drain(1_000)
         ask(opened, f"q{begin}", (some[-1].known_at_ms or 0) + 1)
-    opened.lake_writer(0, 10_000).flush()
+    opened.lake_writer().flush()
     yield opened
     opened.close()
 
@@ -49,7 +49,7 @@ def ask(workspace: Workspace, key: str, at_ms: int) -> None:
     vector = MODEL.assemble(columns, reading.values)
     numbers = np.column_stack([vector[name] for name in MODEL.number_columns])
     said = {"champion": (1, np.array([0.5]))}
-    digest, token = MODEL.view_digest, reading.position.token
+    digest, token = MODEL.source_digest, reading.position.token
     workspace.predictions.write(Answered(MODEL.name, at_ms, at_ms, token, digest, [key], [request.model_dump_json()], numbers, said))  # type: ignore[arg-type]  # a literal key
 
 
@@ -94,7 +94,7 @@ def test_events_that_were_waiting_are_lag_skew_and_no_mismatch(workspace: Worksp
     workspace.log.append([Entry("deliveries", tiny.delivery("waiting", last_ms, delay_min=99.0), last_ms)], 0)
     ask(workspace, "hasty", last_ms + MINUTE_MS)  # the engine has not taken it yet
     workspace.engine().drain(10)
-    workspace.lake_writer(0, 10).flush()
+    workspace.lake_writer().flush()
     found = check(workspace)
     assert (found.checked, found.mismatches) == (N + 1, ())
     assert found.lag_skew == pytest.approx(1 / (N + 1))
@@ -110,7 +110,7 @@ def test_what_is_served_while_an_audit_waits_for_the_lake_is_not_held_against_it
     ask(workspace, "before", tell("waits for the lake") + 1)
 
     def go_on() -> None:
-        workspace.lake_writer(0, 10).flush()
+        workspace.lake_writer().flush()
         ask(workspace, "meanwhile", tell("not in the lake yet") + 1)
 
     later = threading.Timer(0.3, go_on)

@@ -36,7 +36,7 @@ def happen(workspace: Workspace, *told: tuple[int, str, str]) -> None:
     """Let (minute, stream, payload) become known, in order."""
     workspace.log.append([Entry(stream, payload, NOW + minute * MINUTE_MS) for minute, stream, payload in told], 0)
     workspace.engine().drain(100)
-    workspace.lake_writer(0, 100).flush()
+    workspace.lake_writer().flush()
 
 
 def ordered(minute: int, name: str) -> tuple[int, str, str]:
@@ -81,8 +81,8 @@ def test_a_row_knows_only_what_was_known_when_it_was_asked(workspace: Workspace)
 def test_the_vector_that_was_served_wins_over_a_computed_one(workspace: Workspace) -> None:
     happen(workspace, ordered(0, "o1"), ordered(1, "o2"), delivered(30, "o1", 20), delivered(31, "o2", 0))
     serve(workspace, "o1", 0, [1.0, 2.0, 3.0], "an older definition")
-    serve(workspace, "o2", 1, [4.0, 5.0, 6.0], tiny.LATE_ORDER.view_digest)
-    serve(workspace, "o2", 2, [7.0, 8.0, 9.0], tiny.LATE_ORDER.view_digest)
+    serve(workspace, "o2", 1, [4.0, 5.0, 6.0], tiny.LATE_ORDER.source_digest)
+    serve(workspace, "o2", 2, [7.0, 8.0, 9.0], tiny.LATE_ORDER.source_digest)
     rows = learn(workspace, 600)
     assert rows.n_served == 1
     by_key = {key: [column[place] for column in rows.columns.values()] for place, key in enumerate(rows.keys)}

@@ -47,7 +47,7 @@ def test_a_workspace_takes_an_event_from_the_log_to_the_lake(tmp_path: Path) -> 
     books = workspace.books()
     assert (books["taps"].applied, books["taps"].duplicate, books["stamps"].received) == (2, 1, 0)
     assert all(book.balanced for book in books.values())
-    assert workspace.lake_writer(every_s=1.0, every_events=10).flush() == 2
+    assert workspace.lake_writer().flush() == 2
     workspace.close()
 
     again = Workspace.open(PROJECT, tmp_path / "home")

@@ -32,7 +32,7 @@ def test_a_new_workspace_is_empty_and_writes_only_into_its_home(workspace: Works
 def test_an_event_goes_all_the_way_and_is_found_again(workspace: Workspace, tmp_path: Path) -> None:
     workspace.log.append([entry("a", T0, T0 + 5, line="x"), Entry("taps", "{", T0 + 6), entry("a", T0, T0 + 7, line="x")], now_ms=0)
     workspace.engine().drain(100)
-    assert workspace.lake_writer(every_s=3_600, every_events=1).step() == 1
+    assert workspace.lake_writer().step(every_s=3_600, every_events=1) == 1
     again = Workspace.open(METRO, tmp_path / "home")
     for opened in (workspace, again):
         assert opened.now_ms() == T0 + 7

@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from tests import tiny
 from tidemill.clock import DAY_MS, HOUR_MS
 from tidemill.events import Column
-from tidemill.features.aggregates import Floats
+from tidemill.kernels import Floats
 from tidemill.learning import Fitted, TrainingSet, fit, losses
 from tidemill.registry import Challenger, compare_unseen, gate
 

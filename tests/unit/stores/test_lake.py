@@ -5,34 +5,35 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 
-from tests.unit.events.taps import BY_LINE, STAMPS, T0, TAPS, entry, make_engine, open_log, open_state, payload
+from tests.unit.events.taps import STAMPS, T0, TAPS, batch_of, entry, lake_writer, make_engine, open_log, open_state, payload
 from tidemill.errors import ConflictError, NotReadyError
-from tidemill.events import Stream
+from tidemill.events import EventBatch
 from tidemill.stores import (
     EVENT_ID,
     EVENT_TIME,
     KNOWN_AT,
     OFFSET,
-    Applied,
     Lake,
-    LakeWriter,
-    Lookup,
-    backfill_view,
     lake_schema,
     wait_for_lake,
 )
 
 
-def applied(offsets: Sequence[int]) -> list[Applied]:
+def applied(offsets: Sequence[int]) -> EventBatch:
     """Applied taps at these offsets; the tap of an offset is always the same."""
-    return [Applied(offset, "taps", T0 + offset, payload(f"t{offset}", T0 + offset, line="a", fare=offset / 2)) for offset in offsets]
+    taps = batch_of([payload(f"t{offset}", T0 + offset, line="a", fare=offset / 2) for offset in offsets])
+    return replace(taps, offsets=np.array(offsets), known_at_ms=T0 + np.array(offsets))
 
 
 def offsets_in(lake: Lake) -> list[int]:
@@ -87,17 +88,17 @@ def test_handles_that_race_hold_each_event_once(tmp_path: Path) -> None:
     assert offsets_in(Lake(tmp_path / "lake", [TAPS])) == list(range(1, last + 1))
 
 
-class Overtaken(Lake):
-    """A lake that another writer overtakes between its check and its write."""
+def test_a_writer_that_was_overtaken_conflicts_and_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another writer comes between its check and its write."""
 
-    def _table(self, stream: Stream, events: Sequence[Applied]) -> pa.Table:
-        Lake(self._folder, [TAPS]).append("taps", applied([1, 2, 3]))
-        return super()._table(stream, events)
+    def overtaken(table: object, *arguments: Any, **named: Any) -> None:
+        monkeypatch.undo()
+        Lake(tmp_path / "lake", [TAPS]).append("taps", applied([1, 2, 3]))
+        write_deltalake(table, *arguments, **named)  # type: ignore[call-overload]  # whatever the lake hands over
 
-
-def test_a_writer_that_was_overtaken_conflicts_and_writes_nothing(tmp_path: Path) -> None:
+    monkeypatch.setattr("tidemill.stores.lake.write_deltalake", overtaken)
     with pytest.raises(ConflictError, match="another writer appended to the lake's 'taps' at the same moment; try again"):
-        Overtaken(tmp_path / "lake", [TAPS]).append("taps", applied([1, 2]))
+        Lake(tmp_path / "lake", [TAPS]).append("taps", applied([1, 2]))
     lake = Lake(tmp_path / "lake", [TAPS])
     assert offsets_in(lake) == [1, 2, 3]
     lake.append("taps", applied([1, 2, 3, 4]))
@@ -112,7 +113,8 @@ def test_every_type_comes_back_as_it_was_sent(tmp_path: Path) -> None:
     empty = '{"stamp_id": "s2", "at": "2013-01-01T00:00:00Z", "seen_at": null, "number": 9223372036854775807, "share": null, '
     empty += '"ok": false, "sure": null, "text": null}'
     lake = Lake(tmp_path / "lake", [STAMPS])
-    lake.append("stamps", [Applied(7, "stamps", 4_000_000_000_000, full), Applied(9, "stamps", 4_000_000_000_001, empty)])
+    stamps = batch_of([full, empty], STAMPS)
+    lake.append("stamps", replace(stamps, offsets=np.array([7, 9]), known_at_ms=4_000_000_000_000 + np.arange(2)))
     table = lake.dataset("stamps").to_table().sort_by(OFFSET)
     assert table.schema.equals(lake_schema(STAMPS))
     first_at = datetime(2013, 3, 10, 6, 2, 3, 4, tzinfo=UTC)
@@ -132,7 +134,8 @@ def test_every_type_comes_back_as_it_was_sent(tmp_path: Path) -> None:
 
 def test_duckdb_reads_it_with_nulls_as_nulls(tmp_path: Path) -> None:
     lake = Lake(tmp_path / "lake", [TAPS])
-    lake.append("taps", [*applied([1, 2]), Applied(3, "taps", T0 + 3, payload("t3", T0 + 3))])
+    lake.append("taps", applied([1, 2]))
+    lake.append("taps", replace(batch_of([payload("t3", T0 + 3)]), offsets=np.array([3])))
     with duckdb.connect() as connection:
         connection.register("taps", lake.dataset("taps"))
         got = connection.execute(
@@ -149,19 +152,19 @@ def test_streams_do_not_share_a_table(tmp_path: Path) -> None:
     assert isinstance(lake.dataset("stamps").to_table(), pa.Table)
 
 
-def test_the_writer_moves_what_waits_in_parts_and_forgets_it(tmp_path: Path) -> None:
+def test_the_writer_moves_what_waits_in_parts(tmp_path: Path) -> None:
     log, state, lake = open_log(tmp_path), open_state(tmp_path), Lake(tmp_path / "lake", [TAPS])
     log.append([entry(f"t{place % 8}", T0 + place) for place in range(10)], now_ms=0)  # two of them duplicates
     make_engine(log, state).drain(4)
-    writer = LakeWriter(state, lake, every_s=1_000.0, every_events=3)
-    assert state.waiting_for_lake() == 8
-    assert writer.step() == 8
-    assert (state.waiting_for_lake(), offsets_in(lake)) == (0, list(range(1, 9)))
+    writer = lake_writer(log, state, lake)
+    assert writer.waiting() == 10
+    assert writer.step(every_s=1_000.0, every_events=3) == 8
+    assert (writer.waiting(), offsets_in(lake)) == (0, list(range(1, 9)))
     assert writer.flush() == 0
     log.append([entry("late", T0 + 20)], now_ms=0)
     make_engine(log, state).drain(4)
-    assert writer.step() == 0, "one event is too few, and the time has not come"
-    assert LakeWriter(state, lake, every_s=1e-9, every_events=3).step() == 1
+    assert writer.step(every_s=1_000.0, every_events=3) == 0, "one event is too few, and the time has not come"
+    assert writer.step(every_s=1e-9, every_events=3) == 1
     assert offsets_in(lake) == [*range(1, 9), 11]
     state.close()
     log.close()
@@ -174,30 +177,10 @@ def test_who_needs_the_lake_waits_for_what_is_applied_now(tmp_path: Path) -> Non
     make_engine(log, state).drain(4)
     with pytest.raises(NotReadyError, match="the lake is still behind after 0 s; is the engine running"):
         wait_for_lake(state, timeout_s=0.0)
-    flusher = threading.Timer(0.05, LakeWriter(state, lake, every_s=1.0, every_events=9).flush)
+    flusher = threading.Timer(0.05, lake_writer(log, state, lake).flush)
     flusher.start()
     wait_for_lake(state, timeout_s=30.0, every_s=0.01)
     assert offsets_in(lake) == [1]
     flusher.join()
-    state.close()
-    log.close()
-
-
-class Growing(Lake):
-    """A lake that a writer appends to just after someone asked what it holds."""
-
-    def held(self, stream: str) -> int:
-        """What it held before."""
-        held = super().held(stream)
-        Lake(self._folder, [TAPS]).append(stream, applied([1, 2, 3]))
-        return held
-
-
-def test_a_backfill_beside_a_writer_counts_each_event_once(tmp_path: Path) -> None:
-    log, state, lake = open_log(tmp_path), open_state(tmp_path), Growing(tmp_path / "lake", [TAPS])
-    log.append([entry(f"t{place}", T0 + place, line="a", fare=place / 2) for place in (1, 2, 3)], now_ms=0)
-    make_engine(log, state).drain(10)
-    assert backfill_view(state, lake, BY_LINE) == 3
-    assert state.tiles.read([Lookup("by_line", ["a"])], T0 + 3).values["by_line__n_all"].tolist() == [3.0]
     state.close()
     log.close()

@@ -16,7 +16,7 @@ from tidemill import Label, Model, Project, Requests, Stream, View, col, mean
 from tidemill.clock import DAY_MS, HOUR_MS, MINUTE_MS, to_ms, to_utc
 from tidemill.drift import OutcomeMonitor, WindowedDrift, profile_reference
 from tidemill.project import Workspace
-from tidemill.stores import Answered, Decision
+from tidemill.stores import Answered, Decision, Lookup
 from tidemill.stores.decision_records import Ending
 from tidemill.streams import Entry
 
@@ -108,8 +108,11 @@ class Ferry:
         self.send("arrivals", arrivals, at_ms)
         self.apply()
 
-    def predict(self, trips: Sequence[str], at_ms: int, version: int, said: tuple[Sequence[float], Sequence[float]]) -> None:
-        """Predictions of the champion and of the frozen first version, as a server logs them."""
+    def predict(
+        self, trips: Sequence[str], at_ms: int, version: int, said: tuple[Sequence[float], Sequence[float]], port: str = "north"
+    ) -> None:
+        """Predictions of the champion and of the frozen first version with the vectors they read, as a server logs them."""
+        reading = self.workspace.state.tiles.read([Lookup("ports", [port] * len(trips))], at_ms)
         live, frozen = (np.asarray(values, dtype=np.float64) for values in said)
         self.workspace.predictions.write(
             Answered(
@@ -117,10 +120,10 @@ class Ferry:
                 at_ms=at_ms,
                 made_wall_ms=WALL_MS,
                 position="{}",
-                digest="d",
+                digest=self.workspace.project.models[0].source_digest,
                 keys=list(trips),
                 requests=["{}"] * len(trips),
-                numbers=np.zeros((len(trips), 1)),
+                numbers=np.column_stack(list(reading.values.values())),
                 scores={"champion": (version, live), "frozen": (1, frozen)},
             )
         )

@@ -82,6 +82,7 @@ def test_the_champion_is_what_the_servers_say(ferry: Ferry) -> None:
     assert look(ferry).models[0].champion is not None
     assert read_lights(look(ferry))[1].level == "warn"  # version 2 answered, but no server is heard now
     ferry.serve(2)
+    ferry.serve(0, server="just up")
     champion = look(ferry).models[0].champion
     assert champion is not None
     assert (champion.version, champion.since_ms, champion.servers) == ("2", START_MS + 2 * DAY_MS + 8 * HOUR_MS, {"2": 1})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from fastapi.testclient import TestClient
 
 from tests.unit.ui.ferry import PROMOTED, START_MS, WALL_MS, Ferry
 from tidemill.clock import DAY_MS, HOUR_MS
+from tidemill.features import View, count
+from tidemill.project import Project, Workspace
 from tidemill.settings import Settings
 from tidemill.stores import Alert
 from tidemill.ui import Overview, page_router, read_overview
@@ -44,7 +47,7 @@ def test_the_page_holds_the_fragment_and_every_section(ferry: Ferry, client: Tes
     page, fragment = client.get("/"), client.get("/ui/overview")
     assert (page.status_code, fragment.status_code) == (200, 200)
     assert fragment.text.strip() in page.text
-    for name in ("streams", "models", "drift", "decisions", "alerts"):
+    for name in ("streams", "models", "drift", "decisions", "alerts", "features"):
         assert f'<section id="{name}" aria-labelledby="{name}-title">' in fragment.text
         assert f'href="#{name}"' in page.text
 
@@ -67,6 +70,40 @@ def test_an_empty_page_says_what_to_do(client: TestClient) -> None:
     assert "POST /v1/streams/departures/events" in text
     assert "No decision yet" in text
     assert "No alert yet" in text
+
+
+def test_a_view_tells_what_its_features_mean_and_what_was_served(ferry: Ferry, client: TestClient) -> None:
+    ferry.sail(2)
+    ferry.predict(["x"], ferry.workspace.now_ms(), 1, ([0.2], [0.2]), port="south")
+    text = client.get("/ui/overview").text
+    section = text[text.index('<details id="view-ports">') : text.index("</details>", text.index('<details id="view-ports">'))]
+    assert "to be filled" not in section
+    assert "<code>mean(&#34;delay_min&#34;)</code>" in section
+    assert "of the newest 49 vectors served" in section
+    assert re.findall(r'data-label="(?:Window|Bucket|Missing)">([^<]*)<', section) == ["3h", "5min", "2\u202f%"]
+    assert re.findall(r"<span>([^<]*)</span>", section) == ["–", "3", "3"]
+    assert 'title="newest event 2026-01-02 08:00 UTC">90\u202fmin' in section
+
+
+def test_a_view_that_is_not_whole_says_what_to_do(ferry: Ferry, tmp_path: Path) -> None:
+    ferry.leave("a", START_MS)
+    later = View("later", ferry.workspace.project.stream("departures"), entity="trip", features={"n": count(over="1h")}, owner="<b>ann</b>")
+    project = replace(ferry.workspace.project, views=[*ferry.workspace.project.views, later])
+    workspace = Workspace.open(project, tmp_path)
+    text = client_of(lambda: read_overview(workspace, Settings(), WALL_MS)).get("/").text
+    assert "later knows only events since it was declared or changed" in text
+    assert "<code>tidemill backfill later</code>" in text
+    assert text.count("to be filled") == 1
+    assert "read by no model" in text
+    assert "<dd>&lt;b&gt;ann&lt;/b&gt;</dd>" in text
+    workspace.close()
+
+
+def test_a_project_without_views_says_how_to_make_one(ferry: Ferry, tmp_path: Path) -> None:
+    workspace = Workspace.open(Project("bare", streams=ferry.workspace.project.streams), tmp_path / "bare")
+    text = client_of(lambda: read_overview(workspace, Settings(), WALL_MS)).get("/").text
+    assert "The project defines no view and no table. Add <code>View(...)</code>" in text
+    workspace.close()
 
 
 def test_nothing_is_inline_and_nothing_comes_from_elsewhere(ferry: Ferry, client: TestClient) -> None:

@@ -36,7 +36,7 @@ def test_the_weeks_are_those_of_a_full_recompute(ferry: Ferry) -> None:
     ferry.sail(10)
     ferry.sail(6, first_day=10, version=2)
     model, now_ms = ferry.workspace.project.models[0], ferry.workspace.now_ms()
-    read = QualityCache().read(ferry.workspace, model, now_ms)
+    read = QualityCache(clock_s=lambda: 0.0).read(ferry.workspace, model, now_ms)
     rows = ferry.workspace.quality.judged(model.name, model.label, 0, now_ms)
     for role, field in (("champion", "live"), ("frozen", "frozen")):
         mine = rows.of_role(role)
@@ -49,7 +49,7 @@ def test_the_weeks_are_those_of_a_full_recompute(ferry: Ferry) -> None:
 def test_the_runs_say_when_another_version_began(ferry: Ferry) -> None:
     ferry.sail(10)
     ferry.sail(6, first_day=10, version=2)
-    read = QualityCache().read(ferry.workspace, ferry.workspace.project.models[0], ferry.workspace.now_ms())
+    read = QualityCache(clock_s=lambda: 0.0).read(ferry.workspace, ferry.workspace.project.models[0], ferry.workspace.now_ms())
     assert read.runs == (Run("1", START_MS + 8 * HOUR_MS), Run("2", START_MS + 10 * DAY_MS + 8 * HOUR_MS))
 
 
@@ -78,7 +78,7 @@ def test_a_closed_week_is_judged_once_and_an_open_one_again(ferry: Ferry, asked:
 @pytest.mark.parametrize(("after_ms", "closed"), [(0, False), (1, True)])
 def test_a_week_closes_once_its_end_and_the_label_time_have_passed(ferry: Ferry, after_ms: int, closed: bool) -> None:
     ferry.sail(3)
-    read = QualityCache().read(ferry.workspace, ferry.workspace.project.models[0], START_MS + WEEK_MS + DAY_MS + after_ms)
+    read = QualityCache(clock_s=lambda: 0.0).read(ferry.workspace, ferry.workspace.project.models[0], START_MS + WEEK_MS + DAY_MS + after_ms)
     assert [week.closed for week in read.weeks] == [closed]
 
 
@@ -93,5 +93,5 @@ def test_without_time_the_newest_weeks_come_first_and_the_rest_follows(ferry: Fe
 
 
 def test_no_prediction_is_no_week(ferry: Ferry) -> None:
-    read = QualityCache().read(ferry.workspace, ferry.workspace.project.models[0], START_MS)
+    read = QualityCache(clock_s=lambda: 0.0).read(ferry.workspace, ferry.workspace.project.models[0], START_MS)
     assert (read.weeks, read.n_labelled, read.log_loss("live"), read.mean_auc("live")) == ((), 0, None, None)

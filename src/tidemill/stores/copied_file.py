@@ -1,4 +1,4 @@
-"""Sources copied into the log: for now, a file of one JSON event a line."""
+"""A file of one JSON event a line, copied into the log by hand; for what comes by itself see `tidemill.sources`."""
 
 from __future__ import annotations
 

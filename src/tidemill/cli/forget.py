@@ -1,0 +1,79 @@
+"""`forget`: delete one entity's events and all that was made of them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from tidemill.cli.options import AsJson, ProjectPath, print_json, settings_for, workspace_for
+from tidemill.project import Forgotten, forget_entity, look_for_entity
+from tidemill.stores import Entity
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(forget)
+
+
+def forget(
+    field: Annotated[str, typer.Argument(help="The field that names the entity, e.g. card.")],
+    value: Annotated[str, typer.Argument(help="What it holds, e.g. 4711.")],
+    yes: Annotated[bool, typer.Option("--yes/--dry-run", help="Delete; else only look, and report what there is.")] = False,
+    project: ProjectPath = None,
+    json_: AsJson = False,
+) -> None:
+    """Delete an entity's events in log and lake, and what was made of them: tiles, ids, predictions, outcomes, cached values.
+
+    End the engine first (`tidemill up`, `tidemill work`). Killed in between, run it again: it completes. Books stay as they are.
+    """
+    workspace, entity = workspace_for(settings_for(project), remember=False), Entity(field, value)
+    try:
+        if yes:
+            console = Console(stderr=True)
+            with console.status("") as status:
+                found = forget_entity(workspace, entity, status.update)
+        else:
+            found = look_for_entity(workspace, entity)
+    finally:
+        workspace.close()
+    if json_:
+        print_json(found)
+    else:
+        _print(found, entity)
+
+
+def _print(found: Forgotten, entity: Entity) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"{entity.field} {entity.value}: {'deleted' if found.done else 'found, and nothing deleted yet'}", markup=False)
+    rows = {
+        "events in the log": found.log,
+        "dead letters among them": found.dead_letters,
+        "events in the lake": found.lake,
+        "outcomes": found.outcomes,
+        "predictions": found.predictions,
+        "keys": found.keys,
+        "matches of reactions": found.reactions,
+    }
+    for what, counts in rows.items():
+        console.print(
+            f"  {what:<24} {', '.join(f'{count:,} of {name}' for name, count in counts.items() if count) or 'none'}", markup=False
+        )
+    if found.cached:
+        console.print(f"  {found.cached} files of values cached for training, with those of others")
+    if found.built_anew:
+        console.print(f"  tiles, rows and ids were built anew from {found.built_anew:,} events")
+    _print_remains(found, console)
+    if not found.done:
+        console.print("add --yes to delete it, with the engine ended")
+
+
+def _print_remains(found: Forgotten, console: Console) -> None:
+    if not found.searched:
+        console.print("the value is too short to search files for it")
+    elif not found.remains:
+        console.print("it remains nowhere else in the home" if not found.done else "it is nowhere in the home any more")
+    for remain in found.remains:
+        console.print(f"  remains: {remain.where} ({remain.files} files): {remain.why}", markup=False)
+    console.print("not touched: backups, sources outside the home, and what others keep of it. An event that is sent again is a new one")

@@ -1,0 +1,88 @@
+"""Events over HTTP: a body of bounded size, taken apart at once; or lines, taken as they come, for as long as they come."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator
+
+from fastapi import Request
+from starlette.concurrency import run_in_threadpool
+
+from tidemill.clock import wall_ms
+from tidemill.errors import BusyError, InputError
+from tidemill.events import MAX_EVENT_BYTES
+from tidemill.project import Workspace
+from tidemill.serving.door import Received, receive, split_events
+from tidemill.settings import Settings
+
+LINES = b"application/x-ndjson"
+
+_AT_ONCE = 1_000
+_MAX_LINE_BYTES = 4 * MAX_EVENT_BYTES  # of UTF-8, in which a letter takes up to four
+_MAX_TOLD = 1_000
+_PAUSE_S = 0.02
+_RETRY_AFTER_S = 1
+
+
+async def take(workspace: Workspace, stream: str, request: Request, settings: Settings) -> Received:
+    """Append the events of a request to the log; what is answered is durable.
+
+    A body of the type `application/x-ndjson` may be of any length: its lines are appended as they come, a thousand at a time, and are not
+    read while the engine is behind, which makes the sender wait. If it breaks off, what had come before is kept; sent again whole, that
+    counts as duplicates. Of its rejected events the first thousand are named.
+
+    Raises:
+        NotFoundError: no such stream.
+        InputError: the body cannot be taken apart, or a line is too long.
+        BusyError: the engine is behind.
+    """
+    workspace.project.stream(stream)
+    most = settings.engine.max_behind
+    if request.headers.get("content-type", "").encode().startswith(LINES):
+        return await _take_lines(workspace, stream, request.stream(), most)
+    payloads = split_events(await request.body(), settings.server.max_events)
+    if workspace.is_behind(most):
+        raise BusyError(f"more than {most} events wait for the engine; is `tidemill work` running?", retry_after_s=_RETRY_AFTER_S)
+    return await run_in_threadpool(receive, workspace, stream, payloads, wall_ms())
+
+
+async def _take_lines(workspace: Workspace, stream: str, chunks: AsyncIterable[bytes], max_behind: int) -> Received:
+    accepted = duplicates = n_lines = 0
+    rejected: list[dict[str, object]] = []
+    async for lines in in_lines(chunks, _AT_ONCE):
+        while workspace.is_behind(max_behind):
+            await asyncio.sleep(_PAUSE_S)
+        said = await run_in_threadpool(receive, workspace, stream, lines, wall_ms())
+        accepted, duplicates = accepted + said.accepted, duplicates + said.duplicates
+        rejected += [{**one, "index": n_lines + int(str(one["index"]))} for one in said.rejected[: _MAX_TOLD - len(rejected)]]
+        n_lines += len(lines)
+    if not n_lines:
+        raise InputError("no event; send one object a line")
+    return Received(accepted, duplicates, rejected)
+
+
+async def in_lines(chunks: AsyncIterable[bytes], at_once: int) -> AsyncIterator[list[str]]:
+    """The lines of a text that comes in chunks, `at_once` at most; blank ones are none.
+
+    Raises:
+        InputError: a line is longer than any event may be; those before it were given.
+    """
+    waiting: list[str] = []
+    rest, n_lines = b"", 0
+    async for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        waiting += _texts(whole)
+        is_endless = len(rest) > _MAX_LINE_BYTES
+        while len(waiting) >= at_once or (is_endless and waiting):
+            n_lines += len(waiting[:at_once])
+            yield waiting[:at_once]
+            waiting = waiting[at_once:]
+        if is_endless:
+            raise InputError(f"a line of more than {_MAX_LINE_BYTES} bytes; the events before it were kept", where=f"line {n_lines}")
+    if waiting := [*waiting, *_texts([rest])]:
+        yield waiting
+
+
+def _texts(lines: list[bytes]) -> list[str]:
+    texts = (line.decode("utf-8", "backslashreplace").strip() for line in lines)
+    return [text for text in texts if text]

@@ -1,0 +1,64 @@
+"""Opening a Kafka client so that a failure says why, and leaves nothing running."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from kafka import KafkaConsumer
+from kafka.errors import KafkaTimeoutError
+
+from tidemill.errors import NotReadyError
+
+# the client says here why a broker did not let it in, and then raises only that none did
+_SAYS_WHY = logging.getLogger("kafka.net.manager")
+
+
+def opened(make: Callable[..., Any], where: str, config: Mapping[str, object]) -> Any:
+    """A client of kafka-python; when it cannot be made, its thread is ended, which it would leave running.
+
+    Args:
+        make: its class.
+        where: what is connected to, for messages.
+        config: with a `client_id` of its own.
+
+    Raises:
+        NotReadyError: no broker has let us in; with the reasons.
+    """
+    begun: list[Any] = []
+
+    def connections(**settings: object) -> Any:
+        begun.append(KafkaConsumer.DEFAULT_CONFIG["kafka_client"](**settings))
+        return begun[-1]
+
+    reasons = _Reasons(str(config["client_id"]))
+    _SAYS_WHY.addHandler(reasons)
+    try:
+        return make(kafka_client=connections, **config)
+    except BaseException as error:
+        for one in begun:
+            one.close()
+        if isinstance(error, KafkaTimeoutError):
+            # a broker that refuses a login hangs up, often before the client has read why
+            hint = "; is the login right?" if "sasl_mechanism" in config else ""
+            raise NotReadyError(f"{where}: no broker lets us in: {'; '.join(reasons.found) or error}{hint}") from error
+        raise
+    finally:
+        _SAYS_WHY.removeHandler(reasons)
+
+
+class _Reasons(logging.Handler):
+    """What kept one client out, each reason once."""
+
+    def __init__(self, client_id: str) -> None:
+        super().__init__(logging.WARNING)
+        self._thread = f"kafka-io-{client_id}"
+        self.found: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the exceptions that it tells of."""
+        told = record.args if record.threadName == self._thread and isinstance(record.args, tuple) else ()
+        for error in told:
+            if isinstance(error, Exception) and not isinstance(error, KafkaTimeoutError) and str(error) not in self.found:
+                self.found.append(str(error))

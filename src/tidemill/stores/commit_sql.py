@@ -1,0 +1,67 @@
+"""What a commit writes in SQL: position, books, dead letters, duplicates and outcomes, within the caller's transaction."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+from tidemill.errors import ConflictError
+from tidemill.features import Label
+from tidemill.stores.sqlite import Cursor
+from tidemill.streams import Commit
+
+# Run for every batch: plain SQL with bound parameters, as building it anew with Core costs more than running it.
+_ADVANCE = "update position set token = ?, known_at_ms = ?, change = ? where token = ?"
+_WRITE_BOOK = (
+    "update book set applied = applied + ?, duplicate = duplicate + ?, late = late + ?, rejected = rejected + ?, "
+    "last_event_ms = max(last_event_ms, ?) where stream = ?"
+)
+_APPLIED, _DUPLICATE, _LATE, _REJECTED, _LAST = range(5)
+_WRITE_DEAD_LETTER = "insert into dead_letter (stream, log_offset, known_at_ms, reason, detail, payload) values (?, ?, ?, ?, ?, ?)"
+_WRITE_DUPLICATE = "insert into duplicate (stream, log_offset) values (?, ?)"
+_WRITE_OUTCOME = "insert into outcome (log_offset, model, key, known_at_ms, value) values (?, ?, ?, ?, ?)"
+
+
+def advance(cursor: Cursor, commit: Commit, change: int) -> None:
+    """Move the position by compare-and-set.
+
+    Raises:
+        ConflictError: it is no longer `commit.before`.
+    """
+    before = commit.before.token
+    if cursor.execute(_ADVANCE, (commit.after.token, commit.known_at_ms, change, before)).rowcount != 1:
+        raise ConflictError(f"the position is no longer {before}; another engine has committed. Read it again, then go on from there")
+
+
+def write_books(cursor: Cursor, commit: Commit) -> None:
+    """Count each event of the commit, and keep those that were not applied with the reason."""
+    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0, 0])
+    for name, batch in commit.applied.items():
+        counts[name][_APPLIED] = len(batch)
+        counts[name][_LAST] = int(batch.event_time_ms.max())
+    for name, offsets in commit.duplicates.items():
+        counts[name][_DUPLICATE] = len(offsets)
+    for letter in commit.dead:
+        counts[letter.record.stream][_LATE if letter.late else _REJECTED] += 1
+    cursor.executemany(_WRITE_BOOK, [(*row, name) for name, row in counts.items()])
+    letters = [(letter.record, letter.reason, letter.detail) for letter in commit.dead]
+    rows = [(one.stream, one.offset, one.known_at_ms, reason, detail, one.payload) for one, reason, detail in letters]
+    cursor.executemany(_WRITE_DEAD_LETTER, rows)
+
+
+def write_duplicates(cursor: Cursor, commit: Commit) -> None:
+    """Note the duplicates, so that the lake leaves them out."""
+    cursor.executemany(_WRITE_DUPLICATE, [(name, offset) for name, offsets in commit.duplicates.items() for offset in offsets])
+
+
+def write_outcomes(cursor: Cursor, commit: Commit, labels: Mapping[str, Label]) -> None:
+    """Keep what the label events among the applied said; `labels` by model."""
+    outcomes = [
+        (int(offset), model, key, int(known_at_ms), float(value))
+        for model, label in labels.items()
+        if (batch := commit.applied.get(label.stream.name)) is not None
+        for offset, known_at_ms, key, value in zip(batch.offsets, batch.known_at_ms, *label.read(batch), strict=True)
+        if key is not None and value == value
+    ]
+    if outcomes:
+        cursor.executemany(_WRITE_OUTCOME, outcomes)

@@ -1,0 +1,145 @@
+"""Which tile sets there are, from which position on each took every event, and which are whole and may be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from tidemill.errors import ConflictError
+from tidemill.features import FeatureSource, View
+from tidemill.stores.shelves import NO_BUCKET, SetNumbers, tile_sets
+from tidemill.stores.sqlite import Cursor, reading_cursor, writing_cursor
+from tidemill.stores.table_files import TableFiles
+from tidemill.streams import Position
+
+_SETS = "select number, view, bucket_ms, digest, fed_from, filled_to, whole from tile_set"
+_ADD = "insert into tile_set (view, bucket_ms, digest, fed_from, filled_to, whole) values (?, ?, ?, ?, 0, ?) returning number"
+_EMPTY = 0  # the number of no set
+
+
+@dataclass(frozen=True, slots=True)
+class Unfilled:
+    """What a view or table lacks: the events after `filled_to` and up to `fed_from` (log offsets of its stream) are not in it yet."""
+
+    numbers: SetNumbers
+    filled_to: int
+    fed_from: int
+
+
+class TileSets:
+    """The sets of a project: the tiles of its views by bucket size, and the rows of its tables.
+
+    A set takes every event from the moment an engine first feeds it. One that was fed from the very first event is whole; another is
+    whole once the events before have been filled in. A set that a running engine leaves out, because its project file lacks the view,
+    has a gap; when it is fed again it begins anew under another number.
+    """
+
+    def __init__(self, engine: Engine, files: TableFiles, sources: Sequence[FeatureSource]) -> None:
+        self._engine = engine
+        self._files = files
+        tiles = tile_sets(source for source in sources if isinstance(source, View))
+        rows = {(source.name, NO_BUCKET): source.digest for source in sources if not isinstance(source, View)}
+        self._own = {(one.view.name, one.bucket_ms): one.view.digest for one in tiles} | rows
+        self._fed: tuple[str, dict[tuple[str, int], int]] = ("", {})
+        self._readable: tuple[int, dict[tuple[str, int], int]] = (-1, {})
+
+    def feed(self, token: str, fed: str) -> SetNumbers:
+        """The numbers of the sets that the next events go to, those that are new being made; only within `TableFiles.writing`.
+
+        Args:
+            token: the position after which these events come.
+            fed: the sets that took the events before, as the position says.
+        """
+        if fed == self._fed[0] and self._fed[1]:
+            return self._fed[1]
+        fed_before = _numbers_in(fed)
+        with reading_cursor(self._engine) as cursor:
+            found = self._numbers(cursor, fed_before)
+        if set(found) != set(self._own) or set(found.values()) != fed_before:
+            found = self._begin(found, set(), token)
+        self._fed = (_text(found.values()), found)
+        return found
+
+    def readable(self) -> SetNumbers:
+        """The numbers of the sets that are whole and fed."""
+        catalog = self._files.catalog
+        if self._readable[0] != catalog:
+            with reading_cursor(self._engine) as cursor:
+                token, fed = cursor.execute("select token, fed from position").fetchone()
+                numbers = _numbers_in(fed)
+                whole = {row[0] for row in cursor.execute("select number from tile_set where whole")}
+                found = self._numbers(cursor, numbers & whole)
+                if token == Position({}).token:  # nothing was taken yet, so every set is whole: none holds anything
+                    found = dict.fromkeys(self._own, _EMPTY) | found
+                self._readable = (catalog, found)
+        return self._readable[1]
+
+    def partial(self) -> list[str]:
+        """The views and tables that were declared or changed after the first event and not filled since: they read as missing."""
+        readable = self.readable()
+        return list(dict.fromkeys(view for view, size in self._own if (view, size) not in readable))
+
+    def unfilled(self, source: FeatureSource) -> Unfilled | None:
+        """What a view or table lacks; None for nothing."""
+        with self._files.writing():
+            with reading_cursor(self._engine) as cursor:
+                token, fed = cursor.execute("select token, fed from position").fetchone()
+                fed_before = _numbers_in(fed)
+                numbers = self._numbers(cursor, fed_before)
+            if set(numbers) != set(self._own):  # no engine with this project file has taken an event yet: the next one may not be missed
+                numbers = self._begin(numbers, fed_before, token)
+        mine = {key: number for key, number in numbers.items() if key[0] == source.name}
+        with reading_cursor(self._engine) as cursor:
+            rows = [row for row in cursor.execute(_SETS) if row[0] in set(mine.values()) and not row[6]]
+        if not rows:
+            return None
+        fed_from = Position.from_token(rows[0][4]).offset(source.stream.name)
+        return Unfilled({(row[1], row[2]): row[0] for row in rows}, min(row[5] for row in rows), fed_from)
+
+    def filled(self, cursor: Cursor, numbers: Iterable[int], up_to: int, *, whole: bool) -> None:
+        """Write down, in the caller's transaction, how far sets have been filled.
+
+        Raises:
+            ConflictError: an engine whose project file lacks it has taken events meanwhile.
+        """
+        (fed,) = cursor.execute("select fed from position").fetchone()
+        for number in numbers:
+            if number not in _numbers_in(fed):
+                raise ConflictError("an engine that does not know it is running; start it anew with this project file, then try again")
+            cursor.execute("update tile_set set filled_to = ?, whole = ? where number = ?", (up_to, whole, number))
+
+    def forget(self, cursor: Cursor, token: str) -> None:
+        """No set holds anything any more; in the caller's transaction."""
+        whole = token == Position({}).token
+        cursor.execute("update tile_set set fed_from = ?, filled_to = 0, whole = ?", (token, whole))
+
+    def _begin(self, found: Mapping[tuple[str, int], int], others: set[int], token: str) -> dict[tuple[str, int], int]:
+        """Feed the own sets from here on, and go on with `others`; those that are left out are forgotten."""
+        numbers = dict(found)
+        with writing_cursor(self._engine) as cursor:
+            for (view, bucket_ms), digest in self._own.items():
+                if (view, bucket_ms) not in numbers:
+                    row = cursor.execute(_ADD, (view, bucket_ms, digest, token, token == Position({}).token)).fetchone()
+                    numbers[view, bucket_ms] = row[0]
+            kept = others.union(numbers.values())
+            cursor.execute("update position set fed = ?", (_text(kept),))
+            gone = [(row[0],) for row in cursor.execute("select number from tile_set") if row[0] not in kept]
+            cursor.executemany("delete from tile_set where number = ?", gone)
+            cursor.executemany("delete from sketch where set_number = ?", gone)
+            cursor.executemany("delete from table_row where set_number = ?", gone)
+        self._files.announce()
+        return numbers
+
+    def _numbers(self, cursor: Cursor, among: set[int]) -> dict[tuple[str, int], int]:
+        rows = [row for row in cursor.execute(_SETS) if row[0] in among and self._own.get((row[1], row[2])) == row[3]]
+        return {(row[1], row[2]): row[0] for row in rows}
+
+
+def _numbers_in(fed: str) -> set[int]:
+    return {int(number) for number in fed.split(",") if number}
+
+
+def _text(numbers: Iterable[int]) -> str:
+    return ",".join(map(str, sorted(numbers)))
