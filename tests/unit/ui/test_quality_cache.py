@@ -78,7 +78,9 @@ def test_a_closed_week_is_judged_once_and_an_open_one_again(ferry: Ferry, asked:
 @pytest.mark.parametrize(("after_ms", "closed"), [(0, False), (1, True)])
 def test_a_week_closes_once_its_end_and_the_label_time_have_passed(ferry: Ferry, after_ms: int, closed: bool) -> None:
     ferry.sail(3)
-    read = QualityCache(clock_s=lambda: 0.0).read(ferry.workspace, ferry.workspace.project.models[0], START_MS + WEEK_MS + DAY_MS + after_ms)
+    read = QualityCache(clock_s=lambda: 0.0).read(
+        ferry.workspace, ferry.workspace.project.models[0], START_MS + WEEK_MS + DAY_MS + after_ms
+    )
     assert [week.closed for week in read.weeks] == [closed]
 
 
