@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from tidemill.errors import ConflictError
 from tidemill.features import Label
-from tidemill.stores.sqlite import Cursor
+from tidemill.stores.cursors import Cursor
 from tidemill.streams import Commit
 
 # Run for every batch: plain SQL with bound parameters, as building it anew with Core costs more than running it.
