@@ -12,13 +12,15 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy import Engine, MetaData, NullPool, create_engine, text
 from sqlalchemy.exc import OperationalError
 
 from tests.services import child_environ, free_port, log_tail
+from tidemill.stores import Databases
 
 _START_S = 60.0
 _DEBIAN = Path("/usr/lib/postgresql")
@@ -81,6 +83,38 @@ def new_database(server_url: str) -> str:
     with engine.connect() as connection:
         connection.execute(text(f"create database {name} strategy file_copy template template0 locale_provider icu icu_locale 'en-US'"))
     return f"{server_url.rpartition('/')[0]}/{name}"
+
+
+@dataclass(frozen=True)
+class Disposed(Databases):
+    """Databases that know what was opened of them, so that a test need not close it."""
+
+    opened: list[Engine] = field(default_factory=list)
+
+    def open(self, name: str, tables: MetaData, *, durable: bool = False) -> Engine:
+        """See `Databases`."""
+        self.opened.append(super().open(name, tables, durable=durable))
+        return self.opened[-1]
+
+
+@contextmanager
+def disposing(databases: Disposed) -> Iterator[Databases]:
+    """Close what was opened when the block is left."""
+    try:
+        yield databases
+    finally:
+        for engine in databases.opened:
+            engine.dispose()
+
+
+@contextmanager
+def fresh_databases(server_url: str, home: Path) -> Iterator[Databases]:
+    """The databases of a home, as schemas of a PostgreSQL database that is dropped after, whoever still holds it open."""
+    url = new_database(server_url)
+    with disposing(Disposed(home, url)) as databases:
+        yield databases
+    with create_engine(server_url, poolclass=NullPool, isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.execute(text(f"drop database {url.rpartition('/')[2]} with (force)"))
 
 
 def _run(command: Sequence[str], user: pwd.struct_passwd | None, folder: Path) -> None:
