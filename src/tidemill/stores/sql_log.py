@@ -100,10 +100,12 @@ class SqlLog:
                 cursor.executemany(_COUNT, [(more, name) for name, more in counts.items()])
         return self._at(offset)
 
-    def read(self, after: Position, limit: int) -> tuple[Records, Position]:
+    def read(self, after: Position, limit: int, until: Position | None = None) -> tuple[Records, Position]:
         """See `Log`."""
+        first = self._offset(after) + 1
+        most = limit if until is None else min(limit, self._offset(until) - first + 1)  # offsets rise by one
         with reading_cursor(self._engine) as cursor:
-            records = _gather(cursor, self._offset(after) + 1, limit)
+            records = _gather(cursor, first, most)
         return records, self._at(records.offsets[-1]) if len(records) else after
 
     def end(self) -> Position:
