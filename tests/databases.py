@@ -24,7 +24,7 @@ from tidemill.stores import Databases
 
 _START_S = 60.0
 _DEBIAN = Path("/usr/lib/postgresql")
-_FAST = ("fsync=off", "full_page_writes=off", "synchronous_commit=off", "max_connections=40", "shared_buffers=32MB")
+_FAST = ("fsync=off", "full_page_writes=off", "synchronous_commit=off", "max_connections=100", "shared_buffers=32MB")
 _NUMBERS = itertools.count()
 
 
@@ -38,33 +38,56 @@ def postgres_program(name: str) -> str:
     return found
 
 
-@contextmanager
-def running_postgres() -> Iterator[str]:
-    """The URL of a PostgreSQL that runs until the block is left; it refuses root, so as root it runs as the user `postgres`."""
-    with tempfile.TemporaryDirectory(prefix="tidemill-postgres-") as name:
-        folder = Path(name)
-        user = pwd.getpwnam("postgres") if os.geteuid() == 0 else None
-        if user is not None:
-            os.chown(folder, user.pw_uid, user.pw_gid)
-        _run(
-            [postgres_program("initdb"), "-D", f"{folder}/data", "-U", "tidemill", "-A", "trust", "-N", "-E", "UTF8", "--locale=C"],
-            user,
-            folder,
-        )
-        port = free_port()
-        options = [f"port={port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={folder}", *_FAST]
-        command = [postgres_program("postgres"), "-D", f"{folder}/data", *(part for option in options for part in ("-c", option))]
-        with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(
-                command, stdout=log, stderr=log, cwd=folder, env=child_environ(), start_new_session=True, **_as(user)
+class PostgresServer:
+    """A cluster in a folder; it refuses root, so as root it runs as the user `postgres`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._user = pwd.getpwnam("postgres") if os.geteuid() == 0 else None
+        if self._user is not None:
+            os.chown(folder, self._user.pw_uid, self._user.pw_gid)
+        made = ["-D", f"{folder}/data", "-U", "tidemill", "-A", "trust", "-N", "-E", "UTF8", "--locale=C"]
+        _run([postgres_program("initdb"), *made], self._user, folder)
+        self._port = free_port()
+        self.url = f"postgresql://tidemill@127.0.0.1:{self._port}/postgres"
+        self.start()
+
+    def start(self) -> None:
+        """Start it, at the same address each time, and wait until it answers."""
+        options = [f"port={self._port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={self._folder}", *_FAST]
+        command = [postgres_program("postgres"), "-D", f"{self._folder}/data", *(part for option in options for part in ("-c", option))]
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                command, stdout=log, stderr=log, cwd=self._folder, env=child_environ(), start_new_session=True, **_as(self._user)
             )
         try:
-            url = f"postgresql://tidemill@127.0.0.1:{port}/postgres"
-            _wait_until_ready(url, process, folder / "log")
-            yield url
+            _wait_until_ready(self.url, self._process, self._folder / "log")
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop it at once, its children too, as a crash would."""
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.wait(_START_S)
+
+
+@contextmanager
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL of one's own, to stop and start."""
+    with tempfile.TemporaryDirectory(prefix="tidemill-postgres-") as name:
+        server = PostgresServer(Path(name))
+        try:
+            yield server
         finally:
-            process.send_signal(signal.SIGQUIT)  # at once, its children too: nobody needs the data any more
-            process.wait(15)
+            server.stop()
+
+
+@contextmanager
+def running_postgres() -> Iterator[str]:
+    """The URL of a PostgreSQL that runs until the block is left."""
+    with postgres_server() as server:
+        yield server.url
 
 
 def new_schema(server_url: str) -> str:

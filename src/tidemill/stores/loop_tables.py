@@ -5,6 +5,8 @@ They live in one database because a monitor's state, the alerts it raises and th
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -28,7 +30,7 @@ from tidemill.stores.databases import Databases
 LOOP_TABLES = MetaData()
 
 
-def _only(rows: ColumnElement[bool]) -> dict[str, ColumnElement[bool]]:
+def _only(rows: ColumnElement[bool]) -> dict[str, Any]:
     """The part of a table that an index is of."""
     return {"sqlite_where": rows, "postgresql_where": rows}
 
@@ -171,5 +173,8 @@ Index(
 
 
 def open_loop(databases: Databases) -> Engine:
-    """The engine that `DecisionStore`, `AlertStore`, `ReactionStore` and `MonitorStateStore` are all built on."""
-    return databases.open("loop", LOOP_TABLES)
+    """The engine that `DecisionStore`, `AlertStore`, `ReactionStore` and `MonitorStateStore` are all built on.
+
+    On a server it is durable: a flow run that carries out a decision outlives the database's end.
+    """
+    return databases.open("loop", LOOP_TABLES, durable=databases.url is not None)
