@@ -101,7 +101,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 
         yield one
         into.close()
-        assert nursery.wait(timeout=30) == 0
+        assert nursery.wait(timeout=120) == 0
 
 
 @pytest.fixture(scope="module")
