@@ -14,7 +14,7 @@ from tidemill.stores.postgres_errors import tell_plainly
 from tidemill.stores.schema_version import VERSION_TABLE, refuse_other_columns, upgrade
 
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
-_WAIT = "15s"
+_WAIT = "60s"  # for another's right to write; a slow machine is no error
 _LOCK = text("select pg_advisory_xact_lock(hashtextextended(:schema, 0))")
 _ELSEWHERE = "start anew in another database"
 
