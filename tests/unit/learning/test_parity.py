@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -17,8 +17,8 @@ from tidemill import count
 from tidemill.clock import HOUR_MS, MINUTE_MS
 from tidemill.learning import Model, Parity, check_parity
 from tidemill.project import Workspace
-from tidemill.registry import audit_parity
-from tidemill.stores import Answered, Lookup
+from tidemill.registry import audit_parity, auditing
+from tidemill.stores import Answered, Lookup, SqlState, wait_for_lake
 from tidemill.streams import Entry
 
 MODEL = tiny.LATE_ORDER
@@ -113,10 +113,12 @@ def test_what_is_served_while_an_audit_waits_for_the_lake_is_not_held_against_it
         workspace.lake_writer().flush()
         ask(workspace, "meanwhile", tell("not in the lake yet") + 1)
 
-    later = threading.Timer(0.3, go_on)
-    later.start()
-    found = audit_parity(workspace, MODEL, 1_000)
-    later.join()
+    def wait_meanwhile(state: SqlState) -> None:
+        go_on()
+        wait_for_lake(state)
+
+    with patch.object(auditing, "wait_for_lake", wait_meanwhile):
+        found = audit_parity(workspace, MODEL, 1_000)
     assert (found.checked, found.mismatches) == (N + 1, ())
     assert workspace.predictions.count(MODEL.name) == N + 2
     assert not workspace.alerts.recent(MODEL.name)

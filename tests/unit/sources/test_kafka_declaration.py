@@ -112,7 +112,7 @@ def test_a_prefix_alone_is_an_empty_text() -> None:
 def test_while_nobody_is_there_no_socket_is_left_open() -> None:
     source = Kafka("taps", "127.0.0.1:1", connect_s=0.3)
     gc.collect()
-    with warnings.catch_warnings(record=True) as seen, pytest.raises(NotReadyError, match="ECONNREFUSED"):
+    with warnings.catch_warnings(record=True) as seen, pytest.raises(NotReadyError):
         warnings.simplefilter("always")
         source.open(project_of(source).streams[0], Copied("", lambda _: False))
     with warnings.catch_warnings(record=True) as seen_later:
