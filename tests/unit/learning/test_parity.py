@@ -17,9 +17,9 @@ from tidemill import count
 from tidemill.clock import HOUR_MS, MINUTE_MS
 from tidemill.learning import Model, Parity, check_parity
 from tidemill.project import Workspace
-from tidemill.registry import audit_parity, auditing
-from tidemill.stores import Answered, Lookup, SqlState, wait_for_lake
-from tidemill.streams import Entry
+from tidemill.registry import audit_parity
+from tidemill.stores import Answered, Lookup
+from tidemill.streams import Entry, Position
 
 MODEL = tiny.LATE_ORDER
 N = 30
@@ -113,12 +113,18 @@ def test_what_is_served_while_an_audit_waits_for_the_lake_is_not_held_against_it
         workspace.lake_writer().flush()
         ask(workspace, "meanwhile", tell("not in the lake yet") + 1)
 
-    def wait_meanwhile(state: SqlState) -> None:
-        go_on()
-        wait_for_lake(state)
+    looked, lake_position = list[bool](), workspace.state.lake_position
 
-    with patch.object(auditing, "wait_for_lake", wait_meanwhile):
+    def behind_at_first() -> Position:
+        position = lake_position()
+        if not looked:
+            looked.append(True)
+            go_on()
+        return position
+
+    with patch.object(workspace.state, "lake_position", behind_at_first):
         found = audit_parity(workspace, MODEL, 1_000)
+    assert looked
     assert (found.checked, found.mismatches) == (N + 1, ())
     assert workspace.predictions.count(MODEL.name) == N + 2
     assert not workspace.alerts.recent(MODEL.name)
