@@ -20,7 +20,7 @@ from sqlalchemy.exc import OperationalError
 
 from tests.services import child_environ, free_port, log_tail
 
-_START_S = 60.0
+_START_S = 240.0
 _DEBIAN = Path("/usr/lib/postgresql")
 _FAST = ("fsync=off", "full_page_writes=off", "synchronous_commit=off", "max_connections=40", "shared_buffers=32MB")
 _NUMBERS = itertools.count()
@@ -62,7 +62,7 @@ def running_postgres() -> Iterator[str]:
             yield url
         finally:
             process.send_signal(signal.SIGQUIT)  # at once, its children too: nobody needs the data any more
-            process.wait(15)
+            process.wait(120)
 
 
 def new_schema(server_url: str) -> str:

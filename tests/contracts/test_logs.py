@@ -168,7 +168,7 @@ def test_two_processes_append_at_once_and_nothing_is_lost_or_torn(open_log: Open
             seen.extend(records)
             assert records or any(writer.poll() is None for writer in writers) or log.end() != position
     finally:
-        codes = [writer.wait(timeout=60) for writer in writers]
+        codes = [writer.wait(timeout=240) for writer in writers]
     assert codes == [0, 0]
     assert seen == read_all(log)
     for name in "ab":
