@@ -19,7 +19,7 @@ from tests.unit.events.taps import RETENTION_MS, T0, TAPS, batch_of, open_log, o
 from tidemill.clock import HOUR_MS
 from tidemill.errors import ConflictError
 from tidemill.stores import Lookup, Outcome, Reading, SqlState, TileStore
-from tidemill.stores.sqlite import Cursor, writing_cursor
+from tidemill.stores.cursors import Cursor, writing_cursor
 from tidemill.streams import Books, Commit, DeadLetter, Engine, Entry, Log, Position, Record, StateStore, log_offset
 
 

@@ -13,9 +13,9 @@ from tidemill.errors import ConflictError, NotReadyError
 from tidemill.events import EventBatch, Stream
 from tidemill.features import FeatureSource, Table
 from tidemill.stores.applied import AppliedReader
+from tidemill.stores.cursors import Cursor
 from tidemill.stores.lake import EVENT_ID, EVENT_TIME, KNOWN_AT, OFFSET, Lake
 from tidemill.stores.shelves import NO_BUCKET
-from tidemill.stores.sqlite import Cursor
 from tidemill.stores.state import SqlState
 from tidemill.streams import Position
 

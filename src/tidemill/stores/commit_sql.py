@@ -10,7 +10,7 @@ import numpy as np
 from tidemill.errors import ConflictError
 from tidemill.events import EventBatch
 from tidemill.features import Label
-from tidemill.stores.sqlite import Cursor
+from tidemill.stores.cursors import Cursor
 from tidemill.streams import Commit, Position
 from tidemill.streams.log_offset import Ints, offsets_of, partitions_of
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Engine
 
-from tidemill.stores.sqlite import Cursor, reading_cursor, writing_cursor
+from tidemill.stores.cursors import Cursor, reading_cursor, writing_cursor
 from tidemill.streams import Position
 from tidemill.streams.position import lowest
 

@@ -11,8 +11,8 @@ import orjson
 
 from tidemill.errors import LATE, NotReadyError
 from tidemill.stores.copy_progress import refuse_small_disk
+from tidemill.stores.cursors import Cursor
 from tidemill.stores.forget_match import Entity, as_text
-from tidemill.stores.sqlite import Cursor
 
 _WANTED = "select it from wanted"  # a table of the connection alone: the offsets, keys or ids that are asked for
 _WITH_TEXT = (

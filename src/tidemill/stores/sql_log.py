@@ -11,8 +11,9 @@ from sqlalchemy import Column, Integer, LargeBinary, MetaData, String, Table, Te
 
 from tidemill.errors import InputError
 from tidemill.events import FORGOTTEN, Copied
+from tidemill.stores.cursors import Cursor, reading_cursor, writing_cursor
 from tidemill.stores.source_books import SourceBooks, add_source_tables, advance_source
-from tidemill.stores.sqlite import Cursor, open_sqlite, reading_cursor, writing_cursor
+from tidemill.stores.sqlite import open_sqlite
 from tidemill.streams import Advance, Entry, Position, Records, Tally
 
 _PARTITION = "0"  # one writer, one order: every stream has one partition, and all share one count of offsets

@@ -15,12 +15,13 @@ from tidemill.events import EventBatch
 from tidemill.features import FeatureSource, Label
 from tidemill.stores.change_journal import Write
 from tidemill.stores.commit_sql import advance, write_books, write_duplicates, write_outcomes
+from tidemill.stores.cursors import Cursor, reading, reading_cursor, writing_cursor
 from tidemill.stores.definitions import Definitions
 from tidemill.stores.followers import Followers, forget_duplicates
 from tidemill.stores.id_store import IdStore
 from tidemill.stores.shelves import SetNumbers
 from tidemill.stores.sizes import Size
-from tidemill.stores.sqlite import Cursor, open_sqlite, reading, reading_cursor, writing_cursor
+from tidemill.stores.sqlite import open_sqlite
 from tidemill.stores.state_tables import BOOK, DEAD_LETTER, OUTCOME, POSITION, STATE_TABLES
 from tidemill.stores.table_files import TableFiles
 from tidemill.stores.tile_sets import TileSets

@@ -9,8 +9,8 @@ from sqlalchemy import Engine
 
 from tidemill.errors import ConflictError
 from tidemill.features import FeatureSource, View
+from tidemill.stores.cursors import Cursor, reading_cursor, writing_cursor
 from tidemill.stores.shelves import NO_BUCKET, SetNumbers, tile_sets
-from tidemill.stores.sqlite import Cursor, reading_cursor, writing_cursor
 from tidemill.stores.table_files import TableFiles
 from tidemill.streams import Position
 
