@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.databases import running_postgres
+from tests.kafka_server import end_kafka
 from tests.kinesis_feeds import KinesisServer, running_kinesis
 
 _TESTS = Path(__file__).parent
@@ -60,6 +61,13 @@ def kinesis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KinesisServer]
     """A server that speaks Kinesis; `new_stream` makes a data stream of its own for each test."""
     with running_kinesis(tmp_path_factory.mktemp("kinesis")) as server:
         yield server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _kafka_ends_with_the_session() -> Iterator[None]:
+    """One that was started is ended before the handlers of logs are closed, to which its clients would go on to write."""
+    yield
+    end_kafka()
 
 
 @pytest.fixture(scope="session", autouse=True)

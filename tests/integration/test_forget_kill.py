@@ -57,7 +57,7 @@ def run() -> Iterator[Run]:
 
         yield one
         into.close()
-        assert nursery.wait(timeout=30) == 0
+        assert nursery.wait(timeout=120) == 0
 
 
 def everything(home: Path) -> dict[str, object]:

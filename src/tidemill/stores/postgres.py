@@ -13,7 +13,7 @@ from tidemill.errors import ConflictError, NotReadyError, SettingsError
 from tidemill.stores.postgres_cursor import LOCK_SCHEMA, as_reader, as_writer
 
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
-_WAIT = "15s"
+_WAIT = "60s"  # for another's right to write; a slow machine is no error
 
 
 def open_postgres(url: str, schema: str, tables: MetaData, *, durable: bool = False) -> Engine:

@@ -233,6 +233,11 @@ class PredictionStore:
         with writing_cursor(self._engine) as cursor:
             cursor.execute(_CONFIRM, (server, model, version, now_wall_ms))
 
+    def leave(self, server: str) -> None:
+        """A server ends, and is not counted among the servers any more."""
+        with writing_cursor(self._engine) as cursor:
+            cursor.execute("delete from server where id = ?", (server,))
+
     def servers(self, model: str, seen_after_wall_ms: int) -> dict[str, int]:
         """The servers heard of since, with the version each serves, 0 for none yet."""
         query = select(_SERVER.c.id, _SERVER.c.version).where(_SERVER.c.model == model, _SERVER.c.seen_wall_ms >= seen_after_wall_ms)

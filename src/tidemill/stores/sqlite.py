@@ -10,9 +10,10 @@ from sqlalchemy import Engine, MetaData, create_engine, event, inspect
 from tidemill.errors import ConflictError
 from tidemill.stores.schema_version import upgrade
 
+BUSY_S = 60  # for another's write lock; a slow machine is no error
 _PRAGMAS = (
     "journal_mode=WAL",
-    "busy_timeout=15000",
+    f"busy_timeout={BUSY_S * 1_000}",
     "foreign_keys=ON",
     "temp_store=MEMORY",
     "cache_size=-65536",
@@ -35,7 +36,7 @@ def open_sqlite(path: Path, tables: MetaData, *, durable: bool = False) -> Engin
         ConflictError: the file was made by a later version of tidemill, or by one with other columns.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(f"sqlite:///{path}", connect_args={"check_same_thread": False, "timeout": 15})
+    engine = create_engine(f"sqlite:///{path}", connect_args={"check_same_thread": False, "timeout": BUSY_S})
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: Any, _record: Any) -> None:

@@ -110,3 +110,6 @@ def test_servers_say_what_they_serve(store: PredictionStore) -> None:
     store.confirm("s1", "n", 7, now_wall_ms=30)
     assert store.servers("m", seen_after_wall_ms=0) == {"s1": 2, "s2": 1}
     assert store.servers("m", seen_after_wall_ms=30) == {"s1": 2}
+    store.leave("s1")
+    assert store.servers("m", seen_after_wall_ms=0) == {"s2": 1}
+    assert store.servers("n", seen_after_wall_ms=0) == {}
