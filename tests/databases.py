@@ -22,7 +22,7 @@ from sqlalchemy.exc import OperationalError
 from tests.services import child_environ, free_port, log_tail
 from tidemill.stores import Databases
 
-_START_S = 60.0
+_START_S = 240.0
 _DEBIAN = Path("/usr/lib/postgresql")
 _FAST = ("fsync=off", "full_page_writes=off", "synchronous_commit=off", "max_connections=100", "shared_buffers=32MB")
 _NUMBERS = itertools.count()

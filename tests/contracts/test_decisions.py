@@ -17,7 +17,7 @@ from tidemill.stores.decisions import Decision, DecisionStore
 from tidemill.stores.monitor_state import MonitorStateStore
 
 N_DECISIONS = 40
-TIMEOUT_S = 60
+TIMEOUT_S = 240
 
 # Waits for the start file, so that both processes are past their imports and claim at the same time.
 CLAIMER = """

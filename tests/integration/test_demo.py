@@ -118,7 +118,7 @@ def test_an_alarm_of_the_errors_links_to_a_report_of_the_inputs(summary: dict[st
     alarms = [record for record in AlertStore(open_loop(Databases(home))).recent(limit=500) if record.alert.explain]
     assert alarms
     assert all(record.explaining_wall_ms for record in alarms)
-    assert "/artifacts/report.html" in alarms[-1].alert.link  # the oldest; one at the very end may still be looked into
+    assert "/artifacts/report.html" in alarms[-1].alert.link  # the oldest; a version that has served little has too little to check
 
 
 def test_what_was_served_is_what_history_says(summary: dict[str, Any]) -> None:

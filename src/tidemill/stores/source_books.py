@@ -106,6 +106,11 @@ class SourceBooks:
         with reading_cursor(self._engine) as cursor:
             return Copied(_checkpoint(cursor, stream), partial(self._is_finished, stream))
 
+    def note(self, advance: Advance, n_events: int, now_ms: int) -> None:
+        """Count, for people, what another log has copied, which keeps the checkpoint itself."""
+        with writing_cursor(self._engine) as cursor:
+            cursor.execute(_ADVANCE, (advance.stream, advance.after, n_events, now_ms if n_events else None))
+
     def tell(self, stream: str, now_ms: int, events_per_s: float | None, lag: int | None) -> None:
         """Note that a copy goes well."""
         with writing_cursor(self._engine) as cursor:

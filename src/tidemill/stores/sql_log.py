@@ -125,6 +125,9 @@ class SqlLog:
         """See `Log`."""
         return self.sources.copied(stream)
 
+    def follow(self, position: Position) -> None:
+        """See `Log`; everybody sees the state's position."""
+
     def tally(self, after: Position) -> Mapping[str, Tally]:
         """See `Log`."""
         offset = self._offset(after)
