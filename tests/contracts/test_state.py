@@ -18,7 +18,7 @@ from sqlalchemy import Engine as Database
 from tests.unit.events.taps import RETENTION_MS, T0, TAPS, batch_of, open_log, open_state, payload
 from tidemill.clock import HOUR_MS
 from tidemill.errors import ConflictError
-from tidemill.stores import Lookup, Outcome, Reading, SqlState, TileStore
+from tidemill.stores import Lookup, Outcome, Reading, TileStore
 from tidemill.stores.cursors import Cursor, writing_cursor
 from tidemill.streams import Books, Commit, DeadLetter, Engine, Entry, Log, Position, Record, StateStore, log_offset
 
@@ -214,7 +214,7 @@ def test_a_commit_that_fails_at_any_statement_changes_nothing(tmp_path: Path, mo
                 yield Failing(cursor, countdown)
 
         with monkeypatch.context() as patch:
-            patch.setattr(sys.modules[SqlState.__module__], "writing_cursor", failing)
+            patch.setattr(sys.modules[type(store).__module__], "writing_cursor", failing)
             with suppress(RuntimeError):
                 store.commit(commit(ONE, TWO, ids=("c", "d"), first_offset=5))
         if store.position() == ONE:

@@ -26,8 +26,10 @@ from tidemill.stores import (
     SqlState,
     backfill_view,
     open_loop,
+    open_state,
     rebuild,
 )
+from tidemill.stores.databases import Databases
 from tidemill.stores.file_lock import try_lock
 from tidemill.stores.newest_vectors import NewestVectors
 from tidemill.streams import Books, Engine
@@ -76,7 +78,7 @@ class Workspace:
             project=project,
             home=home,
             log=SqlLog(home / "log.db", project.stream_names, durable=durable_log),
-            state=SqlState(state, project.sources, project.labels, project.retention_ms),
+            state=open_state(Databases(home), project.sources, project.labels, project.retention_ms),
             lake=Lake(home / "lake", project.streams),
             predictions=PredictionStore(predictions),
             vectors=NewestVectors(predictions),

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from tidemill.clock import HOUR_MS
 from tidemill.events import EventBatch, EventParser, Stream
 from tidemill.features import Label, View, col, count, max_, mean, min_, std, sum_, variance
-from tidemill.stores import AppliedReader, Lake, LakeWriter, SqlLog, SqlState
+from tidemill.stores import AppliedReader, Lake, LakeWriter, MappedState, SqlLog, SqlState
 from tidemill.streams import Engine, Entry
 
 T0 = 1_400_000_000_000 // (24 * HOUR_MS) * (24 * HOUR_MS)  # a midnight, so that every bucket begins on it
@@ -95,7 +95,7 @@ def open_log(home: Path) -> SqlLog:
 
 def open_state(home: Path) -> SqlState:
     """The state of taps in a folder."""
-    return SqlState(home / "state.db", VIEWS, {"dear": LABEL}, RETENTION_MS)
+    return MappedState(home / "state.db", VIEWS, {"dear": LABEL}, RETENTION_MS)
 
 
 def make_engine(log: SqlLog, state: SqlState) -> Engine:
