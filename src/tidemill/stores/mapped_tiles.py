@@ -89,7 +89,8 @@ class MappedTiles(TileStore):
     def _make_plan(self, views: Sequence[View], moment: Moment, at_ms: int) -> Plan:
         tables = self._files.tables()
         widths = {view.name: len(view.feature_columns) for view in views}
-        return Plan(widths, make_parts(self._shelves, views, self._numbers(moment), lambda *which: _table(tables, *which), at_ms))
+        parts = make_parts(self._shelves, views, self._numbers(moment), lambda *which: _table(tables, *which), at_ms)
+        return Plan(widths, [part for _, part in parts])
 
     def _read_tiles(self, plan: Plan, asked: Asked, _moment: Moment) -> dict[str, Floats]:
         return plan.read(asked)

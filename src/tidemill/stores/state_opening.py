@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from tidemill.features import FeatureSource, Label
 from tidemill.stores.databases import Databases
 from tidemill.stores.mapped_state import MappedState
+from tidemill.stores.row_state import RowState
+from tidemill.stores.row_tables import ROW_TABLES
 from tidemill.stores.state import SqlState
 
 
@@ -21,4 +23,6 @@ def open_state(
         labels: by model, what its outcomes are.
         retention_ms: by stream, how long ids count.
     """
+    if databases.url is not None:
+        return RowState(databases.open("state", ROW_TABLES), sources, labels, retention_ms)
     return MappedState(databases.path("state"), sources, labels, retention_ms)

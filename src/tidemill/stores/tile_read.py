@@ -14,6 +14,7 @@ from tidemill.kernels import Floats, Ints, Tags, TilePlan, append_plan, list_pla
 from tidemill.stores.digests import HASH_KEYS
 from tidemill.stores.shelves import SetNumbers, Shelf, TileSet
 
+Parts = list[tuple[Shelf, TilePlan]]
 TableOf = Callable[[Shelf, int], tuple[Tags, Tags]]  # the index and the rows of a generation of a shelf
 
 
@@ -62,10 +63,12 @@ class Plan:
         return np.array(list(self.widths.values()), dtype=np.int64)
 
 
-def make_parts(shelves: Sequence[Shelf], views: Sequence[View], numbers: SetNumbers, table_of: TableOf, at_ms: int) -> list[TilePlan]:
-    """What a plan is made of that reads every tile set of these views that has a number, shelf by shelf."""
+def make_parts(
+    shelves: Sequence[Shelf], views: Sequence[View], numbers: SetNumbers, table_of: TableOf, at_ms: int
+) -> list[tuple[Shelf, TilePlan]]:
+    """What a plan is made of that reads every tile set of these views that has a number, with the shelf of each part."""
     planner = _Planner({view.name: view.feature_columns for view in views}, numbers, table_of, at_ms)
-    return [planner.part(shelf, sets) for shelf in shelves for sets in planner.alike(shelf)]
+    return [(shelf, planner.part(shelf, sets)) for shelf in shelves for sets in planner.alike(shelf)]
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from tidemill.clock import DAY_MS, HOUR_MS
 from tidemill.errors import ConflictError
 from tidemill.streams.position import Mark, Position
+
+_IDLE_MS = 7 * DAY_MS
+_APART_MS = HOUR_MS  # what is read next of a partition may have become known before what was read last of another
 
 
 def advanced(standing: Position, before: Position, after: Position) -> Position:
@@ -36,6 +40,21 @@ def advanced(standing: Position, before: Position, after: Position) -> Position:
         if (mark := after.mark(name, part)) is not None:
             marks.setdefault(name, {})[part] = mark
     return Position(offsets, marks)
+
+
+def slowest_ms(position: Position, known_at_ms: int) -> int:
+    """Up to when everything is taken, as far as is known: what a partition that is behind still needs must not be dropped.
+
+    Args:
+        position: of all partitions.
+        known_at_ms: of the newest event taken. A partition that seems to be more than a week behind is taken for one that nobody
+            writes to.
+
+    >>> slowest_ms(Position({"taps": {"0": 7, "1": 2}}, {"taps": {"1": Mark(known_at_ms=7_000_000, events=1)}}), 9_000_000)
+    3400000
+    """
+    marked = [mark.known_at_ms for parts in position.marks.values() for mark in parts.values()]
+    return max(min(marked, default=known_at_ms), known_at_ms - _IDLE_MS) - _APART_MS
 
 
 def _partitions(position: Position) -> set[tuple[str, str]]:
