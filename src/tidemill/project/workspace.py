@@ -27,6 +27,7 @@ from tidemill.stores import (
     SqlState,
     backfill_view,
     open_loop,
+    open_state,
     rebuild,
 )
 from tidemill.stores.file_lock import try_lock
@@ -85,7 +86,7 @@ class Workspace:
             project=project,
             databases=databases,
             log=SqlLog(databases, project.stream_names, durable=durable_log),
-            state=SqlState(databases.path("state"), project.sources, project.labels, project.retention_ms),
+            state=open_state(databases, project.sources, project.labels, project.retention_ms),
             lake=Lake(home / "lake", project.streams),
             predictions=PredictionStore(databases),
             vectors=NewestVectors(databases),
