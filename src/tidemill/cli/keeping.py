@@ -15,7 +15,7 @@ from tidemill.cli import runs
 from tidemill.cli.checking import Checking
 from tidemill.cli.relay import PATIENCE_S, Relay
 from tidemill.clock import wall_ms
-from tidemill.errors import ConflictError
+from tidemill.errors import ConflictError, UnavailableError
 from tidemill.serving import Worker, copiers
 from tidemill.settings import EngineSettings
 
@@ -44,15 +44,15 @@ def keep_going(worker: Worker, relay: Relay, settings: EngineSettings) -> None:
     with _beside(worker, relay, settings, stopping):
         watched_s = 0.0
         while not stopping.is_set():
-            busy = _apply(worker)
-            if time.monotonic() - watched_s > _WATCH_EVERY_S:
-                worker.watch_outcomes()
-                worker.watch_features()
-                worker.watch_age()
-                worker.watch_dead_letters()
-                checking.step(worker.workspace.now_ms(), wall_ms())
-                relay.step()
-                watched_s = time.monotonic()
+            try:
+                busy = _apply(worker)
+                if time.monotonic() - watched_s > _WATCH_EVERY_S:
+                    _watch(worker, checking, relay)
+                    watched_s = time.monotonic()
+            except UnavailableError as error:  # each step is all or nothing, and is done again
+                logger.warning("a server is away, and is tried again error=%s", error)
+                stopping.wait(_WATCH_EVERY_S)
+                continue
             if not busy:
                 stopping.wait(settings.poll_ms / 1_000)
     worker.flush_lake()
@@ -77,6 +77,15 @@ def _beside(worker: Worker, relay: Relay, settings: EngineSettings, stopping: th
             thread.join()
 
 
+def _watch(worker: Worker, checking: Checking, relay: Relay) -> None:
+    worker.watch_outcomes()
+    worker.watch_features()
+    worker.watch_age()
+    worker.watch_dead_letters()
+    checking.step(worker.workspace.now_ms(), wall_ms())
+    relay.step()
+
+
 def _apply(worker: Worker) -> int:
     try:
         return worker.apply()
@@ -99,6 +108,9 @@ def _repeat(step: Callable[[], int], every_s: float, stopping: threading.Event) 
             step()
         except ConflictError as error:
             logger.warning("another process is at work error=%s", error)
+        except UnavailableError as error:
+            logger.warning("a server is away, and is tried again error=%s", error)
+            stopping.wait(_WATCH_EVERY_S)
         except Exception:
             logger.exception("failed, and is tried again step=%s", getattr(step, "__qualname__", step))
             stopping.wait(_WATCH_EVERY_S)

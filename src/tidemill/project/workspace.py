@@ -80,6 +80,7 @@ class Workspace:
                 change of a stream's fields.
         """
         home = home.resolve()
+        home.mkdir(parents=True, exist_ok=True)
         databases = Databases(home, database)
         loop = open_loop(databases)
         workspace = cls(
