@@ -5,7 +5,7 @@ Each is a function of arrays and stands beside a plain twin in the tests.
 
 from tidemill.kernels.compiling import Flags, Floats, Ints, Tags
 from tidemill.kernels.history import merge_known, merge_tiles_known, run_up_states
-from tidemill.kernels.order import order_rows
+from tidemill.kernels.order import order_rows, spread_rows
 from tidemill.kernels.states import (
     ADD,
     DEVIATION,
@@ -63,5 +63,6 @@ __all__ = [
     "read_tiles",
     "read_values",
     "run_up_states",
+    "spread_rows",
     "tile_tags",
 ]

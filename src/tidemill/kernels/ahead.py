@@ -27,6 +27,7 @@ from tidemill.kernels import (
     read_tiles,
     read_values,
     run_up_states,
+    spread_rows,
     tile_tags,
 )
 
@@ -62,6 +63,7 @@ def compile_kernels() -> None:
     run_up_states(merges, states, runs[0])
     merge_known(merges, states, known, runs, known, np.zeros((1, 2)))
     order_rows(known, known)
+    spread_rows(known, 0, 10, 1)
     merge_tiles_known(merges, (states, known, np.array([0, 1])), runs, known, np.zeros((1, 2)))
     assert find_rows(index, tags, a, b)[0] == 0
     assert read_values(reads, merge_runs(merges, states, zero))[0, 0] == 5.0

@@ -75,7 +75,7 @@ def _answer_into(values: Mapping[str, Floats], order: Ints, source: EventSource,
             values[column][order[which]] = answered
 
     with ThreadPoolExecutor(limits.threads) as pool:
-        for block, which in source.blocks(asked, limits):
+        for block, which in source.blocks(asked, limits, pool):
             pending.append((which, pool.submit(answer, source.view, block, asked.rows(which))))
             if len(pending) > limits.threads:
                 settle()
