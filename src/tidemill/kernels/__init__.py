@@ -4,7 +4,7 @@ Each is a function of arrays and stands beside a plain twin in the tests.
 """
 
 from tidemill.kernels.compiling import Flags, Floats, Ints, Tags
-from tidemill.kernels.history import merge_known, merge_tiles_known, run_up_states
+from tidemill.kernels.history import cover_runs, find_runs, merge_known, merge_tiles_known, run_up_states
 from tidemill.kernels.order import order_rows, spread_rows
 from tidemill.kernels.states import (
     ADD,
@@ -49,8 +49,10 @@ __all__ = [
     "TilePlan",
     "append_plan",
     "claim_rows",
+    "cover_runs",
     "enter_rows",
     "find_rows",
+    "find_runs",
     "group_events",
     "hash_texts",
     "list_plan",

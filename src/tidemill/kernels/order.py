@@ -12,7 +12,10 @@ _DIGITS = 1 << _DIGIT_BITS
 
 @compiled
 def spread_rows(places: Ints, begin: int, width: int, n_parts: int) -> tuple[Ints, Ints]:
-    """(n,) the rows part by part, as they are within each, and (n_parts + 1,) where the parts begin; part i has the places from `begin + i * width` on."""
+    """(n,) the rows part by part, in a part as they are, and (n_parts + 1,) where the parts begin.
+
+    Part i has the places from `begin + i * width` on, `width` of them.
+    """
     part, order = np.empty(len(places), np.int32), np.empty(len(places), np.int64)
     edges = np.zeros(n_parts + 2, np.int64)  # while rows are put, one further than where their part is up to
     for row in range(len(places)):

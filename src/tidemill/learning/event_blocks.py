@@ -133,5 +133,6 @@ from events e join keys k on {on} where "{EVENT_TIME}" between {self.axis.begin}
         if not batches:
             return no_events(self.view, self.axis)
         place, _, known, *columns = (column_of(column) for column in pa.Table.from_batches(batches).columns)
+        place = np.require(place, requirements="W")
         ids = columns.pop() if self.view.reads_event_ids else np.empty(0, dtype=object)
         return Events(self.axis, place, known, dict(zip(sorted(self.view.fields_read), columns, strict=True)), ids)
