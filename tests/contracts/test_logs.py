@@ -10,13 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.databases import new_database
 from tidemill.errors import InputError
-from tidemill.stores import SqlLog
+from tidemill.stores import Databases, SqlLog
 from tidemill.streams import Entry, Log, Position, Record, Records, Tally
 
 Open = Callable[[], Log]
 STREAMS = ["taps", "gates"]
-LOGS: dict[str, Callable[[Path], Log]] = {"sql": lambda home: SqlLog(home / "log.db", STREAMS)}
+LOGS: dict[str, Callable[[Path, str], Log]] = {  # each in a home, and on a server where it needs one
+    "sqlite": lambda home, _: SqlLog(Databases(home), STREAMS),
+    "postgresql": lambda home, server: SqlLog(Databases(home, server), STREAMS),
+}
 N_APPENDS, PER_APPEND = 60, 5
 
 # Both writers wait for the start file, so that neither is done before the other has begun; their clocks disagree on purpose.
@@ -25,8 +29,8 @@ import sys, time
 from pathlib import Path
 from tests.contracts.test_logs import LOGS, N_APPENDS, PER_APPEND
 from tidemill.streams import Entry
-home, kind, name = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
-log = LOGS[kind](home)
+home, kind, server, name = Path(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4]
+log = LOGS[kind](home, server)
 (home / f"ready-{name}").touch()
 while not (home / "start").exists():
     time.sleep(0.001)
@@ -37,12 +41,24 @@ log.close()
 
 
 @pytest.fixture(params=LOGS)
-def open_log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
-    """Opens the log of one folder, as often as asked; all are closed in the end."""
+def kind(request: pytest.FixtureRequest) -> str:
+    """Which log."""
+    return str(request.param)
+
+
+@pytest.fixture
+def server(kind: str, request: pytest.FixtureRequest) -> str:
+    """Where the log's server is; "" where it needs none."""
+    return new_database(request.getfixturevalue("postgres_url")) if kind == "postgresql" else ""
+
+
+@pytest.fixture
+def open_log(kind: str, server: str, tmp_path: Path) -> Iterator[Open]:
+    """Opens the log of one home, as often as asked; all are closed in the end."""
     opened: list[Log] = []
 
     def open_one() -> Log:
-        opened.append(LOGS[request.param](tmp_path))
+        opened.append(LOGS[kind](tmp_path, server))
         return opened[-1]
 
     yield open_one
@@ -151,9 +167,9 @@ def test_a_restart_loses_nothing(open_log: Open) -> None:
     assert [(record.payload, record.known_at_ms) for record in read_all(first)] == [("1", 50), ("2", 60), ("3", 60)]
 
 
-def test_two_processes_append_at_once_and_nothing_is_lost_or_torn(open_log: Open, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    kind = request.node.callspec.params["open_log"]
-    writers = [subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), kind, name], cwd=Path(__file__).parents[2]) for name in "ab"]
+def test_two_processes_append_at_once_and_nothing_is_lost_or_torn(open_log: Open, kind: str, server: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WRITER, str(tmp_path), kind, server]
+    writers = [subprocess.Popen([*command, name], cwd=Path(__file__).parents[2]) for name in "ab"]
     try:
         waited = threading.Event()
         while not all((tmp_path / f"ready-{name}").exists() for name in "ab"):
@@ -168,7 +184,7 @@ def test_two_processes_append_at_once_and_nothing_is_lost_or_torn(open_log: Open
             seen.extend(records)
             assert records or any(writer.poll() is None for writer in writers) or log.end() != position
     finally:
-        codes = [writer.wait(timeout=60) for writer in writers]
+        codes = [writer.wait(timeout=240) for writer in writers]
     assert codes == [0, 0]
     assert seen == read_all(log)
     for name in "ab":

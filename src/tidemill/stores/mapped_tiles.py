@@ -25,7 +25,7 @@ from tidemill.stores.tile_read import Plan, make_parts
 from tidemill.stores.tile_sets import TileSets
 from tidemill.stores.tile_store import Asked, Moment, TileStore
 
-_PATIENCE_S = 2.0
+_PATIENCE_S = 30.0  # with a writer that lives; how long it takes is the machine's affair
 
 
 class MappedTiles(TileStore):
@@ -97,16 +97,28 @@ class MappedTiles(TileStore):
 
     @contextmanager
     def _beside_database(self) -> Iterator[Cursor]:
-        """The database at the position that the tables stand at."""
+        """The database at the position that the tables stand at.
+
+        Raises:
+            ConflictError: an engine died between its commit and the tables, or stands still there.
+        """
         deadline_s = time.monotonic() + _PATIENCE_S
         while True:
             with self._files.reading(), reading_cursor(self._database) as cursor:
-                if cursor.execute("select change from position").fetchone()[0] == self._files.change:
+                if self._is_applied(cursor):
                     yield cursor
                     return
+            # either a writer has committed and waits for us to apply, then it has the right to write; or it is gone
+            with self._files.standing_still() as nobody_writes, reading_cursor(self._database) as cursor:
+                if nobody_writes and not self._is_applied(cursor):
+                    raise ConflictError("an engine died while it changed the tiles; start it again, it sets them right at once")
             if time.monotonic() > deadline_s:
-                raise ConflictError("an engine died while it changed the tiles; start it again, it sets them right at once")
-            time.sleep(0.0005)  # a writer has committed and waits for us to apply
+                raise ConflictError(f"an engine has been changing the tiles for {_PATIENCE_S:.0f} s; has somebody stopped it?")
+            time.sleep(0.0005)
+
+    def _is_applied(self, cursor: Cursor) -> bool:
+        """Whether the tables hold the last change that the database has committed."""
+        return bool(cursor.execute("select change from position").fetchone()[0] == self._files.change)
 
 
 def _table(tables: Mapping[str, HashTable], shelf: Shelf, generation: int) -> tuple[Tags, Tags]:

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from tidemill.clock import HOUR_MS
 from tidemill.events import EventBatch, EventParser, Stream
 from tidemill.features import Label, View, col, count, max_, mean, min_, std, sum_, variance
-from tidemill.stores import AppliedReader, Lake, LakeWriter, MappedState, SqlLog, SqlState
+from tidemill.stores import AppliedReader, Databases, Lake, LakeWriter, MappedState, SqlLog, SqlState
 from tidemill.stores.postgres import open_postgres
 from tidemill.stores.row_state import RowState
 from tidemill.stores.row_tables import ROW_TABLES
@@ -95,7 +95,7 @@ def batch_of(payloads: Sequence[str], stream: Stream = TAPS) -> EventBatch:
 
 def open_log(home: Path) -> SqlLog:
     """The log of taps in a folder."""
-    return SqlLog(home / "log.db", ["taps"])
+    return SqlLog(Databases(home), ["taps"])
 
 
 def open_state(home: Path) -> SqlState:
