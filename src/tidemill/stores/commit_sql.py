@@ -77,7 +77,7 @@ def _numbered(batch: EventBatch, before: Position) -> tuple[list[int], list[int]
     The number is how many offsets of its stream had been passed with it: where there is one partition, the offset itself.
     """
     name, numbers = batch.stream.name, batch.offsets
-    if len(before.offsets.get(name, {})) > 1 or partitions_of(numbers).any():
+    if before.offsets.get(name, {}).keys() - {"0"} or partitions_of(numbers).any():
         numbers = _passed(numbers, before.offsets.get(name, {}))
     return numbers.tolist(), batch.offsets.tolist(), batch.known_at_ms.tolist()
 

@@ -14,6 +14,7 @@ from typing import Any
 from psycopg import Connection, IsolationLevel, RawCursor
 
 LOCK_SCHEMA = "select pg_advisory_xact_lock(hashtextextended(current_schema(), 0))"
+_ZERO, _FOR_ZERO = "\0", "\uf8ff"
 _PLACE = re.compile(r"\?(\d*)")
 
 
@@ -39,12 +40,12 @@ class PostgresCursor:
 
     def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> PostgresCursor:
         """Run one statement; without values it may be several."""
-        self._cursor.execute(numbered(sql), parameters or None)
+        self._cursor.execute(numbered(sql), _sendable(parameters) if parameters else None)
         return self
 
     def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> PostgresCursor:
         """Run one statement for each of many rows."""
-        self._cursor.executemany(numbered(sql), parameters)
+        self._cursor.executemany(numbered(sql), map(_sendable, parameters))
         return self
 
     def fetchone(self) -> Any:
@@ -82,6 +83,13 @@ def as_writer(connection: Connection[Any]) -> None:
     """The next transaction reads what is committed, statement by statement."""
     connection.isolation_level = IsolationLevel.READ_COMMITTED
     connection.read_only = False
+
+
+def _sendable(values: Sequence[Any]) -> Sequence[Any]:
+    """Values as the server takes them: its text cannot hold the letter of number 0, another that nobody writes stands for it."""
+    if any(isinstance(value, str) and _ZERO in value for value in values):
+        return [value.replace(_ZERO, _FOR_ZERO) if isinstance(value, str) else value for value in values]
+    return values
 
 
 @lru_cache(maxsize=512)

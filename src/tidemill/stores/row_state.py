@@ -49,7 +49,7 @@ class RowState(SqlState):
         self.sets = TileSets(engine, self._catalogue, sources)
         self.tiles: RowTiles = RowTiles(engine, sources, self.sets)
         self._ids = RowIds(retention_ms)
-        self._own_change = -1  # the number of the last change, where it was this one's: then nobody has been here since
+        self._own_token = ""  # the position after this one's last commit; where it still stands, nobody has been here since
 
     def known_until(self, stream: str, event_ids: Sequence[str]) -> Ints:
         """(n,) int64: the time (ms) until which each id counts as applied; -1 for one that was not."""
@@ -67,17 +67,16 @@ class RowState(SqlState):
             standing = self._standing(cursor)
             refuse_lost(standing)
             commit = _as_whole(commit, standing)
-            if standing.change != self._own_change:
+            if standing.token != self._own_token:
                 self._ids.check(cursor, commit.applied)
             numbers = self._feed(cursor, standing)
-            change = standing.change + 1
-            self._write(cursor, commit, change, numbers)
+            self._write(cursor, commit, standing.change + 1, numbers)
             n_tiles = self.tiles.merge(cursor, commit.applied, commit.known_at_ms, numbers)
             self._ids.write(cursor, commit.applied)
             n_ids = sum(map(len, commit.applied.values()))
             self.tiles.expire(cursor, commit.known_at_ms, _EXPIRED_AT_LEAST + 2 * n_tiles)
             self._ids.expire(cursor, slowest_ms(commit.after, commit.known_at_ms), _EXPIRED_AT_LEAST + 2 * n_ids)
-        self._own_change = change
+        self._own_token = commit.after.token
 
     def fill(self, applied: Mapping[str, EventBatch], numbers: SetNumbers, *, ids: bool, done: FillStep | None = None) -> None:
         """Merge events of the past into sets that lack them; see `SqlState.fill`."""

@@ -34,7 +34,8 @@ APPLIED_ID = Table(
 )
 CATALOGUE = Table("catalogue", ROW_TABLES, Column("number", BigInteger, nullable=False))  # one row, see `tidemill.stores.catalogue`
 
-_RISE = "update catalogue set number = number + 1"
+# What readers keep until the number changes must not be kept under a number that a crash of the server takes back.
+_RISE = "with durable as (select set_config('synchronous_commit', 'on', true)) update catalogue set number = number + 1 from durable"
 
 
 class RowCatalogue:

@@ -125,7 +125,7 @@ class TileStore(ABC):
 
     def _reading(self, lookups: Sequence[Lookup], asked: Asked, moment: Moment, at_ms: int) -> Reading:
         """What stands at a moment; `asked` are the distinct keys of the lookups."""
-        stamp = (moment.change, moment.catalog, at_ms // self._step_ms)
+        stamp = (moment.change, moment.token, moment.catalog, at_ms // self._step_ms)  # a crash of a server may take numbers back
         found = self._hot.get(asked, stamp)
         if len(found) < len(asked):
             lacking = {name: keys for name, keys in asked.items() if name not in found}

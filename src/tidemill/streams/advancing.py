@@ -15,8 +15,8 @@ def advanced(standing: Position, before: Position, after: Position) -> Position:
 
     Args:
         standing: how far each partition has come, whoever takes it.
-        before: where the engine read from; partitions that it names neither here nor in `after` are none of its own.
-        after: how far it has come.
+        before: where the engine read from.
+        after: how far it has come; partitions that it does not name are none of its own.
 
     Raises:
         ConflictError: one of its partitions no longer stands where it read from.
@@ -30,15 +30,15 @@ def advanced(standing: Position, before: Position, after: Position) -> Position:
     """
     offsets: dict[str, dict[str, int]] = {name: dict(parts) for name, parts in standing.offsets.items()}
     marks: dict[str, dict[str, Mark]] = {name: dict(parts) for name, parts in standing.marks.items()}
-    for name, part in _partitions(before) | _partitions(after):
-        stands, read = standing.offset(name, part), before.offset(name, part)
-        if stands != read:
-            what = f"the position is no longer {read} in partition {part} of {name} but {stands}"
-            raise ConflictError(f"{what}: another engine has committed. Read it again, then go on from there")
-    for name, part in _partitions(after):
-        offsets.setdefault(name, {})[part] = after.offset(name, part)
-        if (mark := after.mark(name, part)) is not None:
-            marks.setdefault(name, {})[part] = mark
+    for name, parts in after.offsets.items():
+        for part, offset in parts.items():
+            stands, read = standing.offset(name, part), before.offset(name, part)
+            if stands != read:
+                what = f"the position is no longer {read} in partition {part} of {name} but {stands}"
+                raise ConflictError(f"{what}: another engine has committed. Read it again, then go on from there")
+            offsets.setdefault(name, {})[part] = offset
+            if (mark := after.mark(name, part)) is not None:
+                marks.setdefault(name, {})[part] = mark
     return Position(offsets, marks)
 
 
@@ -55,7 +55,3 @@ def slowest_ms(position: Position, known_at_ms: int) -> int:
     """
     marked = [mark.known_at_ms for parts in position.marks.values() for mark in parts.values()]
     return max(min(marked, default=known_at_ms), known_at_ms - _IDLE_MS) - _APART_MS
-
-
-def _partitions(position: Position) -> set[tuple[str, str]]:
-    return {(name, part) for name, parts in position.offsets.items() for part in parts}

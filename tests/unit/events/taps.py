@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from pydantic import BaseModel
@@ -20,6 +21,7 @@ from tidemill.stores.row_state import RowState
 from tidemill.stores.row_tables import ROW_TABLES
 from tidemill.streams import Engine, Entry
 
+AnyState = TypeVar("AnyState", bound=RowState)
 _NUMBERS = itertools.count()
 T0 = 1_400_000_000_000 // (24 * HOUR_MS) * (24 * HOUR_MS)  # a midnight, so that every bucket begins on it
 
@@ -103,10 +105,10 @@ def open_state(home: Path) -> SqlState:
     return MappedState(home / "state.db", VIEWS, {"dear": LABEL}, RETENTION_MS)
 
 
-def new_row_state(server_url: str) -> Callable[[], SqlState]:
+def new_row_state(server_url: str, kind: type[AnyState] = RowState) -> Callable[[], AnyState]:  # type: ignore[assignment]  # mypy#3737
     """Opens the state of taps in a schema of PostgreSQL of its own, as often as asked."""
     schema = f"state_{next(_NUMBERS)}"
-    return lambda: RowState(open_postgres(server_url, schema, ROW_TABLES), VIEWS, {"dear": LABEL}, RETENTION_MS)
+    return lambda: kind(open_postgres(server_url, schema, ROW_TABLES), VIEWS, {"dear": LABEL}, RETENTION_MS)
 
 
 def make_engine(log: SqlLog, state: SqlState) -> Engine:
