@@ -13,7 +13,7 @@ from sqlalchemy import Connection as SqlConnection
 
 from tidemill.errors import SettingsError
 from tidemill.stores.postgres_cursor import LOCK_SCHEMA, as_reader, as_writer
-from tidemill.stores.postgres_errors import tell_plainly
+from tidemill.stores.postgres_errors import notice_restarts, tell_plainly
 from tidemill.stores.schema_version import VERSION_TABLE, refuse_other_columns, upgrade
 
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
@@ -46,9 +46,9 @@ def open_postgres(url: str, schema: str, tables: MetaData, *, durable: bool = Fa
     _check_name(schema)
     waits = "on" if durable else "off"
     options = f"-c search_path={schema} -c lock_timeout={_WAIT} -c synchronous_commit={waits} -c timezone=UTC"
-    engine = create_engine(_with_driver(url), connect_args={"options": options, "connect_timeout": 10}, pool_pre_ping=True)
-
+    engine = create_engine(_with_driver(url), connect_args={"options": options, "connect_timeout": 10})
     tell_plainly(engine)
+    notice_restarts(engine)
 
     @event.listens_for(engine, "begin")
     def _on_begin(connection: Any) -> None:
