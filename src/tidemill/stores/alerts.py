@@ -12,6 +12,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from tidemill.clock import MINUTE_MS, SECOND_MS
 from tidemill.errors import NotFoundError
 from tidemill.stores.loop_tables import ALERT_CHANNELS, ALERTS, WANTS_CHECK
+from tidemill.stores.publication_outbox import keep_alert
 from tidemill.stores.sqlite import reading
 
 Severity = Literal["info", "warning", "critical"]
@@ -76,9 +77,12 @@ def pause_ms(attempts: int) -> int:
 
 
 def insert_alert(connection: Connection, alert: Alert) -> bool:
-    """Write an alert in the caller's transaction; False if its key exists."""
+    """Write an alert in the caller's transaction, to be published too; False if its key exists."""
     row = sqlite_insert(ALERTS).values(**asdict(alert)).on_conflict_do_nothing(index_elements=["key"])
-    return connection.execute(row).rowcount == 1
+    if connection.execute(row).rowcount == 0:
+        return False
+    keep_alert(connection, alert.key, alert.model, asdict(alert))
+    return True
 
 
 class AlertStore:

@@ -1,4 +1,4 @@
-"""The tables of `loop.db`: decisions and their outbox, freezes, alerts and who got them, reactions, the states of the monitors.
+"""The tables of `loop.db`: decisions and their outbox, freezes, alerts and who got them, reactions, publications, states of the monitors.
 
 They live in one database because a monitor's state, the alerts it raises and the decisions it asks for must commit together.
 """
@@ -165,7 +165,32 @@ Index(
     sqlite_where=REACTION_OUTBOX.c.ended_wall_ms.is_(None),
 )
 
+PUBLICATIONS = Table(
+    "publications",
+    LOOP_TABLES,
+    Column("kind", String, primary_key=True),
+    Column("cursor", BigInteger, nullable=False),  # of predictions: the id up to which all are published
+    Column("sent", BigInteger, nullable=False, default=0),
+    Column("refused", BigInteger, nullable=False, default=0),
+    Column("last_error", Text, nullable=False, default=""),
+    Column("last_sent_wall_ms", BigInteger),
+    Column("holder", String, nullable=False, default=""),  # the process that publishes it, and until when it alone does
+    Column("held_until_wall_ms", BigInteger, nullable=False, default=0),
+)
+
+PUBLICATION_OUTBOX = Table(  # alerts and changes of decisions, each as it was then, until it is published
+    "publication_outbox",
+    LOOP_TABLES,
+    Column("number", Integer, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("id", String, nullable=False),
+    Column("model", String, nullable=False),
+    Column("body", Text, nullable=False),
+    Index("publications_due", "kind", "number"),
+    sqlite_autoincrement=True,
+)
+
 
 def open_loop(home: Path) -> Engine:
-    """The engine of `loop.db` under `home`; `DecisionStore`, `AlertStore`, `ReactionStore` and `MonitorStateStore` are all built on it."""
+    """The engine of `loop.db` under `home`; all stores of the loop are built on it."""
     return open_sqlite(home / "loop.db", LOOP_TABLES)
