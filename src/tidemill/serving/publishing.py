@@ -61,7 +61,7 @@ class Publisher:
         self._holder, self._hold_ms = holder, hold_ms
         self._held_until_ms = 0
         self._sender: Sender | None = None
-        self._alone = 0  # so many messages are sent one by one, to find the one that is refused
+        self._alone = 0  # after a failure, so many messages are sent one by one
         self._told = True  # whether an error may be noted
 
     def step(self) -> int:
@@ -118,8 +118,11 @@ class Publisher:
             self._alone = max(0, self._alone - 1)
             try:
                 self._sender.send(batch.messages)
-            except RefusedError as error:
-                return self._refuse(batch, error)
+            except Exception as error:
+                if isinstance(error, RefusedError) and len(batch.messages) == 1:
+                    return self._pass_over(batch, error)
+                self._alone = len(batch.messages)  # if it is for one of them, this is how to find it
+                raise
             batch.passed(Passed(len(batch.messages), 0, wall_ms()))
         if self._told:
             self._store.tell(self._kind, "")
@@ -137,12 +140,9 @@ class Publisher:
         numbers = [one.number for one in kept]
         return _Batch([message(self._project, one) for one in kept], partial(self._store.drop, self._kind, numbers))
 
-    def _refuse(self, batch: _Batch, error: RefusedError) -> int:
-        """One message of the batch will never be taken: find it by sending each alone, then pass it over, with an alert."""
+    def _pass_over(self, batch: _Batch, error: RefusedError) -> int:
+        """A message that will never be taken holds up no other."""
         self._close()
-        if len(batch.messages) > 1:
-            self._alone = len(batch.messages)
-            return 0
         (message,) = batch.messages
         logger.warning("not published, as it was refused kind=%s id=%s error=%s", self._kind, message.id, error)
         self._alert("refused", f"one of the {self._kind} was not published", f"{message.id}: {error}")

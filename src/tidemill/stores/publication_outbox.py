@@ -14,7 +14,7 @@ from sqlalchemy import Connection, insert, select
 from tidemill.stores.decision_records import Decision, State
 from tidemill.stores.loop_tables import DECISIONS, PUBLICATION_OUTBOX, PUBLICATIONS
 
-_FIELDS = [DECISIONS.c[field.name] for field in fields(Decision)]
+_NAMES = [field.name for field in fields(Decision)]
 _PLACE: dict[State, int] = {"requested": 0, "claimed": 1, "finished": 2}
 
 
@@ -27,11 +27,13 @@ def keep_alert(connection: Connection, key: str, model: str, alert: Mapping[str,
 def keep_decisions(connection: Connection, ids: Sequence[str]) -> None:
     """Keep decisions as they are now until they are published; called at each change of their state."""
     if ids and _is_published(connection, "decisions"):
-        query = select(*_FIELDS, DECISIONS.c.releases).where(DECISIONS.c.id.in_(ids)).order_by(DECISIONS.c.id)
-        for row in connection.execute(query).all():
-            decision = row._asdict()
-            change = 2 * decision.pop("releases") + _PLACE[row.state]  # a claim that is taken back begins the states anew
-            _keep(connection, "decisions", f"{row.id}.{change}", row.model, decision | {"change": change})
+        query = (
+            select(DECISIONS.c.releases, *(DECISIONS.c[name] for name in _NAMES)).where(DECISIONS.c.id.in_(ids)).order_by(DECISIONS.c.id)
+        )
+        for releases, *values in connection.execute(query).all():
+            decision = dict(zip(_NAMES, values, strict=True))
+            change = 2 * releases + _PLACE[decision["state"]]  # a claim that is taken back begins the states anew
+            _keep(connection, "decisions", f"{decision['id']}.{change}", decision["model"], decision | {"change": change})
 
 
 def _is_published(connection: Connection, kind: str) -> bool:

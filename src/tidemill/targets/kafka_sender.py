@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from kafka import KafkaProducer
-from kafka.errors import InvalidRecordError, KafkaError, KafkaTimeoutError, MessageSizeTooLargeError, RecordListTooLargeError
+from kafka import KafkaAdminClient, KafkaProducer
+from kafka.errors import (
+    InvalidRecordError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    NoError,
+    RecordListTooLargeError,
+    UnknownError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
 
 from tidemill.errors import NotReadyError, RefusedError
 from tidemill.sources.kafka_client import opened
@@ -36,7 +45,6 @@ _PRODUCER = {
     "request_timeout_ms": _ANSWER_MS,
     "delivery_timeout_ms": _DELIVERY_MS,
     "max_block_ms": _ANSWER_MS,
-    "allow_auto_create_topics": False,
     "metrics_enabled": False,
 }
 
@@ -59,24 +67,19 @@ class KafkaSender:
         if target.security is not None:
             keep_secrets_out_of_logs()
         config = {"bootstrap_servers": target.brokers, "bootstrap_timeout_ms": target.connect_s * 1_000, **security}
-        self._producer: Any = opened(KafkaProducer, self._where, {**config, **_PRODUCER, "client_id": f"tidemill-to-{self._topic}"})
-        try:
-            self._producer.partitions_for(self._topic)
-        except KafkaTimeoutError as error:
-            self.close()
-            raise NotReadyError(f"{self._where}: there is no such topic; make it, or correct the name") from error
-        except BaseException:
-            self.close()
-            raise
+        config["client_id"] = f"tidemill-to-{self._topic}"
+        self._check_topic(config)
+        self._producer: Any = opened(KafkaProducer, self._where, {**config, **_PRODUCER})
 
     def send(self, messages: Sequence[Message]) -> None:
         """See `Sender`."""
         try:
             for some in _at_once(messages):
                 sent = [self._send(message) for message in some]
-                self._producer.flush(_FLUSH_S)
+                with suppress(UnknownError):  # raised for a batch that was split, as it was too large as a whole
+                    self._producer.flush(_FLUSH_S)
                 for one in sent:
-                    one.get(0)
+                    one.get(_FLUSH_S)
         except _UNWANTED as error:
             raise RefusedError(f"{self._where}: {error}") from error
 
@@ -84,6 +87,19 @@ class KafkaSender:
         """See `Sender`."""
         with suppress(KafkaError):  # what is still on its way counts as not sent
             self._producer.close(_FLUSH_S)
+
+    def _check_topic(self, config: Mapping[str, object]) -> None:
+        """Ask before anything is sent: kafka-python's producer lets the broker make a topic that is not there, whatever it is told."""
+        admin = opened(KafkaAdminClient, self._where, {**config, "request_timeout_ms": _ANSWER_MS})
+        try:
+            (found,) = admin.describe_topics([self._topic])
+        finally:
+            admin.close()
+        error = for_code(found["error_code"])
+        if error is UnknownTopicOrPartitionError:
+            raise NotReadyError(f"{self._where}: there is no such topic; make it, or correct the name")
+        if error is not NoError:
+            raise error(f"{self._where}: it cannot be looked at")
 
     def _send(self, message: Message) -> Any:
         beside = {"id": message.id, "kind": message.kind, "project": message.project}

@@ -36,8 +36,9 @@ class Sender(Protocol):
         """Send messages, in order; on return the target has all of them, durably.
 
         Raises:
-            RefusedError: the target will never take one of them, which one is only known when it was sent alone.
-            Exception: some may have arrived, and others not. Send all again, after the sender was closed and the target opened anew.
+            RefusedError: the target will never take one of them; which one is only known when it was sent alone.
+            Exception: some may have arrived, and others not. Open the target anew and send all again, best one by one: a client may
+                fail in other ways over one among many that is refused.
         """
 
     def close(self) -> None:
