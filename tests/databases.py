@@ -74,6 +74,15 @@ def new_schema(server_url: str) -> str:
     return f"{server_url}?options=-csearch_path%3D{name}"
 
 
+def new_database(server_url: str) -> str:
+    """The URL of an empty database of its own, for what needs several schemas; its text is ordered as in English, as servers often are."""
+    name = f"test_{next(_NUMBERS)}"
+    engine = create_engine(server_url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"create database {name} strategy file_copy template template0 locale_provider icu icu_locale 'en-US'"))
+    return f"{server_url.rpartition('/')[0]}/{name}"
+
+
 def _run(command: Sequence[str], user: pwd.struct_passwd | None, folder: Path) -> None:
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=folder, env=child_environ(), **_as(user))
     assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]

@@ -19,8 +19,8 @@ from tests.unit.events.taps import RETENTION_MS, T0, TAPS, batch_of, open_log, o
 from tidemill.clock import HOUR_MS
 from tidemill.errors import ConflictError
 from tidemill.stores import Lookup, Outcome, Reading, SqlState, TileStore
-from tidemill.stores.sqlite import Cursor, writing_cursor
-from tidemill.streams import Books, Commit, DeadLetter, Engine, Entry, Log, Position, Record, StateStore
+from tidemill.stores.cursors import Cursor, writing_cursor
+from tidemill.streams import Books, Commit, DeadLetter, Engine, Entry, Log, Position, Record, StateStore, log_offset
 
 
 class Store(StateStore, Protocol):
@@ -110,6 +110,39 @@ def test_a_commit_writes_everything(open_store: Open, tmp_path: Path) -> None:
     assert store.not_applied("taps", 1, 9) == {3, 4, 5}
     assert store.outcomes("dear", 0, 100) == [Outcome(1, "x", T0 + HOUR_MS, 0.0), Outcome(2, "x", T0 + HOUR_MS, 0.0)]
     log.close()
+
+
+def test_outcomes_of_partitions_stand_in_the_order_of_commits(open_store: Open) -> None:
+    """Offsets of one partition say nothing of another's, so a monitor that goes on after a number misses none."""
+    store = open_store()
+    steps = [({"0": 0, "7": 2}, [("7", 1), ("7", 2)]), ({"0": 3, "7": 2}, [("0", 1), ("0", 3)]), ({"0": 4, "7": 5}, [("7", 5), ("0", 4)])]
+    before, cursor, seen = START, 0, list[int]()
+    for number, (parts, events) in enumerate(steps):
+        taps = batch_of(
+            [payload(f"{number}-{place}", T0 + place, line=f"{part}-{offset}", fare=3.0) for place, (part, offset) in enumerate(events)]
+        )
+        offsets = np.array([log_offset(*event) for event in events])
+        known_at_ms = np.full(2, T0 + HOUR_MS - number)  # a partition that is behind does not turn the clock back
+        after = Position({"taps": parts})
+        store.commit(
+            Commit(before, after, T0 + HOUR_MS - number, {"taps": replace(taps, offsets=offsets, known_at_ms=known_at_ms)}, {}, [])
+        )
+        told = store.outcomes("dear", cursor, 100)
+        assert [outcome.key for outcome in told] == [f"{part}-{offset}" for part, offset in events]
+        before, cursor = after, told[-1].number
+        seen += [outcome.number for outcome in told]
+        assert read(store).known_at_ms == T0 + HOUR_MS
+    assert seen == sorted(set(seen))
+
+
+def test_duplicates_are_remembered_until_the_lake_has_passed_their_partition(open_store: Open) -> None:
+    store, after = open_store(), Position({"taps": {"0": 9, "2": 4}})
+    duplicates = [1, 7, log_offset("2", 1), log_offset("2", 4)]
+    store.commit(Commit(START, after, T0, {}, {"taps": duplicates}, []))
+    assert store.not_applied("taps", 1, log_offset("3", 0)) == set(duplicates)
+    store.in_lake(Position({"taps": {"0": 1, "2": 3}}))
+    assert store.not_applied("taps", 1, log_offset("3", 0)) == {7, log_offset("2", 4)}
+    assert store.not_applied("taps", 1, 9) == {7}
 
 
 def test_the_lake_has_a_position_of_its_own(open_store: Open) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,10 @@ from tidemill.clock import HOUR_MS, MINUTE_MS
 from tidemill.features import View, col, count, distinct, first, last, mean, quantile, std, sum_
 from tidemill.learning import Clock, Moments, values_at
 from tidemill.learning.lake_sql import DEFAULT_LIMITS, Limits
+from tidemill.learning.position_line import in_lines
 from tidemill.stores import Lookup, SqlState
 from tidemill.stores.lake import lake_schema
+from tidemill.streams import Position, log_offset
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,34 @@ def test_values_at_a_position_are_those_of_a_nested_loop(
     compare(view, taps, asked, "offset", limits)
 
 
+@settings(max_examples=40)
+@given(
+    taps=HISTORIES,
+    parts=st.lists(st.integers(0, 3), min_size=40, max_size=40),
+    times=TIMES,
+    ends=st.lists(st.lists(st.integers(0, 12), min_size=4, max_size=4), min_size=12, max_size=12),
+    view=st.sampled_from(VIEWS),
+)
+def test_values_at_positions_in_partitions_are_those_of_a_nested_loop(
+    taps: list[Known], parts: list[int], times: list[tuple[int, int, Any, Any]], ends: list[list[int]], view: View
+) -> None:
+    places = [log_offset(str(part), 1 + parts[:place].count(part)) for place, part in enumerate(parts[: len(taps)])]
+    asked = [Asked(at_ms, 0, line, gate) for at_ms, _, line, gate in times]
+    positions = [Position({"taps": dict(zip("0123", end, strict=True))}) for end in ends[: len(asked)]]
+    met = list[int]()
+    for which, numbers, line in in_lines(positions, "taps"):
+        met += which.tolist()
+        mine = [asked[place] for place in which.tolist()]
+        values = values_at(view, lake_of(taps, places), replace(moments(mine), known_up_to=numbers), line)
+        for row, place in enumerate(which.tolist()):
+            taken = positions[place].taken("taps", np.array(places, dtype=np.int64)).tolist()
+            told = [tap for tap, has in zip(taps, taken, strict=True) if has and same_entity(view, tap, mine[row])]
+            for name, feature in view.features.items():
+                held = in_window([(tap.at_ms, raw(view, name, tap)) for tap in told], feature, mine[row].at_ms)
+                check_value(values[view.column(name)][row], held, feature.aggregate.kind, f"{name} of {mine[row]}")
+    assert sorted(met) == list(range(len(asked)))
+
+
 def known(taps: Sequence[Known], question: Asked, clock: Clock) -> list[tuple[int, Known]]:
     """What a question knows: the taps with their offsets."""
     upto = question.known_up_to
@@ -114,11 +144,16 @@ def compare(view: View, taps: Sequence[Known], asked: Sequence[Asked], clock: Cl
         for question, value in zip(asked, got, strict=True):
             mine = [(tap.at_ms, raw(view, name, tap)) for _, tap in known(taps, question, clock) if same_entity(view, tap, question)]
             held = in_window(mine, feature, question.at_ms)
-            want = naive_value(feature.aggregate.kind, held)
-            if want is None:
-                assert np.isnan(value), f"{name} of {question}: {value}, but there are too few values"
-            else:
-                assert abs(value - want) <= slack(feature.aggregate.kind, held), f"{name} of {question}: {value}, naive {want}"
+            check_value(value, held, feature.aggregate.kind, f"{name} of {question}")
+
+
+def check_value(value: float, held: list[float], kind: str, what: str) -> None:
+    """One value against the loop's."""
+    want = naive_value(kind, held)
+    if want is None:
+        assert np.isnan(value), f"{what}: {value}, but there are too few values"
+    else:
+        assert abs(value - want) <= slack(kind, held), f"{what}: {value}, naive {want}"
 
 
 OF_ALL_KINDS = View(
@@ -244,12 +279,12 @@ def tiles_say(state: SqlState, view: View, at_ms: int) -> list[Told]:
     return [(view, Asked(at_ms, at_ms, *pair), said) for pair, said in zip(EVERYONE, values, strict=True)]
 
 
-def lake_of(taps: Sequence[Known]) -> ds.Dataset:
-    """The lake's table of these taps, known in this order."""
+def lake_of(taps: Sequence[Known], offsets: Sequence[int] | None = None) -> ds.Dataset:
+    """The lake's table of these taps, known in this order; at these log offsets, or at 1, 2, ..."""
     rows = [
         {"_offset": offset, "_known_at_ms": tap.known_at_ms, "_event_time_ms": tap.at_ms, "_event_id": f"t{offset}", **fields_of(tap)}
         | {"tap_id": f"t{offset}", "at": tap.at_ms}
-        for offset, tap in enumerate(taps, 1)
+        for offset, tap in zip(offsets or range(1, len(taps) + 1), taps, strict=True)
     ]
     return ds.dataset(pa.Table.from_pylist(rows, schema=lake_schema(TAPS)))
 

@@ -25,8 +25,8 @@ class EventBatch:
         stream: their stream.
         event_ids: (n,) the id of each.
         event_time_ms: (n,) int64, when each happened.
-        offsets: (n,) int64, the log's offsets, rising.
-        known_at_ms: (n,) int64, when each was appended, never falling.
+        offsets: (n,) int64, their log offsets, which tell events of a stream apart; rising within each partition.
+        known_at_ms: (n,) int64, when each was appended, never falling within a partition.
         values: by field, (n,) plain Python values, None for null.
     """
 

@@ -63,7 +63,7 @@ class EventParser:
 
         Args:
             payloads: (n,) JSON texts as they were sent.
-            offsets: (n,) the log's offsets, rising.
+            offsets: (n,) int64, their log offsets.
             known_at_ms: (n,) when each was appended, to tell the future.
         """
         rows = self._decode(payloads)

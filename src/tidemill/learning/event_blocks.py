@@ -14,6 +14,7 @@ from tidemill.kernels import Ints
 from tidemill.learning.block import Asked, Axis, Events
 from tidemill.learning.event_shards import PLACE, TIED, Shards
 from tidemill.learning.lake_sql import Limits, column_of, column_sql, open_duckdb, scan, spill_folder
+from tidemill.learning.moments import Clock, clock_column, read_clock
 from tidemill.stores import EVENT_ID, EVENT_TIME, OFFSET
 
 _BATCH_ROWS = 262_144
@@ -52,14 +53,14 @@ class EventSource:
     Args:
         view: whose events.
         events: the lake's table of the view's stream.
-        known: the column that says when an event became known, in the clock of the questions.
+        clock: of the questions.
         axis: where events stand.
         keys: the keys that are asked for, by entity field; a row's place is the key's number.
     """
 
     view: View
     events: ds.Dataset
-    known: str
+    clock: Clock
     axis: Axis
     keys: pa.Table
 
@@ -106,13 +107,13 @@ class EventSource:
             yield from shards.ordered()
 
     def _spread(self, shards: Shards, limits: Limits) -> None:
-        entity, fields = self.view.entity_fields, sorted(self.view.fields_read)
+        entity, fields, known = self.view.entity_fields, sorted(self.view.fields_read), clock_column(self.clock)
         last_ms = self.axis.begin + self.axis.span - 1
         when = (ds.field(EVENT_TIME) >= self.axis.begin) & (ds.field(EVENT_TIME) <= last_ms)
         read = [column_sql(self.view.stream, name) for name in fields] + ([f'"{EVENT_ID}"'] if self.view.reads_event_ids else [])
         on = " and ".join(f'e."{name}" = k.k{i}' for i, name in enumerate(entity))
         query = f"""
-select k.code * {self.axis.span} + ("{EVENT_TIME}" - ({self.axis.begin})) as {PLACE}, "{OFFSET}" as {TIED}, "{self.known}" as known
+select k.code * {self.axis.span} + ("{EVENT_TIME}" - ({self.axis.begin})) as {PLACE}, "{OFFSET}" as {TIED}, "{known}" as known
 {"".join(f", {sql} as f{i}" for i, sql in enumerate(read))}
 from events e join keys k on {on} where "{EVENT_TIME}" between {self.axis.begin} and {last_ms}
 """
@@ -121,7 +122,7 @@ from events e join keys k on {on} where "{EVENT_TIME}" between {self.axis.begin}
             connection.execute("set disabled_optimizers = 'join_order,build_side_probe_side'")
             texts = {f"k{i}": self.keys.column(name) for i, name in enumerate(entity)}
             connection.register("keys", pa.table({"code": np.arange(len(self.keys)), **texts}))
-            own = {OFFSET, EVENT_TIME, self.known, *([EVENT_ID] if self.view.reads_event_ids else [])}
+            own = {OFFSET, EVENT_TIME, known, *([EVENT_ID] if self.view.reads_event_ids else [])}
             scan(connection, "events", self.events, {*own, *entity, *fields}, when)
             for batch in connection.sql(query).to_arrow_reader(_BATCH_ROWS):
                 shards.add(batch)
@@ -131,4 +132,5 @@ from events e join keys k on {on} where "{EVENT_TIME}" between {self.axis.begin}
             return no_events(self.view, self.axis)
         place, _, known, *columns = (column_of(column) for column in pa.Table.from_batches(batches).columns)
         ids = columns.pop() if self.view.reads_event_ids else np.empty(0, dtype=object)
+        known = read_clock(self.clock, known)
         return Events(self.axis, place, known, dict(zip(sorted(self.view.fields_read), columns, strict=True)), ids)

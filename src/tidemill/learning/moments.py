@@ -12,10 +12,20 @@ import pyarrow as pa
 
 from tidemill.events import Column
 from tidemill.kernels import Ints
+from tidemill.learning.position_line import PositionLine
 from tidemill.stores import KNOWN_AT, OFFSET
 
-Clock = Literal["known_at", "offset"]
-CLOCKS: dict[Clock, str] = {"known_at": KNOWN_AT, "offset": OFFSET}  # the lake's column of each
+Clock = Literal["known_at", "offset"] | PositionLine
+
+
+def clock_column(clock: Clock) -> str:
+    """The lake's column that a clock reads."""
+    return KNOWN_AT if clock == "known_at" else OFFSET
+
+
+def read_clock(clock: Clock, column: Ints) -> Ints:
+    """(n,) int64, when each event became known, in the clock's unit."""
+    return clock.numbers(column) if isinstance(clock, PositionLine) else column
 
 
 @dataclass(frozen=True)
@@ -24,7 +34,8 @@ class Moments:
 
     Args:
         at_ms: (n,) int64, the time of each.
-        known_up_to: (n,) int64, in the clock's unit: the `known_at` or the log offset up to which events count.
+        known_up_to: (n,) int64, in the clock's unit: the `known_at`, the offset of a log of one partition, or the number of the position
+            in its line, up to which events count.
         columns: (n,) columns, among them the entity's fields; text, None for missing.
     """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +10,11 @@ import numpy.typing as npt
 from pydantic import TypeAdapter
 
 from tidemill.events import Column
+from tidemill.kernels import Ints
 from tidemill.learning.model import Model
 from tidemill.learning.moments import Clock, Moments
 from tidemill.learning.point_in_time import values_at
+from tidemill.learning.position_line import in_lines
 from tidemill.learning.training_set import vectors_of
 from tidemill.stores import Lake, Served
 from tidemill.streams import Position
@@ -53,8 +55,7 @@ def check_parity(model: Model, lake: Lake, served: Served) -> Parity:
     requests = TypeAdapter(list[model.request]).validate_json("[" + ",".join(kept.requests) + "]")  # type: ignore[name-defined]  # a model made at run time
     columns = model.request_columns([request.__dict__ for request in requests])
     vector = vectors_of(model, kept)
-    at_position = _recompute(model, lake, kept, columns, "offset")
-    by_time = _recompute(model, lake, kept, columns, "known_at")
+    at_position, by_time = _at_positions(model, lake, kept, columns), _by_time(model, lake, kept, columns)
     wrong = {name: _differs(vector[name], at_position[name]) for name in model.columns}
     skewed = np.zeros(len(kept.ids), dtype=bool)
     for name in model.columns:
@@ -67,14 +68,33 @@ def check_parity(model: Model, lake: Lake, served: Served) -> Parity:
     return Parity(len(kept.ids), mismatches, float(skewed.mean()))
 
 
-def _recompute(model: Model, lake: Lake, served: Served, columns: Mapping[str, Column], clock: Clock) -> dict[str, Column]:
+def _by_time(model: Model, lake: Lake, served: Served, columns: Mapping[str, Column]) -> dict[str, Column]:
+    """What was known by the time of each."""
+    values: dict[str, Column] = {}
+    for source in model.sources:
+        values |= values_at(source, lake.dataset(source.stream.name), Moments(served.at_ms, served.at_ms, columns), "known_at")
+    return model.assemble(columns, values)
+
+
+def _at_positions(model: Model, lake: Lake, served: Served, columns: Mapping[str, Column]) -> dict[str, Column]:
+    """What the position of each had taken."""
     positions = [Position.from_token(token) for token in served.positions]
     values: dict[str, Column] = {}
     for source in model.sources:
         stream = source.stream.name
-        known = served.at_ms if clock == "known_at" else np.array([position.offset(stream) for position in positions], dtype=np.int64)
-        values |= values_at(source, lake.dataset(stream), Moments(served.at_ms, known, columns), clock)
+        for which, known, clock in _clocks(positions, stream):
+            moments = Moments(served.at_ms[which], known, {name: column[which] for name, column in columns.items()})
+            for name, told in values_at(source, lake.dataset(stream), moments, clock).items():
+                values.setdefault(name, np.empty(len(positions), dtype=told.dtype))[which] = told
     return model.assemble(columns, values)
+
+
+def _clocks(positions: Sequence[Position], stream: str) -> Iterator[tuple[Ints, Ints, Clock]]:
+    """Which of the positions a clock can compare, what each has taken by that clock, and the clock."""
+    if all(position.offsets.get(stream, {}).keys() <= {"0"} for position in positions):
+        yield np.arange(len(positions)), np.array([position.offset(stream) for position in positions], dtype=np.int64), "offset"
+    else:
+        yield from in_lines(positions, stream)
 
 
 def _differs(served: Column, recomputed: Column) -> npt.NDArray[np.bool_]:

@@ -1,7 +1,7 @@
 """Features as they stood: the values of a view or table at many past moments, from the lake.
 
 For a view the predicate is the one rule of the design, for each feature of window w and bucket b:
-`ts >= floor(t) - w and ts < floor(t) + b and <known by t>`, where known is `known_at <= t`, or for parity `offset <= position`.
+`ts >= floor(t) - w and ts < floor(t) + b and <known by t>`, where known is `known_at <= t`, or for parity that the position has taken it.
 
 DuckDB reads the table once and keeps the events of the keys that are asked for (`event_blocks`). They are put in order by key and time,
 on disk when memory does not do (`event_shards`). A block at a time is summed up by the code that makes the tiles of the online store
@@ -23,7 +23,7 @@ from tidemill.kernels import Floats, Ints
 from tidemill.learning.block import Asked
 from tidemill.learning.event_blocks import EventSource, axis_of, no_events
 from tidemill.learning.lake_sql import DEFAULT_LIMITS, Limits
-from tidemill.learning.moments import CLOCKS, Clock, Moments
+from tidemill.learning.moments import Clock, Moments
 from tidemill.learning.table_values import rows_at
 from tidemill.learning.window_values import answer
 
@@ -60,7 +60,7 @@ def _windows_at(view: View, events: ds.Dataset, moments: Moments, clock: Clock, 
         some = np.flatnonzero((codes >= first) & (codes < first + step))
         order = some[np.argsort(axis.places(codes[some] - first, moments.at_ms[some]), kind="stable")]
         asked = Asked(codes[order] - first, moments.at_ms[order], moments.known_up_to[order])
-        source = EventSource(view, events, CLOCKS[clock], axis, keys.slice(first, step))
+        source = EventSource(view, events, clock, axis, keys.slice(first, step))
         _answer_into(values, order, source, asked, limits)
     return values
 

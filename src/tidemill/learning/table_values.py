@@ -19,7 +19,7 @@ from tidemill.events import Column
 from tidemill.features import Table
 from tidemill.kernels import Ints
 from tidemill.learning.lake_sql import Limits, column_of, column_sql, open_duckdb, scan
-from tidemill.learning.moments import CLOCKS, Clock, Moments
+from tidemill.learning.moments import Clock, Moments, clock_column, read_clock
 from tidemill.stores import EVENT_ID, EVENT_TIME, OFFSET
 
 
@@ -43,7 +43,7 @@ class _Rows:
 def rows_at(table: Table, events: ds.Dataset, moments: Moments, clock: Clock, limits: Limits) -> dict[str, Column]:
     """The columns of a table at n moments; see `point_in_time.values_at`."""
     codes, keys = moments.numbered(table.entity_fields)
-    rows = _read(table, events, keys, CLOCKS[clock], limits)
+    rows = _read(table, events, keys, clock, limits)
     row = _newest(rows, codes, moments)
     values: dict[str, Column] = {}
     for (name, kind), column in zip(table.column_kinds.items(), rows.columns, strict=True):
@@ -83,8 +83,9 @@ def _last_until(at_ms: Ints, first: Ints, end: Ints, until_ms: Ints) -> Ints:
     return low - 1
 
 
-def _read(table: Table, events: ds.Dataset, keys: pa.Table, known: str, limits: Limits) -> _Rows:
+def _read(table: Table, events: ds.Dataset, keys: pa.Table, clock: Clock, limits: Limits) -> _Rows:
     """Every row of these keys."""
+    known = clock_column(clock)
     stream = table.stream
     on = " and ".join(f'e."{name}" = k.k{i}' for i, name in enumerate(table.entity_fields))
     read = ", ".join(f"{column_sql(stream, name)} as f{i}" for i, name in enumerate(table.columns))
@@ -98,4 +99,4 @@ order by k.code, e."{EVENT_TIME}", e."{EVENT_ID}", e."{OFFSET}"
         wanted = {OFFSET, EVENT_TIME, EVENT_ID, known, *table.entity_fields, *table.columns}
         scan(connection, "events", events, wanted, ds.field(EVENT_TIME) >= 0)
         code, at_ms, known_at, *columns = (column_of(column) for column in connection.sql(query).to_arrow_table().columns)
-    return _Rows(code, at_ms, known_at, columns)
+    return _Rows(code, at_ms, read_clock(clock, known_at), columns)

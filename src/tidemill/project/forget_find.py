@@ -17,7 +17,7 @@ from tidemill.project.project import Project
 from tidemill.project.workspace import Workspace
 from tidemill.stores import OFFSET
 from tidemill.stores.forget_match import Entity
-from tidemill.stores.forget_rows import count_in_state, dead_letters_of, predictions_of, reactions_of
+from tidemill.stores.forget_rows import count_dead_letters, count_outcomes, dead_letters_of, predictions_of, reactions_of
 from tidemill.streams import Position
 
 _AT_ONCE = 10_000
@@ -81,14 +81,20 @@ def find(workspace: Workspace, entity: Entity) -> Found:
     """Look through log, lake, state and predictions; changes nothing."""
     found, home = Found(), workspace.home
     names = {stream.name: entity.names_in(stream) for stream in workspace.project.streams}
-    for offset, name in dead_letters_of(home / "state.db", entity, names).items():
-        found.offsets.setdefault(name, set()).add(offset)
+    for name, offsets in dead_letters_of(home / "state.db", entity, names).items():
+        found.offsets.setdefault(name, set()).update(offsets)
     _find_in_log(workspace, entity, names, found)
     label_keys: set[str] = set()
     for stream in workspace.project.streams:
         if stream.name in found.offsets or names[stream.name]:
             label_keys |= _find_in_lake(workspace, stream, entity, found)
-    found.dead_letters, found.outcomes = count_in_state(home / "state.db", found.all_offsets)
+    letters = {name: count_dead_letters(home / "state.db", name, mine) for name, mine in found.offsets.items()}
+    found.dead_letters = {name: n for name, n in letters.items() if n}
+    outcomes = {
+        model: count_outcomes(home / "state.db", model, found.offsets.get(label.stream.name, ()))
+        for model, label in workspace.project.labels.items()
+    }
+    found.outcomes = {model: n for model, n in outcomes.items() if n}
     found.predictions = predictions_of(home / "serving.db", entity, sorted(label_keys))
     found.reactions = reactions_of(home / "loop.db", entity)
     found.cached = list((home / "cache").glob("*.arrow"))
@@ -99,10 +105,10 @@ def _find_in_log(workspace: Workspace, entity: Entity, names: Mapping[str, list[
     position = Position({})
     while True:
         records, position = workspace.log.read(position, _AT_ONCE)
-        for stream, offset, payload in zip(records.streams, records.offsets, records.payloads, strict=True):
+        for stream, offset, payload in zip(records.streams, records.log_offsets.tolist(), records.payloads, strict=True):
             if payload != FORGOTTEN and entity.is_in(payload, names.get(stream, [])):
                 found.offsets.setdefault(stream, set()).add(offset)
-        if len(records) < _AT_ONCE:
+        if not len(records):
             return
 
 

@@ -108,9 +108,10 @@ def forget_entity(workspace: Workspace, entity: Entity, tell: Tell) -> Forgotten
 
 def _delete(workspace: Workspace, entity: Entity, found: Found, tell: Tell) -> int:
     """Everything that is found, in an order that finds the rest again after a kill; answers how many events tiles were built from."""
-    home, offsets = workspace.home, found.all_offsets
+    home = workspace.home
     tell("outcomes")
-    forget_outcomes(home / "state.db", offsets)
+    for model, label in workspace.project.labels.items():
+        forget_outcomes(home / "state.db", model, found.offsets.get(label.stream.name, ()))
     tell("predictions")
     forget_predictions(home / "serving.db", sorted(found.predictions))
     forget_reactions(home / "loop.db", sorted(found.reactions))
@@ -123,9 +124,10 @@ def _delete(workspace: Workspace, entity: Entity, found: Found, tell: Tell) -> i
     for path in found.cached:
         path.unlink(missing_ok=True)
     tell("the log")
-    workspace.log.forget(offsets)
+    workspace.log.forget(found.all_offsets)
     tell("dead letters")
-    forget_dead_letters(home / "state.db", offsets)
+    for name, mine in found.offsets.items():
+        forget_dead_letters(home / "state.db", name, mine)
     for name in _WRITTEN_ANEW:
         tell(f"writing {name} anew")
         wipe(home / name)

@@ -77,10 +77,11 @@ def read_features_of(workspace: Workspace, view: FeatureSource, keys: Sequence[s
     else:
         assert at_ms is not None  # now is always answered online
         wait_for_lake(workspace.state, timeout_s=15)
+        in_lake = workspace.state.lake_position()
         columns = {name: np.array([own[place] for own in parts], dtype=object) for place, name in enumerate(view.entity_fields)}
         moments = np.full(len(keys), at_ms, dtype=np.int64)
         found = values_at(view, workspace.lake.dataset(view.stream.name), Moments(moments, moments, columns), "known_at")
-        source, position, asked_ms = "lake", str(workspace.lake.held(view.stream.name)), at_ms
+        source, position, asked_ms = "lake", in_lake.token, at_ms
     plain = {column.removeprefix(f"{view.name}__"): values.tolist() for column, values in found.items()}
     return [
         FeatureAnswer(view.name, key, asked_ms, source, position, {name: _plain(values[row]) for name, values in plain.items()})

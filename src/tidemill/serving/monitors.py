@@ -65,7 +65,7 @@ class OutcomeWatch:
             self._workspace.monitors.save(
                 self._name,
                 cursor,
-                outcomes[-1].offset,
+                outcomes[-1].number,
                 monitor.state(),
                 alerts=[self._alert(alarm) for alarm in current],
                 decisions=[self._decision(alarm) for alarm in current if "error" in self._model.policy.on],

@@ -86,7 +86,7 @@ class ReactionWatch:
     def _matches(self, reaction: Reaction, batch: EventBatch, after: Position) -> list[Match]:
         if reaction.stream.name != batch.stream.name:
             return []
-        batch = batch.rows(batch.offsets > self._since[reaction.name].offset(batch.stream.name))
+        batch = batch.rows(~self._since[reaction.name].taken(batch.stream.name, batch.offsets))
         batch = batch.rows(reaction.may_hold(batch))
         if not len(batch):
             return []

@@ -11,9 +11,9 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from tidemill.clock import MINUTE_MS, SECOND_MS
 from tidemill.errors import NotFoundError
+from tidemill.stores.cursors import reading
 from tidemill.stores.loop_tables import ALERT_CHANNELS, ALERTS, WANTS_CHECK
 from tidemill.stores.publication_outbox import keep_alert
-from tidemill.stores.sqlite import reading
 
 Severity = Literal["info", "warning", "critical"]
 

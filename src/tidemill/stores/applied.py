@@ -9,6 +9,7 @@ import numpy as np
 from tidemill.events import EventBatch, EventParser, Stream
 from tidemill.stores.state import SqlState
 from tidemill.streams import Log, Position, Records
+from tidemill.streams.log_offset import Ints, partitions_of
 
 
 class AppliedReader:
@@ -37,13 +38,20 @@ class AppliedReader:
         """
         target = self._state.position()
         while not position.at_least(target):
-            records, end = self._log.read(position, at_once)
-            taken = records.up_to(target)
-            by_stream = {stream: some for stream, some in taken.by_stream().items() if stream in self._parsers}
-            position = end if len(taken) == len(records) == at_once else target
+            records, end = self._log.read(position, at_once, target)
+            by_stream = {stream: some for stream, some in records.by_stream().items() if stream in self._parsers}
+            position = end if len(records) else target
             yield [batch for stream, some in by_stream.items() if len(batch := self._applied(stream, some))], position
 
     def _applied(self, stream: str, records: Records) -> EventBatch:
-        parsed = self._parsers[stream].parse(records.payloads, np.array(records.offsets), np.array(records.known_at_ms))
-        skipped = np.array(sorted(self._state.not_applied(stream, records.offsets[0], records.offsets[-1])), dtype=np.int64)
-        return parsed.batch.rows(~np.isin(parsed.batch.offsets, skipped))
+        batch = self._parsers[stream].parse(records.payloads, records.log_offsets, np.array(records.known_at_ms)).batch
+        skipped = [offset for first, last in _spans(records.log_offsets) for offset in self._state.not_applied(stream, first, last)]
+        return batch.rows(~np.isin(batch.offsets, np.array(skipped, dtype=np.int64)))
+
+
+def _spans(log_offsets: Ints) -> Iterator[tuple[int, int]]:
+    """Of each partition, the first and the last."""
+    partitions = partitions_of(log_offsets)
+    for partition in np.unique(partitions).tolist():
+        mine = log_offsets[partitions == partition]
+        yield int(mine[0]), int(mine[-1])

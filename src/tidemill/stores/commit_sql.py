@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 
+import numpy as np
+
 from tidemill.errors import ConflictError
+from tidemill.events import EventBatch
 from tidemill.features import Label
-from tidemill.stores.sqlite import Cursor
-from tidemill.streams import Commit
+from tidemill.stores.cursors import Cursor
+from tidemill.streams import Commit, Position
+from tidemill.streams.log_offset import Ints, offsets_of, partitions_of
 
 # Run for every batch: plain SQL with bound parameters, as building it anew with Core costs more than running it.
 _ADVANCE = "update position set token = ?, known_at_ms = ?, change = ? where token = ?"
@@ -19,7 +23,7 @@ _WRITE_BOOK = (
 _APPLIED, _DUPLICATE, _LATE, _REJECTED, _LAST = range(5)
 _WRITE_DEAD_LETTER = "insert into dead_letter (stream, log_offset, known_at_ms, reason, detail, payload) values (?, ?, ?, ?, ?, ?)"
 _WRITE_DUPLICATE = "insert into duplicate (stream, log_offset) values (?, ?)"
-_WRITE_OUTCOME = "insert into outcome (log_offset, model, key, known_at_ms, value) values (?, ?, ?, ?, ?)"
+_WRITE_OUTCOME = "insert into outcome (model, number, log_offset, key, known_at_ms, value) values (?, ?, ?, ?, ?, ?)"
 
 
 def advance(cursor: Cursor, commit: Commit, change: int) -> None:
@@ -45,7 +49,7 @@ def write_books(cursor: Cursor, commit: Commit) -> None:
         counts[letter.record.stream][_LATE if letter.late else _REJECTED] += 1
     cursor.executemany(_WRITE_BOOK, [(*row, name) for name, row in counts.items()])
     letters = [(letter.record, letter.reason, letter.detail) for letter in commit.dead]
-    rows = [(one.stream, one.offset, one.known_at_ms, reason, detail, one.payload) for one, reason, detail in letters]
+    rows = [(one.stream, one.log_offset, one.known_at_ms, reason, detail, one.payload) for one, reason, detail in letters]
     cursor.executemany(_WRITE_DEAD_LETTER, rows)
 
 
@@ -57,11 +61,32 @@ def write_duplicates(cursor: Cursor, commit: Commit) -> None:
 def write_outcomes(cursor: Cursor, commit: Commit, labels: Mapping[str, Label]) -> None:
     """Keep what the label events among the applied said; `labels` by model."""
     outcomes = [
-        (int(offset), model, key, int(known_at_ms), float(value))
+        (model, number, offset, key, known_at_ms, float(value))
         for model, label in labels.items()
         if (batch := commit.applied.get(label.stream.name)) is not None
-        for offset, known_at_ms, key, value in zip(batch.offsets, batch.known_at_ms, *label.read(batch), strict=True)
+        for number, offset, known_at_ms, key, value in zip(*_numbered(batch, commit.before), *label.read(batch), strict=True)
         if key is not None and value == value
     ]
     if outcomes:
         cursor.executemany(_WRITE_OUTCOME, outcomes)
+
+
+def _numbered(batch: EventBatch, before: Position) -> tuple[list[int], list[int], list[int]]:
+    """Of each event the number in the order of commits, the log offset, and `known_at`.
+
+    The number is how many offsets of its stream had been passed with it: where there is one partition, the offset itself.
+    """
+    name, numbers = batch.stream.name, batch.offsets
+    if len(before.offsets.get(name, {})) > 1 or partitions_of(numbers).any():
+        numbers = _passed(numbers, before.offsets.get(name, {}))
+    return numbers.tolist(), batch.offsets.tolist(), batch.known_at_ms.tolist()
+
+
+def _passed(log_offsets: Ints, before: Mapping[str, int]) -> Ints:
+    """(n,) how many offsets of all partitions have been passed with each event, given where each partition stood."""
+    partitions, offsets = partitions_of(log_offsets), offsets_of(log_offsets)
+    steps = np.empty_like(offsets)
+    for partition in np.unique(partitions).tolist():
+        mine = partitions == partition
+        steps[mine] = np.diff(offsets[mine], prepend=before.get(str(partition), 0))
+    return np.asarray(sum(before.values()) + np.cumsum(steps))

@@ -18,10 +18,10 @@ from sqlalchemy import Connection, Engine, Select, and_, func, insert, or_, sele
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from tidemill.errors import NotFoundError
+from tidemill.stores.cursors import reading
 from tidemill.stores.decision_records import Decision, Ending, Freeze, OutboxEvent, Outcome, State, Trigger, decision_id
 from tidemill.stores.loop_tables import DECISIONS, FREEZES, OUTBOX
 from tidemill.stores.publication_outbox import keep_decisions
-from tidemill.stores.sqlite import reading
 
 __all__ = [
     "Decision",

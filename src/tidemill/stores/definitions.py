@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 
 from tidemill.features import FeatureSource
-from tidemill.stores.sqlite import Cursor, reading_cursor, writing_cursor
+from tidemill.stores.cursors import Cursor, reading_cursor, writing_cursor
 
 _ALL = "select view, version, digest, text, first_seen_ms from definition order by view, version"
 _OF_VIEW = "select view, version, digest, text, first_seen_ms from definition where view = ? order by version"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import Engine
 
-from tidemill.stores.sqlite import Cursor, reading_cursor, writing_cursor
+from tidemill.stores.cursors import Cursor, reading_cursor, writing_cursor
 from tidemill.streams import Position
+from tidemill.streams.position import lowest
 
 
 class Followers:
@@ -40,8 +41,6 @@ class Followers:
 def forget_duplicates(cursor: Cursor, lake: Position) -> None:
     """Drop what is known of duplicates that the lake and every follower have passed."""
     tokens = cursor.execute("select token from follower").fetchall()
-    positions = [lake, *(Position.from_token(token) for (token,) in tokens)]
-    passed = [
-        (stream, min(position.offset(stream, part) for position in positions)) for stream, parts in lake.offsets.items() for part in parts
-    ]
-    cursor.executemany("delete from duplicate where stream = ? and log_offset <= ?", passed)
+    passed = lowest([lake, *(Position.from_token(token) for (token,) in tokens)])
+    spans = [(stream, *span) for stream in passed.offsets for span in passed.spans(stream)]
+    cursor.executemany("delete from duplicate where stream = ? and log_offset between ? and ?", spans)

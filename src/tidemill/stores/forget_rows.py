@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -11,8 +11,8 @@ import orjson
 
 from tidemill.errors import LATE, NotReadyError
 from tidemill.stores.copy_progress import refuse_small_disk
+from tidemill.stores.cursors import Cursor
 from tidemill.stores.forget_match import Entity, as_text
-from tidemill.stores.sqlite import Cursor
 
 _WANTED = "select it from wanted"  # a table of the connection alone: the offsets, keys or ids that are asked for
 _WITH_TEXT = (
@@ -25,8 +25,8 @@ _NOBODYS = (
 )
 
 
-def dead_letters_of(state: Path, entity: Entity, names: Mapping[str, list[str]]) -> dict[int, str]:
-    """By log offset, the streams of the dead letters of an entity.
+def dead_letters_of(state: Path, entity: Entity, names: Mapping[str, list[str]]) -> dict[str, set[int]]:
+    """By stream, the log offsets of the dead letters of an entity.
 
     One that is no valid event is its when it mentions the value at all: nobody can tell what it was to be.
 
@@ -35,38 +35,46 @@ def dead_letters_of(state: Path, entity: Entity, names: Mapping[str, list[str]])
         entity: whose.
         names: by stream, what the field is called in its events.
     """
-    found = {}
+    found: dict[str, set[int]] = {}
     with _reading(state) as cursor:
         for offset, stream, reason, detail, payload in cursor.execute(
             "select log_offset, stream, reason, detail, payload from dead_letter"
         ):
             mentioned = reason != LATE and entity.is_mentioned(f"{payload} {detail}")
             if mentioned or entity.is_in(payload, names.get(stream, [])):
-                found[offset] = stream
+                found.setdefault(stream, set()).add(offset)
     return found
 
 
-def count_in_state(state: Path, offsets: Sequence[int]) -> tuple[dict[str, int], dict[str, int]]:
-    """How many dead letters of each stream, and outcomes of each model, are of the events at these offsets."""
+def count_dead_letters(state: Path, stream: str, offsets: Collection[int]) -> int:
+    """How many dead letters of a stream are of the events at these log offsets."""
     with _reading(state) as cursor:
         _want(cursor, offsets)
-        letters = f"select stream, count(*) from dead_letter where log_offset in ({_WANTED}) and payload != '' group by 1"
-        outcomes = f"select model, count(*) from outcome where log_offset in ({_WANTED}) group by 1"
-        return dict(cursor.execute(letters).fetchall()), dict(cursor.execute(outcomes).fetchall())
+        query = f"select count(*) from dead_letter where stream = ? and log_offset in ({_WANTED}) and payload != ''"
+        return int(cursor.execute(query, (stream,)).fetchone()[0])
 
 
-def forget_outcomes(state: Path, offsets: Sequence[int]) -> None:
-    """Delete the outcomes that these events told."""
+def count_outcomes(state: Path, model: str, offsets: Collection[int]) -> int:
+    """How many outcomes of a model were told by its label's events at these log offsets."""
+    with _reading(state) as cursor:
+        _want(cursor, offsets)
+        query = f"select count(*) from outcome where model = ? and log_offset in ({_WANTED})"
+        return int(cursor.execute(query, (model,)).fetchone()[0])
+
+
+def forget_outcomes(state: Path, model: str, offsets: Collection[int]) -> None:
+    """Delete the outcomes of a model that its label's events at these log offsets told."""
     with _writing(state) as cursor:
         _want(cursor, offsets)
-        cursor.execute(f"delete from outcome where log_offset in ({_WANTED})")
+        cursor.execute(f"delete from outcome where model = ? and log_offset in ({_WANTED})", (model,))
 
 
-def forget_dead_letters(state: Path, offsets: Sequence[int]) -> None:
-    """Empty the dead letters of these events; that there were some stays, as the books count them."""
+def forget_dead_letters(state: Path, stream: str, offsets: Collection[int]) -> None:
+    """Empty the dead letters of a stream at these log offsets; that there were some stays, as the books count them."""
+    emptied = "update dead_letter set detail = 'forgotten', payload = ''"
     with _writing(state) as cursor:
         _want(cursor, offsets)
-        cursor.execute(f"update dead_letter set detail = 'forgotten', payload = '' where log_offset in ({_WANTED})")
+        cursor.execute(f"{emptied} where stream = ? and log_offset in ({_WANTED})", (stream,))
 
 
 def predictions_of(serving: Path, entity: Entity, keys: Sequence[str]) -> dict[int, str]:
@@ -143,7 +151,7 @@ def _writing(path: Path) -> Iterator[Cursor]:
         connection.execute("commit")
 
 
-def _want(cursor: Cursor, those: Sequence[int] | Sequence[str]) -> None:
+def _want(cursor: Cursor, those: Collection[int] | Collection[str]) -> None:
     cursor.execute("create temp table wanted (it primary key)")
     cursor.executemany("insert or ignore into wanted values (?)", [(one,) for one in those])
 

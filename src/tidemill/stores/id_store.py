@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from tidemill.clock import HOUR_MS
 from tidemill.events import EventBatch
 from tidemill.kernels import GREATEST, Ints, Tags
 from tidemill.stores.change_journal import Write
@@ -18,6 +19,7 @@ from tidemill.stores.table_files import TableFiles
 _NEVER = -1
 _NEUTRAL = np.array([float(_NEVER)])
 _LATER = np.array([GREATEST])
+_BEHIND_MS = HOUR_MS  # of stream time; a copy that comes later still, from a partition that nobody could read, would be taken for new
 _PARTS = 2  # generations that a stream's retention spans: more waste less room, fewer are searched faster
 
 
@@ -54,8 +56,9 @@ class IdStore:
         return writes
 
     def expired(self, now_ms: int) -> list[str]:
-        """The tables whose ids count no longer."""
-        return [name for stream in self._generations for name in self._tables(self._files.tables(), stream) if _ends_ms(name) < now_ms]
+        """The tables whose ids count no longer, not even for events of a partition that is somewhat behind the others."""
+        since_ms = now_ms - _BEHIND_MS
+        return [name for stream in self._generations for name in self._tables(self._files.tables(), stream) if _ends_ms(name) < since_ms]
 
     def sizes(self, now_ms: int) -> list[Size]:
         """The room that the ids of each stream take; their times lie `retention_ms` ahead."""

@@ -22,8 +22,9 @@ from tidemill.stores import lake_upkeep
 from tidemill.stores.file_lock import file_lock
 from tidemill.stores.lake_evolution import evolve
 from tidemill.stores.lake_forget import Columns, forget_in_lake
+from tidemill.streams import Position
+from tidemill.streams.log_offset import Ints, offsets_of, partitions_of
 
-APP = "tidemill"
 _ARROW: dict[type, pa.DataType] = {
     int: pa.int64(),
     float: pa.float64(),
@@ -38,6 +39,11 @@ EVENT_ID = "_event_id"
 _DAY = "_day"  # of the event time; what the files are sorted by, and no reader sees
 
 
+def application(partition: str) -> str:
+    """Under which name a Delta table holds how far it has come in a partition of the log."""
+    return "tidemill" if partition == "0" else f"tidemill.{partition}"
+
+
 def lake_schema(stream: Stream) -> pa.Schema:
     """The columns of a stream's table: its fields, with offset, `known_at`, event time and id before them."""
     own = [pa.field(OFFSET, pa.int64()), pa.field(KNOWN_AT, pa.int64()), pa.field(EVENT_TIME, pa.int64()), pa.field(EVENT_ID, pa.string())]
@@ -47,8 +53,8 @@ def lake_schema(stream: Stream) -> pa.Schema:
 class Lake:
     """The history of all streams in one folder.
 
-    An append carries the transaction version of its last offset. Delta accepts a version twice, so the check and the write go
-    through one table handle: a second writer's handle is stale and fails.
+    An append carries a transaction version for each partition of the log, its last offset. Delta accepts a version twice, so the check
+    and the write go through one table handle: a second writer's handle is stale and fails.
 
     Files lie by day of event time. A field that a stream gains is added to its table when that is first opened; a field that it
     lost, or that has another type, is refused then.
@@ -60,17 +66,18 @@ class Lake:
         self._checked = set[str]()
 
     def append(self, stream: str, batch: EventBatch) -> None:
-        """Append applied events in offset order; those it already holds are left out.
+        """Append applied events, each partition's in offset order; those it already holds are left out.
 
         Raises:
             ConflictError: another writer appended at the same moment; try again.
         """
         table = self._open(stream)
-        held = table.transaction_version(APP) or 0
-        fresh = batch.rows(batch.offsets > held)
+        partitions = [str(number) for number in np.unique(partitions_of(batch.offsets))]
+        held = Position({stream: {partition: _held(table, partition) for partition in partitions}})
+        fresh = batch.rows(~held.taken(stream, batch.offsets))
         if not len(fresh):
             return
-        properties = CommitProperties(app_transactions=[Transaction(APP, int(fresh.offsets[-1]))])
+        properties = CommitProperties(app_transactions=_transactions(fresh.offsets))
         try:
             write_deltalake(table, _table(fresh), mode="append", commit_properties=properties)
         except CommitFailedError as error:
@@ -90,9 +97,9 @@ class Lake:
         """The Delta version of a stream's table."""
         return self._open(stream).version()
 
-    def held(self, stream: str) -> int:
-        """The log offset of the last event it holds; 0 for none."""
-        return self._open(stream).transaction_version(APP) or 0
+    def held(self, stream: str, partition: str = "0") -> int:
+        """The offset of the last event that it holds of a partition; 0 for none."""
+        return _held(self._open(stream), partition)
 
     def check(self) -> None:
         """Open what there is, so that a change of a stream that its lake cannot follow is told at once.
@@ -122,7 +129,7 @@ class Lake:
     def forget(self, stream: str, offsets: Sequence[int]) -> None:
         """Delete the events at these log offsets with every file that ever held them; writers and compactions wait."""
         with file_lock(self.lock_path), file_lock(self._lock(f"{stream}.compact.lock")):
-            forget_in_lake(self.path(stream), Columns(APP, _DAY, OFFSET), offsets)
+            forget_in_lake(self.path(stream), Columns(_DAY, OFFSET), offsets)
 
     def path(self, stream: str) -> Path:
         """Where a stream's table lies."""
@@ -154,6 +161,16 @@ class Lake:
 
 def _stored_schema(stream: Stream) -> pa.Schema:
     return lake_schema(stream).append(pa.field(_DAY, pa.date32()))
+
+
+def _held(table: DeltaTable, partition: str) -> int:
+    return table.transaction_version(application(partition)) or 0
+
+
+def _transactions(log_offsets: Ints) -> list[Transaction]:
+    """By partition, that it is held up to its last event."""
+    last: dict[int, int] = dict(zip(partitions_of(log_offsets).tolist(), offsets_of(log_offsets).tolist(), strict=True))
+    return [Transaction(application(str(number)), offset) for number, offset in last.items()]
 
 
 def _table(batch: EventBatch) -> pa.Table:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.dataset as ds
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError
 from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
@@ -20,9 +20,8 @@ _DAYS = 16  # at once
 
 @dataclass(frozen=True)
 class Columns:
-    """What a table calls its days and offsets, and whose transaction version it keeps."""
+    """What a table calls its days and offsets."""
 
-    app: str
     day: str
     offset: str
 
@@ -46,8 +45,7 @@ def forget_in_lake(path: Path, columns: Columns, offsets: Sequence[int]) -> None
         table = DeltaTable(path)
         schema = pa.schema(table.schema().to_arrow())
         nothing = pa.table({field.name: pa.array([], field.type) for field in schema}, schema=schema)
-        told = CommitProperties(app_transactions=[Transaction(columns.app, table.transaction_version(columns.app) or 0)])
-        write_deltalake(table, nothing, mode="append", commit_properties=told)  # a commit that says nothing of any event
+        write_deltalake(table, nothing, mode="append")  # a commit that says nothing of any event
     except CommitFailedError as error:
         raise ConflictError(f"{path} was changed at the same moment; try again") from error
     _drop_history(path)
@@ -76,7 +74,10 @@ def _dataset(path: Path) -> ds.Dataset:
 
 
 def _drop_history(path: Path) -> None:
-    """Leave the log with one checkpoint and the commit it is of: earlier ones hold the extremes of the files of their time."""
+    """Leave the log with one checkpoint and the commit it is of: earlier ones hold the extremes of the files of their time.
+
+    The checkpoint holds how far the table has come in each partition of the log.
+    """
     table = DeltaTable(path)
     table.create_checkpoint()
     for file in (path / "_delta_log").iterdir():

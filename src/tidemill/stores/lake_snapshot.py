@@ -8,7 +8,7 @@ from pathlib import Path
 
 from deltalake import DeltaTable
 
-from tidemill.stores.lake import APP
+from tidemill.stores.lake import application
 
 _LOG = "_delta_log"
 _DIGITS = 20  # a file of the log begins with its version
@@ -21,7 +21,7 @@ class LakeSnapshot:
     Args:
         folder: where it lies.
         version: of the table.
-        held: the log offset of the last event in it.
+        held: the log offset of the last event in it; of an embedded log, which has one partition.
         files: of log and data, relative to `folder`; with those of the log first, as they are what a clean-up removes first.
     """
 
@@ -36,7 +36,7 @@ class LakeSnapshot:
         table = DeltaTable(folder)
         version = table.version()
         data = sorted(str(Path(uri).relative_to(folder.absolute())) for uri in table.file_uris())
-        return cls(folder, version, table.transaction_version(APP) or 0, (*_log_files(folder, version), *data))
+        return cls(folder, version, table.transaction_version(application("0")) or 0, (*_log_files(folder, version), *data))
 
 
 def lake_snapshots(lake: Path) -> list[LakeSnapshot]:

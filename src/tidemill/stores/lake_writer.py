@@ -68,7 +68,6 @@ def wait_for_lake(state: SqlState, timeout_s: float = 60.0, every_s: float = 0.1
 
 
 def _span(first: Position, last: Position) -> int:
-    """By how many offsets two positions differ; streams of one log share its offsets, so the widest counts."""
-    return max(
-        (last.offset(stream, part) - first.offset(stream, part) for stream, parts in last.offsets.items() for part in parts), default=0
-    )
+    """By how many offsets two positions differ; streams of an embedded log share its offsets, so the widest counts."""
+    wide = (sum(last.offset(stream, part) - first.offset(stream, part) for part in parts) for stream, parts in last.offsets.items())
+    return max(wide, default=0)

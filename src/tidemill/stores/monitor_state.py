@@ -10,9 +10,9 @@ from sqlalchemy import Connection, Engine, insert, select, update
 
 from tidemill.errors import ConflictError
 from tidemill.stores.alerts import Alert, insert_alert
+from tidemill.stores.cursors import reading
 from tidemill.stores.decisions import Decision, insert_decision
 from tidemill.stores.loop_tables import MONITOR_STATES
-from tidemill.stores.sqlite import reading
 
 START = 0
 

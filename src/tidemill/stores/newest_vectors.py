@@ -11,7 +11,8 @@ import numpy.typing as npt
 from sqlalchemy import MetaData
 
 from tidemill.kernels import Floats
-from tidemill.stores.sqlite import open_sqlite, reading_cursor
+from tidemill.stores.cursors import reading_cursor
+from tidemill.stores.sqlite import open_sqlite
 
 NEWEST = 1_000
 # The index by time is read from its end, so that at most `limit` rows are touched however many there are; what was served with other

@@ -25,7 +25,8 @@ from sqlalchemy import (
 )
 
 from tidemill.kernels import Floats
-from tidemill.stores.sqlite import open_sqlite, reading, reading_cursor, writing_cursor
+from tidemill.stores.cursors import reading, reading_cursor, writing_cursor
+from tidemill.stores.sqlite import open_sqlite
 
 Role = Literal["champion", "frozen"]
 

@@ -14,12 +14,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Engine, delete, func, or_, select, update
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy import Engine, delete, func, insert, or_, select, update
 
 from tidemill.errors import ConflictError
+from tidemill.stores.cursors import reading
 from tidemill.stores.loop_tables import PUBLICATION_OUTBOX, PUBLICATIONS
-from tidemill.stores.sqlite import reading
 
 _MAX_ERROR = 500
 _P, _O = PUBLICATIONS.c, PUBLICATION_OUTBOX.c
@@ -76,16 +75,13 @@ class PublicationStore:
 
     def begin(self, cursors: Mapping[str, int]) -> None:
         """Publish these kinds and no others; one that is new begins with what comes after its cursor, the others go on where they are."""
-        with self._reading.connect() as connection:
-            there = set(connection.scalars(select(_P.kind)))
-        if there == cursors.keys():
-            return
-        gone = there - cursors.keys()
         with self._engine.begin() as connection:
+            there = set(connection.scalars(select(_P.kind)))
+            gone = there - cursors.keys()
             connection.execute(delete(PUBLICATIONS).where(_P.kind.in_(gone)))
             connection.execute(delete(PUBLICATION_OUTBOX).where(_O.kind.in_(gone)))
-            for kind, cursor in cursors.items():
-                connection.execute(sqlite_insert(PUBLICATIONS).values(kind=kind, cursor=cursor).on_conflict_do_nothing())
+            for kind in cursors.keys() - there:
+                connection.execute(insert(PUBLICATIONS).values(kind=kind, cursor=cursors[kind]))
 
     def hold(self, kind: str, holder: str, wall_ms: int, hold_ms: int) -> bool:
         """Be the one that publishes it for so long; False while another process is, or when nobody publishes it any more."""

@@ -17,7 +17,7 @@ from tidemill.kernels import Floats
 _JOIN = """
 with met as (
   select p.id, s.role, s.version, p.at_ms, s.probability, o.value,
-    row_number() over (partition by p.key, s.version, s.role order by p.id desc, o.log_offset desc) as newest
+    row_number() over (partition by p.key, s.version, s.role order by p.id desc, o.number desc) as newest
   from prediction p
   join score s on s.prediction_id = p.id
   join state.outcome o on o.model = p.model and o.key = p.key and o.known_at_ms > p.at_ms and o.known_at_ms <= p.at_ms + :within_ms

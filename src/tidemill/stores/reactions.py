@@ -18,8 +18,8 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from tidemill.clock import DAY_MS
 from tidemill.errors import ConflictError
 from tidemill.stores.alerts import Alert, insert_alert, pause_ms
+from tidemill.stores.cursors import reading
 from tidemill.stores.loop_tables import REACTION_CURSOR, REACTION_OUTBOX, REACTIONS
-from tidemill.stores.sqlite import reading
 from tidemill.streams import Position
 
 MOST_REFUSALS = 5

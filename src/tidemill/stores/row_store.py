@@ -14,9 +14,9 @@ import orjson
 
 from tidemill.events import Column, EventBatch, to_column
 from tidemill.features import Table
+from tidemill.stores.cursors import Cursor
 from tidemill.stores.shelves import NO_BUCKET, SetNumbers
 from tidemill.stores.sizes import Size
-from tidemill.stores.sqlite import Cursor
 
 # SQLite compares text by its UTF-8 bytes, so ids stand in the order that history has too.
 _WRITE = (

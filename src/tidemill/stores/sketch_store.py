@@ -12,8 +12,8 @@ from tidemill.features import Feature, View, floor_ms
 from tidemill.features.expressions import Expression
 from tidemill.features.sketch import Sketch
 from tidemill.kernels import Floats
+from tidemill.stores.cursors import Cursor
 from tidemill.stores.shelves import SetNumbers, TileSet, tile_sets
-from tidemill.stores.sqlite import Cursor
 
 # Run for every tile: plain SQL with bound parameters, as building it anew with Core costs more than running it.
 _ONE = "select state from sketch where set_number = ? and slot = ? and key = ? and start_ms = ?"

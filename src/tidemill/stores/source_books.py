@@ -9,7 +9,7 @@ from sqlalchemy import Column, Engine, Float, Integer, MetaData, String, Table, 
 
 from tidemill.errors import ConflictError
 from tidemill.events import Copied
-from tidemill.stores.sqlite import Cursor, reading_cursor, writing_cursor
+from tidemill.stores.cursors import Cursor, reading_cursor, writing_cursor
 from tidemill.streams import Advance
 
 _MAX_ERROR = 500  # letters of an error that are kept

@@ -11,8 +11,9 @@ from sqlalchemy import Column, Integer, LargeBinary, MetaData, String, Table, Te
 
 from tidemill.errors import InputError
 from tidemill.events import FORGOTTEN, Copied
+from tidemill.stores.cursors import Cursor, reading_cursor, writing_cursor
 from tidemill.stores.source_books import SourceBooks, add_source_tables, advance_source
-from tidemill.stores.sqlite import Cursor, open_sqlite, reading_cursor, writing_cursor
+from tidemill.stores.sqlite import open_sqlite
 from tidemill.streams import Advance, Entry, Position, Records, Tally
 
 _PARTITION = "0"  # one writer, one order: every stream has one partition, and all share one count of offsets
@@ -99,10 +100,12 @@ class SqlLog:
                 cursor.executemany(_COUNT, [(more, name) for name, more in counts.items()])
         return self._at(offset)
 
-    def read(self, after: Position, limit: int) -> tuple[Records, Position]:
+    def read(self, after: Position, limit: int, until: Position | None = None) -> tuple[Records, Position]:
         """See `Log`."""
+        first = self._offset(after) + 1
+        most = limit if until is None else min(limit, self._offset(until) - first + 1)  # offsets rise by one
         with reading_cursor(self._engine) as cursor:
-            records = _gather(cursor, self._offset(after) + 1, limit)
+            records = _gather(cursor, first, most)
         return records, self._at(records.offsets[-1]) if len(records) else after
 
     def end(self) -> Position:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import Engine, MetaData, create_engine, event, inspect
 
 from tidemill.errors import ConflictError
 from tidemill.stores.schema_version import upgrade
-
-Cursor = sqlite3.Cursor
 
 _PRAGMAS = (
     "journal_mode=WAL",
@@ -66,38 +61,3 @@ def _refuse_other_columns(engine: Engine, path: Path, tables: MetaData) -> None:
         if missing:
             what = f"{path} was made by another version of tidemill: its table {table.name!r} has no {', '.join(sorted(missing))}"
             raise ConflictError(f"{what}; use that version, or start anew in another TIDEMILL_HOME")
-
-
-def reading(engine: Engine) -> Engine:
-    """The same database for reading: `reading(engine).connect()` holds one snapshot and never takes the write lock."""
-    return engine.execution_options(reading=True)
-
-
-@contextmanager
-def reading_cursor(engine: Engine) -> Iterator[Cursor]:
-    """The driver's own cursor within one snapshot, for what is read at every step: there Core costs as much as the statement.
-
-    Values are bound as everywhere.
-    """
-    connection = engine.raw_connection()
-    try:
-        cursor = cast(Cursor, connection.cursor())
-        cursor.execute("BEGIN")
-        yield cursor
-        cursor.close()
-    finally:
-        connection.close()  # back to the pool, which rolls back: nothing was written
-
-
-@contextmanager
-def writing_cursor(engine: Engine) -> Iterator[Cursor]:
-    """The driver's own cursor within a transaction that commits when the block ends and changes nothing when it raises."""
-    connection = engine.raw_connection()
-    try:
-        cursor = cast(Cursor, connection.cursor())
-        cursor.execute("BEGIN IMMEDIATE")
-        yield cursor
-        cursor.close()
-        connection.commit()
-    finally:
-        connection.close()

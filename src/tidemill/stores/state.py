@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,13 @@ from tidemill.events import EventBatch
 from tidemill.features import FeatureSource, Label
 from tidemill.stores.change_journal import Write
 from tidemill.stores.commit_sql import advance, write_books, write_duplicates, write_outcomes
+from tidemill.stores.cursors import Cursor, reading, reading_cursor, writing_cursor
 from tidemill.stores.definitions import Definitions
 from tidemill.stores.followers import Followers, forget_duplicates
 from tidemill.stores.id_store import IdStore
 from tidemill.stores.shelves import SetNumbers
 from tidemill.stores.sizes import Size
-from tidemill.stores.sqlite import Cursor, open_sqlite, reading, reading_cursor, writing_cursor
+from tidemill.stores.sqlite import open_sqlite
 from tidemill.stores.state_tables import BOOK, DEAD_LETTER, OUTCOME, POSITION, STATE_TABLES
 from tidemill.stores.table_files import TableFiles
 from tidemill.stores.tile_sets import TileSets
@@ -39,9 +40,9 @@ _NOT_APPLIED = (
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a label event said of one key."""
+    """What a label event said of one key; `number` rises in the order of commits."""
 
-    offset: int
+    number: int
     key: str
     known_at_ms: int
     value: float
@@ -119,6 +120,8 @@ class SqlState:
         with self.files.writing():
             standing = self._standing()
             change = self._set_right(standing)
+            if commit.known_at_ms < standing.known_at_ms:  # a partition that is behind the others does not turn the clock back
+                commit = replace(commit, known_at_ms=standing.known_at_ms)
             if standing.lost:
                 raise ConflictError("the tables of tiles and ids are gone; they are built anew from lake and log when the engine starts")
             numbers = self.sets.feed(standing.token, standing.fed)
@@ -186,16 +189,17 @@ class SqlState:
 
     def dead_letters(self, stream: str, limit: int = 100) -> list[dict[str, Any]]:
         """The newest dead letters of a stream, newest first."""
-        query = select(DEAD_LETTER).where(DEAD_LETTER.c.stream == stream).order_by(DEAD_LETTER.c.log_offset.desc()).limit(limit)
+        newest_first = (DEAD_LETTER.c.known_at_ms.desc(), DEAD_LETTER.c.log_offset.desc())
+        query = select(DEAD_LETTER).where(DEAD_LETTER.c.stream == stream).order_by(*newest_first).limit(limit)
         with self._reader.connect() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 
     def outcomes(self, model: str, after: int, limit: int) -> list[Outcome]:
-        """Outcomes of a model after a log offset, in the order they became known."""
+        """Outcomes of a model after a number, in the order of commits."""
         query = (
-            select(OUTCOME.c.log_offset, OUTCOME.c.key, OUTCOME.c.known_at_ms, OUTCOME.c.value)
-            .where(OUTCOME.c.model == model, OUTCOME.c.log_offset > after)
-            .order_by(OUTCOME.c.log_offset)
+            select(OUTCOME.c.number, OUTCOME.c.key, OUTCOME.c.known_at_ms, OUTCOME.c.value)
+            .where(OUTCOME.c.model == model, OUTCOME.c.number > after)
+            .order_by(OUTCOME.c.number)
             .limit(limit)
         )
         with self._reader.connect() as connection:

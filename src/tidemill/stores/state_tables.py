@@ -25,7 +25,7 @@ TILE_SET = Table(  # the tiles of one view and bucket size, or the rows of a tab
     Column("bucket_ms", Integer, nullable=False),
     Column("digest", String, nullable=False),
     Column("fed_from", Text, nullable=False),  # the position after which it took every event
-    Column("filled_to", Integer, nullable=False),  # the log offset up to which the events before that were filled in
+    Column("filled_to", Integer, nullable=False),  # up to which log offset the events before that were filled in, in their order
     Column("whole", Boolean, nullable=False),
     sqlite_autoincrement=True,  # a number tells tiles apart for good, so none is given twice
 )
@@ -86,11 +86,12 @@ DUPLICATE = Table(  # the duplicates that the lake or a follower has not passed 
     Column("log_offset", Integer, primary_key=True),
     sqlite_with_rowid=False,
 )
-OUTCOME = Table(  # what label events said, in the order it became known
+OUTCOME = Table(  # what label events said, in the order of commits
     "outcome",
     STATE_TABLES,
     Column("model", String, primary_key=True),
-    Column("log_offset", Integer, primary_key=True),  # behind the model: a monitor reads one model's outcomes from an offset on
+    Column("number", Integer, primary_key=True),  # behind the model: a monitor reads one model's outcomes from a number on
+    Column("log_offset", Integer, nullable=False),
     Column("key", String, nullable=False),
     Column("known_at_ms", Integer, nullable=False),
     Column("value", Float, nullable=False),

@@ -9,8 +9,8 @@ from sqlalchemy import Engine
 
 from tidemill.errors import ConflictError
 from tidemill.features import FeatureSource, View
+from tidemill.stores.cursors import Cursor, reading_cursor, writing_cursor
 from tidemill.stores.shelves import NO_BUCKET, SetNumbers, tile_sets
-from tidemill.stores.sqlite import Cursor, reading_cursor, writing_cursor
 from tidemill.stores.table_files import TableFiles
 from tidemill.streams import Position
 
@@ -21,11 +21,11 @@ _EMPTY = 0  # the number of no set
 
 @dataclass(frozen=True, slots=True)
 class Unfilled:
-    """What a view or table lacks: the events after `filled_to` and up to `fed_from` (log offsets of its stream) are not in it yet."""
+    """What a view or table lacks: the events that `fed_from` has taken are in it up to the log offset `filled_to`, in that order."""
 
     numbers: SetNumbers
     filled_to: int
-    fed_from: int
+    fed_from: Position
 
 
 class TileSets:
@@ -95,7 +95,7 @@ class TileSets:
             rows = [row for row in cursor.execute(_SETS) if row[0] in set(mine.values()) and not row[6]]
         if not rows:
             return None
-        fed_from = Position.from_token(rows[0][4]).offset(source.stream.name)
+        fed_from = Position.from_token(rows[0][4])
         return Unfilled({(row[1], row[2]): row[0] for row in rows}, min(row[5] for row in rows), fed_from)
 
     def filled(self, cursor: Cursor, numbers: Iterable[int], up_to: int, *, whole: bool) -> None:

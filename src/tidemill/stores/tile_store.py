@@ -17,12 +17,12 @@ from tidemill.events import Column, EventBatch
 from tidemill.features import FeatureSource, Table, View
 from tidemill.kernels import Floats
 from tidemill.stores.change_journal import Write
+from tidemill.stores.cursors import Cursor, reading_cursor
 from tidemill.stores.hot_keys import HotKeys
 from tidemill.stores.row_store import RowStore
 from tidemill.stores.shelves import SetNumbers, shelve, tile_sets
 from tidemill.stores.sizes import Size, size_of
 from tidemill.stores.sketch_store import SketchStore
-from tidemill.stores.sqlite import Cursor, reading_cursor
 from tidemill.stores.table_files import TableFiles
 from tidemill.stores.tile_merge import merge_events
 from tidemill.stores.tile_read import Plan, make_plan

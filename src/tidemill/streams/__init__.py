@@ -3,7 +3,8 @@
 from tidemill.streams.books import Books
 from tidemill.streams.engine import Commit, DeadLetter, Engine, StateStore
 from tidemill.streams.log import Advance, Entry, Log, Record, Records, Tally
-from tidemill.streams.position import Position
+from tidemill.streams.log_offset import log_offset, partition_of
+from tidemill.streams.position import Mark, Position
 from tidemill.streams.recording import Asked, Counts, Recorded, Recording
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Engine",
     "Entry",
     "Log",
+    "Mark",
     "Position",
     "Record",
     "Recorded",
@@ -23,4 +25,6 @@ __all__ = [
     "Records",
     "StateStore",
     "Tally",
+    "log_offset",
+    "partition_of",
 ]

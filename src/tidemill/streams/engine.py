@@ -42,7 +42,10 @@ class DeadLetter:
 
 @dataclass(frozen=True)
 class Commit:
-    """What one batch of the log changes, all or nothing; `duplicates` are the log offsets of each stream's."""
+    """What one batch of the log changes, all or nothing; `duplicates` are the log offsets of each stream's.
+
+    `known_at_ms` is that of the newest event. Of several partitions one may be behind, so a batch may hold older ones than the last did.
+    """
 
     before: Position
     after: Position
@@ -114,7 +117,7 @@ class Engine:
             Commit(
                 before=before,
                 after=after,
-                known_at_ms=records.known_at_ms[-1],
+                known_at_ms=max(records.known_at_ms),
                 applied=judged.applied,
                 duplicates=judged.duplicates,
                 dead=judged.dead,
@@ -144,7 +147,7 @@ class Engine:
 
     def _judge_stream(self, name: str, records: Records, judged: _Judged) -> None:
         """Decided in the order rejected, duplicate, late, applied."""
-        parsed = self._parsers[name].parse(records.payloads, np.array(records.offsets), np.array(records.known_at_ms))
+        parsed = self._parsers[name].parse(records.payloads, records.log_offsets, np.array(records.known_at_ms))
         judged.dead.extend(DeadLetter(records[place], error.reason, error.detail) for place, error in parsed.refused.items())
         batch, retention_ms = parsed.batch, self._retention_ms[name]
         if not len(batch):

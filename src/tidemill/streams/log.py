@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from tidemill.events import Copied
+from tidemill.streams.log_offset import Ints, log_offset, log_offsets
 from tidemill.streams.position import Position
 
 
@@ -20,13 +21,18 @@ class Entry:
 
 
 class Record(NamedTuple):
-    """One event as the log holds it."""
+    """One event as the log holds it; a partition's name is a number."""
 
     stream: str
     partition: str
     offset: int
     known_at_ms: int
     payload: str
+
+    @property
+    def log_offset(self) -> int:
+        """What tells it apart within its stream."""
+        return log_offset(self.partition, self.offset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +77,10 @@ class Records:
             rows[row[0]].append(row)
         return {name: Records.of(mine) for name, mine in rows.items()}
 
-    def up_to(self, position: Position) -> Records:
-        """Those that a position has taken."""
-        rows = zip(self.streams, self.partitions, self.offsets, self.known_at_ms, self.payloads, strict=True)
-        return Records.of([row for row in rows if row[2] <= position.offset(row[0], row[1])])
+    @property
+    def log_offsets(self) -> Ints:
+        """(n,) int64, what tells each apart within its stream."""
+        return log_offsets(self.partitions, self.offsets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +122,17 @@ class Log(Protocol):
         """
         ...
 
-    def read(self, after: Position, limit: int) -> tuple[Records, Position]:
-        """At most `limit` records after a position, in order, and the position that has taken them."""
+    def read(self, after: Position, limit: int, until: Position | None = None) -> tuple[Records, Position]:
+        """At most `limit` records after a position, each partition's in order, and the position that has taken them.
+
+        None only when nothing is there. Records of several partitions stand in the order in which they became known, as far as the
+        partitions' clocks agree.
+
+        Args:
+            after: what was taken before.
+            limit: how many at most.
+            until: nothing that this one has not taken; by default everything.
+        """
         ...
 
     def end(self) -> Position:

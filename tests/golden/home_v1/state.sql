@@ -8,9 +8,9 @@ CREATE TABLE book (
 	last_event_ms INTEGER NOT NULL, 
 	PRIMARY KEY (stream)
 );
-INSERT INTO "book" VALUES('deliveries',44,0,0,0,1736905860000);
 INSERT INTO "book" VALUES('orders',76,0,0,1,1736905950000);
 INSERT INTO "book" VALUES('shops',4,0,0,0,1736899200000);
+INSERT INTO "book" VALUES('deliveries',44,0,0,0,1736905860000);
 CREATE TABLE dead_letter (
 	stream VARCHAR NOT NULL, 
 	log_offset INTEGER NOT NULL, 
@@ -55,59 +55,60 @@ CREATE TABLE follower (
 ;
 CREATE TABLE outcome (
 	model VARCHAR NOT NULL, 
+	number INTEGER NOT NULL, 
 	log_offset INTEGER NOT NULL, 
 	"key" VARCHAR NOT NULL, 
 	known_at_ms INTEGER NOT NULL, 
 	value FLOAT NOT NULL, 
-	PRIMARY KEY (model, log_offset)
+	PRIMARY KEY (model, number)
 )
  WITHOUT ROWID
 
 ;
-INSERT INTO "outcome" VALUES('late_order',26,'o1',1736901090000,0.0);
-INSERT INTO "outcome" VALUES('late_order',31,'o3',1736901390000,0.0);
-INSERT INTO "outcome" VALUES('late_order',33,'o2',1736901540000,0.0);
-INSERT INTO "outcome" VALUES('late_order',38,'o8',1736901840000,0.0);
-INSERT INTO "outcome" VALUES('late_order',39,'o5',1736901870000,0.0);
-INSERT INTO "outcome" VALUES('late_order',42,'o12',1736902080000,0.0);
-INSERT INTO "outcome" VALUES('late_order',44,'o7',1736902110000,0.0);
-INSERT INTO "outcome" VALUES('late_order',46,'o4',1736902200000,0.0);
-INSERT INTO "outcome" VALUES('late_order',47,'o13',1736902230000,0.0);
-INSERT INTO "outcome" VALUES('late_order',49,'o0',1736902320000,1.0);
-INSERT INTO "outcome" VALUES('late_order',51,'o6',1736902380000,0.0);
-INSERT INTO "outcome" VALUES('late_order',53,'o15',1736902530000,0.0);
-INSERT INTO "outcome" VALUES('late_order',58,'o9',1736902830000,1.0);
-INSERT INTO "outcome" VALUES('late_order',61,'o19',1736903010000,0.0);
-INSERT INTO "outcome" VALUES('late_order',63,'o16',1736903100000,0.0);
-INSERT INTO "outcome" VALUES('late_order',66,'o14',1736903280000,1.0);
-INSERT INTO "outcome" VALUES('late_order',68,'o18',1736903400000,0.0);
-INSERT INTO "outcome" VALUES('late_order',71,'o20',1736903580000,0.0);
-INSERT INTO "outcome" VALUES('late_order',74,'o11',1736903730000,1.0);
-INSERT INTO "outcome" VALUES('late_order',75,'o29',1736903790000,0.0);
-INSERT INTO "outcome" VALUES('late_order',78,'o10',1736903940000,1.0);
-INSERT INTO "outcome" VALUES('late_order',81,'o17',1736904090000,1.0);
-INSERT INTO "outcome" VALUES('late_order',82,'o34',1736904120000,0.0);
-INSERT INTO "outcome" VALUES('late_order',84,'o28',1736904240000,0.0);
-INSERT INTO "outcome" VALUES('late_order',85,'o32',1736904240000,0.0);
-INSERT INTO "outcome" VALUES('late_order',87,'o23',1736904330000,1.0);
-INSERT INTO "outcome" VALUES('late_order',90,'o21',1736904450000,1.0);
-INSERT INTO "outcome" VALUES('late_order',91,'o25',1736904450000,1.0);
-INSERT INTO "outcome" VALUES('late_order',94,'o33',1736904690000,0.0);
-INSERT INTO "outcome" VALUES('late_order',96,'o26',1736904780000,1.0);
-INSERT INTO "outcome" VALUES('late_order',99,'o40',1736904960000,0.0);
-INSERT INTO "outcome" VALUES('late_order',102,'o30',1736905140000,1.0);
-INSERT INTO "outcome" VALUES('late_order',104,'o39',1736905170000,0.0);
-INSERT INTO "outcome" VALUES('late_order',105,'o24',1736905200000,1.0);
-INSERT INTO "outcome" VALUES('late_order',107,'o22',1736905260000,1.0);
-INSERT INTO "outcome" VALUES('late_order',108,'o41',1736905290000,0.0);
-INSERT INTO "outcome" VALUES('late_order',111,'o45',1736905470000,0.0);
-INSERT INTO "outcome" VALUES('late_order',112,'o44',1736905500000,0.0);
-INSERT INTO "outcome" VALUES('late_order',114,'o31',1736905530000,1.0);
-INSERT INTO "outcome" VALUES('late_order',115,'o37',1736905590000,1.0);
-INSERT INTO "outcome" VALUES('late_order',116,'o47',1736905590000,0.0);
-INSERT INTO "outcome" VALUES('late_order',119,'o36',1736905740000,1.0);
-INSERT INTO "outcome" VALUES('late_order',120,'o27',1736905770000,1.0);
-INSERT INTO "outcome" VALUES('late_order',122,'o38',1736905860000,1.0);
+INSERT INTO "outcome" VALUES('late_order',26,26,'o1',1736901090000,0.0);
+INSERT INTO "outcome" VALUES('late_order',31,31,'o3',1736901390000,0.0);
+INSERT INTO "outcome" VALUES('late_order',33,33,'o2',1736901540000,0.0);
+INSERT INTO "outcome" VALUES('late_order',38,38,'o8',1736901840000,0.0);
+INSERT INTO "outcome" VALUES('late_order',39,39,'o5',1736901870000,0.0);
+INSERT INTO "outcome" VALUES('late_order',42,42,'o12',1736902080000,0.0);
+INSERT INTO "outcome" VALUES('late_order',44,44,'o7',1736902110000,0.0);
+INSERT INTO "outcome" VALUES('late_order',46,46,'o4',1736902200000,0.0);
+INSERT INTO "outcome" VALUES('late_order',47,47,'o13',1736902230000,0.0);
+INSERT INTO "outcome" VALUES('late_order',49,49,'o0',1736902320000,1.0);
+INSERT INTO "outcome" VALUES('late_order',51,51,'o6',1736902380000,0.0);
+INSERT INTO "outcome" VALUES('late_order',53,53,'o15',1736902530000,0.0);
+INSERT INTO "outcome" VALUES('late_order',58,58,'o9',1736902830000,1.0);
+INSERT INTO "outcome" VALUES('late_order',61,61,'o19',1736903010000,0.0);
+INSERT INTO "outcome" VALUES('late_order',63,63,'o16',1736903100000,0.0);
+INSERT INTO "outcome" VALUES('late_order',66,66,'o14',1736903280000,1.0);
+INSERT INTO "outcome" VALUES('late_order',68,68,'o18',1736903400000,0.0);
+INSERT INTO "outcome" VALUES('late_order',71,71,'o20',1736903580000,0.0);
+INSERT INTO "outcome" VALUES('late_order',74,74,'o11',1736903730000,1.0);
+INSERT INTO "outcome" VALUES('late_order',75,75,'o29',1736903790000,0.0);
+INSERT INTO "outcome" VALUES('late_order',78,78,'o10',1736903940000,1.0);
+INSERT INTO "outcome" VALUES('late_order',81,81,'o17',1736904090000,1.0);
+INSERT INTO "outcome" VALUES('late_order',82,82,'o34',1736904120000,0.0);
+INSERT INTO "outcome" VALUES('late_order',84,84,'o28',1736904240000,0.0);
+INSERT INTO "outcome" VALUES('late_order',85,85,'o32',1736904240000,0.0);
+INSERT INTO "outcome" VALUES('late_order',87,87,'o23',1736904330000,1.0);
+INSERT INTO "outcome" VALUES('late_order',90,90,'o21',1736904450000,1.0);
+INSERT INTO "outcome" VALUES('late_order',91,91,'o25',1736904450000,1.0);
+INSERT INTO "outcome" VALUES('late_order',94,94,'o33',1736904690000,0.0);
+INSERT INTO "outcome" VALUES('late_order',96,96,'o26',1736904780000,1.0);
+INSERT INTO "outcome" VALUES('late_order',99,99,'o40',1736904960000,0.0);
+INSERT INTO "outcome" VALUES('late_order',102,102,'o30',1736905140000,1.0);
+INSERT INTO "outcome" VALUES('late_order',104,104,'o39',1736905170000,0.0);
+INSERT INTO "outcome" VALUES('late_order',105,105,'o24',1736905200000,1.0);
+INSERT INTO "outcome" VALUES('late_order',107,107,'o22',1736905260000,1.0);
+INSERT INTO "outcome" VALUES('late_order',108,108,'o41',1736905290000,0.0);
+INSERT INTO "outcome" VALUES('late_order',111,111,'o45',1736905470000,0.0);
+INSERT INTO "outcome" VALUES('late_order',112,112,'o44',1736905500000,0.0);
+INSERT INTO "outcome" VALUES('late_order',114,114,'o31',1736905530000,1.0);
+INSERT INTO "outcome" VALUES('late_order',115,115,'o37',1736905590000,1.0);
+INSERT INTO "outcome" VALUES('late_order',116,116,'o47',1736905590000,0.0);
+INSERT INTO "outcome" VALUES('late_order',119,119,'o36',1736905740000,1.0);
+INSERT INTO "outcome" VALUES('late_order',120,120,'o27',1736905770000,1.0);
+INSERT INTO "outcome" VALUES('late_order',122,122,'o38',1736905860000,1.0);
 CREATE TABLE position (
 	id INTEGER NOT NULL, 
 	token TEXT NOT NULL, 
@@ -153,8 +154,8 @@ CREATE TABLE tile_set (
 );
 INSERT INTO "tile_set" VALUES(1,'by_shop',300000,'ac5bd9b2ebd59a32','{}',0,1);
 INSERT INTO "tile_set" VALUES(2,'shop_info',0,'e205e1fa16a49482','{}',0,1);
-CREATE INDEX sketch_by_start ON sketch (set_number, start_ms);
 CREATE UNIQUE INDEX sketch_by_place ON sketch (set_number, slot, "key", start_ms);
+CREATE INDEX sketch_by_start ON sketch (set_number, start_ms);
 CREATE INDEX outcome_by_key ON outcome (model, "key");
 DELETE FROM "sqlite_sequence";
 INSERT INTO "sqlite_sequence" VALUES('tile_set',2);

@@ -28,11 +28,12 @@ from tidemill.stores import (
     lake_schema,
     wait_for_lake,
 )
+from tidemill.streams import log_offset
 
 
 def applied(offsets: Sequence[int]) -> EventBatch:
     """Applied taps at these offsets; the tap of an offset is always the same."""
-    taps = batch_of([payload(f"t{offset}", T0 + offset, line="a", fare=offset / 2) for offset in offsets])
+    taps = batch_of([payload(f"t{offset}", T0 + offset % 10_000, line="a", fare=offset / 2) for offset in offsets])
     return replace(taps, offsets=np.array(offsets), known_at_ms=T0 + np.array(offsets))
 
 
@@ -59,6 +60,22 @@ def test_the_same_events_appended_again_are_held_once(tmp_path: Path, again: lis
     assert offsets_in(lake) == want
     assert lake.held("taps") == want[-1]
     assert lake.version("taps") == version + (want[-1] > 3), "an append that brings nothing makes no version"
+
+
+def test_each_partition_of_the_log_is_held_as_far_as_it_came(tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake", [TAPS])
+    first = [log_offset("3", 1), 1, log_offset("3", 2), 2, log_offset("1", 5)]
+    lake.append("taps", applied(first))
+    assert [lake.held("taps", partition) for partition in "0123"] == [2, 5, 0, 2]
+    version = lake.version("taps")
+    lake.append("taps", applied([1, log_offset("3", 2), log_offset("1", 4)]))
+    assert lake.version("taps") == version, "all of them lie below what is held"
+    lake.append("taps", applied([log_offset("3", 2), 3, log_offset("2", 1)]))
+    assert offsets_in(lake) == sorted([*first, 3, log_offset("2", 1)])
+    lake.forget("taps", [3, log_offset("3", 1)])
+    again = Lake(tmp_path / "lake", [TAPS])
+    assert offsets_in(again) == sorted([1, 2, log_offset("1", 5), log_offset("3", 2), log_offset("2", 1)])
+    assert [again.held("taps", partition) for partition in "0123"] == [3, 5, 1, 2], "what is forgotten does not come again"
 
 
 def test_handles_that_race_hold_each_event_once(tmp_path: Path) -> None:

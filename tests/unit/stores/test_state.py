@@ -115,7 +115,7 @@ def test_outcomes_come_in_order_and_can_be_continued(tmp_path: Path) -> None:
     make_engine(log, state).drain(2)
     assert LABEL.key == "line"
     outcomes = state.outcomes("dear", 0, 100)
-    assert [(outcome.offset, outcome.key, outcome.value) for outcome in outcomes] == [(1, "a", 1.0), (3, "a", 0.0), (4, "a", 1.0)]
+    assert [(outcome.number, outcome.key, outcome.value) for outcome in outcomes] == [(1, "a", 1.0), (3, "a", 0.0), (4, "a", 1.0)]
     assert state.outcomes("dear", 1, 1) == outcomes[1:2]
     assert state.outcomes("other", 0, 100) == []
     assert state.last_event_ms() == {"taps": T0 + 9}

@@ -1,0 +1,37 @@
+"""Where a home keeps its databases: files of SQLite, or schemas of one PostgreSQL database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sqlalchemy import Engine, MetaData
+
+from tidemill.stores.postgres import open_postgres
+from tidemill.stores.sqlite import open_sqlite
+
+
+@dataclass(frozen=True)
+class Databases:
+    """The databases of one home: `log`, `state`, `serving` and `loop`.
+
+    Args:
+        home: the folder of the files.
+        url: of a PostgreSQL database that holds them instead, each in the schema of its name; it may hold a password.
+
+    >>> Databases(Path("somewhere")).path("log")
+    PosixPath('somewhere/log.db')
+    """
+
+    home: Path
+    url: str | None = field(default=None, repr=False)
+
+    def open(self, name: str, tables: MetaData, *, durable: bool = False) -> Engine:
+        """An engine on one of them; see `open_sqlite` and `open_postgres`."""
+        if self.url is None:
+            return open_sqlite(self.path(name), tables, durable=durable)
+        return open_postgres(self.url, name, tables, durable=durable)
+
+    def path(self, name: str) -> Path:
+        """The file that holds it, where there is one."""
+        return self.home / f"{name}.db"

@@ -1,0 +1,86 @@
+"""One way to open PostgreSQL: a schema for what SQLite keeps in a file, one writer at a time, and a snapshot for who reads."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from psycopg import Connection
+from sqlalchemy import URL, Engine, MetaData, create_engine, event, inspect, make_url, text
+from sqlalchemy.exc import OperationalError
+
+from tidemill.errors import ConflictError, NotReadyError, SettingsError
+from tidemill.stores.postgres_cursor import LOCK_SCHEMA, as_reader, as_writer
+
+_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+_WAIT = "15s"
+
+
+def open_postgres(url: str, schema: str, tables: MetaData, *, durable: bool = False) -> Engine:
+    """An engine on a schema of a PostgreSQL database, with schema and `tables` created when missing.
+
+    A commit survives the end of every process. With `durable` it also survives the end of the server's machine; without, that may lose
+    the last commits, but none that a later durable one of the same server came after.
+
+    Use `engine.begin()` to write (it takes the schema's lock at once, so two writers queue instead of failing) and
+    `reading(engine).connect()` to read (one snapshot until the connection is closed).
+
+    Args:
+        url: of the database, `postgresql://user@host/name`.
+        schema: lower case letters, digits and underscores.
+        tables: what it holds.
+        durable: whether a commit waits for the server's disk.
+
+    Raises:
+        SettingsError: the URL is not one of PostgreSQL.
+        NotReadyError: the server does not answer.
+        ConflictError: the schema was made by another version of tidemill, with other columns.
+    """
+    if not _NAME.fullmatch(schema):
+        raise ValueError(f"{schema!r} cannot be the name of a schema: lower case letters, digits and underscores, 63 at most")
+    waits = "on" if durable else "off"
+    options = f"-c search_path={schema} -c lock_timeout={_WAIT} -c synchronous_commit={waits} -c timezone=UTC"
+    engine = create_engine(_with_driver(url), connect_args={"options": options, "connect_timeout": 10}, pool_pre_ping=True)
+
+    @event.listens_for(engine, "begin")
+    def _on_begin(connection: Any) -> None:
+        driver: Connection[Any] = connection.connection.driver_connection
+        if connection.get_execution_options().get("reading", False):
+            as_reader(driver)
+        else:
+            as_writer(driver)
+            connection.exec_driver_sql(LOCK_SCHEMA)
+
+    try:
+        with engine.begin() as connection:
+            connection.execute(text(f"create schema if not exists {schema}"))
+            tables.create_all(connection)
+    except OperationalError as error:
+        engine.dispose()
+        raise NotReadyError(f"PostgreSQL at {_shown(url)} does not answer: {str(error.orig).strip()}") from error
+    _refuse_other_columns(engine, schema, tables)
+    return engine
+
+
+def _with_driver(url: str) -> URL:
+    try:
+        made = make_url(url)
+    except Exception as error:  # it may hold a password, so it is not repeated
+        raise SettingsError("the URL of the database cannot be read; write postgresql://user:password@host:5432/name") from error
+    if made.get_backend_name() != "postgresql":
+        raise SettingsError(f"a database of {made.get_backend_name()!r}; the server profile needs PostgreSQL: postgresql://user@host/name")
+    return made.set(drivername="postgresql+psycopg")
+
+
+def _shown(url: str) -> str:
+    return make_url(url).render_as_string(hide_password=True)
+
+
+def _refuse_other_columns(engine: Engine, schema: str, tables: MetaData) -> None:
+    columns_of = inspect(engine).get_columns
+    for table in tables.sorted_tables:
+        missing = set(table.columns.keys()) - {column["name"] for column in columns_of(table.name)}
+        if missing:
+            lacks = f"its table {table.name!r} has no {', '.join(sorted(missing))}"
+            what = f"the schema {schema!r} was made by another version of tidemill: {lacks}"
+            raise ConflictError(f"{what}; use that version, or start anew in another database")

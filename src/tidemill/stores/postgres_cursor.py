@@ -1,0 +1,97 @@
+"""A cursor of PostgreSQL that reads the statements written for both databases, within a snapshot or with the right to write.
+
+A writer takes a lock of its schema first, as one of SQLite takes the file's: two writers queue, whatever each goes on to read. It
+reads what was committed when it got the lock, so it is not held to a snapshot from before.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from typing import Any
+
+from psycopg import Connection, IsolationLevel, RawCursor
+
+LOCK_SCHEMA = "select pg_advisory_xact_lock(hashtextextended(current_schema(), 0))"
+_PLACE = re.compile(r"\?(\d*)")
+
+
+class PostgresCursor:
+    """Takes `?` and `?1` for values, as SQLite does.
+
+    Args:
+        connection: of psycopg, in no transaction yet.
+    """
+
+    def __init__(self, connection: Connection[Any]) -> None:
+        self._cursor = RawCursor(connection)
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows the last statement changed."""
+        return self._cursor.rowcount
+
+    @property
+    def raw(self) -> RawCursor[Any]:
+        """Psycopg's own, for COPY."""
+        return self._cursor
+
+    def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> PostgresCursor:
+        """Run one statement; without values it may be several."""
+        self._cursor.execute(numbered(sql), parameters or None)
+        return self
+
+    def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> PostgresCursor:
+        """Run one statement for each of many rows."""
+        self._cursor.executemany(numbered(sql), parameters)
+        return self
+
+    def fetchone(self) -> Any:
+        """The next row; None after the last."""
+        return self._cursor.fetchone()
+
+    def fetchall(self) -> list[Any]:
+        """The rows that are left."""
+        return self._cursor.fetchall()
+
+    def __iter__(self) -> Iterator[Any]:
+        """The rows that are left, one by one."""
+        return iter(self._cursor)
+
+
+def begin_reading(connection: Connection[Any]) -> PostgresCursor:
+    """A cursor whose first statement begins one snapshot for all of them."""
+    as_reader(connection)
+    return PostgresCursor(connection)
+
+
+def begin_writing(connection: Connection[Any]) -> PostgresCursor:
+    """A cursor with the right to write, which one has at a time."""
+    as_writer(connection)
+    return PostgresCursor(connection).execute(LOCK_SCHEMA)
+
+
+def as_reader(connection: Connection[Any]) -> None:
+    """The next transaction is one snapshot and cannot write."""
+    connection.isolation_level = IsolationLevel.REPEATABLE_READ
+    connection.read_only = True
+
+
+def as_writer(connection: Connection[Any]) -> None:
+    """The next transaction reads what is committed, statement by statement."""
+    connection.isolation_level = IsolationLevel.READ_COMMITTED
+    connection.read_only = False
+
+
+@lru_cache(maxsize=512)
+def numbered(sql: str) -> str:
+    """A statement with PostgreSQL's places for values.
+
+    >>> numbered("update t set a = ?, b = ? where c = ?")
+    'update t set a = $1, b = $2 where c = $3'
+    >>> numbered("select ?1 + ?1 + ?2")
+    'select $1 + $1 + $2'
+    """
+    places = iter(range(1, 1_000))
+    return _PLACE.sub(lambda found: f"${found[1] or next(places)}", sql)

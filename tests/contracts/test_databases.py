@@ -1,0 +1,134 @@
+"""What opening a database promises, held on SQLite and PostgreSQL: writers queue, readers see one snapshot, other columns are refused."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Column, Engine, Integer, MetaData, Table, insert, select
+
+from tests.databases import new_database
+from tidemill.errors import ConflictError, NotReadyError, SettingsError
+from tidemill.stores import open_sqlite
+from tidemill.stores.column_types import Word
+from tidemill.stores.cursors import reading, reading_cursor, writing_cursor
+from tidemill.stores.databases import Databases
+from tidemill.stores.postgres import open_postgres
+
+TABLES = MetaData()
+NUMBER = Table("number", TABLES, Column("n", Integer, nullable=False), Column("what", Word, nullable=False, default=""))
+Open = Callable[[MetaData], Engine]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def open_one(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
+    """Opens the same database as often as asked; all are closed in the end."""
+    url = None if request.param == "sqlite" else new_database(request.getfixturevalue("postgres_url"))
+    databases, opened = Databases(tmp_path / "not" / "there", url), list[Engine]()
+
+    def open_it(tables: MetaData) -> Engine:
+        opened.append(databases.open("numbers", tables))
+        return opened[-1]
+
+    yield open_it
+    for engine in opened:
+        engine.dispose()
+
+
+def numbers(engine: Engine) -> list[int]:
+    with reading(engine).connect() as connection:
+        return sorted(connection.execute(select(NUMBER.c.n)).scalars())
+
+
+def test_opening_makes_it_and_keeps_what_is_there(open_one: Open) -> None:
+    with open_one(TABLES).begin() as connection:
+        connection.execute(insert(NUMBER).values(n=1))
+    assert numbers(open_one(TABLES)) == [1]
+
+
+def test_other_columns_are_refused_by_name(open_one: Open) -> None:
+    open_one(TABLES)
+    newer = MetaData()
+    Table("number", newer, Column("n", Integer, nullable=False), Column("unit", Integer), Column("size", Integer))
+    with pytest.raises(ConflictError, match=r"numbers.* was made by another version.*'number' has no size, unit; use that version"):
+        open_one(newer)
+
+
+def test_a_reader_sees_one_snapshot_and_stops_no_writer(open_one: Open) -> None:
+    engine = open_one(TABLES)
+    with reading(engine).connect() as reader:
+        assert reader.execute(select(NUMBER.c.n)).scalars().all() == []
+        with engine.begin() as writer:
+            writer.execute(insert(NUMBER).values(n=1))
+        assert reader.execute(select(NUMBER.c.n)).scalars().all() == []
+    assert numbers(engine) == [1]
+
+
+def test_a_cursor_reads_one_snapshot_and_writes_all_or_nothing(open_one: Open) -> None:
+    engine = open_one(TABLES)
+    with reading_cursor(engine) as reader:
+        assert reader.execute("select count(*) from number").fetchone()[0] == 0
+        with writing_cursor(engine) as writer:
+            writer.executemany("insert into number (n, what) values (?2, ?1)", [("%s", 1), ("b", 2)])
+        assert reader.execute("select count(*) from number").fetchone()[0] == 0
+    with pytest.raises(RuntimeError), writing_cursor(engine) as writer:
+        assert writer.execute("update number set n = n + ?", (10,)).rowcount == 2
+        raise RuntimeError
+    with reading_cursor(engine) as reader:
+        assert [tuple(row) for row in reader.execute("select n, what from number where n < ? order by n", (5,))] == [(1, "%s"), (2, "b")]
+
+
+def test_text_is_ordered_by_its_bytes(open_one: Open) -> None:
+    engine = open_one(TABLES)
+    with writing_cursor(engine) as cursor:
+        cursor.executemany("insert into number (n, what) values (0, ?)", [("b",), ("B",), ("é",), ("a",), ("z",), ("_",)])
+        ordered = cursor.execute("select what from number order by what").fetchall()
+    assert [row[0] for row in ordered] == ["B", "_", "a", "b", "z", "é"]
+
+
+@pytest.mark.parametrize("by_cursor", [False, True])
+def test_writers_that_read_first_queue_instead_of_failing(open_one: Open, by_cursor: bool) -> None:
+    """Each reads the greatest number and writes the next one; without the lock at the beginning two would write the same."""
+    engines = [open_one(TABLES) for _ in range(3)]
+
+    def count_on(place: int) -> None:
+        for _ in range(20):
+            if by_cursor:
+                with writing_cursor(engines[place]) as cursor:
+                    (last,) = cursor.execute("select coalesce(max(n), 0) from number").fetchone()
+                    cursor.execute("insert into number (n, what) values (?, '')", (last + 1,))
+            else:
+                with engines[place].begin() as connection:
+                    last = max(connection.execute(select(NUMBER.c.n)).scalars().all(), default=0)
+                    connection.execute(insert(NUMBER).values(n=last + 1))
+
+    writers = [threading.Thread(target=count_on, args=(place,)) for place in range(3)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert numbers(engines[0]) == list(range(1, 61))
+
+
+def test_a_file_is_in_wal_mode(tmp_path: Path) -> None:
+    engine = open_sqlite(tmp_path / "x.db", TABLES)
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("pragma journal_mode").scalar_one() == "wal"
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("url", "kind", "said"),
+    [
+        ("postgresql://ann:secret@127.0.0.1:1/x", NotReadyError, "ann:***@127.0.0.1:1/x does not answer"),
+        ("mysql://ann:secret@127.0.0.1/x", SettingsError, "a database of 'mysql'"),
+        ("secret", SettingsError, "cannot be read"),
+    ],
+)
+def test_a_database_that_cannot_be_opened_is_told_without_its_password(url: str, kind: type[Exception], said: str) -> None:
+    with pytest.raises(kind) as raised:
+        open_postgres(url, "numbers", TABLES)
+    assert said in str(raised.value)
+    assert "secret" not in str(raised.value)
