@@ -31,7 +31,7 @@ from benchmarks.peer import debian_program
 POM = Path(__file__).parents[1] / "deployments" / "kafka" / "pom.xml"
 VERSION = "4.3.1"
 _PROPERTIES, _LOG = "server.properties", "server.log"
-_START_S = 60.0
+_START_S = 180.0
 _STOP_S = 30.0
 _JVM = ("-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:InitiatingHeapOccupancyPercent=35", "-Djava.awt.headless=true")
 _LOG4J = """\
@@ -84,7 +84,7 @@ def kafka_broker(folder: Path, setup: Setup | None = None) -> Iterator[Broker]:
     """Set up a broker in an empty folder, and run it until the end of the block.
 
     Raises:
-        KafkaError: the jars cannot be resolved, or the broker does not answer within a minute.
+        KafkaError: the jars cannot be resolved, or the broker does not answer in time.
         PeerError: Java or Maven is missing and cannot be installed.
     """
     with running_broker(set_up(folder, setup or Setup())) as broker:
@@ -119,7 +119,7 @@ def running_broker(home: BrokerHome) -> Iterator[Broker]:
     """Start a broker, wait until it answers, and stop it at the end of the block.
 
     Raises:
-        KafkaError: it does not answer within a minute.
+        KafkaError: it does not answer in time.
     """
     with (home.folder / "console.log").open("ab") as console:
         process = subprocess.Popen([*home.java, "kafka.Kafka", str(home.folder / _PROPERTIES)], stdout=console, stderr=console)

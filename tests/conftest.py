@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.databases import running_postgres
+from tests.databases import Disposed, disposing, fresh_databases, running_postgres
+from tests.kafka_server import end_kafka
 from tests.kinesis_feeds import KinesisServer, running_kinesis
+from tidemill.stores import Databases
 
 _TESTS = Path(__file__).parent
 _PREFECT_HOME = tempfile.TemporaryDirectory(prefix="tidemill-tests-prefect-", ignore_cleanup_errors=True)
@@ -55,11 +57,29 @@ def postgres_url() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def databases(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databases]:
+    """Empty databases of a home: what stands on them holds on files of SQLite and on schemas of PostgreSQL."""
+    if request.param == "sqlite":
+        with disposing(Disposed(tmp_path / "home")) as found:
+            yield found
+        return
+    with fresh_databases(request.getfixturevalue("postgres_url"), tmp_path / "home") as found:
+        yield found
+
+
 @pytest.fixture(scope="session")
 def kinesis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KinesisServer]:
     """A server that speaks Kinesis; `new_stream` makes a data stream of its own for each test."""
     with running_kinesis(tmp_path_factory.mktemp("kinesis")) as server:
         yield server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _kafka_ends_with_the_session() -> Iterator[None]:
+    """One that was started is ended before the handlers of logs are closed, to which its clients would go on to write."""
+    yield
+    end_kafka()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -112,7 +112,7 @@ class KafkaFeed:
     def __init__(self, server: KafkaServer) -> None:
         self._server = server
         self._topic = server.new_topic(partitions=3)
-        self.source = Kafka(self._topic, server.bootstrap)
+        self.source = Kafka(self._topic, server.bootstrap, connect_s=60.0)
 
     def put(self, events: Sequence[Tap]) -> None:
         """Send each as a record."""

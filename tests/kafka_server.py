@@ -9,23 +9,24 @@
 
 from __future__ import annotations
 
-import atexit
-import logging
 import subprocess
 import tempfile
 import uuid
 from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaProducer
+from kafka.errors import RetriableError
 
 from benchmarks.kafka import free_ports, running_broker, set_up
 from benchmarks.kafka_setup import Listener, Setup
+from tidemill.serving import Copier
 
 USER, PASSWORD = "ada", "s3cret-of-ada"
+_ENDING = ExitStack()
 
 
 class KafkaServer:
@@ -90,8 +91,9 @@ class KafkaServer:
     def forget(self) -> None:
         """Let new clients find out what the topics are like now."""
         for client in (_producer, _admin):
-            client(self.bootstrap).close()
-            client.cache_clear()
+            if client.cache_info().currsize:
+                client(self.bootstrap).close()
+                client.cache_clear()
 
     def send(self, topic: str, values: Iterable[bytes | None], **beside: Any) -> None:
         """Send values, one partition after another unless `partition` is named; they are kept on return."""
@@ -99,20 +101,31 @@ class KafkaServer:
         sent = [producer.send(topic, value=value, **beside) for value in values]
         producer.flush()
         for one in sent:
-            one.get(30)
+            one.get(120)
+
+
+class PatientCopier(Copier):
+    """A copier that bears a broker which is late with its answer and asks again, as `Copier.run` does."""
+
+    def step(self) -> int:
+        """See `Copier`."""
+        with suppress(RetriableError):
+            return super().step()
+        return 0
 
 
 @cache
 def kafka_server() -> KafkaServer:
     """The broker of this session."""
-    ending = ExitStack()
-    atexit.register(ending.close)
-    server = KafkaServer(
-        Path(ending.enter_context(tempfile.TemporaryDirectory(prefix="tidemill-tests-kafka-", ignore_cleanup_errors=True)))
-    )
-    ending.callback(server.stop)
-    ending.callback(logging.disable)  # before that: the clients would say goodbye to handlers that are gone
+    folder = tempfile.TemporaryDirectory(prefix="tidemill-tests-kafka-", ignore_cleanup_errors=True)
+    server = KafkaServer(Path(_ENDING.enter_context(folder)))
+    _ENDING.callback(server.stop)
     return server
+
+
+def end_kafka() -> None:
+    """End the broker and its clients, while there is still somebody to whom their threads may log."""
+    _ENDING.close()
 
 
 @cache

@@ -45,6 +45,34 @@ class ServerSettings(Section):
         return host
 
 
+class KafkaLogSettings(Section):
+    """The cluster whose topics are the log. A login is named by the variables that hold it, as in the project file."""
+
+    bootstrap: str = Field("127.0.0.1:9092", description="brokers to begin with, HOST:PORT, several with commas between")
+    partitions: int = Field(3, ge=1, description="partitions of a topic that is made")
+    replication: int = Field(1, ge=1, description="copies of each partition of a topic that is made; 3 where there are three brokers")
+    group: str | None = Field("tidemill", description="consumer group whose committed offsets follow, for people's tools; null for none")
+    on_gap: Literal["fail", "earliest"] = Field("fail", description="what to do where Kafka no longer holds what comes next")
+    connect_s: float = Field(5.0, gt=0, description="how long to try to connect, seconds")
+    protocol: Literal["PLAINTEXT", "SSL", "SASL_SSL", "SASL_PLAINTEXT"] = Field("PLAINTEXT", description="TLS, a login, or both")
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field("SCRAM-SHA-512", description="of the login")
+    username_env: str = Field("KAFKA_USERNAME", description="the variable with the user's name")
+    password_env: str = Field("KAFKA_PASSWORD", description="the variable with the password")
+    ca_file: str | None = Field(None, description="who may have signed the brokers' certificates, a PEM file; else whom the system trusts")
+
+    @property
+    def brokers(self) -> list[str]:
+        """Those to begin with."""
+        return [broker.strip() for broker in self.bootstrap.split(",") if broker.strip()]
+
+
+class LogSettings(Section):
+    """Where events wait in order."""
+
+    kind: Literal["sql", "kafka"] = Field("sql", description="`sql` for the database of the home, `kafka` for topics of a cluster")
+    kafka: KafkaLogSettings = KafkaLogSettings()
+
+
 class EngineSettings(Section):
     """The engine that applies events."""
 
@@ -95,6 +123,7 @@ class Settings(BaseSettings):
     project: Path = Field(Path("examples/flights/project.py"), description="the project file")
     profile: Literal["embedded"] = Field("embedded", description="which log and stores; `server` and `cluster` are planned")
     server: ServerSettings = ServerSettings()
+    log: LogSettings = LogSettings()
     engine: EngineSettings = EngineSettings()
     learning: LearningSettings = LearningSettings()
     mlflow: MlflowSettings = MlflowSettings()

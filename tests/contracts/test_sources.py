@@ -16,7 +16,7 @@ import pytest
 from tests.database_feeds import OutboxFeed, TableFeed
 from tests.databases import new_schema
 from tests.feeds import DeltaFeed, Feed, FileFeed, KafkaFeed, Tap, project_of, taps
-from tests.kafka_server import kafka_server
+from tests.kafka_server import PatientCopier, kafka_server
 from tests.kinesis_feeds import KinesisFeed
 from tidemill.errors import ConflictError
 from tidemill.events import Source, parse_event
@@ -39,7 +39,7 @@ SERVED_FEEDS: dict[str, tuple[str, Callable[[Any], Feed]]] = {
     "postgres table": ("postgres_url", lambda url: TableFeed(new_schema(url))),
     "postgres outbox": ("postgres_url", lambda url: OutboxFeed(new_schema(url))),
 }
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 _FORKED = get_context("forkserver")  # imports once, not for each process that is killed
 _FORKED.set_forkserver_preload([__name__])
 
@@ -63,11 +63,11 @@ def workspace(feed: Feed, tmp_path: Path) -> Iterator[Workspace]:
 
 def copier_of(workspace: Workspace, max_behind: int = 1_000_000) -> Copier:
     """A copier of the only stream."""
-    return Copier(workspace, workspace.project.streams[0], max_behind)
+    return PatientCopier(workspace, workspace.project.streams[0], max_behind)
 
 
 def copy_until(workspace: Workspace, n_events: int) -> None:
-    """Copy until the log holds so many events, or a minute has passed."""
+    """Copy until the log holds so many events, or two minutes have passed."""
     deadline_s = time.monotonic() + PATIENCE_S
     with closing(copier_of(workspace)) as copier:
         while workspace.log.behind(Position({})) < n_events and time.monotonic() < deadline_s:
@@ -157,7 +157,7 @@ def test_how_it_goes_is_told(feed: Feed, workspace: Workspace) -> None:
 def copy_for_ever(source: Source, home: Path) -> None:
     """What is killed."""
     workspace = Workspace.open(project_of(source), home)
-    copier_of(workspace).run(threading.Event())
+    Copier(workspace, workspace.project.streams[0], 1_000_000).run(threading.Event())
 
 
 def test_kill_9_at_any_moment_repeats_nothing_and_skips_nothing(feed: Feed, workspace: Workspace) -> None:

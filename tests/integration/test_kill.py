@@ -162,7 +162,7 @@ def run() -> Iterator[Run]:
 
         yield one
         into.close()
-        assert nursery.wait(timeout=30) == 0
+        assert nursery.wait(timeout=120) == 0
 
 
 def make_history(seed: int, n_events: int) -> tuple[list[Entry], list[tuple[int, str, int | None]]]:

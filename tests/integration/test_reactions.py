@@ -132,7 +132,7 @@ def run() -> Iterator[Run]:
 
         yield one
         into.close()
-        assert nursery.wait(timeout=30) == 0
+        assert nursery.wait(timeout=120) == 0
 
 
 def fill(home: Path, url: str, n_events: int) -> list[str]:

@@ -25,6 +25,7 @@ from tidemill.serving import Champions, create_app
 from tidemill.settings import ServerSettings, Settings, read_settings
 
 EVENTS, PREDICT = "/v1/streams/orders/events", "/v1/models/late_order/predict"
+PATIENCE_S = 120.0
 ASKED = {"order_id": "q1", "shop": "a", "amount": 20.0}
 
 
@@ -57,11 +58,11 @@ def serve(workspace: Workspace, registry: Registry) -> Iterator[Api]:
         assert thread.is_alive(), "the server did not start"
         time.sleep(0.01)
     try:
-        with urllib3.HTTPConnectionPool("127.0.0.1", port, retries=False, timeout=30, maxsize=4) as pool:
+        with urllib3.HTTPConnectionPool("127.0.0.1", port, retries=False, timeout=PATIENCE_S, maxsize=4) as pool:
             yield Api(workspace, registry, port, pool)
     finally:
         server.should_exit = True
-        thread.join(20)
+        thread.join(PATIENCE_S)
         workspace.close()
     assert not thread.is_alive()
 
@@ -89,7 +90,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, mlflow_uri: str) -> Iterat
 @pytest.fixture
 def ready(trained: Api) -> Api:
     """The trained server once it holds its champion."""
-    until_s = time.monotonic() + 30
+    until_s = time.monotonic() + PATIENCE_S
     while (answer := trained.call("GET", "/readyz"))[0] != 200:
         assert time.monotonic() < until_s, answer
         time.sleep(0.05)
@@ -377,7 +378,7 @@ def test_a_champion_is_swapped_under_load_without_a_failed_request(ready: Api) -
 
 def _wait_for_version(answers: list[tuple[int, Any]], version: int) -> None:
     """Until the last of the next answers come from a version."""
-    begin, until_s = len(answers), time.monotonic() + 30
+    begin, until_s = len(answers), time.monotonic() + PATIENCE_S
     while not any(status == 200 and answer["model_version"] == version for status, answer in answers[begin + 20 :]):
         assert time.monotonic() < until_s, f"version {version} never answered"
         time.sleep(0.02)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests import tabled, tiny
-from tests.integration.test_server import Api, serve
+from tests.integration.test_server import PATIENCE_S, Api, serve
 from tidemill.clock import DAY_MS, HOUR_MS
 from tidemill.learning import Parity, check_parity
 from tidemill.project import Workspace
@@ -26,7 +26,7 @@ def api(tmp_path_factory: pytest.TempPathFactory, mlflow_uri: str) -> Iterator[A
     tabled.live(workspace, 0, 3)
     registry.promote(NAME, tiny.train_version(workspace, registry))
     for api in serve(workspace, registry):
-        until_s = time.monotonic() + 30
+        until_s = time.monotonic() + PATIENCE_S
         while (answer := api.call("GET", "/readyz"))[0] != 200:
             assert time.monotonic() < until_s, answer
             time.sleep(0.05)

@@ -15,6 +15,7 @@ from tidemill.project.project import Project
 from tidemill.stores import (
     AlertStore,
     AppliedReader,
+    Databases,
     DecisionStore,
     Lake,
     LakeWriter,
@@ -57,12 +58,15 @@ class Workspace:
     _at_work: ExitStack = field(default_factory=ExitStack, repr=False)
 
     @classmethod
-    def open(cls, project: Project, home: Path, *, durable_log: bool = True, remember: bool = True) -> Workspace:
+    def open(
+        cls, project: Project, home: Path, *, database: str | None = None, durable_log: bool = True, remember: bool = True
+    ) -> Workspace:
         """The workspace of a project in `home`; folders and tables are made when missing.
 
         Args:
             project: what to open.
-            home: where its state lies.
+            home: where its state lies, or with a `database` its lake and what is cached.
+            database: the URL of a PostgreSQL that holds log, state, predictions and decisions; see `Settings.database_url`.
             durable_log: see `SqlLog`.
             remember: whether the home learns the definitions that it has not seen. Who only looks leaves it out, so that a definition
                 under work may still change.
@@ -72,17 +76,17 @@ class Workspace:
                 change of a stream's fields.
         """
         home = home.resolve()
-        loop = open_loop(home)
-        predictions, state = home / "serving.db", home / "state.db"
+        databases = Databases(home, database)
+        loop = open_loop(databases)
         workspace = cls(
             project=project,
             home=home,
-            log=SqlLog(home / "log.db", project.stream_names, durable=durable_log),
-            state=SqlState(state, project.sources, project.labels, project.retention_ms),
+            log=SqlLog(databases, project.stream_names, durable=durable_log),
+            state=SqlState(databases.path("state"), project.sources, project.labels, project.retention_ms),
             lake=Lake(home / "lake", project.streams),
-            predictions=PredictionStore(predictions),
-            vectors=NewestVectors(predictions),
-            quality=QualityReader(predictions, state),
+            predictions=PredictionStore(databases),
+            vectors=NewestVectors(databases),
+            quality=QualityReader(databases),
             decisions=DecisionStore(loop),
             alerts=AlertStore(loop),
             monitors=MonitorStateStore(loop),

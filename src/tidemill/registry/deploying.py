@@ -10,21 +10,22 @@ from tidemill.learning import Model
 from tidemill.project import Workspace
 from tidemill.registry.registry import PREVIOUS, Registry
 
-HEARD_OF_MS = 15_000
+HEARD_OF_MS = 60_000
 
 
-def deploy(workspace: Workspace, registry: Registry, model: Model, version: int, timeout_s: float = 60.0) -> dict[str, int]:
+def deploy(workspace: Workspace, registry: Registry, model: Model, version: int, timeout_s: float = 180.0) -> dict[str, int]:
     """Make a version the champion and wait for the servers; answers which server serves what. With no server up it waits for none.
+
+    One that was killed is waited for until it has not been heard of for a minute.
 
     Raises:
         NotFoundError: there is no such version.
         NotReadyError: a server that was heard of lately does not serve it in time; the alias stays moved.
     """
     registry.promote(workspace.project.registered_name(model.name), version)
-    moved_wall_ms = wall_ms()
     deadline_s = time.monotonic() + timeout_s
     while True:
-        servers = workspace.predictions.servers(model.name, moved_wall_ms - HEARD_OF_MS)
+        servers = workspace.predictions.servers(model.name, wall_ms() - HEARD_OF_MS)
         if all(serving == version for serving in servers.values()):
             return servers
         if time.monotonic() > deadline_s:

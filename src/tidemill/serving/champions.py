@@ -70,10 +70,11 @@ class Champions:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread and wait for it."""
+        """End the thread, wait for it, and say that this server serves nothing any more, so that no deployment waits for it."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
+        self._workspace.predictions.leave(self._server)
 
     def _run(self, every_s: float, now_wall_ms: NowMs) -> None:
         while not self._stop.is_set():

@@ -10,6 +10,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from tidemill.stores.sqlite import BUSY_S
+
 _CHUNK = 1 << 20
 _PAGES = 2_048  # of a database at a time
 _MAGIC = b"SQLite format 3\0"
@@ -69,7 +71,7 @@ class Snapshot:
 
     def __init__(self, path: Path) -> None:
         self.name = path.name
-        self._connection = sqlite3.connect(path, isolation_level=None, timeout=15)
+        self._connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_S)
         try:
             self._connection.execute("begin")
             self._connection.execute("select count(*) from sqlite_master").fetchone()  # the snapshot is of the first read

@@ -13,6 +13,7 @@ from tidemill.errors import LATE, NotReadyError
 from tidemill.stores.copy_progress import refuse_small_disk
 from tidemill.stores.cursors import Cursor
 from tidemill.stores.forget_match import Entity, as_text
+from tidemill.stores.sqlite import BUSY_S
 
 _WANTED = "select it from wanted"  # a table of the connection alone: the offsets, keys or ids that are asked for
 _WITH_TEXT = (
@@ -124,8 +125,8 @@ def wipe(path: Path) -> None:
         NotReadyError: somebody holds it open in the middle of a reading, or the disk has no room for a copy.
     """
     refuse_small_disk(path, 2 * path.stat().st_size)
-    with closing(sqlite3.connect(path, isolation_level=None, timeout=15)) as connection:
-        connection.execute("pragma busy_timeout = 15000")
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=BUSY_S)) as connection:
+        connection.execute(f"pragma busy_timeout = {BUSY_S * 1_000}")
         try:
             connection.execute("vacuum")
             (busy, _, _) = connection.execute("pragma wal_checkpoint(truncate)").fetchone()
@@ -157,6 +158,6 @@ def _want(cursor: Cursor, those: Collection[int] | Collection[str]) -> None:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, timeout=15)
+    connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_S)
     connection.execute("pragma temp_store = memory")
     return connection

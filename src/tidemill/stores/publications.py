@@ -61,8 +61,8 @@ _KEPT = select(*(_O[name] for name in Kept.__slots__)).order_by(_O.number)
 class PublicationStore:
     """The publications of a project, on the engine of `open_loop`.
 
-    >>> import tempfile; from pathlib import Path; from tidemill.stores.loop_tables import open_loop
-    >>> store = PublicationStore(open_loop(Path(tempfile.mkdtemp())))
+    >>> import tempfile; from pathlib import Path; from tidemill.stores import Databases, open_loop
+    >>> store = PublicationStore(open_loop(Databases(Path(tempfile.mkdtemp()))))
     >>> store.begin({"predictions": 7})
     >>> store.advance("predictions", 7, 9, Passed(sent=2, refused=0, wall_ms=1_000))
     >>> store.cursor("predictions"), store.standing()["predictions"].sent

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from sqlalchemy import Column, Engine, Float, Integer, MetaData, String, Table, Text
+from sqlalchemy import Column, Engine, Float, MetaData, Table
 
 from tidemill.errors import ConflictError
 from tidemill.events import Copied
+from tidemill.stores.column_types import Whole, Word, Words
 from tidemill.stores.cursors import Cursor, reading_cursor, writing_cursor
 from tidemill.streams import Advance
 
@@ -43,29 +44,29 @@ def add_source_tables(tables: MetaData) -> None:
     Table(
         "source",
         tables,
-        Column("stream", String, primary_key=True),
-        Column("checkpoint", Text, nullable=False),
-        Column("events", Integer, nullable=False),
-        Column("last_ms", Integer),
+        Column("stream", Word, primary_key=True),
+        Column("checkpoint", Words, nullable=False),
+        Column("events", Whole, nullable=False),
+        Column("last_ms", Whole),
     )
-    Table("source_part", tables, Column("stream", String, primary_key=True), Column("name", String, primary_key=True))
+    Table("source_part", tables, Column("stream", Word, primary_key=True), Column("name", Word, primary_key=True))
     Table(
         "source_news",
         tables,
-        Column("stream", String, primary_key=True),
+        Column("stream", Word, primary_key=True),
         Column("events_per_s", Float),
-        Column("lag", Integer),
-        Column("error", Text),
-        Column("told_ms", Integer, nullable=False),
+        Column("lag", Whole),
+        Column("error", Words),
+        Column("told_ms", Whole, nullable=False),
     )
 
 
 _CHECKPOINT = "select checkpoint from source where stream = ?"
 _ADVANCE = (
     "insert into source (stream, checkpoint, events, last_ms) values (?, ?, ?, ?) on conflict (stream) do update set "
-    "checkpoint = excluded.checkpoint, events = events + excluded.events, last_ms = coalesce(excluded.last_ms, last_ms)"
+    "checkpoint = excluded.checkpoint, events = source.events + excluded.events, last_ms = coalesce(excluded.last_ms, source.last_ms)"
 )
-_FINISH = "insert or ignore into source_part (stream, name) values (?, ?)"
+_FINISH = "insert into source_part (stream, name) values (?, ?) on conflict do nothing"
 _IS_FINISHED = "select 1 from source_part where stream = ? and name = ?"
 _TELL = (
     "insert into source_news (stream, events_per_s, lag, error, told_ms) values (?, ?, ?, ?, ?) on conflict (stream) do update set "
@@ -104,6 +105,11 @@ class SourceBooks:
         """See `tidemill.streams.Log`."""
         with reading_cursor(self._engine) as cursor:
             return Copied(_checkpoint(cursor, stream), partial(self._is_finished, stream))
+
+    def note(self, advance: Advance, n_events: int, now_ms: int) -> None:
+        """Count, for people, what another log has copied, which keeps the checkpoint itself."""
+        with writing_cursor(self._engine) as cursor:
+            cursor.execute(_ADVANCE, (advance.stream, advance.after, n_events, now_ms if n_events else None))
 
     def tell(self, stream: str, now_ms: int, events_per_s: float | None, lag: int | None) -> None:
         """Note that a copy goes well."""

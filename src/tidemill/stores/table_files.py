@@ -29,7 +29,7 @@ from tidemill.errors import ConflictError
 from tidemill.kernels import Ints
 from tidemill.stores.boot import boot_id
 from tidemill.stores.change_journal import Journal, OpenFile, Write
-from tidemill.stores.file_lock import file_lock
+from tidemill.stores.file_lock import file_lock, try_lock
 from tidemill.stores.hash_table import HashTable, capacity_for
 
 _FORMAT = 3
@@ -107,6 +107,12 @@ class TableFiles:
         """The right to change the tables; waits for whoever has it."""
         with file_lock(self.folder / "writer.lock"):
             yield
+
+    @contextmanager
+    def standing_still(self) -> Iterator[bool]:
+        """Whether nobody has the right to change the tables; if so, nobody gets it before the block ends."""
+        with try_lock(self.folder / "writer.lock", alone=False) as held:
+            yield held
 
     @contextmanager
     def alone(self) -> Iterator[None]:

@@ -28,7 +28,7 @@ from tidemill.stores.tile_merge import merge_events
 from tidemill.stores.tile_read import Plan, make_plan
 from tidemill.streams import Position
 
-_PATIENCE_S = 2.0
+_PATIENCE_S = 30.0  # with a writer that lives; how long it takes is the machine's affair
 _PLANS = 64
 
 Asked = Mapping[str, Sequence[str | None]]  # by view or table, distinct keys
@@ -180,17 +180,25 @@ class TileStore:
         """The database at the position that the tables stand at.
 
         Raises:
-            ConflictError: an engine died between its commit and the tables.
+            ConflictError: an engine died between its commit and the tables, or stands still there.
         """
         deadline_s = time.monotonic() + _PATIENCE_S
         while True:
             with self._files.reading(), reading_cursor(self._database) as cursor:
-                if cursor.execute("select change from position").fetchone()[0] == self._files.change:
+                if self._is_applied(cursor):
                     yield cursor
                     return
+            # either a writer has committed and waits for us to apply, then it has the right to write; or it is gone
+            with self._files.standing_still() as nobody_writes, reading_cursor(self._database) as cursor:
+                if nobody_writes and not self._is_applied(cursor):
+                    raise ConflictError("an engine died while it changed the tiles; start it again, it sets them right at once")
             if time.monotonic() > deadline_s:
-                raise ConflictError("an engine died while it changed the tiles; start it again, it sets them right at once")
-            time.sleep(0.0005)  # a writer has committed and waits for us to apply
+                raise ConflictError(f"an engine has been changing the tiles for {_PATIENCE_S:.0f} s; has somebody stopped it?")
+            time.sleep(0.0005)
+
+    def _is_applied(self, cursor: Cursor) -> bool:
+        """Whether the tables hold the last change that the database has committed."""
+        return bool(cursor.execute("select change from position").fetchone()[0] == self._files.change)
 
 
 @lru_cache(maxsize=16)

@@ -124,6 +124,7 @@ class Engine:
             )
         )
         self._position = after
+        self._log.follow(after)
         return len(records)
 
     def drain(self, limit: int) -> int:

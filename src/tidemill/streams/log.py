@@ -147,6 +147,10 @@ class Log(Protocol):
         """How far the source of a stream has been copied."""
         ...
 
+    def follow(self, position: Position) -> None:
+        """Let people's tools see how far the engine has come, where the log has such; nothing reads it."""
+        ...
+
     def tally(self, after: Position) -> Mapping[str, Tally]:
         """What each stream has received, and how much of it lies after a position; both at one moment, so that books can be checked."""
         ...

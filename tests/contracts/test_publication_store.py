@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from tidemill.errors import ConflictError
-from tidemill.stores import Alert, AlertStore, Decision, DecisionStore, PublicationStore, open_loop
+from tidemill.stores import Alert, AlertStore, Databases, Decision, DecisionStore, PublicationStore, open_loop
 from tidemill.stores.publications import Passed
 
 ONE = Passed(sent=1, refused=0, wall_ms=50)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> PublicationStore:
+def store(databases: Databases) -> PublicationStore:
     """One that publishes predictions and alerts."""
-    opened = PublicationStore(open_loop(tmp_path))
+    opened = PublicationStore(open_loop(databases))
     opened.begin({"predictions": 7, "alerts": 0})
     return opened
 
@@ -52,8 +50,8 @@ def test_one_process_holds_it_at_a_time(store: PublicationStore) -> None:
     assert not store.hold("decisions", "a", 1, 100), "nobody publishes it"
 
 
-def test_alerts_and_decisions_are_kept_only_while_they_are_published(tmp_path: Path, store: PublicationStore) -> None:
-    loop = open_loop(tmp_path)
+def test_alerts_and_decisions_are_kept_only_while_they_are_published(databases: Databases, store: PublicationStore) -> None:
+    loop = open_loop(databases)
     for key in ("a1", "a2", "a1"):
         AlertStore(loop).raise_alert(Alert(key, "busy", "info", "t", "b", "", at_ms=1))
     DecisionStore(loop).request(Decision("d1", "busy", "manual", "k", "", requested_at_ms=1, requested_wall_ms=1))
@@ -68,11 +66,11 @@ def test_alerts_and_decisions_are_kept_only_while_they_are_published(tmp_path: P
     assert store.kept("alerts", 10) == []
 
 
-def test_a_number_is_never_given_twice(tmp_path: Path, store: PublicationStore) -> None:
+def test_a_number_is_never_given_twice(databases: Databases, store: PublicationStore) -> None:
     """Or a process that stood still would drop what another has kept since."""
     numbers = []
     for key in ("a1", "a2"):
-        AlertStore(open_loop(tmp_path)).raise_alert(Alert(key, "busy", "info", "t", "b", "", at_ms=1))
+        AlertStore(open_loop(databases)).raise_alert(Alert(key, "busy", "info", "t", "b", "", at_ms=1))
         (kept,) = store.kept("alerts", 10)
         store.drop("alerts", [kept.number], ONE)
         numbers.append(kept.number)
