@@ -21,7 +21,7 @@ from tidemill.stores.decision_records import Ending
 from tidemill.targets import KafkaTopic
 from tidemill.targets.kafka_sender import _PRODUCER
 
-PATIENCE_S = 90.0
+PATIENCE_S = 240.0
 IMPATIENT = {"request_timeout_ms": 2_000, "linger_ms": 2_000, "delivery_timeout_ms": 4_000}
 
 

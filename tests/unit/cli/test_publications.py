@@ -80,7 +80,10 @@ def test_what_was_sent_what_waits_and_why(workspace: Workspace) -> None:
 
 
 def test_the_project_of_the_docs_loads(tmp_path: Path) -> None:
-    text = (project_root() / "docs" / "publishing.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    (tmp_path / "payments.py").write_text(code, encoding="utf-8")
-    assert set(load_project(tmp_path / "payments.py").publish) == {"predictions", "alerts", "decisions"}
+    """It is the README's, with another end."""
+    readme, page = ((project_root() / name).read_text(encoding="utf-8") for name in ("README.md", "docs/publishing.md"))
+    (shop,), (end,) = (re.findall(r"```python\n(.*?)```", text, re.DOTALL) for text in (readme, page))
+    (tmp_path / "shop.py").write_text(shop[: shop.index("\nproject = ")] + "\n" + end, encoding="utf-8")
+    project = load_project(tmp_path / "shop.py")
+    assert project.publish.keys() == {"predictions", "alerts", "decisions"}
+    assert project.recording is not None
