@@ -21,6 +21,7 @@ from tidemill.stores import (
     LakeWriter,
     MonitorStateStore,
     PredictionStore,
+    PublicationStore,
     QualityReader,
     ReactionStore,
     SqlLog,
@@ -53,6 +54,7 @@ class Workspace:
     alerts: AlertStore
     monitors: MonitorStateStore
     reactions: ReactionStore
+    publications: PublicationStore
     release_loop: Callable[[], None] = field(repr=False)
     _at_work: ExitStack = field(default_factory=ExitStack, repr=False)
 
@@ -96,6 +98,7 @@ class Workspace:
             alerts=AlertStore(loop),
             monitors=MonitorStateStore(loop),
             reactions=ReactionStore(loop),
+            publications=PublicationStore(loop),
             release_loop=loop.dispose,
         )
         try:
