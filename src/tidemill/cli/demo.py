@@ -65,7 +65,7 @@ def run_demo(settings: Settings, plan: Plan, *, fresh: bool) -> Summary:
     with supervised(settings, work=False):
         console.print(f"services healthy after {time.monotonic() - begin_s:.0f} s")
         _print_urls(settings, console)
-        workspace = Workspace.open(project, settings.home, durable_log=False)  # the recording can be told again
+        workspace = Workspace.open(project, settings.home, durable_log=False, log=settings.log)  # the recording can be told again
         recording = project.recording(days=plan.days, drift_from=plan.drift_from)
         registry = Registry(settings.mlflow_uri, workspace.home)
         replay = _replay(settings, plan, workspace, registry, recording, console)

@@ -73,7 +73,7 @@ def _tables(project: Project, settings: Settings) -> list[Finding]:
     if not (settings.home / "state.db").exists():
         return [Finding("tiles and ids", "note", "no events yet; look again when some have come")]
     try:
-        workspace = Workspace.open(project, settings.home, remember=False)
+        workspace = Workspace.open(project, settings.home, remember=False, log=settings.log)
     except TidemillError as error:
         return [Finding("tiles and ids", "bad", str(error))]
     sizes = workspace.state.sizes()

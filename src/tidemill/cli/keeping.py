@@ -15,7 +15,7 @@ from tidemill.cli import runs
 from tidemill.cli.checking import Checking
 from tidemill.cli.relay import PATIENCE_S, Relay
 from tidemill.clock import wall_ms
-from tidemill.errors import ConflictError
+from tidemill.errors import ConflictError, NotReadyError
 from tidemill.serving import Worker, copiers
 from tidemill.settings import EngineSettings
 
@@ -82,6 +82,10 @@ def _apply(worker: Worker) -> int:
         return worker.apply()
     except ConflictError as error:
         logger.warning("another engine is at work error=%s", error)
+        return 0
+    except NotReadyError as error:  # a broker that is down for a while
+        logger.warning("the log waits error=%s", error)
+        time.sleep(_REACT_EVERY_S)
         return 0
 
 

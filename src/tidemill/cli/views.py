@@ -36,7 +36,7 @@ def views(
         raise InputError("say of which view: `tidemill views VIEW --key KEY`", where="--key")
     settings = settings_for(project)
     # it only looks, so a definition under work is not held fast by it
-    workspace = Workspace.open(load_project(settings.project), settings.home, remember=False)
+    workspace = Workspace.open(load_project(settings.project), settings.home, remember=False, log=settings.log)
     if view is None:
         found = list_views(workspace, wall_ms())
         print_json(found) if json_ else _print_list(found)

@@ -7,11 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tidemill.errors import ConflictError, ProjectError
 from tidemill.kernels.ahead import compile_kernels
 from tidemill.project.definitions import check_definitions
+from tidemill.project.open_log import open_log
 from tidemill.project.project import Project
+from tidemill.settings import LogSettings
 from tidemill.stores import (
     AlertStore,
     AppliedReader,
@@ -32,6 +35,9 @@ from tidemill.stores.file_lock import try_lock
 from tidemill.stores.newest_vectors import NewestVectors
 from tidemill.streams import Books, Engine
 
+if TYPE_CHECKING:
+    from tidemill.stores.kafka_log import KafkaLog
+
 logger = logging.getLogger(__name__)
 
 
@@ -41,7 +47,7 @@ class Workspace:
 
     project: Project
     home: Path
-    log: SqlLog
+    log: SqlLog | KafkaLog
     state: SqlState
     lake: Lake
     predictions: PredictionStore
@@ -55,7 +61,9 @@ class Workspace:
     _at_work: ExitStack = field(default_factory=ExitStack, repr=False)
 
     @classmethod
-    def open(cls, project: Project, home: Path, *, durable_log: bool = True, remember: bool = True) -> Workspace:
+    def open(
+        cls, project: Project, home: Path, *, durable_log: bool = True, remember: bool = True, log: LogSettings | None = None
+    ) -> Workspace:
         """The workspace of a project in `home`; folders and tables are made when missing.
 
         Args:
@@ -64,6 +72,7 @@ class Workspace:
             durable_log: see `SqlLog`.
             remember: whether the home learns the definitions that it has not seen. Who only looks leaves it out, so that a definition
                 under work may still change.
+            log: which log; by default the home's own.
 
         Raises:
             ProjectError: the home remembers another definition under the name and version of a view or table, or its lake cannot follow a
@@ -75,7 +84,7 @@ class Workspace:
         workspace = cls(
             project=project,
             home=home,
-            log=SqlLog(home / "log.db", project.stream_names, durable=durable_log),
+            log=open_log(project, home, log or LogSettings(), durable=durable_log),
             state=SqlState(state, project.sources, project.labels, project.retention_ms),
             lake=Lake(home / "lake", project.streams),
             predictions=PredictionStore(predictions),
@@ -108,7 +117,7 @@ class Workspace:
         check_definitions(self.state, self.project.sources, remember=True)
         if not self.log.end().at_least(self.state.position()):
             raise ConflictError(
-                f"{self.home / 'state.db'} stands at {self.state.position().token}, beyond the end of log.db; "
+                f"{self.home / 'state.db'} stands at {self.state.position().token}, beyond the end of the log; "
                 "put the log back that it was made from, or remove state.db, state.tables and the lake to build them anew"
             )
         if self.state.is_lost():

@@ -16,7 +16,7 @@ from kafka.structs import OffsetAndMetadata
 from tidemill.errors import NotReadyError
 from tidemill.sources.kafka_client import opened
 
-_ANSWER_MS = 10_000
+_ANSWER_MS = 5_000
 _LOOK_EVERY_S = 5.0
 _STAMPED_BY = "message.timestamp.type"
 _KEPT = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}  # the log is the truth

@@ -14,13 +14,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from kafka import TopicPartition
 
 from tidemill.errors import ConflictError, InputError, NotReadyError
-from tidemill.events import Copied, Stream
+from tidemill.events import Copied, Source, Stream
 from tidemill.settings import KafkaLogSettings
 from tidemill.sources.kafka_security import KafkaSecurity, keep_secrets_out_of_logs
 from tidemill.stores.kafka_checkpoints import KafkaCheckpoints
 from tidemill.stores.kafka_cluster import KafkaCluster
 from tidemill.stores.kafka_cursor import KafkaCursor
-from tidemill.stores.kafka_topics import KNOWN_AT_HEADER, topics_of
+from tidemill.stores.kafka_topics import KNOWN_AT_HEADER, is_log, topics_of
 from tidemill.stores.kafka_writer import KafkaWriter, Message
 from tidemill.stores.source_books import SourceBooks
 from tidemill.streams import Advance, Entry, Position, Records, Tally
@@ -41,7 +41,7 @@ class KafkaLog:
         streams: the project's streams.
         settings: of the cluster.
         project: the project's name: checkpoints of sources and transactions are kept under it.
-        sources: where it is written down, for people, how copies are doing.
+        sources: where it is written down, for people, how copies are doing; closed with the log.
         replay: whether events say themselves when they became known; the topics are of a replay then, and nobody else writes to them.
 
     Raises:
@@ -117,6 +117,10 @@ class KafkaLog:
             end = self.end()
         return sum(_offsets_between(after, end, stream) for stream in end.offsets)
 
+    def holds(self, source: Source) -> bool:
+        """See `Log`."""
+        return is_log(source, self._settings.brokers)
+
     def copied(self, stream: str) -> Copied:
         """See `Log`."""
         return self._checkpoints.copied(stream)
@@ -160,6 +164,7 @@ class KafkaLog:
         self._writer.close()
         self._checkpoints.close()
         self._cluster.close()
+        self.sources.close()
 
     def _messages(self, entries: Sequence[Entry], now_ms: int) -> list[Message]:
         """What is written of each entry.

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from sqlalchemy import Column, Engine, Float, Integer, MetaData, String, Table, Text
 
 from tidemill.errors import ConflictError
 from tidemill.events import Copied
 from tidemill.stores.cursors import Cursor, reading_cursor, writing_cursor
+from tidemill.stores.sqlite import open_sqlite
 from tidemill.streams import Advance
 
 _MAX_ERROR = 500  # letters of an error that are kept
@@ -105,6 +107,10 @@ class SourceBooks:
         with reading_cursor(self._engine) as cursor:
             return Copied(_checkpoint(cursor, stream), partial(self._is_finished, stream))
 
+    def close(self) -> None:
+        """Let go of the database; only who opened it."""
+        self._engine.dispose()
+
     def note(self, advance: Advance, n_events: int, now_ms: int) -> None:
         """Count, for people, what another log has copied, which keeps the checkpoint itself."""
         with writing_cursor(self._engine) as cursor:
@@ -128,6 +134,13 @@ class SourceBooks:
     def _is_finished(self, stream: str, name: str) -> bool:
         with reading_cursor(self._engine) as cursor:
             return cursor.execute(_IS_FINISHED, (stream, name)).fetchone() is not None
+
+
+def open_source_books(path: Path) -> SourceBooks:
+    """Those of a log that keeps checkpoints elsewhere, in a file of their own."""
+    tables = MetaData()
+    add_source_tables(tables)
+    return SourceBooks(open_sqlite(path, tables))
 
 
 def _checkpoint(cursor: Cursor, stream: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from sqlalchemy import Column, Integer, LargeBinary, MetaData, String, Table, Text, insert, select
 
 from tidemill.errors import InputError
-from tidemill.events import FORGOTTEN, Copied
+from tidemill.events import FORGOTTEN, Copied, Source
 from tidemill.stores.cursors import Cursor, reading_cursor, writing_cursor
 from tidemill.stores.source_books import SourceBooks, add_source_tables, advance_source
 from tidemill.stores.sqlite import open_sqlite
@@ -117,6 +117,10 @@ class SqlLog:
         """See `Log`."""
         with reading_cursor(self._engine) as cursor:
             return max(0, int(cursor.execute(_TAIL_NOW).fetchone()[0]) - self._offset(after))
+
+    def holds(self, source: Source) -> bool:
+        """See `Log`; it has no source of its own."""
+        return False
 
     def copied(self, stream: str) -> Copied:
         """See `Log`."""

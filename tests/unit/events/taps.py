@@ -14,7 +14,7 @@ from tidemill.clock import HOUR_MS
 from tidemill.events import EventBatch, EventParser, Stream
 from tidemill.features import Label, View, col, count, max_, mean, min_, std, sum_, variance
 from tidemill.stores import AppliedReader, Lake, LakeWriter, SqlLog, SqlState
-from tidemill.streams import Engine, Entry
+from tidemill.streams import Engine, Entry, Log
 
 T0 = 1_400_000_000_000 // (24 * HOUR_MS) * (24 * HOUR_MS)  # a midnight, so that every bucket begins on it
 
@@ -98,12 +98,12 @@ def open_state(home: Path) -> SqlState:
     return SqlState(home / "state.db", VIEWS, {"dear": LABEL}, RETENTION_MS)
 
 
-def make_engine(log: SqlLog, state: SqlState) -> Engine:
+def make_engine(log: Log, state: SqlState) -> Engine:
     """An engine from that log to that state."""
     return Engine(log, state, [TAPS], RETENTION_MS)
 
 
-def lake_writer(log: SqlLog, state: SqlState, lake: Lake) -> LakeWriter:
+def lake_writer(log: Log, state: SqlState, lake: Lake) -> LakeWriter:
     """A writer that moves what that state has applied to that lake."""
     return LakeWriter(AppliedReader(log, state, [TAPS]), state, lake)
 
