@@ -315,7 +315,8 @@ def test_a_home_with_its_log_in_kafka_is_opened_by_the_settings(server: KafkaSer
     project = Project(other, streams=streams)
     settings = LogSettings(kind="kafka", kafka=KafkaLogSettings(bootstrap=server.bootstrap, partitions=2))
     with closing(Workspace.open(project, tmp_path, log=settings)) as workspace:
-        server.send(topic, [payload("t1", wall_ms()).encode(), b"\xff", None])
+        server.send(topic, [payload("t1", wall_ms()).encode(), b"\xff"])
+        server.send(topic, [None], key=b"t1")
         workspace.log.append([Entry(other, payload("r1", wall_ms())), Entry(other, "not json")], 0)
         workspace.engine().drain(100)
         books = workspace.books()
