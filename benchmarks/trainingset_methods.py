@@ -26,7 +26,7 @@ from tidemill.kernels.ahead import compile_kernels
 from tidemill.learning import Clock, Moments, values_at
 from tidemill.learning.lake_sql import Limits, open_duckdb, scan
 from tidemill.learning.training_set import TrainingSetBuilder
-from tidemill.stores import EVENT_ID, EVENT_TIME, KNOWN_AT, OFFSET, Lake, PredictionStore, lake_schema
+from tidemill.stores import EVENT_ID, EVENT_TIME, KNOWN_AT, OFFSET, Databases, Lake, PredictionStore, lake_schema
 
 SPAN_MS = int(8.4 * DAY_MS)
 PAYMENTS_A_CARD = 100
@@ -203,7 +203,7 @@ def _filtered(aggregate: str, where: str) -> str:
 def _whole(folder: Path, _labels: pa.Table) -> Callable[[], Found]:
     """A training set from questions, outcomes and payments: what `train` waits for the first time, with nothing in its cache."""
     lake = Lake(folder / "lake", list(STREAMS.values()))
-    predictions = PredictionStore(folder / "serving.db")
+    predictions = PredictionStore(Databases(folder))
     builder = TrainingSetBuilder(MODEL, lake, predictions)
 
     def build() -> Found:

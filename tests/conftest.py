@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.databases import running_postgres
+from tests.databases import Disposed, disposing, fresh_databases, running_postgres
 from tests.kafka_server import end_kafka
 from tests.kinesis_feeds import KinesisServer, running_kinesis
+from tidemill.stores import Databases
 
 _TESTS = Path(__file__).parent
 _PREFECT_HOME = tempfile.TemporaryDirectory(prefix="tidemill-tests-prefect-", ignore_cleanup_errors=True)
@@ -54,6 +55,17 @@ def postgres_url() -> Iterator[str]:
     """A PostgreSQL server; `tests.databases.new_schema` makes a place of its own for each test."""
     with running_postgres() as url:
         yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def databases(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databases]:
+    """Empty databases of a home: what stands on them holds on files of SQLite and on schemas of PostgreSQL."""
+    if request.param == "sqlite":
+        with disposing(Disposed(tmp_path / "home")) as found:
+            yield found
+        return
+    with fresh_databases(request.getfixturevalue("postgres_url"), tmp_path / "home") as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

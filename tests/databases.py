@@ -12,17 +12,19 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy import Engine, MetaData, NullPool, create_engine, text
 from sqlalchemy.exc import OperationalError
 
 from tests.services import child_environ, free_port, log_tail
+from tidemill.stores import Databases
 
-_START_S = 60.0
+_START_S = 240.0
 _DEBIAN = Path("/usr/lib/postgresql")
-_FAST = ("fsync=off", "full_page_writes=off", "synchronous_commit=off", "max_connections=40", "shared_buffers=32MB")
+_FAST = ("fsync=off", "full_page_writes=off", "synchronous_commit=off", "max_connections=100", "shared_buffers=32MB")
 _NUMBERS = itertools.count()
 
 
@@ -36,33 +38,56 @@ def postgres_program(name: str) -> str:
     return found
 
 
-@contextmanager
-def running_postgres() -> Iterator[str]:
-    """The URL of a PostgreSQL that runs until the block is left; it refuses root, so as root it runs as the user `postgres`."""
-    with tempfile.TemporaryDirectory(prefix="tidemill-postgres-") as name:
-        folder = Path(name)
-        user = pwd.getpwnam("postgres") if os.geteuid() == 0 else None
-        if user is not None:
-            os.chown(folder, user.pw_uid, user.pw_gid)
-        _run(
-            [postgres_program("initdb"), "-D", f"{folder}/data", "-U", "tidemill", "-A", "trust", "-N", "-E", "UTF8", "--locale=C"],
-            user,
-            folder,
-        )
-        port = free_port()
-        options = [f"port={port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={folder}", *_FAST]
-        command = [postgres_program("postgres"), "-D", f"{folder}/data", *(part for option in options for part in ("-c", option))]
-        with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(
-                command, stdout=log, stderr=log, cwd=folder, env=child_environ(), start_new_session=True, **_as(user)
+class PostgresServer:
+    """A cluster in a folder; it refuses root, so as root it runs as the user `postgres`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._user = pwd.getpwnam("postgres") if os.geteuid() == 0 else None
+        if self._user is not None:
+            os.chown(folder, self._user.pw_uid, self._user.pw_gid)
+        made = ["-D", f"{folder}/data", "-U", "tidemill", "-A", "trust", "-N", "-E", "UTF8", "--locale=C"]
+        _run([postgres_program("initdb"), *made], self._user, folder)
+        self._port = free_port()
+        self.url = f"postgresql://tidemill@127.0.0.1:{self._port}/postgres"
+        self.start()
+
+    def start(self) -> None:
+        """Start it, at the same address each time, and wait until it answers."""
+        options = [f"port={self._port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={self._folder}", *_FAST]
+        command = [postgres_program("postgres"), "-D", f"{self._folder}/data", *(part for option in options for part in ("-c", option))]
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                command, stdout=log, stderr=log, cwd=self._folder, env=child_environ(), start_new_session=True, **_as(self._user)
             )
         try:
-            url = f"postgresql://tidemill@127.0.0.1:{port}/postgres"
-            _wait_until_ready(url, process, folder / "log")
-            yield url
+            _wait_until_ready(self.url, self._process, self._folder / "log")
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop it at once, its children too, as a crash would."""
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.wait(_START_S)
+
+
+@contextmanager
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL of one's own, to stop and start."""
+    with tempfile.TemporaryDirectory(prefix="tidemill-postgres-") as name:
+        server = PostgresServer(Path(name))
+        try:
+            yield server
         finally:
-            process.send_signal(signal.SIGQUIT)  # at once, its children too: nobody needs the data any more
-            process.wait(15)
+            server.stop()
+
+
+@contextmanager
+def running_postgres() -> Iterator[str]:
+    """The URL of a PostgreSQL that runs until the block is left."""
+    with postgres_server() as server:
+        yield server.url
 
 
 def new_schema(server_url: str) -> str:
@@ -81,6 +106,38 @@ def new_database(server_url: str) -> str:
     with engine.connect() as connection:
         connection.execute(text(f"create database {name} strategy file_copy template template0 locale_provider icu icu_locale 'en-US'"))
     return f"{server_url.rpartition('/')[0]}/{name}"
+
+
+@dataclass(frozen=True)
+class Disposed(Databases):
+    """Databases that know what was opened of them, so that a test need not close it."""
+
+    opened: list[Engine] = field(default_factory=list)
+
+    def open(self, name: str, tables: MetaData, *, durable: bool = False) -> Engine:
+        """See `Databases`."""
+        self.opened.append(super().open(name, tables, durable=durable))
+        return self.opened[-1]
+
+
+@contextmanager
+def disposing(databases: Disposed) -> Iterator[Databases]:
+    """Close what was opened when the block is left."""
+    try:
+        yield databases
+    finally:
+        for engine in databases.opened:
+            engine.dispose()
+
+
+@contextmanager
+def fresh_databases(server_url: str, home: Path) -> Iterator[Databases]:
+    """The databases of a home, as schemas of a PostgreSQL database that is dropped after, whoever still holds it open."""
+    url = new_database(server_url)
+    with disposing(Disposed(home, url)) as databases:
+        yield databases
+    with create_engine(server_url, poolclass=NullPool, isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.execute(text(f"drop database {url.rpartition('/')[2]} with (force)"))
 
 
 def _run(command: Sequence[str], user: pwd.struct_passwd | None, folder: Path) -> None:

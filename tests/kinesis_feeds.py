@@ -140,7 +140,7 @@ class KinesisWorld:
 
     def settle(self) -> list[int]:
         """Read until all that was put has come; the numbers."""
-        deadline_s = time.monotonic() + 30
+        deadline_s = time.monotonic() + 120
         while len(self.copied) < self._n_put and time.monotonic() < deadline_s:
             self.read()
         self.read()

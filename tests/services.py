@@ -15,8 +15,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-START_S = 90.0
-STOP_S = 15.0
+START_S = 240.0
+STOP_S = 60.0
 LOG_TAIL_LINES = 40
 
 
@@ -118,7 +118,7 @@ def _wait_until_healthy(server: Server, process: subprocess.Popen[bytes], start_
 
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=2) as response:
+        with urllib.request.urlopen(url, timeout=10) as response:
             return bool(response.status == 200)
     except (urllib.error.URLError, OSError):
         return False

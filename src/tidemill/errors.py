@@ -9,6 +9,7 @@ TidemillError
 │   └── LateEventError
 ├── NotFoundError     no such stream, view, model or version
 ├── NotReadyError     it exists but cannot answer yet: no champion, a service down, the lake behind
+│   └── UnavailableError  a server it needs does not answer: the same may be asked again, soon
 ├── RefusedError      whoever was asked does not want it, and would say the same again
 ├── BusyError         too much waits already; come again after `retry_after_s`
 ├── ConflictError     someone else moved first: a position, a claim, a running retrain
@@ -94,6 +95,10 @@ class NotFoundError(TidemillError):
 
 class NotReadyError(TidemillError):
     """It exists but cannot answer yet; the message says what to do or wait for."""
+
+
+class UnavailableError(NotReadyError):
+    """A server that it needs does not answer just now; nothing is wrong with what was asked."""
 
 
 class RefusedError(TidemillError):

@@ -20,7 +20,7 @@ from tidemill.settings import Settings
 from tidemill.stores import Alert
 from tidemill.ui import Overview, OverviewReader, page_router
 
-REFRESHED_MS = 8_000  # several refreshes of 2 s, for a busy machine
+REFRESHED_MS = 120_000  # a refresh is due every 2 s; a slow machine is no error
 WIDTHS = {"desktop": (1280, 800), "phone": (390, 844)}
 
 
@@ -75,7 +75,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     server, thread, made.url = serve(read)
     yield made
     server.should_exit = True
-    thread.join(20)
+    thread.join(120)
     ferry.close()
 
 
@@ -188,7 +188,7 @@ def test_a_new_week_is_drawn(site: Site, page: Page) -> None:
     legend = page.locator(".plot .u-legend").first
     expect(legend).to_contain_text("2026-01-08")
     site.ferry.sail(8, first_day=10)
-    expect(legend).to_contain_text("2026-01-15", timeout=2 * REFRESHED_MS)
+    expect(legend).to_contain_text("2026-01-15", timeout=REFRESHED_MS)
 
 
 def test_an_empty_line_says_what_to_do(site: Site, page: Page) -> None:
@@ -226,7 +226,7 @@ def test_a_server_that_is_gone_is_said(tmp_path: Path, page: Page) -> None:
     server, thread, url = serve(OverviewReader(ferry.workspace, Settings()).read)
     page.goto(url)
     server.should_exit = True
-    thread.join(20)
+    thread.join(120)
     expect(page.locator("#connection")).to_contain_text("The server does not answer", timeout=REFRESHED_MS)
     ferry.close()
 

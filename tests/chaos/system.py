@@ -28,7 +28,7 @@ from tidemill.project import Workspace
 
 PROJECT = Path(chaos_project.__file__).resolve()
 N_CARDS = 40
-PATIENCE_S = 90.0
+PATIENCE_S = 240.0
 _PAUSE_S = 0.02
 _PER_PUT = 5
 
@@ -177,7 +177,7 @@ def _send_gates(system: System, stopping: threading.Event) -> None:
 
 
 def _posted(port: int, body: str) -> bool:
-    link = HTTPConnection("127.0.0.1", port, timeout=5)
+    link = HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         link.request("POST", "/v1/streams/gates/events", body)
         return link.getresponse().status == 200

@@ -10,12 +10,13 @@ import pytest
 from sqlalchemy import Column, Engine, Integer, MetaData, Table, insert, select
 
 from tests.databases import new_database
-from tidemill.errors import ConflictError, NotReadyError, SettingsError
+from tidemill.errors import ConflictError, SettingsError, UnavailableError
 from tidemill.stores import open_sqlite
 from tidemill.stores.column_types import Word
-from tidemill.stores.cursors import reading, reading_cursor, writing_cursor
+from tidemill.stores.cursors import Cursor, reading, reading_cursor, writing_cursor
 from tidemill.stores.databases import Databases
 from tidemill.stores.postgres import open_postgres
+from tidemill.stores.schema_version import STEPS
 
 TABLES = MetaData()
 NUMBER = Table("number", TABLES, Column("n", Integer, nullable=False), Column("what", Word, nullable=False, default=""))
@@ -54,6 +55,46 @@ def test_other_columns_are_refused_by_name(open_one: Open) -> None:
     Table("number", newer, Column("n", Integer, nullable=False), Column("unit", Integer), Column("size", Integer))
     with pytest.raises(ConflictError, match=r"numbers.* was made by another version.*'number' has no size, unit; use that version"):
         open_one(newer)
+
+
+def add_unit(cursor: Cursor) -> None:
+    """From version 1 to 2."""
+    cursor.execute("alter table number add column unit varchar")
+
+
+def of_later(*steps: Callable[[Cursor], None]) -> MetaData:
+    """The table after some steps."""
+    tables = MetaData(info={STEPS: steps})
+    Table("number", tables, *(Column(name, Integer) for name in ("n", *(["unit"] if steps else []))))
+    return tables
+
+
+def test_each_step_from_version_to_version_is_taken_once(open_one: Open) -> None:
+    with open_one(TABLES).begin() as connection:
+        connection.execute(insert(NUMBER).values(n=1))
+    for _ in range(2):
+        engine = open_one(of_later(add_unit))
+        with reading_cursor(engine) as cursor:
+            assert [tuple(row) for row in cursor.execute("select n, unit from number")] == [(1, None)]
+    with pytest.raises(ConflictError, match=r"numbers.* is of schema version 2, this tidemill knows versions up to 1: a later one made it"):
+        open_one(TABLES)
+    open_one(MetaData())  # who reads without tables of its own
+
+
+def test_a_new_database_is_of_todays_version_without_any_step(open_one: Open) -> None:
+    open_one(of_later(add_unit))
+    open_one(of_later(add_unit))
+
+
+def test_one_is_read_beside_another_under_its_name(databases: Databases) -> None:
+    others = MetaData()
+    Table("other", others, Column("n", Integer))
+    for name, tables in (("numbers", TABLES), ("others", others)):
+        databases.open(name, tables)
+    engine = databases.open_beside("numbers", "others")
+    for _ in range(2):
+        with reading_cursor(engine) as cursor:
+            assert cursor.execute("select count(*) from number join others.other on other.n = number.n").fetchone()[0] == 0
 
 
 def test_a_reader_sees_one_snapshot_and_stops_no_writer(open_one: Open) -> None:
@@ -122,7 +163,7 @@ def test_a_file_is_in_wal_mode(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "kind", "said"),
     [
-        ("postgresql://ann:secret@127.0.0.1:1/x", NotReadyError, "ann:***@127.0.0.1:1/x does not answer"),
+        ("postgresql://ann:secret@127.0.0.1:1/x", UnavailableError, "ann:***@127.0.0.1:1/x does not answer"),
         ("mysql://ann:secret@127.0.0.1/x", SettingsError, "a database of 'mysql'"),
         ("secret", SettingsError, "cannot be read"),
     ],

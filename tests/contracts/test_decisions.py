@@ -1,4 +1,4 @@
-"""What the loop's stores promise across threads, processes and kill -9."""
+"""What the loop's stores promise across threads, processes and kill -9, on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ import signal
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import pytest
 
 from tidemill.errors import ConflictError
+from tidemill.stores import Databases, open_loop
 from tidemill.stores.alerts import AlertStore
 from tidemill.stores.decisions import Decision, DecisionStore
-from tidemill.stores.loop_tables import open_loop
 from tidemill.stores.monitor_state import MonitorStateStore
 
 N_DECISIONS = 40
-TIMEOUT_S = 60
+TIMEOUT_S = 240
 
 # Waits for the start file, so that both processes are past their imports and claim at the same time.
 CLAIMER = """
 import json, sys, time
 from pathlib import Path
 from tidemill.stores.decisions import DecisionStore
-from tidemill.stores.loop_tables import open_loop
-home, name, n = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-store = DecisionStore(open_loop(home))
+from tidemill.stores import Databases, open_loop
+home, url, name, n = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
+store = DecisionStore(open_loop(Databases(home, url or None)))
+home.mkdir(exist_ok=True)
 (home / f"ready-{name}").touch()
 while not (home / "start").exists():
     time.sleep(0.001)
@@ -42,10 +42,10 @@ from pathlib import Path
 from sqlalchemy import event
 from tidemill.stores.alerts import Alert
 from tidemill.stores.decisions import Decision
-from tidemill.stores.loop_tables import open_loop
+from tidemill.stores import Databases, open_loop
 from tidemill.stores.monitor_state import MonitorStateStore
-home, after = Path(sys.argv[1]), int(sys.argv[2])
-engine = open_loop(home)
+home, url, after = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+engine = open_loop(Databases(home, url or None))
 writes = 0
 
 def die(*_):
@@ -90,8 +90,8 @@ def in_threads(n: int, act: object) -> None:
     assert not any(thread.is_alive() for thread in threads)
 
 
-def test_of_many_threads_exactly_one_claims(tmp_path: Path) -> None:
-    store = DecisionStore(open_loop(tmp_path))
+def test_of_many_threads_exactly_one_claims(databases: Databases) -> None:
+    store = DecisionStore(open_loop(databases))
     for number in range(N_DECISIONS):
         store.request(decision(number))
     won: list[tuple[int, int]] = []
@@ -105,19 +105,20 @@ def test_of_many_threads_exactly_one_claims(tmp_path: Path) -> None:
         assert store.get(f"d{number}").flow_run_id == f"run-{thread}"
 
 
-def test_of_two_processes_exactly_one_claims(tmp_path: Path) -> None:
-    store = DecisionStore(open_loop(tmp_path))
+def test_of_two_processes_exactly_one_claims(databases: Databases) -> None:
+    store = DecisionStore(open_loop(databases))
     for number in range(N_DECISIONS):
         store.request(decision(number))
-    command = [sys.executable, "-c", CLAIMER, str(tmp_path)]
+    home = databases.home
+    command = [sys.executable, "-c", CLAIMER, str(home), databases.url or ""]
     processes = [subprocess.Popen([*command, name, str(N_DECISIONS)], stdout=subprocess.PIPE, text=True) for name in ("a", "b")]
     try:
         pause = threading.Event()
         for _ in range(TIMEOUT_S * 100):
-            if all((tmp_path / f"ready-{name}").exists() for name in ("a", "b")):
+            if all((home / f"ready-{name}").exists() for name in ("a", "b")):
                 break
             pause.wait(0.01)
-        (tmp_path / "start").touch()
+        (home / "start").touch()
         won = [json.loads(process.communicate(timeout=TIMEOUT_S)[0]) for process in processes]
     finally:
         for process in processes:
@@ -127,8 +128,8 @@ def test_of_two_processes_exactly_one_claims(tmp_path: Path) -> None:
     assert all(store.get(f"d{number}").flow_run_id == f"a-{number}" for number in won[0])
 
 
-def test_an_alarm_raised_by_many_threads_makes_one_decision_and_one_event(tmp_path: Path) -> None:
-    store = DecisionStore(open_loop(tmp_path))
+def test_an_alarm_raised_by_many_threads_makes_one_decision_and_one_event(databases: Databases) -> None:
+    store = DecisionStore(open_loop(databases))
     made: list[int] = []
 
     def ask(thread: int) -> None:
@@ -142,8 +143,8 @@ def test_an_alarm_raised_by_many_threads_makes_one_decision_and_one_event(tmp_pa
     assert store.request(Decision("x", "other", "error", "the same alarm", "r", requested_at_ms=1, requested_wall_ms=1))
 
 
-def test_of_two_monitors_at_one_cursor_one_saves(tmp_path: Path) -> None:
-    store = MonitorStateStore(open_loop(tmp_path))
+def test_of_two_monitors_at_one_cursor_one_saves(databases: Databases) -> None:
+    store = MonitorStateStore(open_loop(databases))
     saved: list[int] = []
     refused: list[int] = []
 
@@ -159,33 +160,38 @@ def test_of_two_monitors_at_one_cursor_one_saves(tmp_path: Path) -> None:
     assert store.load("m") == (10 + saved[0], {"thread": saved[0]})
 
 
-def killed_step(home: Path, after: int) -> None:
-    done = subprocess.run([sys.executable, "-c", STEP, str(home), str(after)], capture_output=True, timeout=TIMEOUT_S, check=False)
+def killed_step(databases: Databases, after: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", STEP, str(databases.home), databases.url or "", str(after)],
+        capture_output=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
 
 
 # The writes of a first step, in their order: state, alert, decision, outbox row; then the commit.
 @pytest.mark.parametrize("after", [1, 2, 3, 4, 0], ids=["state", "alert", "decision", "outbox", "commit"])
-def test_killed_before_the_commit_nothing_is_half_and_the_next_run_does_it(tmp_path: Path, after: int) -> None:
-    killed_step(tmp_path, after)
-    engine = open_loop(tmp_path)
+def test_killed_before_the_commit_nothing_is_half_and_the_next_run_does_it(databases: Databases, after: int) -> None:
+    killed_step(databases, after)
+    engine = open_loop(databases)
     assert MonitorStateStore(engine).load("m") == (0, None)
     assert AlertStore(engine).recent() == []
     assert DecisionStore(engine).recent() == []
     assert DecisionStore(engine).unclaimed(10, 1) == []
-    killed_step(tmp_path, after=-1)
-    assert whole_step(tmp_path) == ((10, {"n": 1}), ["alert-1"], ["d-1"], ["d-1"])
+    killed_step(databases, after=-1)
+    assert whole_step(databases) == ((10, {"n": 1}), ["alert-1"], ["d-1"], ["d-1"])
 
 
-def test_killed_after_the_commit_everything_is_there_and_the_same_alarm_doubles_nothing(tmp_path: Path) -> None:
-    killed_step(tmp_path, after=-1)
-    assert whole_step(tmp_path) == ((10, {"n": 1}), ["alert-1"], ["d-1"], ["d-1"])
-    killed_step(tmp_path, after=-1)
-    assert whole_step(tmp_path) == ((20, {"n": 1}), ["alert-1"], ["d-1"], ["d-1"])
+def test_killed_after_the_commit_everything_is_there_and_the_same_alarm_doubles_nothing(databases: Databases) -> None:
+    killed_step(databases, after=-1)
+    assert whole_step(databases) == ((10, {"n": 1}), ["alert-1"], ["d-1"], ["d-1"])
+    killed_step(databases, after=-1)
+    assert whole_step(databases) == ((20, {"n": 1}), ["alert-1"], ["d-1"], ["d-1"])
 
 
-def whole_step(home: Path) -> tuple[object, list[str], list[str], list[str]]:
-    engine = open_loop(home)
+def whole_step(databases: Databases) -> tuple[object, list[str], list[str], list[str]]:
+    engine = open_loop(databases)
     decisions = DecisionStore(engine)
     alerts = [record.alert.key for record in AlertStore(engine).recent()]
     events = [event.decision_id for event in decisions.unclaimed(10, 1)]

@@ -12,18 +12,20 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from tests.databases import new_database
 from tests.kafka_server import kafka_server
 from tidemill.errors import ConflictError, InputError
 from tidemill.events import Stream
 from tidemill.settings import KafkaLogSettings
 from tidemill.sources import Kafka
-from tidemill.stores import SqlLog
+from tidemill.stores import Databases, SqlLog
 from tidemill.stores.kafka_log import KafkaLog
+from tidemill.stores.source_books import open_source_books
 from tidemill.streams import Advance, Entry, Log, Position, Record, Records, Tally
 
 STREAMS = ["taps", "gates"]
 N_APPENDS, PER_APPEND = 60, 5
-BROKER = "broker"  # the file in a home that says where Kafka is
+BROKER, SERVER = "broker", "server"  # the files in a home that say where Kafka and PostgreSQL are
 
 
 class Event(BaseModel):
@@ -40,15 +42,16 @@ def kafka_log(home: Path, partitions: int, *, replay: bool = False) -> KafkaLog:
         Stream(name, schema=Event, event_time="at", event_id="event_id", source=Kafka(f"{name}-{mark}", bootstrap)) for name in STREAMS
     ]
     settings = KafkaLogSettings(bootstrap=bootstrap, partitions=partitions)
-    return KafkaLog(streams, settings, f"kit-{mark}", SqlLog(home / "log.db", STREAMS).sources, replay=replay)
+    return KafkaLog(streams, settings, f"kit-{mark}", open_source_books(Databases(home)), replay=replay)
 
 
 LOGS: dict[str, Callable[[Path], SqlLog | KafkaLog]] = {
-    "sql": lambda home: SqlLog(home / "log.db", STREAMS),
+    "sqlite": lambda home: SqlLog(Databases(home), STREAMS),
+    "postgresql": lambda home: SqlLog(Databases(home, (home / SERVER).read_text()), STREAMS),
     "kafka": lambda home: kafka_log(home, 3),
     "kafka, a replay": lambda home: kafka_log(home, 1, replay=True),
 }
-ONE_ORDER = {"sql"}  # over all streams
+ONE_ORDER = {"sqlite", "postgresql"}  # over all streams
 OWN_CLOCK = {"kafka"}  # the broker's; nobody is asked when an event became known
 of_replays = pytest.mark.parametrize("kind", [name for name in LOGS if name not in OWN_CLOCK], indirect=True)
 
@@ -72,10 +75,12 @@ Open = Callable[[], Log]
 
 @pytest.fixture(params=LOGS)
 def kind(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Which log; the broker runs, if it needs one."""
+    """Which log; the server that it needs runs."""
     name = str(request.param)
     if name.startswith("kafka"):
         (tmp_path / BROKER).write_text(kafka_server().bootstrap)
+    if name == "postgresql":
+        (tmp_path / SERVER).write_text(new_database(request.getfixturevalue("postgres_url")))
     return name
 
 
@@ -272,7 +277,7 @@ def test_two_processes_append_at_once_and_nothing_is_lost_or_torn(open_log: Open
             seen.extend(records)
             assert records or any(writer.poll() is None for writer in writers) or log.end() != position
     finally:
-        codes = [writer.wait(timeout=60) for writer in writers]
+        codes = [writer.wait(timeout=240) for writer in writers]
     assert codes == [0, 0]
     assert sorted(seen) == sorted(read_all(log))
     for name in "ab":

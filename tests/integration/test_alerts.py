@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from tests.services import child_environ, log_tail
 from tidemill.project import Workspace, project_root
 from tidemill.stores import Alert
 
-WAIT_S = 90.0
+WAIT_S = 120.0
 SECRET = "s3cr3t"
 
 
@@ -44,7 +45,7 @@ def received() -> Iterator[tuple[str, list[dict[str, str]]]]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
-    yield f"json://ana:{SECRET}@127.0.0.1:{server.server_address[1]}/alerts", accepted
+    yield f"json://ana:{SECRET}@127.0.0.1:{server.server_address[1]}/alerts?cto=60&rto=60", accepted
     server.shutdown()
     thread.join()
     server.server_close()
@@ -73,15 +74,19 @@ def test_a_running_engine_delivers_an_alert_once_and_keeps_the_secret(tmp_path: 
             assert process.poll() is None and time.monotonic() < until_s, log_tail(log)
             time.sleep(0.1)
         assert not workspace.alerts.raise_alert(alert), "raised before"
-        time.sleep(3)  # another round of the relay
+        assert workspace.alerts.raise_alert(replace(alert, key="the next")), "what another round of the relay delivers"
+        until_s = time.monotonic() + WAIT_S
+        while len(accepted) < 2:
+            assert process.poll() is None and time.monotonic() < until_s, log_tail(log)
+            time.sleep(0.1)
         process.terminate()
-        assert process.wait(30) == 0
+        assert process.wait(WAIT_S) == 0
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(WAIT_S)
         workspace.close()
     assert record.attempts == 1
-    assert [(one["title"], one["message"]) for one in accepted] == [(alert.title, alert.body)]
+    assert [(one["title"], one["message"]) for one in accepted] == [(alert.title, alert.body)] * 2
     said = log.read_text()
     assert "alert not delivered" in said and "alert delivered" in said
     assert SECRET not in said

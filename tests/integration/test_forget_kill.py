@@ -87,15 +87,19 @@ def test_killed_at_any_moment_it_completes_when_it_is_run_again(run: Run, tmp_pa
         whole_s = time.monotonic() - begin_s
     want = everything(straight)
     assert not want["found"]
-    codes = []
+    n_killed = 0
     for place in range(6):
         home = tmp_path / f"home{place}"
         shutil.copytree(past, home)
-        codes += [run(home, random.uniform(0.02, 0.9 * whole_s)) for _ in range(2)]
+        for _ in range(2):
+            if run(home, random.uniform(0, 0.9 * whole_s)) == -signal.SIGKILL:
+                n_killed += 1
+            else:
+                whole_s *= 0.7  # it was done before: the machine has become quicker
         assert run(home, 0) == 0
         got = everything(home)
         for name, value in want.items():
             assert got[name] == value, name
         mentioned = [path for path in home.rglob("*") if path.is_file() and PLAIN.encode() in path.read_bytes()]
         assert {path.relative_to(home).parts[0] for path in mentioned} <= {"artifacts", "logs"}
-    assert codes.count(-signal.SIGKILL) >= 3, codes
+    assert n_killed

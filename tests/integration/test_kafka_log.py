@@ -26,7 +26,7 @@ from tidemill.project.forgetting import forget_entity
 from tidemill.serving import copiers
 from tidemill.settings import KafkaLogSettings, LogSettings
 from tidemill.sources import Avro, Kafka
-from tidemill.stores import OFFSET, AppliedReader, Entity, Lake, Lookup, SqlState, rebuild
+from tidemill.stores import OFFSET, AppliedReader, Databases, Entity, Lake, Lookup, SqlState, rebuild
 from tidemill.stores.kafka_log import KafkaLog
 from tidemill.stores.source_books import open_source_books
 from tidemill.streams import Advance, Entry, Log, Position, Record, log_offset
@@ -51,7 +51,7 @@ def open_kafka(bootstrap: str, topic: str, home: Path, settings: KafkaLogSetting
     """The log of taps in a topic."""
     settings = (settings or KafkaLogSettings()).model_copy(update={"bootstrap": bootstrap})
     stream = replace(TAPS, source=Kafka(topic, bootstrap))
-    return KafkaLog([stream], settings, f"p-{topic}", open_source_books(home / "sources.db"))
+    return KafkaLog([stream], settings, f"p-{topic}", open_source_books(Databases(home)))
 
 
 @contextmanager
@@ -341,7 +341,7 @@ def test_a_topic_of_other_times_or_other_values_is_refused(server: KafkaServer, 
     stream = replace(TAPS, source=Kafka(new_topic(server, 1), server.bootstrap, value=avro))
     settings = KafkaLogSettings(bootstrap=server.bootstrap)
     with (
-        closing(KafkaLog([stream], settings, "avro", open_source_books(tmp_path / "sources.db"))) as log,
+        closing(KafkaLog([stream], settings, "avro", open_source_books(Databases(tmp_path)))) as log,
         closing(open_state(tmp_path)) as state,
     ):
         with pytest.raises(InputError, match="holds Avro; send events there"):

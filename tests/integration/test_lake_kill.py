@@ -93,9 +93,12 @@ def let(nursery: subprocess.Popen[str], writer_s: float, compaction_s: float) ->
 
 def test_appends_and_compactions_killed_at_any_moment_lose_and_double_nothing(tmp_path: Path, nursery: subprocess.Popen[str]) -> None:
     rng, lake = random.Random(0), Lake(tmp_path, [TAPS])
-    for _ in range(ROUNDS):
-        assert let(nursery, rng.uniform(0.01, 0.25), rng.uniform(0.01, 0.4)) == [-9, -9]
-        check(lake)
+    longest_s, rounds, last = 0.25, 0, 0
+    while rounds < ROUNDS or last <= ROUNDS:
+        assert let(nursery, rng.uniform(0.01, longest_s), rng.uniform(0.01, 1.6 * longest_s)) == [-9, -9]
+        rounds, before, last = rounds + 1, last, check(lake)
+        if last == before:
+            longest_s *= 1.1  # on a slow machine nothing is done so soon
     assert let(nursery, 0, 0) == [0, 0], "whoever comes after the killed ones is not stopped by what they left"
     assert check(lake) > ROUNDS
     files = [Path(uri) for uri in DeltaTable(lake.path("taps")).file_uris()]

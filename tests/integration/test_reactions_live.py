@@ -26,7 +26,7 @@ from tidemill.project import Project, Workspace, load_project, project_root
 from tidemill.serving.reactions import ReactionWatch
 from tidemill.streams import Entry
 
-MOMENT_S = 90.0
+MOMENT_S = 120.0
 SECRET = "s3cr3t"
 PROJECT = """
 from tests.unit.events.taps import TAPS
@@ -76,10 +76,10 @@ def test_a_running_engine_calls_a_webhook_again_after_it_was_killed_and_keeps_th
         workspace.log.append([Entry("taps", "{")] * 30, wall_ms())
         wait_until(lambda: workspace.alerts.recent("taps"), process, log)
         process.terminate()
-        assert process.wait(30) == 0
+        assert process.wait(MOMENT_S) == 0
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(MOMENT_S)
         standing, alerts = workspace.reactions.standing(), workspace.alerts.recent("taps")
         workspace.close()
     said = [(one.path, one.body["event_id"], one.body["parameters"]) for one in receiver.received]
@@ -126,7 +126,7 @@ def test_a_deployment_runs_once_for_an_event_and_one_it_cannot_take_is_refused(p
     assert watch.step() == 2
 
     def start(deployment: str, parameters: dict[str, Any], key: str) -> None:
-        started.append(str(runs.start(deployment, parameters, key, patience_s=30)))
+        started.append(str(runs.start(deployment, parameters, key, patience_s=MOMENT_S)))
         if len(started) == 1:
             raise OSError("killed between the start and its note")
 
@@ -148,6 +148,6 @@ def test_a_deployment_runs_once_for_an_event_and_one_it_cannot_take_is_refused(p
             assert len(runs_of("investigate/taps")) == 1
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(MOMENT_S)
             workspace.close()
     assert workspace.alerts.recent("wrong")[0].alert.title == "reaction wrong was refused"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable
+from uuid import UUID
 
 from tidemill.clock import MINUTE_MS
 from tidemill.errors import NotReadyError
@@ -13,7 +15,8 @@ from tidemill.stores.alerts import pause_ms
 logger = logging.getLogger(__name__)
 
 _LONGEST_WAIT_MS = 10 * MINUTE_MS
-Start = Callable[[str, dict[str, str], str], object]
+_REMEMBERED = 20
+Start = Callable[[str, dict[str, str], str], UUID]
 
 
 class Explaining:
@@ -30,10 +33,11 @@ class Explaining:
 
     Args:
         workspace: whose alerts.
-        start: given a deployment, its parameters and an idempotency key; raises NotReadyError when it cannot start it.
+        start: given a deployment, its parameters and an idempotency key, answers the run; raises NotReadyError when it cannot start it.
     """
 
     def __init__(self, workspace: Workspace, start: Start) -> None:
+        self.started: deque[UUID] = deque(maxlen=_REMEMBERED)  # the last runs
         self._workspace = workspace
         self._start = start
         self._longest_ms = max((model.monitor.check_every_ms for model in workspace.project.models), default=0)
@@ -59,13 +63,14 @@ class Explaining:
         for started, alert in enumerate(wanted):
             parameters = {"model": alert.model, "trigger": "alarm", "alert": alert.key}
             try:
-                self._start(f"monitor/{self._workspace.project.name}", parameters, f"explain:{self._workspace.home}:{alert.key}")
+                run = self._start(f"monitor/{self._workspace.project.name}", parameters, f"explain:{self._workspace.home}:{alert.key}")
             except NotReadyError as error:
                 self._failures += 1
                 self._not_before_wall_ms = wall_ms + pause_ms(self._failures)
                 logger.warning("check not started alert=%s attempt=%d error=%s", alert.key, self._failures, error)
                 return started
             self._failures = 0
+            self.started.append(run)
             self._workspace.alerts.mark_explaining(alert.key, wall_ms)
             logger.info("check started alert=%s", alert.key)
         return len(wanted)

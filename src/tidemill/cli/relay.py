@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import partial
+from uuid import UUID
 
 from prefect.events import emit_event
 
@@ -40,6 +41,11 @@ class Relay:
         deliver(self._workspace.alerts, self._settings.alerts.urls, now)
         self._explaining.step(stream_ms, now)
         return relayed.emitted
+
+    @property
+    def checks(self) -> list[UUID]:
+        """The runs of the last checks that alerts have asked for."""
+        return list(self._explaining.started)
 
     @property
     def reactions(self) -> list[str]:

@@ -103,6 +103,9 @@ class Replay:
         for model in list(self._checks):
             self._await_check(model)
         self._settle()
+        self._relay.step()  # for the checks of alarms, which waited for their retrain
+        for run in self._relay.checks:
+            self._await(run)
         self._worker.flush_lake()
 
     def _catch_up(self, at_ms: int) -> None:
@@ -182,14 +185,18 @@ class Replay:
 
     def _await_check(self, model: str) -> None:
         due_ms, run = self._checks[model]
+        if run is not None:
+            self._await(run)
+        self._checks[model] = (due_ms, None)
+
+    def _await(self, run: UUID) -> None:
         deadline_s = time.monotonic() + _DECISION_TIMEOUT_S
-        while run is not None and runs.ended(run) is None:
+        while runs.ended(run) is None:
             self._worker.tend_lake()
             if time.monotonic() > deadline_s:
                 raise NotReadyError(f"the check {run} has not ended after {_DECISION_TIMEOUT_S:.0f} s; see the flow runs in Prefect")
             time.sleep(0.3)
             self._server.close()
-        self._checks[model] = (due_ms, None)
 
 
 @contextmanager

@@ -95,7 +95,7 @@ def is_well(url: str) -> bool:
         return False
 
 
-def wait_for(url: str, name: str, gone: Callable[[], bool] = lambda: False, timeout_s: float = 180.0) -> None:
+def wait_for(url: str, name: str, gone: Callable[[], bool] = lambda: False, timeout_s: float = 600.0) -> None:
     """Wait until a health URL answers; give up at once when `gone` says that what should answer has ended.
 
     Raises:
@@ -140,7 +140,7 @@ def supervised(settings: Settings, *, work: bool) -> Iterator[list[Service]]:
         end(process)
 
 
-def end(process: subprocess.Popen[bytes], wait_s: float = 20.0) -> None:
+def end(process: subprocess.Popen[bytes], wait_s: float = 60.0) -> None:
     """End a supervisor and what it started: ask, wait, then insist."""
     for how in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
         if process.poll() is not None:

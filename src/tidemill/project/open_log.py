@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tidemill.project.project import Project
 from tidemill.settings import LogSettings
-from tidemill.stores import SqlLog
+from tidemill.stores import Databases, SqlLog
 from tidemill.stores.source_books import open_source_books
 
 if TYPE_CHECKING:
     from tidemill.stores.kafka_log import KafkaLog
 
 
-def open_log(project: Project, home: Path, settings: LogSettings, *, durable: bool) -> SqlLog | KafkaLog:
+def open_log(project: Project, databases: Databases, settings: LogSettings, *, durable: bool) -> SqlLog | KafkaLog:
     """The log of a project.
 
     Args:
         project: whose streams.
-        home: of a log in a file, and of what is told of sources.
+        databases: of the home; they hold the log in SQL, and what is told of sources.
         settings: which log.
         durable: see `SqlLog`; one that need not be is of a replay.
 
@@ -27,7 +26,7 @@ def open_log(project: Project, home: Path, settings: LogSettings, *, durable: bo
         NotReadyError: Kafka does not answer, or a topic is of another kind.
     """
     if settings.kind == "sql":
-        return SqlLog(home / "log.db", project.stream_names, durable=durable)
+        return SqlLog(databases, project.stream_names, durable=durable)
     from tidemill.stores.kafka_log import KafkaLog  # the client takes a quarter of a second to import
 
-    return KafkaLog(project.streams, settings.kafka, project.name, open_source_books(home / "sources.db"), replay=not durable)
+    return KafkaLog(project.streams, settings.kafka, project.name, open_source_books(databases), replay=not durable)

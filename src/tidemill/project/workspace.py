@@ -18,6 +18,7 @@ from tidemill.settings import LogSettings
 from tidemill.stores import (
     AlertStore,
     AppliedReader,
+    Databases,
     DecisionStore,
     Lake,
     LakeWriter,
@@ -61,14 +62,22 @@ class Workspace:
     _at_work: ExitStack = field(default_factory=ExitStack, repr=False)
 
     @classmethod
-    def open(
-        cls, project: Project, home: Path, *, durable_log: bool = True, remember: bool = True, log: LogSettings | None = None
+    def open(  # noqa: PLR0913 - what a process's edge knows of where things lie
+        cls,
+        project: Project,
+        home: Path,
+        *,
+        database: str | None = None,
+        log: LogSettings | None = None,
+        durable_log: bool = True,
+        remember: bool = True,
     ) -> Workspace:
         """The workspace of a project in `home`; folders and tables are made when missing.
 
         Args:
             project: what to open.
-            home: where its state lies.
+            home: where its state lies, or with a `database` its lake and what is cached.
+            database: the URL of a PostgreSQL that holds log, state, predictions and decisions; see `Settings.database_url`.
             durable_log: see `SqlLog`.
             remember: whether the home learns the definitions that it has not seen. Who only looks leaves it out, so that a definition
                 under work may still change.
@@ -79,17 +88,17 @@ class Workspace:
                 change of a stream's fields.
         """
         home = home.resolve()
-        loop = open_loop(home)
-        predictions, state = home / "serving.db", home / "state.db"
+        databases = Databases(home, database)
+        loop = open_loop(databases)
         workspace = cls(
             project=project,
             home=home,
-            log=open_log(project, home, log or LogSettings(), durable=durable_log),
-            state=SqlState(state, project.sources, project.labels, project.retention_ms),
+            log=open_log(project, databases, log or LogSettings(), durable=durable_log),
+            state=SqlState(databases.path("state"), project.sources, project.labels, project.retention_ms),
             lake=Lake(home / "lake", project.streams),
-            predictions=PredictionStore(predictions),
-            vectors=NewestVectors(predictions),
-            quality=QualityReader(predictions, state),
+            predictions=PredictionStore(databases),
+            vectors=NewestVectors(databases),
+            quality=QualityReader(databases),
             decisions=DecisionStore(loop),
             alerts=AlertStore(loop),
             monitors=MonitorStateStore(loop),

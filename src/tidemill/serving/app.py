@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from tidemill.clock import wall_ms
-from tidemill.errors import BusyError, ConflictError, InputError, NotFoundError, NotReadyError, TidemillError
+from tidemill.errors import BusyError, ConflictError, InputError, NotFoundError, NotReadyError, TidemillError, UnavailableError
 from tidemill.kernels.ahead import compile_kernels
 from tidemill.project import Workspace, describe_view, list_views
 from tidemill.serving.champions import Champions
@@ -25,7 +25,15 @@ from tidemill.serving.metrics import ServerMetrics
 from tidemill.serving.predictor import Predictor
 from tidemill.settings import Settings
 
-_STATUS: dict[type[TidemillError], int] = {InputError: 422, NotFoundError: 404, NotReadyError: 409, ConflictError: 409, BusyError: 429}
+_STATUS: dict[type[TidemillError], int] = {  # the first that fits
+    InputError: 422,
+    NotFoundError: 404,
+    UnavailableError: 503,
+    NotReadyError: 409,
+    ConflictError: 409,
+    BusyError: 429,
+}
+_RETRY_S = 2  # once a server that is down may be back
 _INLINE_ROWS = 64  # a small batch takes less time than a hop to a thread
 
 
@@ -67,6 +75,8 @@ async def _explain(_request: Request, error: Exception) -> JSONResponse:
     status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 500)
     where = getattr(error, "where", getattr(error, "name", type(error).__name__))
     headers = {"retry-after": str(error.retry_after_s)} if isinstance(error, BusyError) else None
+    if isinstance(error, UnavailableError):
+        headers = {"retry-after": str(_RETRY_S)}
     return JSONResponse({"error": {"where": str(where), "what": str(error)}}, status_code=status, headers=headers)
 
 

@@ -10,6 +10,7 @@ from kafka import KafkaConsumer
 from kafka.errors import KafkaTimeoutError
 
 from tidemill.errors import NotReadyError
+from tidemill.sources.kafka_sockets import DIRECTLY
 
 # the client says here why a broker did not let it in, and then raises only that none did
 _SAYS_WHY = logging.getLogger("kafka.net.manager")
@@ -29,7 +30,7 @@ def opened(make: Callable[..., Any], where: str, config: Mapping[str, object]) -
     begun: list[Any] = []
 
     def connections(**settings: object) -> Any:
-        begun.append(KafkaConsumer.DEFAULT_CONFIG["kafka_client"](**settings))
+        begun.append(KafkaConsumer.DEFAULT_CONFIG["kafka_client"](**{**settings, "proxy_url": DIRECTLY}))
         return begun[-1]
 
     reasons = _Reasons(str(config["client_id"]))

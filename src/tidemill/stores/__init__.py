@@ -6,6 +6,7 @@ from tidemill.stores.backfill import backfill_view, rebuild
 from tidemill.stores.backup import back_up
 from tidemill.stores.backup_manifest import Manifest, verify_backup
 from tidemill.stores.copied_file import copy_file
+from tidemill.stores.databases import Databases
 from tidemill.stores.decision_records import Decision
 from tidemill.stores.decisions import DecisionStore
 from tidemill.stores.forget_match import Entity
@@ -34,6 +35,7 @@ __all__ = [
     "AlertStore",
     "Answered",
     "AppliedReader",
+    "Databases",
     "Decision",
     "DecisionStore",
     "Entity",

@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Engine, Row, Select, bindparam, select, update
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from tidemill.clock import MINUTE_MS, SECOND_MS
 from tidemill.errors import NotFoundError
 from tidemill.stores.cursors import reading
+from tidemill.stores.insert_new import insert_new
 from tidemill.stores.loop_tables import ALERT_CHANNELS, ALERTS, WANTS_CHECK
 
 Severity = Literal["info", "warning", "critical"]
@@ -77,21 +77,21 @@ def pause_ms(attempts: int) -> int:
 
 def insert_alert(connection: Connection, alert: Alert) -> bool:
     """Write an alert in the caller's transaction; False if its key exists."""
-    row = sqlite_insert(ALERTS).values(**asdict(alert)).on_conflict_do_nothing(index_elements=["key"])
-    return connection.execute(row).rowcount == 1
+    return insert_new(connection, ALERTS, [asdict(alert)], ["key"]) == 1
 
 
 class AlertStore:
     """Alerts and their delivery on the engine of `open_loop`.
 
-    >>> import tempfile; from pathlib import Path; from tidemill.stores.loop_tables import open_loop
-    >>> store = AlertStore(open_loop(Path(tempfile.mkdtemp())))
-    >>> alert = Alert("late:cusum:900", "late", "warning", "Errors rose", "0.31 -> 0.38", "http://127.0.0.1:8000/", at_ms=900)
-    >>> store.raise_alert(alert), store.raise_alert(alert)
-    (True, False)
-    >>> store.mark_failed("late:cusum:900", "no answer", wall_ms=1_000)
-    >>> len(store.pending(wall_ms=5_999)), len(store.pending(wall_ms=6_000))
-    (0, 1)
+        >>> import tempfile; from pathlib import Path; from tidemill.stores.insert_new import insert_new
+    from tidemill.stores.loop_tables import open_loop
+        >>> store = AlertStore(open_loop(Databases(Path(tempfile.mkdtemp()))))
+        >>> alert = Alert("late:cusum:900", "late", "warning", "Errors rose", "0.31 -> 0.38", "http://127.0.0.1:8000/", at_ms=900)
+        >>> store.raise_alert(alert), store.raise_alert(alert)
+        (True, False)
+        >>> store.mark_failed("late:cusum:900", "no answer", wall_ms=1_000)
+        >>> len(store.pending(wall_ms=5_999)), len(store.pending(wall_ms=6_000))
+        (0, 1)
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -141,7 +141,7 @@ class AlertStore:
     def mark_reached(self, key: str, channel: str, wall_ms: int) -> None:
         """Remember that one channel has the alert, so that another's failure does not send it there twice."""
         with self._engine.begin() as connection:
-            connection.execute(sqlite_insert(ALERT_CHANNELS).values(key=key, channel=channel, wall_ms=wall_ms).on_conflict_do_nothing())
+            insert_new(connection, ALERT_CHANNELS, [{"key": key, "channel": channel, "wall_ms": wall_ms}])
 
     def mark_delivered(self, key: str, wall_ms: int) -> None:
         """Every channel has it: never send it again."""

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from psycopg import OperationalError
 from sqlalchemy import Engine
 
 from tidemill.stores.postgres_cursor import begin_reading, begin_writing
+from tidemill.stores.postgres_errors import unavailable
 
 
 class Cursor(Protocol):
@@ -62,7 +64,10 @@ def writing_cursor(engine: Engine) -> Iterator[Cursor]:
 
 @contextmanager
 def _cursor(engine: Engine, begin_postgres: Any, begin_sqlite: str) -> Iterator[tuple[Any, Cursor]]:
-    connection = engine.raw_connection()
+    try:
+        connection = engine.raw_connection()
+    except OperationalError as error:
+        raise unavailable(engine.url, error) from error
     try:
         if engine.dialect.name == "postgresql":
             yield connection, begin_postgres(connection.driver_connection)
@@ -71,5 +76,7 @@ def _cursor(engine: Engine, begin_postgres: Any, begin_sqlite: str) -> Iterator[
             cursor.execute(begin_sqlite)
             yield connection, cursor
             cursor.close()
+    except OperationalError as error:
+        raise unavailable(engine.url, error) from error
     finally:
         connection.close()  # back to the pool, which rolls back what was not committed

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Engine, MetaData
+from sqlalchemy import Engine, MetaData, event
 
 from tidemill.stores.postgres import open_postgres
 from tidemill.stores.sqlite import open_sqlite
@@ -31,6 +32,18 @@ class Databases:
         if self.url is None:
             return open_sqlite(self.path(name), tables, durable=durable)
         return open_postgres(self.url, name, tables, durable=durable)
+
+    def open_beside(self, name: str, other: str) -> Engine:
+        """An engine on one of them that reads the tables of another too, under its name: `state.outcome`. Both have been made before."""
+        engine = self.open(name, MetaData())
+        if self.url is None:
+            engine.dispose()  # of connections from before
+
+            @event.listens_for(engine, "connect")
+            def _attach(connection: Any, _record: Any) -> None:
+                connection.execute(f"attach database ? as {other}", (str(self.path(other)),))
+
+        return engine
 
     def path(self, name: str) -> Path:
         """The file that holds it, where there is one."""

@@ -15,11 +15,11 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Select, and_, func, insert, or_, select, update
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from tidemill.errors import NotFoundError
 from tidemill.stores.cursors import reading
 from tidemill.stores.decision_records import Decision, Ending, Freeze, OutboxEvent, Outcome, State, Trigger, decision_id
+from tidemill.stores.insert_new import insert_new
 from tidemill.stores.loop_tables import DECISIONS, FREEZES, OUTBOX
 
 __all__ = [
@@ -42,8 +42,7 @@ _OUTBOX_BATCH = 100
 
 def insert_decision(connection: Connection, decision: Decision) -> bool:
     """Write a decision and its outbox row in the caller's transaction; False if the alarm has one already."""
-    row = sqlite_insert(DECISIONS).values(**asdict(decision)).on_conflict_do_nothing(index_elements=["model", "alarm_key"])
-    if connection.execute(row).rowcount == 0:
+    if not insert_new(connection, DECISIONS, [asdict(decision)], ["model", "alarm_key"]):
         return False
     connection.execute(insert(OUTBOX).values(decision_id=decision.id))
     return True
@@ -52,8 +51,8 @@ def insert_decision(connection: Connection, decision: Decision) -> bool:
 class DecisionStore:
     """Decisions, outbox and freezes on the engine of `open_loop`.
 
-    >>> import tempfile; from pathlib import Path; from tidemill.stores.loop_tables import open_loop
-    >>> store = DecisionStore(open_loop(Path(tempfile.mkdtemp())))
+    >>> import tempfile; from pathlib import Path; from tidemill.stores import Databases, open_loop
+    >>> store = DecisionStore(open_loop(Databases(Path(tempfile.mkdtemp()))))
     >>> decision = Decision("d1", "late", "error", "cusum:v1:900", "errors rose", requested_at_ms=900, requested_wall_ms=5)
     >>> store.request(decision), store.request(decision)
     (True, False)
@@ -158,9 +157,9 @@ class DecisionStore:
 
     def freeze(self, model: str, by: str, reason: str, wall_ms: int) -> bool:
         """Stop retraining this model; False if it is frozen already, and that freeze stands."""
-        row = sqlite_insert(FREEZES).values(model=model, by=by, reason=reason, wall_ms=wall_ms).on_conflict_do_nothing()
+        row = {"model": model, "by": by, "reason": reason, "wall_ms": wall_ms}
         with self._engine.begin() as connection:
-            return connection.execute(row).rowcount == 1
+            return insert_new(connection, FREEZES, [row]) == 1
 
     def unfreeze(self, model: str, by: str, wall_ms: int) -> bool:
         """Let this model be retrained again; False if it was not frozen."""

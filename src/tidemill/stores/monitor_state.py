@@ -31,8 +31,8 @@ class MonitorStateStore:
     A monitor loads, reads what lies behind its cursor, and saves the whole step at once. Killed before the save it does the step
     again from the same state, and after it goes on from the next: nothing is lost and nothing doubles.
 
-    >>> import tempfile; from pathlib import Path; from tidemill.stores.loop_tables import open_loop
-    >>> store = MonitorStateStore(open_loop(Path(tempfile.mkdtemp())))
+    >>> import tempfile; from pathlib import Path; from tidemill.stores import Databases, open_loop
+    >>> store = MonitorStateStore(open_loop(Databases(Path(tempfile.mkdtemp()))))
     >>> store.load("late:error")
     (0, None)
     >>> store.save("late:error", 0, 500, {"cusum": 1.5})

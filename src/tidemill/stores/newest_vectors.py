@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -12,14 +11,14 @@ from sqlalchemy import MetaData
 
 from tidemill.kernels import Floats
 from tidemill.stores.cursors import reading_cursor
-from tidemill.stores.sqlite import open_sqlite
+from tidemill.stores.databases import Databases
 
 NEWEST = 1_000
 # The index by time is read from its end, so that at most `limit` rows are touched however many there are; what was served with other
 # definitions or other columns is left out of those, not searched for behind them.
 _NEWEST = """select at_ms, vector, texts from (
   select id, at_ms, digest, vector from prediction where model = ? order by at_ms desc, id desc limit ?
-) left join prediction_text on prediction_id = id where digest = ? and length(vector) = ? order by at_ms desc, id desc"""
+) newest left join prediction_text on prediction_id = id where digest = ? and length(vector) = ? order by at_ms desc, id desc"""
 _BYTES = 8
 
 
@@ -39,10 +38,10 @@ class Vectors:
 
 
 class NewestVectors:
-    """Reads `serving.db`, which `PredictionStore` has made; writes nothing."""
+    """Reads the database `serving`, which `PredictionStore` has made; writes nothing."""
 
-    def __init__(self, path: Path) -> None:
-        self._engine = open_sqlite(path, MetaData())
+    def __init__(self, databases: Databases) -> None:
+        self._engine = databases.open("serving", MetaData())
 
     def read(self, model: str, digest: str, n_columns: int, limit: int = NEWEST) -> Vectors:
         """Of the newest `limit` predictions of a model, the vectors that today's definitions made.
@@ -59,5 +58,5 @@ class NewestVectors:
         return Vectors(times, np.frombuffer(b"".join(row[1] for row in rows)).reshape(len(rows), n_columns), [row[2] for row in rows])
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the database."""
         self._engine.dispose()

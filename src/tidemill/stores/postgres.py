@@ -6,21 +6,25 @@ import re
 from typing import Any
 
 from psycopg import Connection
-from sqlalchemy import URL, Engine, MetaData, create_engine, event, inspect, make_url, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import URL, Engine, MetaData, create_engine, event, make_url, text
 
-from tidemill.errors import ConflictError, NotReadyError, SettingsError
+from tidemill.errors import SettingsError
 from tidemill.stores.postgres_cursor import LOCK_SCHEMA, as_reader, as_writer
+from tidemill.stores.postgres_errors import tell_plainly
+from tidemill.stores.schema_version import VERSION_TABLE, refuse_other_columns, upgrade
 
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _WAIT = "60s"  # for another's right to write; a slow machine is no error
+_LOCK = text("select pg_advisory_xact_lock(hashtextextended(:schema, 0))")
+_ELSEWHERE = "start anew in another database"
 
 
 def open_postgres(url: str, schema: str, tables: MetaData, *, durable: bool = False) -> Engine:
     """An engine on a schema of a PostgreSQL database, with schema and `tables` created when missing.
 
-    A commit survives the end of every process. With `durable` it also survives the end of the server's machine; without, that may lose
-    the last commits, but none that a later durable one of the same server came after.
+    A commit survives the end of every process of ours. With `durable` it also survives the end of the server and of its machine;
+    without, a server that ends without having been shut down may lose the commits of its last half second, whole ones, but none that a
+    later durable one came after.
 
     Use `engine.begin()` to write (it takes the schema's lock at once, so two writers queue instead of failing) and
     `reading(engine).connect()` to read (one snapshot until the connection is closed).
@@ -33,7 +37,7 @@ def open_postgres(url: str, schema: str, tables: MetaData, *, durable: bool = Fa
 
     Raises:
         SettingsError: the URL is not one of PostgreSQL.
-        NotReadyError: the server does not answer.
+        UnavailableError: the server does not answer.
         ConflictError: the schema was made by another version of tidemill, with other columns.
     """
     if not _NAME.fullmatch(schema):
@@ -41,6 +45,8 @@ def open_postgres(url: str, schema: str, tables: MetaData, *, durable: bool = Fa
     waits = "on" if durable else "off"
     options = f"-c search_path={schema} -c lock_timeout={_WAIT} -c synchronous_commit={waits} -c timezone=UTC"
     engine = create_engine(_with_driver(url), connect_args={"options": options, "connect_timeout": 10}, pool_pre_ping=True)
+
+    tell_plainly(engine)
 
     @event.listens_for(engine, "begin")
     def _on_begin(connection: Any) -> None:
@@ -51,14 +57,18 @@ def open_postgres(url: str, schema: str, tables: MetaData, *, durable: bool = Fa
             as_writer(driver)
             connection.exec_driver_sql(LOCK_SCHEMA)
 
+    where = f"the schema {schema!r} of the database"
     try:
         with engine.begin() as connection:
+            connection.execute(_LOCK, {"schema": schema})  # the lock by its name, as there may be no schema yet to take it by
             connection.execute(text(f"create schema if not exists {schema}"))
-            tables.create_all(connection)
-    except OperationalError as error:
+            connection.execute(text(VERSION_TABLE))
+        upgrade(engine, tables, where, _ELSEWHERE)
+        tables.create_all(engine)
+        refuse_other_columns(engine, tables, where, _ELSEWHERE)
+    except BaseException:
         engine.dispose()
-        raise NotReadyError(f"PostgreSQL at {_shown(url)} does not answer: {str(error.orig).strip()}") from error
-    _refuse_other_columns(engine, schema, tables)
+        raise
     return engine
 
 
@@ -70,17 +80,3 @@ def _with_driver(url: str) -> URL:
     if made.get_backend_name() != "postgresql":
         raise SettingsError(f"a database of {made.get_backend_name()!r}; the server profile needs PostgreSQL: postgresql://user@host/name")
     return made.set(drivername="postgresql+psycopg")
-
-
-def _shown(url: str) -> str:
-    return make_url(url).render_as_string(hide_password=True)
-
-
-def _refuse_other_columns(engine: Engine, schema: str, tables: MetaData) -> None:
-    columns_of = inspect(engine).get_columns
-    for table in tables.sorted_tables:
-        missing = set(table.columns.keys()) - {column["name"] for column in columns_of(table.name)}
-        if missing:
-            lacks = f"its table {table.name!r} has no {', '.join(sorted(missing))}"
-            what = f"the schema {schema!r} was made by another version of tidemill: {lacks}"
-            raise ConflictError(f"{what}; use that version, or start anew in another database")

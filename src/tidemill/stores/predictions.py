@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -13,20 +12,18 @@ from sqlalchemy import (
     Column,
     Float,
     Index,
-    Integer,
     LargeBinary,
     MetaData,
-    String,
     Table,
-    Text,
     bindparam,
     func,
     select,
 )
 
 from tidemill.kernels import Floats
+from tidemill.stores.column_types import Whole, Word, Words
 from tidemill.stores.cursors import reading, reading_cursor, writing_cursor
-from tidemill.stores.sqlite import open_sqlite
+from tidemill.stores.databases import Databases
 
 Role = Literal["champion", "frozen"]
 
@@ -34,14 +31,14 @@ _TABLES = MetaData()
 _PREDICTION = Table(
     "prediction",
     _TABLES,
-    Column("id", Integer, primary_key=True),
-    Column("model", String, nullable=False),
-    Column("key", String, nullable=False),
-    Column("at_ms", Integer, nullable=False),
-    Column("made_wall_ms", Integer, nullable=False),
-    Column("position", Text, nullable=False),
-    Column("digest", String, nullable=False),
-    Column("request", Text, nullable=False),
+    Column("id", Whole, primary_key=True, autoincrement=False),
+    Column("model", Word, nullable=False),
+    Column("key", Word, nullable=False),
+    Column("at_ms", Whole, nullable=False),
+    Column("made_wall_ms", Whole, nullable=False),
+    Column("position", Words, nullable=False),
+    Column("digest", Word, nullable=False),
+    Column("request", Words, nullable=False),
     Column("vector", LargeBinary, nullable=False),
     Index("prediction_by_key", "model", "key"),
     Index("prediction_by_time", "model", "at_ms"),
@@ -49,25 +46,25 @@ _PREDICTION = Table(
 _TEXT = Table(  # the texts of a vector that its request does not hold, as a JSON object by column
     "prediction_text",
     _TABLES,
-    Column("prediction_id", Integer, primary_key=True),
+    Column("prediction_id", Whole, primary_key=True, autoincrement=False),
     Column("texts", LargeBinary, nullable=False),
 )
 _SCORE = Table(
     "score",
     _TABLES,
-    Column("prediction_id", Integer, primary_key=True),
-    Column("role", String, primary_key=True),
-    Column("version", Integer, nullable=False),
+    Column("prediction_id", Whole, primary_key=True, autoincrement=False),
+    Column("role", Word, primary_key=True),
+    Column("version", Whole, nullable=False),
     Column("probability", Float, nullable=False),
     sqlite_with_rowid=False,
 )
 _SERVER = Table(
     "server",
     _TABLES,
-    Column("id", String, primary_key=True),
-    Column("model", String, primary_key=True),
-    Column("version", Integer, nullable=False),
-    Column("seen_wall_ms", Integer, nullable=False),
+    Column("id", Word, primary_key=True),
+    Column("model", Word, primary_key=True),
+    Column("version", Whole, nullable=False),
+    Column("seen_wall_ms", Whole, nullable=False),
 )
 # Run for every request: plain SQL with bound parameters, as building it anew with Core costs more than running it.
 _INSERT = (
@@ -86,7 +83,7 @@ _CONFIRM = (
     "on conflict (id, model) do update set version = excluded.version, seen_wall_ms = excluded.seen_wall_ms"
 )
 _KEYS_A_QUERY = 500
-LAST_MS = 1 << 62
+LAST_MS = ALL = 1 << 62
 
 
 @dataclass(frozen=True)
@@ -160,10 +157,15 @@ class Score:
 
 
 class PredictionStore:
-    """The predictions of all models in one SQLite file."""
+    """The predictions of all models.
 
-    def __init__(self, path: Path) -> None:
-        self._engine = open_sqlite(path, _TABLES)
+    Args:
+        databases: of the home; predictions are in the one named `serving`.
+    """
+
+    def __init__(self, databases: Databases) -> None:
+        self._engine = databases.open("serving", _TABLES)
+        self._all = _SERVED_ALL if self._engine.dialect.name == "sqlite" else _SERVED_SINCE
         self._reader = reading(self._engine)
 
     def write(self, answered: Answered) -> list[int]:
@@ -195,9 +197,9 @@ class PredictionStore:
             query = select(func.count()).select_from(_PREDICTION).where(_PREDICTION.c.model == model)
             return connection.execute(query).scalar_one()
 
-    def served(self, model: str, *, after_id: int = 0, from_ms: int = 0, before_ms: int = LAST_MS, limit: int = -1) -> Served:
+    def served(self, model: str, *, after_id: int = 0, from_ms: int = 0, before_ms: int = LAST_MS, limit: int = ALL) -> Served:
         """Logged predictions of a model asked in `[from_ms, before_ms]`, in the order they were made."""
-        query = _SERVED_SINCE if from_ms else _SERVED_ALL
+        query = _SERVED_SINCE if from_ms else self._all
         with reading_cursor(self._engine) as cursor:
             return _as_served(cursor.execute(query, (model, after_id, from_ms, before_ms, limit)).fetchall())
 
@@ -245,7 +247,7 @@ class PredictionStore:
             return {server: version for server, version in connection.execute(query)}
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the database."""
         self._engine.dispose()
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import create_engine
 
 from tidemill.features import Label
 from tidemill.kernels import Floats
+from tidemill.stores.cursors import reading_cursor
+from tidemill.stores.databases import Databases
 
 # An outcome counts for a prediction when it became known after the question and within the label's time. Of each (key, version,
 # role) the last prediction that has one is kept, with the last outcome that counts for it.
@@ -20,11 +20,11 @@ with met as (
     row_number() over (partition by p.key, s.version, s.role order by p.id desc, o.number desc) as newest
   from prediction p
   join score s on s.prediction_id = p.id
-  join state.outcome o on o.model = p.model and o.key = p.key and o.known_at_ms > p.at_ms and o.known_at_ms <= p.at_ms + :within_ms
-  where p.model = :model and p.key in (select key from prediction where model = :model and at_ms >= :from_ms and at_ms < :to_ms)
+  join state.outcome o on o.model = p.model and o.key = p.key and o.known_at_ms > p.at_ms and o.known_at_ms <= p.at_ms + ?2
+  where p.model = ?1 and p.key in (select key from prediction where model = ?1 and at_ms >= ?3 and at_ms < ?4)
 )
 select role, version, at_ms, probability, value from met
-where newest = 1 and at_ms >= :from_ms and at_ms < :to_ms
+where newest = 1 and at_ms >= ?3 and at_ms < ?4
 order by id, role
 """
 
@@ -46,20 +46,15 @@ class Judged:
 
 
 class QualityReader:
-    """Reads `serving.db` and `state.db` side by side; writes nothing."""
+    """Reads the databases `serving` and `state` side by side; writes nothing."""
 
-    def __init__(self, predictions: Path, state: Path) -> None:
-        self._engine = create_engine(f"sqlite:///{predictions}")
-        self._state = state
+    def __init__(self, databases: Databases) -> None:
+        self._engine = databases.open_beside("serving", "state")
 
     def judged(self, model: str, label: Label, from_ms: int, to_ms: int) -> Judged:
         """The predictions asked in `[from_ms, to_ms)` whose outcome is known."""
-        values = {"model": model, "from_ms": from_ms, "to_ms": to_ms, "within_ms": label.within_ms}
-        with self._engine.connect() as connection:
-            connection.exec_driver_sql("attach database ? as state", (str(self._state),))
-            rows = connection.exec_driver_sql(_JOIN, values).all()
-            connection.rollback()
-            connection.exec_driver_sql("detach database state")
+        with reading_cursor(self._engine) as cursor:
+            rows = cursor.execute(_JOIN, (model, label.within_ms, from_ms, to_ms)).fetchall()
         role, version, at_ms, probability, outcome = zip(*rows, strict=True) if rows else ((),) * 5
         return Judged(
             role=np.array(role, dtype=np.str_),
@@ -70,5 +65,5 @@ class QualityReader:
         )
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Let go of the databases."""
         self._engine.dispose()

@@ -13,12 +13,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection, Engine, bindparam, delete, func, select, update
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from tidemill.clock import DAY_MS
 from tidemill.errors import ConflictError
 from tidemill.stores.alerts import Alert, insert_alert, pause_ms
 from tidemill.stores.cursors import reading
+from tidemill.stores.insert_new import insert_new
 from tidemill.stores.loop_tables import REACTION_CURSOR, REACTION_OUTBOX, REACTIONS
 from tidemill.streams import Position
 
@@ -84,14 +84,13 @@ _DUE = (
     .order_by(_O.next_attempt_wall_ms, _O.at_ms, _O.id)
     .limit(bindparam("most"))
 )
-_KEEP = sqlite_insert(REACTION_OUTBOX).on_conflict_do_nothing(index_elements=["reaction", "event_id", "at_ms"])
 
 
 class ReactionStore:
     """The reactions of a project, on the engine of `open_loop`.
 
-    >>> import tempfile; from pathlib import Path; from tidemill.stores.loop_tables import open_loop
-    >>> store, begin, end = ReactionStore(open_loop(Path(tempfile.mkdtemp()))), Position({}), Position({"taps": {"0": 9}})
+    >>> import tempfile; from pathlib import Path; from tidemill.stores import Databases, open_loop
+    >>> store, begin, end = ReactionStore(open_loop(Databases(Path(tempfile.mkdtemp())))), Position({}), Position({"taps": {"0": 9}})
     >>> store.begin(["dear"], begin)
     >>> store.take(begin, end, [Match("m1", "dear", "t9", '["a"]', at_ms=5, until_ms=65, body="{}")])
     >>> store.held("dear", ['["a"]', '["b"]'])
@@ -107,9 +106,9 @@ class ReactionStore:
     def begin(self, names: Iterable[str], position: Position) -> None:
         """Let reactions that are new look at what comes after a position; the others go on where they are."""
         with self._engine.begin() as connection:
-            connection.execute(sqlite_insert(REACTION_CURSOR).values(id=0, token=position.token).on_conflict_do_nothing())
+            insert_new(connection, REACTION_CURSOR, [{"id": 0, "token": position.token}])
             for name in names:
-                connection.execute(sqlite_insert(REACTIONS).values(name=name, since=position.token).on_conflict_do_nothing())
+                insert_new(connection, REACTIONS, [{"name": name, "since": position.token}])
 
     def leave(self) -> None:
         """Forget how far reactions have looked: all of them begin anew, each where the next `begin` says."""
@@ -151,7 +150,8 @@ class ReactionStore:
                 raise ConflictError(f"the reactions do not stand at {before.token} any more; another process has gone on")
             for reaction in {match.reaction for match in matches}:
                 rows = [asdict(match) for match in matches if match.reaction == reaction]
-                _count(connection, reaction, matches=_R.matches + connection.execute(_KEEP, rows).rowcount)
+                new = insert_new(connection, REACTION_OUTBOX, rows, ["reaction", "event_id", "at_ms"])
+                _count(connection, reaction, matches=_R.matches + new)
 
     def due(self, reaction: str, wall_ms: int, limit: int = 20) -> list[Waiting]:
         """What to carry out now, oldest first; none while the receiver is waited for."""

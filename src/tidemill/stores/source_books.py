@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
-from sqlalchemy import Column, Engine, Float, Integer, MetaData, String, Table, Text
+from sqlalchemy import Column, Engine, Float, MetaData, Table
 
 from tidemill.errors import ConflictError
 from tidemill.events import Copied
+from tidemill.stores.column_types import Whole, Word, Words
 from tidemill.stores.cursors import Cursor, reading_cursor, writing_cursor
-from tidemill.stores.sqlite import open_sqlite
+from tidemill.stores.databases import Databases
 from tidemill.streams import Advance
 
 _MAX_ERROR = 500  # letters of an error that are kept
@@ -45,29 +45,29 @@ def add_source_tables(tables: MetaData) -> None:
     Table(
         "source",
         tables,
-        Column("stream", String, primary_key=True),
-        Column("checkpoint", Text, nullable=False),
-        Column("events", Integer, nullable=False),
-        Column("last_ms", Integer),
+        Column("stream", Word, primary_key=True),
+        Column("checkpoint", Words, nullable=False),
+        Column("events", Whole, nullable=False),
+        Column("last_ms", Whole),
     )
-    Table("source_part", tables, Column("stream", String, primary_key=True), Column("name", String, primary_key=True))
+    Table("source_part", tables, Column("stream", Word, primary_key=True), Column("name", Word, primary_key=True))
     Table(
         "source_news",
         tables,
-        Column("stream", String, primary_key=True),
+        Column("stream", Word, primary_key=True),
         Column("events_per_s", Float),
-        Column("lag", Integer),
-        Column("error", Text),
-        Column("told_ms", Integer, nullable=False),
+        Column("lag", Whole),
+        Column("error", Words),
+        Column("told_ms", Whole, nullable=False),
     )
 
 
 _CHECKPOINT = "select checkpoint from source where stream = ?"
 _ADVANCE = (
     "insert into source (stream, checkpoint, events, last_ms) values (?, ?, ?, ?) on conflict (stream) do update set "
-    "checkpoint = excluded.checkpoint, events = events + excluded.events, last_ms = coalesce(excluded.last_ms, last_ms)"
+    "checkpoint = excluded.checkpoint, events = source.events + excluded.events, last_ms = coalesce(excluded.last_ms, source.last_ms)"
 )
-_FINISH = "insert or ignore into source_part (stream, name) values (?, ?)"
+_FINISH = "insert into source_part (stream, name) values (?, ?) on conflict do nothing"
 _IS_FINISHED = "select 1 from source_part where stream = ? and name = ?"
 _TELL = (
     "insert into source_news (stream, events_per_s, lag, error, told_ms) values (?, ?, ?, ?, ?) on conflict (stream) do update set "
@@ -136,11 +136,11 @@ class SourceBooks:
             return cursor.execute(_IS_FINISHED, (stream, name)).fetchone() is not None
 
 
-def open_source_books(path: Path) -> SourceBooks:
-    """Those of a log that keeps checkpoints elsewhere, in a file of their own."""
+def open_source_books(databases: Databases) -> SourceBooks:
+    """Those of a log that keeps checkpoints elsewhere, in a database of their own."""
     tables = MetaData()
     add_source_tables(tables)
-    return SourceBooks(open_sqlite(path, tables))
+    return SourceBooks(databases.open("sources", tables))
 
 
 def _checkpoint(cursor: Cursor, stream: str) -> str:

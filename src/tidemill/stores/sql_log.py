@@ -1,19 +1,19 @@
-"""The log in SQL: the embedded default."""
+"""The log in SQL: the embedded default, and one of those of the server profile."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
-from pathlib import Path
 
 import numpy as np
-from sqlalchemy import Column, Integer, LargeBinary, MetaData, String, Table, Text, insert, select
+from sqlalchemy import Column, LargeBinary, MetaData, Table, insert, select
 
 from tidemill.errors import InputError
 from tidemill.events import FORGOTTEN, Copied, Source
+from tidemill.stores.column_types import AsSent, Whole, Word
 from tidemill.stores.cursors import Cursor, reading_cursor, writing_cursor
+from tidemill.stores.databases import Databases
 from tidemill.stores.source_books import SourceBooks, add_source_tables, advance_source
-from tidemill.stores.sqlite import open_sqlite
 from tidemill.streams import Advance, Entry, Position, Records, Tally
 
 _PARTITION = "0"  # one writer, one order: every stream has one partition, and all share one count of offsets
@@ -23,25 +23,25 @@ _TABLES = MetaData()
 _RUN = Table(  # neighbouring events of one stream, appended together: a row costs as much for one as for many
     "run",
     _TABLES,
-    Column("first_offset", Integer, primary_key=True),
-    Column("n", Integer, nullable=False),
-    Column("stream", String, nullable=False),
+    Column("first_offset", Whole, primary_key=True, autoincrement=False),
+    Column("n", Whole, nullable=False),
+    Column("stream", Word, nullable=False),
     Column("known_at_ms", LargeBinary, nullable=False),  # n int64
     Column("lengths", LargeBinary, nullable=False),  # n int64, letters of each payload
-    Column("payloads", Text, nullable=False),
+    Column("payloads", AsSent, nullable=False),
 )
 _RECEIVED = Table(
     "received",
     _TABLES,
-    Column("stream", String, primary_key=True),
-    Column("events", Integer, nullable=False),
+    Column("stream", Word, primary_key=True),
+    Column("events", Whole, nullable=False),
 )
 _TAIL = Table(
     "tail",
     _TABLES,
-    Column("id", Integer, primary_key=True),
-    Column("log_offset", Integer, nullable=False),
-    Column("known_at_ms", Integer, nullable=False),
+    Column("id", Whole, primary_key=True, autoincrement=False),
+    Column("log_offset", Whole, nullable=False),
+    Column("known_at_ms", Whole, nullable=False),
 )
 add_source_tables(_TABLES)
 
@@ -50,26 +50,29 @@ _TAIL_NOW = "select log_offset, known_at_ms from tail"
 _APPEND = "insert into run (first_offset, n, stream, known_at_ms, lengths, payloads) values (?, ?, ?, ?, ?, ?)"
 _COUNT = "update received set events = events + ? where stream = ?"
 _FROM = "first_offset >= (select coalesce(max(first_offset), 0) from run where first_offset <= ?)"  # the row that holds an offset, and on
-_READ = f"select first_offset, n, stream, known_at_ms, lengths, payloads from run where {_FROM} order by first_offset"
+_UP_TO = "first_offset <= ?"  # a row holds one event at least
+_READ = f"select first_offset, n, stream, known_at_ms, lengths, payloads from run where {_FROM} and {_UP_TO} order by first_offset"
 _HOLDING = "select first_offset, n, lengths, payloads from run where first_offset <= ? order by first_offset desc limit 1"
 _REWRITE = "update run set lengths = ?, payloads = ? where first_offset = ?"
-_PENDING = f"select stream, sum(n - max(0, min(n, ? - first_offset + 1))) from run where {_FROM} group by stream"
+_TAKEN = "case when first_offset > ?1 then 0 when first_offset + n - 1 <= ?1 then n else ?1 - first_offset + 1 end"  # of a row's events
+_PENDING = f"select stream, sum(n - {_TAKEN}) from run where {_FROM} group by stream".replace("?)", "?1)")
 
 
 class SqlLog:
-    """A log in one SQLite file; see `tidemill.streams.Log` for what it promises.
+    """A log in one database; see `tidemill.streams.Log` for what it promises.
 
     Offsets rise by one over all streams in append order, so they are ordered by time too.
 
     Args:
-        path: the database file.
+        databases: of the home; the log is the one of that name.
         streams: the project's streams.
         durable: whether an append that has returned survives a power cut, not only the end of every process; it costs an fsync.
             A replay, whose recording can be told again, does without.
     """
 
-    def __init__(self, path: Path, streams: Sequence[str], *, durable: bool = True) -> None:
-        self._engine = open_sqlite(path, _TABLES, durable=durable)
+    def __init__(self, databases: Databases, streams: Sequence[str], *, durable: bool = True) -> None:
+        self._engine = databases.open("log", _TABLES, durable=durable)
+        self._kept: Callable[[str], str | bytes] = str.encode if self._engine.dialect.name == "postgresql" else str
         self.sources = SourceBooks(self._engine)
         self._streams = tuple(streams)
         with self._engine.begin() as connection:
@@ -92,7 +95,7 @@ class SqlLog:
                 lengths = np.fromiter(map(len, payloads), dtype=np.int64, count=len(some))
                 stream, last_ms = some[0].stream, known_at_ms[-1]
                 packed = np.array(known_at_ms, dtype=np.int64).tobytes()
-                cursor.execute(_APPEND, (offset + 1, len(some), stream, packed, lengths.tobytes(), "".join(payloads)))
+                cursor.execute(_APPEND, (offset + 1, len(some), stream, packed, lengths.tobytes(), self._kept("".join(payloads))))
                 offset += len(some)
                 counts[stream] = counts.get(stream, 0) + len(some)
             if counts:
@@ -134,13 +137,13 @@ class SqlLog:
         offset = self._offset(after)
         with reading_cursor(self._engine) as cursor:
             received = dict(cursor.execute("select stream, events from received").fetchall())
-            pending = dict(cursor.execute(_PENDING, (offset, offset)).fetchall())
-        return {name: Tally(received.get(name, 0), pending.get(name, 0)) for name in self._streams}
+            pending = dict(cursor.execute(_PENDING, (offset,)).fetchall())
+        return {name: Tally(received.get(name, 0), int(pending.get(name, 0))) for name in self._streams}
 
     def forget(self, offsets: Sequence[int]) -> None:
         """Put a mark that says nothing in place of these events, all or nothing; offsets, times and counts stay as they are.
 
-        Old bytes may stay in free room of the file until it is vacuumed.
+        Old bytes may stay in free room of the database until it is vacuumed.
         """
         wanted = set(offsets)
         with writing_cursor(self._engine) as cursor:
@@ -149,11 +152,11 @@ class SqlLog:
                 payloads = _cut(lengths, texts, range(n_rows))
                 payloads = [FORGOTTEN if first + place in wanted else payload for place, payload in enumerate(payloads)]
                 packed = np.fromiter(map(len, payloads), dtype=np.int64, count=n_rows).tobytes()
-                cursor.execute(_REWRITE, (packed, "".join(payloads), first))
+                cursor.execute(_REWRITE, (packed, self._kept("".join(payloads)), first))
                 wanted.difference_update(range(first, first + n_rows))
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the database."""
         self._engine.dispose()
 
     def _at(self, offset: int) -> Position:
@@ -188,20 +191,21 @@ def _known_at(entries: Sequence[Entry], now_ms: int, last_ms: int) -> list[int]:
     return times
 
 
-def _cut(lengths: bytes, texts: str, which: range) -> list[str]:
+def _cut(lengths: bytes, kept: str | bytes, which: range) -> list[str]:
     """Some of the payloads of a row."""
+    texts = kept.decode() if isinstance(kept, bytes) else kept
     ends = np.cumsum(np.frombuffer(lengths, dtype=np.int64)).tolist()
     starts = [0, *ends]
     return [texts[starts[place] : ends[place]] for place in which]
 
 
 def _gather(cursor: Cursor, first: int, limit: int) -> Records:
-    """At most `limit` records from an offset on."""
+    """At most `limit` records from an offset on; a client of PostgreSQL gets all rows at once, so only those are asked for."""
     streams: list[str] = []
     offsets: list[int] = []
     known_at_ms: list[int] = []
     payloads: list[str] = []
-    for begin, n_rows, stream, times, lengths, texts in cursor.execute(_READ, (first,)):
+    for begin, n_rows, stream, times, lengths, texts in cursor.execute(_READ, (first, first + limit - 1)):
         skip = max(0, first - begin)
         take = min(n_rows - skip, limit - len(offsets))
         if take > 0:

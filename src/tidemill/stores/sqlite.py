@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, MetaData, create_engine, event, inspect
+from sqlalchemy import Engine, MetaData, create_engine, event
 
-from tidemill.errors import ConflictError
-from tidemill.stores.schema_version import upgrade
+from tidemill.stores.schema_version import refuse_other_columns, upgrade
 
 BUSY_S = 60  # for another's write lock; a slow machine is no error
 _PRAGMAS = (
@@ -19,6 +18,7 @@ _PRAGMAS = (
     "cache_size=-65536",
     "wal_autocheckpoint=20000",
 )
+_ELSEWHERE = "start anew in another TIDEMILL_HOME"
 
 
 def open_sqlite(path: Path, tables: MetaData, *, durable: bool = False) -> Engine:
@@ -49,16 +49,7 @@ def open_sqlite(path: Path, tables: MetaData, *, durable: bool = False) -> Engin
         reading = connection.get_execution_options().get("reading", False)
         connection.connection.dbapi_connection.execute("BEGIN" if reading else "BEGIN IMMEDIATE")
 
-    upgrade(engine, path, tables)
+    upgrade(engine, tables, str(path), _ELSEWHERE)
     tables.create_all(engine)
-    _refuse_other_columns(engine, path, tables)
+    refuse_other_columns(engine, tables, str(path), _ELSEWHERE)
     return engine
-
-
-def _refuse_other_columns(engine: Engine, path: Path, tables: MetaData) -> None:
-    columns_of = inspect(engine).get_columns
-    for table in tables.sorted_tables:
-        missing = set(table.columns.keys()) - {column["name"] for column in columns_of(table.name)}
-        if missing:
-            what = f"{path} was made by another version of tidemill: its table {table.name!r} has no {', '.join(sorted(missing))}"
-            raise ConflictError(f"{what}; use that version, or start anew in another TIDEMILL_HOME")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 import pytest
 
@@ -28,11 +29,12 @@ class Prefect:
         self.asked = 0
         self.started: list[tuple[str, dict[str, str], str]] = []
 
-    def start(self, deployment: str, parameters: dict[str, str], key: str) -> None:
+    def start(self, deployment: str, parameters: dict[str, str], key: str) -> UUID:
         self.asked += 1
         if self.down:
             raise NotReadyError("Prefect does not answer")
         self.started.append((deployment, parameters, key))
+        return uuid5(NAMESPACE_URL, key)
 
     @property
     def alerts(self) -> list[str]:
@@ -85,7 +87,7 @@ def test_one_alert_gives_one_run_and_asking_again_none(workspace: Workspace) -> 
 def test_killed_before_the_mark_it_asks_again_with_the_same_key(workspace: Workspace) -> None:
     prefect = Prefect()
 
-    def start_and_die(deployment: str, parameters: dict[str, str], key: str) -> None:
+    def start_and_die(deployment: str, parameters: dict[str, str], key: str) -> UUID:
         prefect.start(deployment, parameters, key)
         raise KeyboardInterrupt
 
@@ -111,6 +113,7 @@ def test_prefect_down_delays_with_growing_pauses_and_loses_nothing(workspace: Wo
     prefect.down = False
     assert explaining.step(NOW_MS, wall_ms) == 2
     assert prefect.alerts == ["a", "b"]
+    assert len(set(explaining.started)) == 2, "whose ends a replay waits for"
     raise_alert(workspace, "c")
     prefect.down = True
     assert explaining.step(NOW_MS, wall_ms) == 0

@@ -18,6 +18,7 @@ from tidemill.project import Workspace, load_project
 from tidemill.serving import copiers
 
 RUNNER = CliRunner()
+NOW_MS = wall_ms()  # the command's clock stands still
 PROJECT = """
 from tests.feeds import Tap
 from tidemill import Files, Project, Stream
@@ -33,7 +34,8 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
     file = tmp_path / "stations.py"
     file.write_text(PROJECT.format(folder=tmp_path))
     opened = Workspace.open(load_project(file), tmp_path / "home")
-    with patch.dict(os.environ, {"TIDEMILL_HOME": str(tmp_path / "home"), "TIDEMILL_PROJECT": str(file), "COLUMNS": "200"}):
+    environ = {"TIDEMILL_HOME": str(tmp_path / "home"), "TIDEMILL_PROJECT": str(file), "COLUMNS": "200"}
+    with patch("tidemill.cli.sources.wall_ms", lambda: NOW_MS), patch.dict(os.environ, environ):
         yield opened
     opened.close()
 
@@ -65,8 +67,8 @@ def test_a_copy_that_went_well_and_one_that_failed(workspace: Workspace, tmp_pat
     assert " ok" in text
     found = json.loads(said("--json"))["taps"]
     assert (found["events"], found["error"], found["source"]) == (1_234, None, f"files {tmp_path}/*.jsonl")
-    workspace.log.sources.tell_failure("taps", wall_ms(), "OSError: the disk is gone")
+    workspace.log.sources.tell_failure("taps", NOW_MS, "OSError: the disk is gone")
     assert "OSError: the disk is gone" in said()
-    workspace.log.sources.tell("taps", wall_ms() - 60_000, 12.3, 7)
+    workspace.log.sources.tell("taps", NOW_MS - 60_000, 12.3, 7)
     assert "not heard of for 60 s" in said()
     assert " 12 7 " in said()

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from tidemill.clock import HOUR_MS
 from tidemill.events import EventBatch, EventParser, Stream
 from tidemill.features import Label, View, col, count, max_, mean, min_, std, sum_, variance
-from tidemill.stores import AppliedReader, Lake, LakeWriter, SqlLog, SqlState
+from tidemill.stores import AppliedReader, Databases, Lake, LakeWriter, SqlLog, SqlState
 from tidemill.streams import Engine, Entry, Log
 
 T0 = 1_400_000_000_000 // (24 * HOUR_MS) * (24 * HOUR_MS)  # a midnight, so that every bucket begins on it
@@ -90,7 +90,7 @@ def batch_of(payloads: Sequence[str], stream: Stream = TAPS) -> EventBatch:
 
 def open_log(home: Path) -> SqlLog:
     """The log of taps in a folder."""
-    return SqlLog(home / "log.db", ["taps"])
+    return SqlLog(Databases(home), ["taps"])
 
 
 def open_state(home: Path) -> SqlState:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ from tidemill.learning import Model, Parity, check_parity
 from tidemill.project import Workspace
 from tidemill.registry import audit_parity
 from tidemill.stores import Answered, Lookup
-from tidemill.streams import Entry
+from tidemill.streams import Entry, Position
 
 MODEL = tiny.LATE_ORDER
 N = 30
@@ -113,10 +113,18 @@ def test_what_is_served_while_an_audit_waits_for_the_lake_is_not_held_against_it
         workspace.lake_writer().flush()
         ask(workspace, "meanwhile", tell("not in the lake yet") + 1)
 
-    later = threading.Timer(0.3, go_on)
-    later.start()
-    found = audit_parity(workspace, MODEL, 1_000)
-    later.join()
+    looked, lake_position = list[bool](), workspace.state.lake_position
+
+    def behind_at_first() -> Position:
+        position = lake_position()
+        if not looked:
+            looked.append(True)
+            go_on()
+        return position
+
+    with patch.object(workspace.state, "lake_position", behind_at_first):
+        found = audit_parity(workspace, MODEL, 1_000)
+    assert looked
     assert (found.checked, found.mismatches) == (N + 1, ())
     assert workspace.predictions.count(MODEL.name) == N + 2
     assert not workspace.alerts.recent(MODEL.name)

@@ -16,8 +16,8 @@ import pytest
 from pydantic import SecretStr
 
 from tidemill.loop import Delivery, deliver
+from tidemill.stores import Databases, open_loop
 from tidemill.stores.alerts import Alert, AlertStore, pause_ms
-from tidemill.stores.loop_tables import open_loop
 
 SECRET = "s3cr3t-t0ken"
 
@@ -66,7 +66,7 @@ def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
 
 @pytest.fixture
 def store(tmp_path: Path) -> AlertStore:
-    return AlertStore(open_loop(tmp_path))
+    return AlertStore(open_loop(Databases(tmp_path)))
 
 
 def alert(key: str, at_ms: int = 1_000, body: str = "0.31 -> 0.38") -> Alert:

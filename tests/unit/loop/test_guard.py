@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tidemill.clock import DAY_MS, HOUR_MS
 from tidemill.loop import Admitted, GuardFacts, GuardPolicy, Refused, admit, read_facts
+from tidemill.stores import Databases, open_loop
 from tidemill.stores.decisions import Decision, DecisionStore, Ending, Trigger
-from tidemill.stores.loop_tables import open_loop
 
 POLICY = GuardPolicy(cooldown_ms=7 * DAY_MS, min_labels=2_000, max_retrains=2, period_ms=30 * DAY_MS)
 NOW = 100 * DAY_MS
@@ -122,7 +122,7 @@ def test_a_refusal_passes_exactly_when_it_says(facts: GuardFacts, policy: GuardP
 
 
 def test_the_facts_are_those_of_the_store(tmp_path: Path) -> None:
-    store = DecisionStore(open_loop(tmp_path))
+    store = DecisionStore(open_loop(Databases(tmp_path)))
 
     def asked(name: str) -> Decision:
         decision = Decision(name, "late", "error", name, "errors rose", requested_at_ms=NOW, requested_wall_ms=1)

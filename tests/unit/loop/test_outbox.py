@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from tidemill.loop import Relayed, relay
+from tidemill.stores import Databases, open_loop
 from tidemill.stores.decisions import Decision, DecisionStore, OutboxEvent
-from tidemill.stores.loop_tables import open_loop
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> DecisionStore:
-    store = DecisionStore(open_loop(tmp_path))
+    store = DecisionStore(open_loop(Databases(tmp_path)))
     for name in ("a", "b"):
         store.request(Decision(name, "late", "error", name, "errors rose", requested_at_ms=1, requested_wall_ms=1))
     return store

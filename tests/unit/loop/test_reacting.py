@@ -10,8 +10,7 @@ import pytest
 from tidemill.clock import DAY_MS, SECOND_MS
 from tidemill.errors import ConflictError, NotReadyError, RefusedError
 from tidemill.loop import CarriedOut, carry_out
-from tidemill.stores import AlertStore, Match, ReactionStore
-from tidemill.stores.loop_tables import open_loop
+from tidemill.stores import AlertStore, Databases, Match, ReactionStore, open_loop
 from tidemill.stores.reactions import MOST_REFUSALS, Waiting
 from tidemill.streams import Position
 
@@ -30,7 +29,7 @@ def match(number: int, reaction: str = "dear", *, key: str = "", until_ms: int =
 
 @pytest.fixture
 def store(tmp_path: Path) -> ReactionStore:
-    store = ReactionStore(open_loop(tmp_path))
+    store = ReactionStore(open_loop(Databases(tmp_path)))
     store.begin(["dear", "cheap"], BEGIN)
     return store
 
@@ -107,7 +106,7 @@ def test_one_that_fails_for_ever_lets_the_others_pass(store: ReactionStore) -> N
 
 
 def test_what_is_refused_again_and_again_is_given_up_with_one_alert_a_day(store: ReactionStore, tmp_path: Path) -> None:
-    alerts = AlertStore(open_loop(tmp_path))
+    alerts = AlertStore(open_loop(Databases(tmp_path)))
     store.take(BEGIN, at(9), [match(1), match(2), match(3)])
     sent: list[str] = []
     send = sender(lambda waiting: None if waiting.event_id == "t2" else RefusedError("HTTP 404"), sent)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
+import warnings
 from collections.abc import Callable
 
 import orjson
 import pytest
 
 from tests.feeds import project_of
-from tidemill.errors import ProjectError, SettingsError
+from tidemill.errors import NotReadyError, ProjectError, SettingsError
+from tidemill.events import Copied
 from tidemill.sources import Avro, Kafka, KafkaSecurity
 from tidemill.sources.kafka_position import TopicPosition, other_topic
 from tidemill.sources.kafka_values import json_text, with_fields
@@ -104,3 +107,15 @@ def test_what_is_no_json_stays_so_with_fields(text: str) -> None:
 
 def test_a_prefix_alone_is_an_empty_text() -> None:
     assert json_text(b"\0\0\0\0\7") == ""
+
+
+def test_while_nobody_is_there_no_socket_is_left_open() -> None:
+    source = Kafka("taps", "127.0.0.1:1", connect_s=0.3)
+    gc.collect()
+    with warnings.catch_warnings(record=True) as seen, pytest.raises(NotReadyError):
+        warnings.simplefilter("always")
+        source.open(project_of(source).streams[0], Copied("", lambda _: False))
+    with warnings.catch_warnings(record=True) as seen_later:
+        warnings.simplefilter("always")
+        gc.collect()
+    assert [str(one.message) for one in [*seen, *seen_later] if "unclosed" in str(one.message)] == []

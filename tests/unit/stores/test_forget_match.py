@@ -9,7 +9,7 @@ import pytest
 
 from tests.payments import HOLDERS, ODD, PAYMENTS, history, payment
 from tidemill.events import FORGOTTEN
-from tidemill.stores import Entity, SqlLog
+from tidemill.stores import Databases, Entity, SqlLog
 from tidemill.stores.forget_match import as_text
 from tidemill.streams import Position
 
@@ -49,7 +49,7 @@ def test_only_streams_with_the_field_are_asked() -> None:
 
 
 def test_the_log_keeps_offsets_times_and_counts(tmp_path: Path) -> None:
-    with closing(SqlLog(tmp_path / "log.db", ["payments", "frauds", "holders"])) as log:
+    with closing(SqlLog(Databases(tmp_path), ["payments", "frauds", "holders"])) as log:
         for begin in range(0, 300, 100):
             log.append(history(ODD)[begin : begin + 100], 0)
         records, tally = log.read(Position({}), 1_000)[0], log.tally(Position({}))

@@ -87,7 +87,7 @@ def test_handles_that_race_hold_each_event_once(tmp_path: Path) -> None:
         lake = Lake(tmp_path / "lake", [TAPS])
         try:
             for upto in range(1, last + 1):
-                barrier.wait(timeout=30)
+                barrier.wait(timeout=240)
                 while lake.held("taps") < upto:
                     with suppress(ConflictError):
                         lake.append("taps", applied(range(1, upto + 1)))
@@ -196,7 +196,7 @@ def test_who_needs_the_lake_waits_for_what_is_applied_now(tmp_path: Path) -> Non
         wait_for_lake(state, timeout_s=0.0)
     flusher = threading.Timer(0.05, lake_writer(log, state, lake).flush)
     flusher.start()
-    wait_for_lake(state, timeout_s=30.0, every_s=0.01)
+    wait_for_lake(state, timeout_s=240.0, every_s=0.01)
     assert offsets_in(lake) == [1]
     flusher.join()
     state.close()

@@ -111,7 +111,7 @@ def test_a_vacuum_that_might_take_files_of_a_writer_is_refused(tmp_path: Path) -
 
 @dataclass
 class Traffic:
-    """What several threads do to one lake until its writer is done."""
+    """What several threads do to one lake until its writer is done, which goes on until something was compacted meanwhile."""
 
     folder: Path
     last: int
@@ -120,7 +120,7 @@ class Traffic:
 
     def write(self) -> None:
         lake = Lake(self.folder, [TAPS])
-        while (held_now := lake.held("taps")) < self.last:
+        while (held_now := lake.held("taps")) < self.last or not self.compacted:
             with suppress(ConflictError):
                 lake.append("taps", applied(range(1, held_now + 2)))
         self.done.set()
@@ -146,8 +146,9 @@ def test_a_writer_two_compactions_and_a_reader_do_not_disturb_each_other(tmp_pat
         for one in as_completed(running):
             traffic.done.set() if one.exception() else None
     assert [one.exception() for one in running] == [None] * 4
-    assert traffic.compacted > 0, "nothing was compacted meanwhile"
-    assert held(Lake(tmp_path, [TAPS]).dataset("taps")) == list(range(1, traffic.last + 1))
+    last = Lake(tmp_path, [TAPS]).held("taps")
+    assert last >= traffic.last
+    assert held(Lake(tmp_path, [TAPS]).dataset("taps")) == list(range(1, last + 1))
 
 
 def test_two_compactions_from_one_version_do_not_double_events(tmp_path: Path) -> None:
@@ -156,7 +157,7 @@ def test_two_compactions_from_one_version_do_not_double_events(tmp_path: Path) -
 
     def compact() -> int:
         lake = Lake(tmp_path, [TAPS])
-        together.wait(timeout=30)
+        together.wait(timeout=240)
         return lake.compact("taps", min_files=2).replaced
 
     with ThreadPoolExecutor(3) as pool:

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from tidemill.clock import MINUTE_MS
 from tidemill.events import Stream
 from tidemill.features import Label, View, count
-from tidemill.stores import Answered, PredictionStore, QualityReader, SqlLog, SqlState
+from tidemill.stores import Answered, Databases, PredictionStore, QualityReader, SqlLog, SqlState
 from tidemill.streams import Engine, Entry
 
 WITHIN_MS = 10 * MINUTE_MS
@@ -73,13 +73,13 @@ def naive_judged(asked: list[Asked], told: list[Told], from_minute: int, to_minu
 
 
 def write_all(home: Path, asked: list[Asked], told: list[Told]) -> None:
-    log, state = SqlLog(home / "log.db", ["results"]), SqlState(home / "state.db", [VIEW], {"m": LABEL}, {"results": VIEW.retention_ms})
+    log, state = SqlLog(Databases(home), ["results"]), SqlState(home / "state.db", [VIEW], {"m": LABEL}, {"results": VIEW.retention_ms})
     payloads = [
         Result(result_id=f"r{n}", at=tell.minute * MINUTE_MS, key=tell.key, won=tell.won).model_dump_json() for n, tell in enumerate(told)
     ]
     log.append([Entry("results", text, tell.minute * MINUTE_MS) for text, tell in zip(payloads, told, strict=True)], now_ms=0)
     Engine(log, state, [RESULTS], {"results": VIEW.retention_ms}).drain(3)
-    predictions = PredictionStore(home / "serving.db")
+    predictions = PredictionStore(Databases(home))
     for place, ask in enumerate(asked):
         champion = (ask.champion, np.array([probability(place, "champion")]))
         frozen = {"frozen": (1, np.array([probability(place, "frozen")]))} if ask.with_frozen else {}
@@ -103,7 +103,7 @@ def test_quality_counts_what_one_loop_counts(asked: list[Asked], told: list[Told
     asked, told = sorted(asked, key=lambda ask: ask.minute), sorted(told, key=lambda tell: tell.minute)
     with tempfile.TemporaryDirectory() as folder:
         write_all(Path(folder), asked, told)
-        reader = QualityReader(Path(folder) / "serving.db", Path(folder) / "state.db")
+        reader = QualityReader(Databases(Path(folder)))
         judged = reader.judged("m", LABEL, from_minute * MINUTE_MS, (from_minute + minutes) * MINUTE_MS)
         again = reader.judged("m", LABEL, from_minute * MINUTE_MS, (from_minute + minutes) * MINUTE_MS)
         reader.close()

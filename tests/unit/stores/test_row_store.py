@@ -15,7 +15,7 @@ from tidemill.clock import DAY_MS, HOUR_MS
 from tidemill.errors import ConflictError
 from tidemill.features import Table
 from tidemill.project import Project, Workspace
-from tidemill.stores import AppliedReader, Lake, LakeWriter, Lookup, SqlLog, SqlState, backfill_view, rebuild
+from tidemill.stores import AppliedReader, Databases, Lake, LakeWriter, Lookup, SqlLog, SqlState, backfill_view, rebuild
 from tidemill.streams import Engine
 
 T0 = 1_400_000_000_000
@@ -28,7 +28,7 @@ class Home:
 
     def __init__(self, folder: Path, tables: list[Table], log: SqlLog | None = None) -> None:
         self.folder = folder
-        self.log = log or SqlLog(folder / "log.db", ["planes", "taps"])
+        self.log = log or SqlLog(Databases(folder), ["planes", "taps"])
         self.state = SqlState(folder / "state.db", [BY_LINE, *tables], {}, RETENTION_MS)
         self.lake = Lake(folder / "lake", STREAMS)
 
@@ -86,7 +86,7 @@ def test_tiles_and_rows_are_read_at_one_position(tmp_path: Path) -> None:
 @pytest.mark.parametrize("in_lake", [0, 40])
 def test_a_table_that_comes_later_is_missing_until_it_is_filled(tmp_path: Path, in_lake: int) -> None:
     draw = random.Random(in_lake)
-    log = SqlLog(tmp_path / "log.db", ["planes", "taps"])
+    log = SqlLog(Databases(tmp_path), ["planes", "taps"])
     rows = [
         Row(f"r{draw.random()}", T0 + number - draw.choice([0, 7, 20 * DAY_MS]), T0 + number, draw.choice("abc"), "ua", seats=number)
         for number in range(60)

@@ -9,7 +9,7 @@ import pytest
 from tests.unit.events.taps import RETENTION_MS, T0, TAPS, entry, make_engine, open_log, open_state
 from tidemill.clock import HOUR_MS
 from tidemill.errors import ConflictError
-from tidemill.stores import SqlLog
+from tidemill.stores import Databases, SqlLog
 from tidemill.streams import Engine, Entry
 
 
@@ -24,7 +24,7 @@ def test_two_engines_on_one_state_apply_each_event_once(tmp_path: Path) -> None:
             make_engine(log, state).step(2)
             return found
 
-    slow_log = Slow(tmp_path / "log.db", ["taps"])
+    slow_log = Slow(Databases(tmp_path), ["taps"])
     with pytest.raises(ConflictError):
         make_engine(slow_log, other).step(4)
     assert state.books(log)["taps"].applied == 2
@@ -35,7 +35,7 @@ def test_two_engines_on_one_state_apply_each_event_once(tmp_path: Path) -> None:
 
 
 def test_an_event_of_no_stream_is_kept_with_the_reason(tmp_path: Path) -> None:
-    log, state = SqlLog(tmp_path / "log.db", ["taps", "gone"]), open_state(tmp_path)
+    log, state = SqlLog(Databases(tmp_path), ["taps", "gone"]), open_state(tmp_path)
     log.append([Entry("gone", "{}", T0), entry("t1", T0)], now_ms=0)
     assert make_engine(log, state).drain(10) == 2
     (letter,) = state.dead_letters("gone")

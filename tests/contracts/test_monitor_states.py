@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
 
 from tidemill.errors import ConflictError
+from tidemill.stores import Databases, open_loop
 from tidemill.stores.alerts import Alert, AlertStore
 from tidemill.stores.decisions import Decision, DecisionStore
-from tidemill.stores.loop_tables import open_loop
 from tidemill.stores.monitor_state import MonitorStateStore, Saved
 
 ALERT = Alert("alert-1", "late", "critical", "Errors rose", "0.31 -> 0.38", "", at_ms=900)
@@ -19,8 +17,8 @@ DECISION = Decision("d-1", "late", "error", "alarm-1", "errors rose", requested_
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Engine:
-    return open_loop(tmp_path)
+def engine(databases: Databases) -> Engine:
+    return open_loop(databases)
 
 
 def test_a_step_is_saved_with_what_it_found(engine: Engine) -> None:

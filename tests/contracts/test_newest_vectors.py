@@ -9,26 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tidemill.stores import Answered, PredictionStore
+from tidemill.stores import Answered, Databases, PredictionStore
 from tidemill.stores import newest_vectors as module
 from tidemill.stores.newest_vectors import NewestVectors
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "serving.db"
-
-
-@pytest.fixture
-def store(path: Path) -> Iterator[PredictionStore]:
-    made = PredictionStore(path)
+def store(databases: Databases) -> Iterator[PredictionStore]:
+    made = PredictionStore(databases)
     yield made
     made.close()
 
 
 @pytest.fixture
-def vectors(store: PredictionStore, path: Path) -> Iterator[NewestVectors]:
-    made = NewestVectors(path)
+def vectors(store: PredictionStore, databases: Databases) -> Iterator[NewestVectors]:
+    made = NewestVectors(databases)
     yield made
     made.close()
 
@@ -69,8 +64,9 @@ def test_other_models_definitions_and_columns_are_left_out(store: PredictionStor
     assert vectors.read("nobody", "d", 2).at_ms.tolist() == []
 
 
-def test_the_index_by_time_is_read_from_its_end(store: PredictionStore, path: Path) -> None:
-    with sqlite3.connect(path) as connection:
+def test_sqlite_reads_the_index_by_time_from_its_end(tmp_path: Path) -> None:
+    PredictionStore(Databases(tmp_path)).close()
+    with sqlite3.connect(Databases(tmp_path).path("serving")) as connection:
         plan = [row[3] for row in connection.execute(f"explain query plan {module._NEWEST}", ("m", 10, "d", 16))]
     connection.close()
     assert any("prediction_by_time (model=?)" in step for step in plan), plan

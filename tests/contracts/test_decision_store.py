@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,13 +10,13 @@ from hypothesis import strategies as st
 from sqlalchemy.exc import IntegrityError
 
 from tidemill.errors import InputError, NotFoundError
+from tidemill.stores import Databases, open_loop
 from tidemill.stores.decisions import Decision, DecisionStore, Ending, Freeze, Outcome, decision_id
-from tidemill.stores.loop_tables import open_loop
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> DecisionStore:
-    return DecisionStore(open_loop(tmp_path))
+def store(databases: Databases) -> DecisionStore:
+    return DecisionStore(open_loop(databases))
 
 
 def decision(name: str, model: str = "late", wall_ms: int = 10) -> Decision:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from tidemill.errors import NotFoundError
+from tidemill.stores import Databases, open_loop
 from tidemill.stores.alerts import LONGEST_PAUSE_MS, Alert, AlertStore, pause_ms
-from tidemill.stores.loop_tables import open_loop
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> AlertStore:
-    return AlertStore(open_loop(tmp_path))
+def store(databases: Databases) -> AlertStore:
+    return AlertStore(open_loop(databases))
 
 
 def alert(key: str, at_ms: int = 1_000, model: str = "late") -> Alert:

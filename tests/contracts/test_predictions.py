@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tidemill.stores import Answered, PredictionStore, Role
+from tidemill.stores import Answered, Databases, PredictionStore, Role
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[PredictionStore]:
-    opened = PredictionStore(tmp_path / "serving.db")
+def store(databases: Databases) -> Iterator[PredictionStore]:
+    opened = PredictionStore(databases)
     yield opened
     opened.close()
 
@@ -51,8 +50,8 @@ def test_a_batch_comes_back_with_its_vectors(store: PredictionStore) -> None:
     np.testing.assert_array_equal(served.numbers, [[1_000, 0, np.nan], [1_000, 1, np.nan]])
 
 
-def test_ids_rise_over_batches_and_models(store: PredictionStore, tmp_path: Path) -> None:
-    other = PredictionStore(tmp_path / "serving.db")
+def test_ids_rise_over_batches_and_models(store: PredictionStore, databases: Databases) -> None:
+    other = PredictionStore(databases)
     ids = [store.write(answered(["a"])), other.write(answered(["b", "c"], model="n")), store.write(answered(["d"]))]
     assert ids == [[1], [2, 3], [4]]
     assert (store.count("m"), store.count("n"), store.count("none")) == (2, 2, 0)

@@ -1,0 +1,60 @@
+"""A PostgreSQL that is stopped and started: a clear error meanwhile, nothing half, and going on with the same open stores after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.databases import Disposed, disposing, postgres_server
+from tidemill.errors import UnavailableError
+from tidemill.stores import AlertStore, Answered, Databases, PredictionStore, SqlLog, open_loop
+from tidemill.stores.alerts import Alert
+from tidemill.streams import Entry, Position
+
+
+def _log(databases: Databases) -> Callable[[], object]:
+    log = SqlLog(databases, ["taps"])
+
+    def use() -> int:
+        log.append([Entry("taps", "{}")] * 2, now_ms=5)
+        return len(log.read(Position({}), 100)[0])
+
+    return use
+
+
+def _predictions(databases: Databases) -> Callable[[], object]:
+    store = PredictionStore(databases)
+    answered = Answered("m", 1, 1, "{}", "d", ["a", "b"], ["{}", "{}"], np.zeros((2, 1)), {"champion": (1, np.zeros(2))})
+
+    def use() -> int:
+        store.write(answered)
+        return store.count("m")
+
+    return use
+
+
+def _alerts(databases: Databases) -> Callable[[], object]:
+    store, said = AlertStore(open_loop(databases)), iter("abcdefgh")
+
+    def use() -> int:
+        for _ in range(2):
+            store.raise_alert(Alert(next(said), "m", "info", "t", "b", "", at_ms=1))
+        return len(store.recent())
+
+    return use
+
+
+def test_every_store_says_so_and_goes_on(tmp_path: Path) -> None:
+    with postgres_server() as server, disposing(Disposed(tmp_path, server.url)) as databases:
+        uses = [open_it(databases) for open_it in (_log, _predictions, _alerts)]
+        assert [use() for use in uses] == [2, 2, 2]  # the last is durable, and so all that were before it
+        server.stop()
+        for use in uses:
+            for _ in range(2):  # a connection that was open, then a new one
+                with pytest.raises(UnavailableError, match=r"PostgreSQL at postgresql\S+ does not answer: .*; try again once it does"):
+                    use()
+        server.start()
+        assert [use() for use in uses] == [4, 4, 4]
