@@ -166,7 +166,7 @@ def test_what_is_aborted_or_still_open_is_not_seen_and_marks_count_for_nothing(s
                 producer.commit_transaction()
             checkpoint = log.copied("taps").checkpoint
             log.append([entry_now(f"copied{number}")], 0, Advance("taps", checkpoint, str(number)))
-            assert drain(log, state) == (1 if number % 3 == 2 else 2)
+            drain_until(log, state, 2 * (number + 1) - (number + 1) // 3)
         books = state.books(log)["taps"]
         assert (books.received, books.applied, books.pending) == (10, 10, 0)
         assert sum(state.position().offsets["taps"].values()) > 10, "marks take offsets"
@@ -175,9 +175,16 @@ def test_what_is_aborted_or_still_open_is_not_seen_and_marks_count_for_nothing(s
         producer.flush()
         assert (drain(log, state), state.books(log)["taps"].pending) == (0, 0)
         producer.commit_transaction()
-        assert log.tally(state.position())["taps"].pending == 1
-        assert drain(log, state) == 1
-        assert state.books(log)["taps"].applied == 11
+        drain_until(log, state, 11)
+
+
+def drain_until(log: KafkaLog, state: SqlState, applied: int) -> None:
+    """Apply until so many are; a transaction of somebody else may be read a moment after it was committed."""
+    for _ in range(PATIENCE):
+        drain(log, state)
+        if state.books(log)["taps"].applied >= applied:
+            break
+    assert state.books(log)["taps"].applied == applied
 
 
 def entry_now(name: str) -> Entry:
@@ -333,7 +340,7 @@ def test_a_home_with_its_log_in_kafka_is_opened_by_the_settings(server: KafkaSer
 
 
 def test_a_topic_of_other_times_or_other_values_is_refused(server: KafkaServer, tmp_path: Path) -> None:
-    with pytest.raises(NotReadyError, match=r"has message\.timestamp\.type=CreateTime, a log needs LogAppendTime"):
+    with pytest.raises(NotReadyError, match=r"has message\.timestamp\.type=CreateTime, this log needs LogAppendTime"):
         open_kafka(server.bootstrap, server.new_topic(), tmp_path)
     avro = Avro(
         schema='{"type": "record", "name": "Tap", "fields": [{"name": "tap_id", "type": "string"}, {"name": "at", "type": "long"}]}'
@@ -350,3 +357,16 @@ def test_a_topic_of_other_times_or_other_values_is_refused(server: KafkaServer, 
         assert drain(log, state) == 2
         letters = {letter["log_offset"]: letter["reason"] for letter in state.dead_letters("taps")}
         assert log_offset("0", 2) in letters, "what cannot be decoded never stops the stream"
+
+
+def test_a_replays_log_is_one_for_whoever_opens_it(server: KafkaServer, tmp_path: Path) -> None:
+    """The server beside a replay, and whoever comes after it, with events of their own time."""
+    stream = replace(TAPS, source=Kafka(f"replayed-{uuid.uuid4().hex[:8]}", server.bootstrap))
+    settings, name = KafkaLogSettings(bootstrap=server.bootstrap, partitions=2), f"r_{uuid.uuid4().hex[:8]}"
+    with closing(KafkaLog([stream], settings, name, open_source_books(Databases(tmp_path)), replay=True)) as log:
+        log.append([entry(f"t{number}", 1_000 + number) for number in range(9)], 0)
+    with closing(KafkaLog([stream], settings, name, open_source_books(Databases(tmp_path)))) as log:
+        log.append([entry_now("t9")], 5_000)
+        assert sorted(record.known_at_ms for record in read_all(log)) == [*range(1_000, 1_009), 5_000]
+    with pytest.raises(NotReadyError, match="CreateTime"):
+        KafkaLog([stream], settings, f"another_{name}", open_source_books(Databases(tmp_path)))
