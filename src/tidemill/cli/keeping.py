@@ -17,7 +17,7 @@ from tidemill.cli import runs
 from tidemill.cli.checking import Checking
 from tidemill.cli.relay import PATIENCE_S, Relay
 from tidemill.clock import wall_ms
-from tidemill.errors import ConflictError, UnavailableError
+from tidemill.errors import ConflictError, NotReadyError, UnavailableError
 from tidemill.serving import Worker, copiers, publishers
 from tidemill.settings import EngineSettings
 
@@ -94,6 +94,10 @@ def _apply(worker: Worker) -> int:
         return worker.apply()
     except ConflictError as error:
         logger.warning("another engine is at work error=%s", error)
+        return 0
+    except NotReadyError as error:  # a broker that is down for a while
+        logger.warning("the log waits error=%s", error)
+        time.sleep(_REACT_EVERY_S)
         return 0
 
 
