@@ -21,6 +21,7 @@ from tidemill.settings import KafkaLogSettings
 from tidemill.sources import Kafka
 from tidemill.stores import Databases, SqlLog
 from tidemill.stores.kafka_log import KafkaLog
+from tidemill.stores.source_books import open_source_books
 from tidemill.streams import Advance, Entry, Log, Position, Record, Records, Tally
 
 STREAMS = ["taps", "gates"]
@@ -42,7 +43,7 @@ def kafka_log(home: Path, partitions: int, *, replay: bool = False) -> KafkaLog:
         Stream(name, schema=Event, event_time="at", event_id="event_id", source=Kafka(f"{name}-{mark}", bootstrap)) for name in STREAMS
     ]
     settings = KafkaLogSettings(bootstrap=bootstrap, partitions=partitions)
-    return KafkaLog(streams, settings, f"kit-{mark}", SqlLog(Databases(home), STREAMS).sources, replay=replay)
+    return KafkaLog(streams, settings, f"kit-{mark}", open_source_books(Databases(home)), replay=replay)
 
 
 LOGS: dict[str, Callable[[Path], SqlLog | KafkaLog]] = {

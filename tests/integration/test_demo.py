@@ -47,7 +47,7 @@ KEYS = [
 ]
 RETRAIN_KEYS = {"trigger", "from_version", "to_version", "outcome", "metric_champion", "metric_challenger", "alarm_to_serving_s"}
 
-pytestmark = pytest.mark.timeout(900)  # minutes alone on two cores; whoever shares them waits longer
+pytestmark = pytest.mark.timeout(1800)  # minutes alone on two cores; whoever shares them waits longer
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def run_demo(home: Path, ports: Mapping[str, int], environ: Mapping[str, str], s
         start_new_session=True,
     )
     try:
-        stdout, stderr = process.communicate(timeout=840)
+        stdout, stderr = process.communicate(timeout=1_700)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGINT if process.poll() is None else signal.SIGKILL)

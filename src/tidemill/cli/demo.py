@@ -67,7 +67,7 @@ def run_demo(settings: Settings, plan: Plan, *, fresh: bool) -> Summary:
         console.print(f"services healthy after {time.monotonic() - begin_s:.0f} s")
         _print_urls(settings, console)
         # the recording can be told again, so its log need not survive a power cut
-        workspace = Workspace.open(project, settings.home, database=settings.database_url, durable_log=False)
+        workspace = Workspace.open(project, settings.home, database=settings.database_url, log=settings.log, durable_log=False)
         recording = project.recording(days=plan.days, drift_from=plan.drift_from)
         registry = Registry(settings.mlflow_uri, workspace.home)
         replay = _replay(settings, plan, workspace, registry, recording, console)

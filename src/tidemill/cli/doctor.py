@@ -73,7 +73,7 @@ def _tables(project: Project, settings: Settings) -> list[Finding]:
     try:
         if not Databases(settings.home, settings.database_url).exists("state"):
             return [Finding("tiles and ids", "note", "no events yet; look again when some have come")]
-        workspace = Workspace.open(project, settings.home, database=settings.database_url, remember=False)
+        workspace = Workspace.open(project, settings.home, database=settings.database_url, log=settings.log, remember=False)
     except TidemillError as error:
         return [Finding("tiles and ids", "bad", str(error))]
     sizes = workspace.state.sizes()

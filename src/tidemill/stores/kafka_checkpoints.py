@@ -4,6 +4,7 @@
 |---|---|
 | `["checkpoint", STREAM]` | the checkpoint |
 | `["finished", STREAM, PART]` | nothing but that the part was read to its end |
+| `["replay"]` | nothing but that the topics of the log are a replay's |
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class KafkaCheckpoints:
         self._lock = threading.Lock()
         self._checkpoints = dict[str, str]()
         self._finished = set[tuple[str, str]]()
+        self._of_replay = False
 
     def copied(self, stream: str) -> Copied:
         """How far the source of a stream has been copied, by what is committed now.
@@ -56,6 +58,19 @@ class KafkaCheckpoints:
             except KafkaError as error:
                 raise NotReadyError(f"{self._cluster.where}: {error!r}") from error
             return Copied(self._checkpoints.get(stream, ""), partial(self._is_finished, stream))
+
+    def is_of_replay(self) -> bool:
+        """Whether the topics of the log were made by a replay.
+
+        Raises:
+            NotReadyError: the cluster does not answer.
+        """
+        self.copied("")
+        return self._of_replay
+
+    def of_replay(self) -> Message:
+        """What says that they are."""
+        return self._message(["replay"], "")
 
     def messages(self, advance: Advance) -> Iterator[Message]:
         """What moves a source on, to be written in the transaction of its events."""
@@ -87,6 +102,8 @@ class KafkaCheckpoints:
     def _learn(self, key: Sequence[str], value: bytes) -> None:
         if key[0] == "checkpoint":
             self._checkpoints[key[1]] = value.decode()
+        elif key[0] == "replay":
+            self._of_replay = True
         else:
             self._finished.add((key[1], key[2]))
 

@@ -16,9 +16,10 @@ from kafka.structs import OffsetAndMetadata
 from tidemill.errors import NotReadyError
 from tidemill.sources.kafka_client import opened
 
-_ANSWER_MS = 10_000
+_ANSWER_MS = 5_000
+_PATIENCE_S = 30.0
 _LOOK_EVERY_S = 5.0
-_STAMPED_BY = "message.timestamp.type"
+STAMPED_BY = "message.timestamp.type"
 _KEPT = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}  # the log is the truth
 
 
@@ -38,20 +39,20 @@ class KafkaCluster:
         self._partitions = dict[str, int]()
         self._looked_s = -_LOOK_EVERY_S
 
-    def make_topics(self, topics: Iterable[str], *, partitions: int, replication: int, stamped_by: str) -> None:
-        """Make the topics that are missing, kept for good, and check who sets the times in the others.
+    def make_topics(self, topics: Iterable[str], *, partitions: int, replication: int, stamped_by: str) -> dict[str, str]:
+        """Make the topics that are missing, kept for good; answers who sets the times in each, now that all are there.
 
         Args:
             topics: their names.
             partitions: of one that is made.
             replication: copies of each partition, of one that is made.
-            stamped_by: `LogAppendTime` for the broker, `CreateTime` for a replay.
+            stamped_by: who sets the times in one that is made: `LogAppendTime` for the broker, `CreateTime` for a replay.
 
         Raises:
-            NotReadyError: a topic has other times, or the cluster does not answer.
+            NotReadyError: the cluster does not answer, or does not let us.
         """
         names = sorted(set(topics))
-        config = {**_KEPT, _STAMPED_BY: stamped_by}
+        config = {**_KEPT, STAMPED_BY: stamped_by}
         with self.asked() as admin:
             there = set(admin.list_topics())
             for name in (name for name in names if name not in there):
@@ -61,8 +62,7 @@ class KafkaCluster:
                 except TopicAlreadyExistsError:  # another process was faster
                     there.add(name)
             admin.wait_for_topics(names)
-        for name in sorted(there.intersection(names)):
-            self._check_stamps(name, stamped_by)
+        return dict.fromkeys(names, stamped_by) | {name: self._stamped_by(name) for name in there.intersection(names)}
 
     def make_compacted(self, topic: str, *, replication: int) -> None:
         """Make a topic that keeps the last value of each key, unless it is there.
@@ -91,6 +91,19 @@ class KafkaCluster:
     def ends(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Of each partition the offset before which everything may be read now: committed, and of no open transaction."""
         return self._offsets(partitions, OffsetSpec.LATEST)
+
+    def wait_for(self, behind: Mapping[TopicPartition, int]) -> None:
+        """Wait until what lies before these offsets may be read: a transaction that was committed is marked so a moment later.
+
+        Raises:
+            NotReadyError: it does not come to be.
+        """
+        deadline_s, pause_s = time.monotonic() + _PATIENCE_S, 0.001
+        while any(end < behind[one] for one, end in self.ends(behind).items()):
+            if time.monotonic() > deadline_s:
+                raise NotReadyError(f"{self.where}: a transaction was committed and cannot be read after {_PATIENCE_S:.0f} s")
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, 0.1)
 
     def earliest(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Of each partition the earliest offset that it holds."""
@@ -129,15 +142,12 @@ class KafkaCluster:
         with self._lock:
             self._hang_up()
 
-    def _check_stamps(self, topic: str, stamped_by: str) -> None:
+    def _stamped_by(self, topic: str) -> str:
         with self.asked() as admin:
-            asked = ConfigResource(ConfigResourceType.TOPIC, topic, {_STAMPED_BY: None})
+            asked = ConfigResource(ConfigResourceType.TOPIC, topic, {STAMPED_BY: None})
             told = admin.describe_configs([asked], config_filter="all")
         (found,) = told["topic"].values()
-        has = found[_STAMPED_BY]["value"]
-        if has != stamped_by:
-            fix = f"set it, e.g. kafka-configs.sh --alter --topic {topic} --add-config {_STAMPED_BY}={stamped_by}"
-            raise NotReadyError(f"{self.where}: topic {topic} has {_STAMPED_BY}={has}, a log needs {stamped_by}; {fix}")
+        return str(found[STAMPED_BY]["value"])
 
     def _offsets(self, partitions: Iterable[TopicPartition], which: OffsetSpec) -> dict[TopicPartition, int]:
         asked = dict.fromkeys(partitions, which)

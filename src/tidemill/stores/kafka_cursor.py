@@ -73,7 +73,7 @@ class KafkaCursor:
 
     def stands_at(self, position: Position) -> bool:
         """Whether what it gives out next is what comes after a position."""
-        return all(part.offset == position.offset(part.stream, part.name) for part in self._parts.values())
+        return bool(self._parts) and all(part.offset == position.offset(part.stream, part.name) for part in self._parts.values())
 
     def take(self, limit: int, until: Position | None) -> tuple[Records, Position]:
         """See `Log.read`; fewer than `limit` are all that was there when it was asked. Anything that is raised leaves it nowhere.

@@ -7,27 +7,25 @@ neither, as some hold no event (the marks of transactions, what was aborted, wha
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
 from kafka import TopicPartition
 
 from tidemill.errors import ConflictError, InputError, NotReadyError
-from tidemill.events import Copied, Stream
+from tidemill.events import Copied, Source, Stream
 from tidemill.settings import KafkaLogSettings
 from tidemill.sources.kafka_security import KafkaSecurity, keep_secrets_out_of_logs
 from tidemill.stores.kafka_checkpoints import KafkaCheckpoints
-from tidemill.stores.kafka_cluster import KafkaCluster
-from tidemill.stores.kafka_cursor import KafkaCursor
-from tidemill.stores.kafka_topics import KNOWN_AT_HEADER, topics_of
+from tidemill.stores.kafka_cluster import STAMPED_BY, KafkaCluster
+from tidemill.stores.kafka_cursors import KafkaCursors
+from tidemill.stores.kafka_topics import KNOWN_AT_HEADER, is_log, topics_of
 from tidemill.stores.kafka_writer import KafkaWriter, Message
 from tidemill.stores.source_books import SourceBooks
 from tidemill.streams import Advance, Entry, Position, Records, Tally
 
 logger = logging.getLogger(__name__)
 
-_CURSORS = 4  # places that are read on beside each other: of the engine, the lake, reactions, and whoever looks
 _COUNTED = 2_000  # so many events after a position are counted one by one
 _FOLLOW_EVERY_S = 2.0
 _FRESH_S = 0.1
@@ -41,8 +39,9 @@ class KafkaLog:
         streams: the project's streams.
         settings: of the cluster.
         project: the project's name: checkpoints of sources and transactions are kept under it.
-        sources: where it is written down, for people, how copies are doing.
-        replay: whether events say themselves when they became known; the topics are of a replay then, and nobody else writes to them.
+        sources: where it is written down, for people, how copies are doing; closed with the log.
+        replay: whether events say themselves when they became known; the topics that are made are of a replay then, and nobody else writes
+            to them. Where they are there, they are what they are.
 
     Raises:
         NotReadyError: no broker lets us in, or a topic is of another kind.
@@ -61,24 +60,23 @@ class KafkaLog:
         self.sources = sources
         self._settings = settings
         self._topics = topics_of(streams, settings.brokers)
-        self._replay = replay
-        self._share: frozenset[int] | None = None
         keep_secrets_out_of_logs()
         config = {"bootstrap_servers": settings.brokers, "bootstrap_timeout_ms": settings.connect_s * 1_000, **_security(settings)}
         where = f"kafka at {','.join(settings.brokers)}"
         self._cluster = KafkaCluster(where, config)
         self._writer = KafkaWriter(where, config, project)
         self._checkpoints = KafkaCheckpoints(self._cluster, f"tidemill.sources.{project}")
-        self._lock = threading.Lock()
-        self._idle: list[KafkaCursor] = []
+        self._cursors = KafkaCursors(self._cluster, self._topics, self._on_gap)
         self._seen: tuple[float, Position] = (0.0, Position({}))
         self._followed_s = 0.0
-        names = [topic.name for topic in self._topics.values()]
-        stamped_by = "CreateTime" if replay else "LogAppendTime"
-        self._cluster.make_topics(names, partitions=settings.partitions, replication=settings.replication, stamped_by=stamped_by)
-        self._cluster.make_compacted(f"tidemill.sources.{project}", replication=settings.replication)
-        self.end()
-        self._last_ms = self._last_known() if replay else 0
+        try:
+            self._cluster.make_compacted(f"tidemill.sources.{project}", replication=settings.replication)
+            self._replay = self._make_topics(replay=replay)
+            self.end()
+            self._last_ms = self._last_known() if self._replay else 0
+        except BaseException:
+            self.close()
+            raise
 
     def append(self, entries: Sequence[Entry], now_ms: int, advance: Advance | None = None) -> Position:
         """See `Log`. The events of a source are one transaction with its checkpoint.
@@ -95,15 +93,7 @@ class KafkaLog:
 
     def read(self, after: Position, limit: int, until: Position | None = None) -> tuple[Records, Position]:
         """See `Log`."""
-        cursor = self._cursor_at(after)
-        try:
-            records, end = cursor.take(limit, until)
-        except BaseException:
-            cursor.close()
-            raise
-        with self._lock:
-            self._idle.append(cursor)
-        return records, end if len(records) else after
+        return self._cursors.read(after, limit, until)
 
     def end(self) -> Position:
         """See `Log`."""
@@ -116,6 +106,10 @@ class KafkaLog:
         if time.monotonic() - seen_s > _FRESH_S:
             end = self.end()
         return sum(_offsets_between(after, end, stream) for stream in end.offsets)
+
+    def holds(self, source: Source) -> bool:
+        """See `Log`."""
+        return is_log(source, self._settings.brokers)
 
     def copied(self, stream: str) -> Copied:
         """See `Log`."""
@@ -146,20 +140,36 @@ class KafkaLog:
 
     def share(self, partitions: frozenset[int] | None) -> None:
         """Read only these partitions of every topic from now on, None for all: positions say nothing of others."""
-        with self._lock:
-            self._share, idle, self._idle = partitions, self._idle, []
-        for cursor in idle:
-            cursor.close()
+        self._cursors.share = partitions
+        self._cursors.close()
 
     def close(self) -> None:
         """Let go of the connections."""
-        with self._lock:
-            idle, self._idle = self._idle, []
-        for cursor in idle:
-            cursor.close()
+        self._cursors.close()
         self._writer.close()
         self._checkpoints.close()
         self._cluster.close()
+        self.sources.close()
+
+    def _make_topics(self, *, replay: bool) -> bool:
+        """Make what is missing; answers whether the log is a replay's.
+
+        Raises:
+            NotReadyError: the times in a topic are not what they must be.
+        """
+        stamped_by = "CreateTime" if replay else "LogAppendTime"
+        names, settings = [topic.name for topic in self._topics.values()], self._settings
+        found = self._cluster.make_topics(names, partitions=settings.partitions, replication=settings.replication, stamped_by=stamped_by)
+        others = sorted(name for name, has in found.items() if has != stamped_by)
+        if not replay and len(others) == len(found) and self._checkpoints.is_of_replay():
+            return True
+        if others:
+            has, topic = found[others[0]], others[0]
+            fix = f"set it, e.g. kafka-configs.sh --alter --entity-type topics --entity-name {topic} --add-config {STAMPED_BY}={stamped_by}"
+            raise NotReadyError(f"{self._cluster.where}: topic {topic} has {STAMPED_BY}={has}, this log needs {stamped_by}; {fix}")
+        if replay:
+            self._writer.write([self._checkpoints.of_replay()])
+        return replay
 
     def _messages(self, entries: Sequence[Entry], now_ms: int) -> list[Message]:
         """What is written of each entry.
@@ -190,23 +200,7 @@ class KafkaLog:
         if self._checkpoints.copied(advance.stream).checkpoint != advance.before:
             self._writer.leave(advance.stream)
             raise ConflictError(f"another process copies the source of {advance.stream!r}; it has moved on meanwhile")
-        self._writer.write_together(advance.stream, [*messages, *self._checkpoints.messages(advance)])
-
-    def _cursor_at(self, after: Position) -> KafkaCursor:
-        """A cursor that stands there, or one that is sent there."""
-        with self._lock:
-            for cursor in self._idle:
-                if cursor.stands_at(after):
-                    self._idle.remove(cursor)
-                    return cursor
-            cursor_or_none = self._idle.pop(0) if len(self._idle) >= _CURSORS else None
-        cursor = cursor_or_none or KafkaCursor(self._cluster, self._topics, self._share, self._on_gap)
-        try:
-            cursor.begin(after)
-        except BaseException:
-            cursor.close()
-            raise
-        return cursor
+        self._cluster.wait_for(self._writer.write_together(advance.stream, [*messages, *self._checkpoints.messages(advance)]))
 
     def _on_gap(self, what: str) -> None:
         """Say that events are missing, or refuse to go on.
@@ -221,11 +215,9 @@ class KafkaLog:
         logger.warning("events are missing where=%s what=%s", self._cluster.where, what)
 
     def _partitions(self) -> list[TopicPartition]:
-        counts = self._cluster.partitions([topic.name for topic in self._topics.values()])
-        return [TopicPartition(name, number) for name, count in counts.items() for number in range(count) if self._reads(number)]
-
-    def _reads(self, number: int) -> bool:
-        return self._share is None or number in self._share
+        counts, share = self._cluster.partitions([topic.name for topic in self._topics.values()]), self._cursors.share
+        every = [TopicPartition(name, number) for name, count in counts.items() for number in range(count)]
+        return [one for one in every if share is None or one.partition in share]
 
     def _position(self, offsets: Mapping[TopicPartition, int]) -> Position:
         found: dict[str, dict[str, int]] = {}

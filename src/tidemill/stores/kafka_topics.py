@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from tidemill.errors import InputError
-from tidemill.events import Stream
+from tidemill.events import Source, Stream
 from tidemill.sources import Kafka
 from tidemill.sources.avro import AvroDecoder
 from tidemill.sources.kafka_values import Payloads, json_text
@@ -38,7 +38,7 @@ class StreamTopic:
     def of(cls, stream: Stream, brokers: Sequence[str]) -> StreamTopic:
         """The topic of a stream: that of its source, where that lies on the same cluster, else one of the stream's own name."""
         source = stream.source
-        if not isinstance(source, Kafka) or not is_log(stream, brokers):
+        if not isinstance(source, Kafka) or not is_log(source, brokers):
             return cls(stream, stream.name, Payloads(json_text, None, {}).of, is_json=True)
         decode = json_text if source.value == "json" else AvroDecoder(source.value).text
         return cls(stream, source.topic, Payloads(decode, source.key_field, source.header_fields).of, is_json=source.value == "json")
@@ -62,9 +62,9 @@ class StreamTopic:
             raise InputError(f"the topic {self.name} holds Avro; send events there", where=f"stream {self.stream.name!r}")
 
 
-def is_log(stream: Stream, brokers: Sequence[str]) -> bool:
-    """Whether the source of a stream is a topic of this cluster, and so its log: nothing need be copied."""
-    return isinstance(stream.source, Kafka) and not set(stream.source.brokers).isdisjoint(brokers)
+def is_log(source: Source, brokers: Sequence[str]) -> bool:
+    """Whether a source is a topic of this cluster, and so the log of its stream."""
+    return isinstance(source, Kafka) and not set(source.brokers).isdisjoint(brokers)
 
 
 def topics_of(streams: Sequence[Stream], brokers: Sequence[str]) -> Mapping[str, StreamTopic]:

@@ -97,8 +97,8 @@ class KafkaWriter:
             raise NotReadyError(f"{self._where}: {error!r}") from error
         self._copying[stream] = producer
 
-    def write_together(self, stream: str, messages: Iterable[Message]) -> None:
-        """Write messages of a stream's source, all or nothing.
+    def write_together(self, stream: str, messages: Iterable[Message]) -> dict[TopicPartition, int]:
+        """Write messages of a stream's source, all or nothing; answers the offsets behind them. They may be read a moment later.
 
         Raises:
             ConflictError: another process has taken its transactions over; nothing was written.
@@ -107,8 +107,9 @@ class KafkaWriter:
         producer = self._copying[stream]
         try:
             producer.begin_transaction()
-            _send(producer, messages)
+            behind = _send(producer, messages)
             producer.commit_transaction()
+            return behind
         except BaseException as error:
             self.leave(stream)  # the next one to take over aborts what is open
             if isinstance(error, ProducerFencedError):
