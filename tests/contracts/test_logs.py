@@ -60,8 +60,8 @@ import sys, time
 from pathlib import Path
 from tests.contracts.test_logs import LOGS, N_APPENDS, PER_APPEND
 from tidemill.streams import Entry
-home, kind, server, name = Path(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4]
-log = LOGS[kind](home, server)
+home, kind, name = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+log = LOGS[kind](home)
 (home / f"ready-{name}").touch()
 while not (home / "start").exists():
     time.sleep(0.001)
