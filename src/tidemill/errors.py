@@ -13,6 +13,7 @@ TidemillError
 ├── RefusedError      whoever was asked does not want it, and would say the same again
 ├── BusyError         too much waits already; come again after `retry_after_s`
 ├── ConflictError     someone else moved first: a position, a claim, a running retrain
+│   └── JudgedTooEarlyError
 └── ExportError       the exported model does not say what the trained one says
 ```
 """
@@ -115,6 +116,10 @@ class BusyError(TidemillError):
 
 class ConflictError(TidemillError):
     """Someone else moved first; read again, then decide again."""
+
+
+class JudgedTooEarlyError(ConflictError):
+    """Another engine has applied an id since events were judged; judge the same events again."""
 
 
 class ExportError(TidemillError):

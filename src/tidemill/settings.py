@@ -11,19 +11,20 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as SourceError
 
 from tidemill.errors import SettingsError
 
 _PREFIX = "TIDEMILL_"
+_DATABASE_URL = f"{_PREFIX}DATABASE__URL"
 
 
 class Section(BaseModel):
     """A frozen group of settings."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class ServerSettings(Section):
@@ -110,6 +111,20 @@ class AlertSettings(Section):
     urls: tuple[SecretStr, ...] = Field((), description="apprise URLs, e.g. slack://..., mailto://..., json://127.0.0.1:9000/")
 
 
+class DatabaseSettings(Section):
+    """The PostgreSQL of the server profile."""
+
+    url: SecretStr = Field(SecretStr(""), description="postgresql://user:password@host:5432/name, for log, state and decisions")
+
+    @field_validator("url")
+    @classmethod
+    def _postgresql(cls, url: SecretStr) -> SecretStr:
+        kind = url.get_secret_value().partition("://")[0]
+        if kind not in ("", "postgresql", "postgresql+psycopg"):  # the rest may be a password, so it is not repeated
+            raise ValueError("not the URL of a PostgreSQL; write postgresql://user:password@host:5432/name")
+        return url
+
+
 class Settings(BaseSettings):
     """Everything that can be set from outside.
 
@@ -117,11 +132,11 @@ class Settings(BaseSettings):
         SettingsError: from `read_settings`, naming the variable and what it takes.
     """
 
-    model_config = SettingsConfigDict(env_prefix=_PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid", hide_input_in_errors=True)
 
     home: Path = Field(Path(".tidemill"), description="where all state lives")
     project: Path = Field(Path("examples/flights/project.py"), description="the project file")
-    profile: Literal["embedded"] = Field("embedded", description="which log and stores; `server` and `cluster` are planned")
+    profile: Literal["embedded", "server"] = Field("embedded", description="log and stores in files of `home`, or in the database")
     server: ServerSettings = ServerSettings()
     log: LogSettings = LogSettings()
     engine: EngineSettings = EngineSettings()
@@ -129,6 +144,20 @@ class Settings(BaseSettings):
     mlflow: MlflowSettings = MlflowSettings()
     prefect: PrefectSettings = PrefectSettings()
     alerts: AlertSettings = AlertSettings()
+    database: DatabaseSettings = DatabaseSettings()
+
+    @model_validator(mode="after")
+    def _has_a_database(self) -> Settings:
+        if self.profile == "server" and not self.database.url.get_secret_value():
+            raise ValueError(
+                f"the server profile keeps its state in PostgreSQL; set {_DATABASE_URL} to postgresql://user:password@host/name"
+            )
+        return self
+
+    @property
+    def database_url(self) -> str | None:
+        """Where the server profile keeps log, state, predictions and decisions; None where files hold them. It may hold a password."""
+        return self.database.url.get_secret_value() if self.profile == "server" else None
 
     @property
     def mlflow_uri(self) -> str:
@@ -163,6 +192,8 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         return _from(names)
     except ValidationError as error:
         first = error.errors()[0]
+        if not first["loc"]:  # about several settings; the text names them
+            raise SettingsError(first["msg"]) from error
         variable = _PREFIX + "__".join(str(part) for part in first["loc"]).upper()
         what = "is not a setting" if first["type"] == "extra_forbidden" else first["msg"]
         raise SettingsError(f"{variable}: {what}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import numpy as np
 import pytest
 
 from tests.databases import Disposed, disposing, postgres_server
+from tests.unit.events.taps import RETENTION_MS, T0, VIEWS, entry, make_engine
 from tidemill.errors import UnavailableError
-from tidemill.stores import AlertStore, Answered, Databases, PredictionStore, SqlLog, open_loop
+from tidemill.stores import AlertStore, Answered, Databases, Lookup, PredictionStore, SqlLog, open_loop, open_state
 from tidemill.stores.alerts import Alert
 from tidemill.streams import Entry, Position
 
@@ -47,14 +49,27 @@ def _alerts(databases: Databases) -> Callable[[], object]:
     return use
 
 
+def _state(databases: Databases) -> Callable[[], object]:
+    log, state = SqlLog(Databases(databases.home), ["taps"]), open_state(databases, VIEWS, {}, RETENTION_MS)
+    numbers = itertools.count()
+
+    def use() -> int:
+        state.position()
+        log.append([entry(f"t{next(numbers)}", T0, line="a") for _ in range(2)], now_ms=5)
+        make_engine(log, state).drain(10)
+        return int(state.tiles.read([Lookup("by_line", ["a"])], T0).values["by_line__n_all"][0])
+
+    return use
+
+
 def test_every_store_says_so_and_goes_on(tmp_path: Path) -> None:
     with postgres_server() as server, disposing(Disposed(tmp_path, server.url)) as databases:
-        uses = [open_it(databases) for open_it in (_log, _predictions, _alerts)]
-        assert [use() for use in uses] == [2, 2, 2]  # the last is durable, and so all that were before it
+        uses = [open_it(databases) for open_it in (_log, _state, _predictions, _alerts)]
+        assert [use() for use in uses] == [2, 2, 2, 2]  # the last is durable, and so all that were before it
         server.stop()
         for use in uses:
             for _ in range(2):  # a connection that was open, then a new one
                 with pytest.raises(UnavailableError, match=r"PostgreSQL at postgresql\S+ does not answer: .*; try again once it does"):
                     use()
         server.start()
-        assert [use() for use in uses] == [4, 4, 4]
+        assert [use() for use in uses] == [4, 4, 4, 4]

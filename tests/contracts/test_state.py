@@ -1,4 +1,4 @@
-"""What every state store promises the engine, held on each of them; a new store is one more line in `STORES`."""
+"""What every state store promises the engine, held on each of them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,10 +16,10 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine as Database
 
-from tests.unit.events.taps import RETENTION_MS, T0, TAPS, batch_of, open_log, open_state, payload
+from tests.unit.events.taps import RETENTION_MS, T0, TAPS, batch_of, new_row_state, open_log, open_state, payload
 from tidemill.clock import HOUR_MS
 from tidemill.errors import ConflictError
-from tidemill.stores import Lookup, Outcome, Reading, SqlState, TileStore
+from tidemill.stores import Lookup, Outcome, Reading, TileStore
 from tidemill.stores.cursors import Cursor, writing_cursor
 from tidemill.streams import Books, Commit, DeadLetter, Engine, Entry, Log, Position, Record, StateStore, log_offset
 
@@ -38,25 +39,25 @@ class Store(StateStore, Protocol):
     def close(self) -> None: ...
 
 
-STORES: dict[str, Callable[[Path], Store]] = {"sql": open_state}
+Open = Callable[[], Store]
 START, ONE, TWO = Position({}), Position({"taps": {"0": 4}}), Position({"taps": {"0": 9}})
 
 
-@pytest.fixture(params=STORES)
+@pytest.fixture(params=["mapped", "rows"])
 def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Store]]:
-    """Opens the store of one folder, as often as asked; all are closed in the end."""
+    """Opens the same store as often as asked; all are closed in the end."""
     opened: list[Store] = []
+    open_it: Open = partial(open_state, tmp_path)
+    if request.param == "rows":
+        open_it = new_row_state(request.getfixturevalue("postgres_url"))
 
     def open_one() -> Store:
-        opened.append(STORES[request.param](tmp_path))
+        opened.append(open_it())
         return opened[-1]
 
     yield open_one
     for store in opened:
         store.close()
-
-
-Open = Callable[[], Store]
 
 
 def commit(before: Position, after: Position, ids: Sequence[str] = ("a", "b"), first_offset: int = 1) -> Commit:
@@ -200,9 +201,9 @@ class Failing:
             raise RuntimeError("the disk is full")
 
 
-def test_a_commit_that_fails_at_any_statement_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SQL only: each statement of the transaction fails in turn, until one commit needs fewer statements and succeeds."""
-    store, log = open_state(tmp_path), open_log(tmp_path)
+def test_a_commit_that_fails_at_any_statement_changes_nothing(open_store: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each statement of the transaction fails in turn, until one commit needs fewer statements and succeeds."""
+    store, log = open_store(), open_log(tmp_path)
     store.commit(commit(START, ONE))
     before, failures = everything(store, log), 0
     while store.position() == ONE:
@@ -214,7 +215,7 @@ def test_a_commit_that_fails_at_any_statement_changes_nothing(tmp_path: Path, mo
                 yield Failing(cursor, countdown)
 
         with monkeypatch.context() as patch:
-            patch.setattr(sys.modules[SqlState.__module__], "writing_cursor", failing)
+            patch.setattr(sys.modules[type(store).__module__], "writing_cursor", failing)
             with suppress(RuntimeError):
                 store.commit(commit(ONE, TWO, ids=("c", "d"), first_offset=5))
         if store.position() == ONE:
@@ -222,7 +223,6 @@ def test_a_commit_that_fails_at_any_statement_changes_nothing(tmp_path: Path, mo
             assert everything(store, log) == before
     assert failures >= 5
     assert read(store).values["by_line__n_all"][0] == 4.0
-    store.close()
     log.close()
 
 

@@ -22,7 +22,7 @@ from tests.property.naive import naive_verdicts
 from tests.unit.events.taps import LABEL, RETENTION_MS, T0, TAPS, VIEWS, entry, lake_writer, make_engine, open_log
 from tidemill.clock import HOUR_MS, MINUTE_MS
 from tidemill.features import Table
-from tidemill.stores import OFFSET, Lake, Lookup, SqlState
+from tidemill.stores import OFFSET, Lake, Lookup, MappedState, SqlState
 from tidemill.streams import Books, Entry, Position
 
 ROOT = Path(__file__).parents[2]
@@ -50,10 +50,11 @@ NURSERY = """
 import json, os, signal, sys, time
 from pathlib import Path
 from sqlalchemy import Pool, event
+from tests.forked import end_after
 from tests.integration.test_kill import BATCH, LAKE_BATCH, SOURCES
 from tests.unit.events.taps import RETENTION_MS, TAPS, LABEL, make_engine, open_log
 import tidemill.stores.state
-from tidemill.stores import AppliedReader, Lake, LakeWriter, SqlState
+from tidemill.stores import AppliedReader, Lake, LakeWriter, MappedState, SqlState
 from tidemill.stores.commit_sql import write_duplicates
 from tidemill.stores.table_files import TableFiles
 from tidemill.streams import Entry
@@ -85,7 +86,7 @@ class DyingFiles(TableFiles):
         hit("transaction committed")
         super().apply(change, token, known_at_ms, [DyingWrite(write) for write in writes])
 
-class DyingState(SqlState):
+class DyingState(MappedState):
     def commit(self, commit):
         hit("before commit")
         super().commit(commit)
@@ -117,7 +118,7 @@ def die_at_statements():
 
 def apply(home):
     log, lake = open_log(home), DyingLake(home / "lake", [TAPS])
-    tidemill.stores.state.TableFiles = DyingFiles
+    tidemill.stores.mapped_state.TableFiles = DyingFiles
     tidemill.stores.state.write_duplicates = dying_duplicates
     os.pwritev = dying_pwritev
     state = DyingState(home / "state.db", SOURCES, {"dear": LABEL}, RETENTION_MS)
@@ -139,8 +140,7 @@ for line in sys.stdin:
     fault = json.loads(line)
     pid = os.fork()
     if pid == 0:
-        {"apply": apply, "append": append}[fault["work"]](Path(fault["home"]))
-        os._exit(0)
+        end_after({"apply": apply, "append": append}[fault["work"]], Path(fault["home"]))
     if "after_s" in fault:
         time.sleep(fault["after_s"])
         os.kill(pid, signal.SIGKILL)
@@ -187,7 +187,7 @@ def make_history(seed: int, n_events: int) -> tuple[list[Entry], list[tuple[int,
 
 def open_state(home: Path) -> SqlState:
     """The state of a home: tiles of two views, and the rows of a table."""
-    return SqlState(home / "state.db", SOURCES, {"dear": LABEL}, RETENTION_MS)
+    return MappedState(home / "state.db", SOURCES, {"dear": LABEL}, RETENTION_MS)
 
 
 def everything(home: Path, at_ms: int) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from tests.unit.events.taps import T0, TAPS, entry, open_log
 from tidemill.clock import HOUR_MS, MINUTE_MS
 from tidemill.features import Feature, View, col, count, first, greatest, last, mean, share, sum_
 from tidemill.learning.point_in_time import values_at
-from tidemill.stores import Lookup, SqlState
+from tidemill.stores import Lookup, MappedState
 from tidemill.streams import Engine
 
 VIEW = View(
@@ -78,7 +78,7 @@ def tiles(taps: Sequence[Known], limit: int, at_ms: int) -> dict[str | None, dic
     lines = ["a", "b", None, "nobody"]
     with tempfile.TemporaryDirectory() as folder:
         log = open_log(Path(folder))
-        state = SqlState(Path(folder) / "state.db", [VIEW], {}, {"taps": VIEW.retention_ms})
+        state = MappedState(Path(folder) / "state.db", [VIEW], {}, {"taps": VIEW.retention_ms})
         log.append([entry(name(tap, taps), tap.at_ms, tap.known_at_ms, **fields(tap)) for tap in taps], now_ms=0)
         Engine(log, state, [TAPS], {"taps": VIEW.retention_ms}).drain(limit)
         reading = state.tiles.read([Lookup(VIEW.name, lines)], at_ms)

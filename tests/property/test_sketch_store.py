@@ -14,7 +14,7 @@ from tests.unit.events.taps import RETENTION_MS, T0, TAPS, entry, lake_writer, m
 from tidemill.clock import HOUR_MS, MINUTE_MS
 from tidemill.features import View, count, distinct, floor_ms, quantile
 from tidemill.features.sketch import Sketch
-from tidemill.stores import Lake, Lookup, SqlState, backfill_view
+from tidemill.stores import Lake, Lookup, MappedState, backfill_view
 
 FEATURES = {
     "n": count(over="1h"),
@@ -58,7 +58,7 @@ def test_the_store_says_what_one_sketch_says(taps: list[Tap], limit: int, rng: r
         log.append(rng.sample(entries, len(entries)), now_ms=0)
         retention_ms = {"taps": max(BY_LINE.retention_ms, RETENTION_MS["taps"])}
         while True:  # opened anew for every commit
-            state = SqlState(Path(folder) / "state.db", [BY_LINE, ONLY], {}, retention_ms)
+            state = MappedState(Path(folder) / "state.db", [BY_LINE, ONLY], {}, retention_ms)
             taken = make_engine(log, state).step(limit)
             if not taken:
                 break
@@ -74,7 +74,7 @@ def test_the_store_says_what_one_sketch_says(taps: list[Tap], limit: int, rng: r
 
 def test_old_sketches_go_by_and_by_and_a_new_view_is_filled(tmp_path: Path) -> None:
     log, lake = open_log(tmp_path), Lake(tmp_path / "lake", [TAPS])
-    state = SqlState(tmp_path / "state.db", [ONLY], {}, RETENTION_MS)
+    state = MappedState(tmp_path / "state.db", [ONLY], {}, RETENTION_MS)
     times = [T0 + place * 5 * MINUTE_MS for place in range(60)]
     log.append(
         [entry(f"t{place}", at_ms, at_ms, line="a", gate=f"g{place}", fare=float(place)) for place, at_ms in enumerate(times)], now_ms=0
@@ -85,7 +85,7 @@ def test_old_sketches_go_by_and_by_and_a_new_view_is_filled(tmp_path: Path) -> N
     assert kept == 13
     lake_writer(log, state, lake).flush()
     state.close()
-    state = SqlState(tmp_path / "state.db", [ONLY, BY_LINE], {}, RETENTION_MS)
+    state = MappedState(tmp_path / "state.db", [ONLY, BY_LINE], {}, RETENTION_MS)
     assert np.isnan(state.tiles.read([Lookup("by_line", ["a"])], times[-1]).values["by_line__gates_1h"]).all(), "missing until it is whole"
     assert backfill_view(state, lake, BY_LINE, at_once=11) > 0
     values = state.tiles.read([Lookup("by_line", ["a"]), Lookup("only", ["a"])], times[-1]).values

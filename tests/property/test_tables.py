@@ -21,7 +21,7 @@ from tidemill.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from tidemill.features import Table
 from tidemill.learning import values_at
 from tidemill.learning.lake_sql import Limits
-from tidemill.stores import Databases, Lookup, SqlLog, SqlState
+from tidemill.stores import Databases, Lookup, MappedState, SqlLog
 from tidemill.streams import Engine
 
 T0 = 1_400_000_000_000
@@ -96,7 +96,7 @@ EVERYONE = [("n1", "ua"), ("n2", "a,b"), ("n,3", "\\"), ("", "ua"), ("nobody", "
 def test_at_every_position_the_store_says_what_history_says(rows: list[Row], batches: list[int]) -> None:
     """Whatever the batches: now, when a row from ahead comes to hold, and in days."""
     with tempfile.TemporaryDirectory() as folder:
-        log, state = SqlLog(Databases(Path(folder)), ["planes"]), SqlState(Path(folder) / "state.db", TABLES, {}, RETENTION_MS)
+        log, state = SqlLog(Databases(Path(folder)), ["planes"]), MappedState(Path(folder) / "state.db", TABLES, {}, RETENTION_MS)
         log.append([row.entry for row in rows], now_ms=0)
         engine = Engine(log, state, [PLANES], RETENTION_MS)
         for size in batches:

@@ -20,6 +20,7 @@ from tempfile import mkstemp
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tidemill.kernels import Ints, order_rows, spread_rows
 
@@ -55,7 +56,9 @@ class Shards:
     def add(self, batch: pa.RecordBatch) -> None:
         """Spread some more events."""
         order, edges = spread_rows(_column(batch, PLACE), self.begin, self._width, _SHARDS)
-        spread, count = batch.take(pa.array(order)), np.diff(edges)
+        # Arrow's own pool asks for huge pages. These are held until the end, so each is new, and a virtual machine may be slow to give it.
+        spread = pc.take(batch, pa.array(order), boundscheck=False, memory_pool=pa.system_memory_pool())
+        count = np.diff(edges)
         for number in np.flatnonzero(count).tolist():
             self._held[number].append(spread.slice(int(edges[number]), int(count[number])))
         self._rows += count

@@ -6,6 +6,11 @@ For a view the predicate is the one rule of the design, for each feature of wind
 DuckDB reads the table once and keeps the events of the keys that are asked for (`event_blocks`). They are put in order by key and time,
 on disk when memory does not do (`event_shards`). A block at a time is summed up by the code that makes the tiles of the online store
 (`window_values`).
+
+```
+ this thread     DuckDB's rows, spread over shards ►│ hands out, in order of key and time
+ other threads   DuckDB reads and joins ───────────►│ sort shard 2 ─ sum up block 1 ─ sort shard 3 ─ sum up block 2 ...
+```
 """
 
 from __future__ import annotations

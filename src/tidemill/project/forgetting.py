@@ -25,11 +25,12 @@ from tidemill.project.forget_find import Found, check_field, counted, find
 from tidemill.project.workspace import Workspace
 from tidemill.stores import SqlLog
 from tidemill.stores.forget_match import Entity
-from tidemill.stores.forget_rows import forget_dead_letters, forget_outcomes, forget_predictions, forget_reactions, wipe
+from tidemill.stores.forget_rows import forget_dead_letters, forget_outcomes, forget_predictions, forget_reactions
 from tidemill.stores.remains import SHORTEST, Remain, remains
+from tidemill.stores.wiping import wipe
 
 _UNFINISHED = "forgetting"
-_WRITTEN_ANEW = ("state.db", "serving.db", "loop.db", "log.db")
+_WRITTEN_ANEW = ("state", "serving", "loop", "log")
 
 Tell = Callable[[str], None]
 
@@ -111,13 +112,13 @@ def forget_entity(workspace: Workspace, entity: Entity, tell: Tell) -> Forgotten
 
 def _delete(workspace: Workspace, entity: Entity, found: Found, tell: Tell) -> int:
     """Everything that is found, in an order that finds the rest again after a kill; answers how many events tiles were built from."""
-    home = workspace.home
+    databases = workspace.databases
     tell("outcomes")
     for model, label in workspace.project.labels.items():
-        forget_outcomes(home / "state.db", model, found.offsets.get(label.stream.name, ()))
+        forget_outcomes(databases, model, found.offsets.get(label.stream.name, ()))
     tell("predictions")
-    forget_predictions(home / "serving.db", sorted(found.predictions))
-    forget_reactions(home / "loop.db", sorted(found.reactions))
+    forget_predictions(databases, sorted(found.predictions))
+    forget_reactions(databases, sorted(found.reactions))
     for stream in workspace.project.streams:
         if entity.names_in(stream):  # also where nothing is found: a run that was killed may have left its history
             tell(f"the lake's {stream.name}")
@@ -130,10 +131,10 @@ def _delete(workspace: Workspace, entity: Entity, found: Found, tell: Tell) -> i
     _check_erasable(workspace).forget(found.all_offsets)
     tell("dead letters")
     for name, mine in found.offsets.items():
-        forget_dead_letters(home / "state.db", name, mine)
+        forget_dead_letters(databases, name, mine)
     for name in _WRITTEN_ANEW:
-        tell(f"writing {name} anew")
-        wipe(home / name)
+        tell(f"writing the database {name} anew")
+        wipe(databases, name)
     return built_anew
 
 

@@ -24,12 +24,14 @@ from tidemill.stores import (
     LakeWriter,
     MonitorStateStore,
     PredictionStore,
+    PublicationStore,
     QualityReader,
     ReactionStore,
     SqlLog,
     SqlState,
     backfill_view,
     open_loop,
+    open_state,
     rebuild,
 )
 from tidemill.stores.file_lock import try_lock
@@ -47,7 +49,7 @@ class Workspace:
     """Everything a process of one project reads and writes; open it once at the process's edge."""
 
     project: Project
-    home: Path
+    databases: Databases
     log: SqlLog | KafkaLog
     state: SqlState
     lake: Lake
@@ -58,8 +60,14 @@ class Workspace:
     alerts: AlertStore
     monitors: MonitorStateStore
     reactions: ReactionStore
+    publications: PublicationStore
     release_loop: Callable[[], None] = field(repr=False)
     _at_work: ExitStack = field(default_factory=ExitStack, repr=False)
+
+    @property
+    def home(self) -> Path:
+        """The folder of the lake, of what is cached, and of the databases where they are files."""
+        return self.databases.home
 
     @classmethod
     def open(  # noqa: PLR0913 - what a process's edge knows of where things lie
@@ -88,13 +96,14 @@ class Workspace:
                 change of a stream's fields.
         """
         home = home.resolve()
+        home.mkdir(parents=True, exist_ok=True)
         databases = Databases(home, database)
         loop = open_loop(databases)
         workspace = cls(
             project=project,
-            home=home,
+            databases=databases,
             log=open_log(project, databases, log or LogSettings(), durable=durable_log),
-            state=SqlState(databases.path("state"), project.sources, project.labels, project.retention_ms),
+            state=open_state(databases, project.sources, project.labels, project.retention_ms),
             lake=Lake(home / "lake", project.streams),
             predictions=PredictionStore(databases),
             vectors=NewestVectors(databases),
@@ -103,6 +112,7 @@ class Workspace:
             alerts=AlertStore(loop),
             monitors=MonitorStateStore(loop),
             reactions=ReactionStore(loop),
+            publications=PublicationStore(loop),
             release_loop=loop.dispose,
         )
         try:
@@ -126,8 +136,9 @@ class Workspace:
         check_definitions(self.state, self.project.sources, remember=True)
         if not self.log.end().at_least(self.state.position()):
             raise ConflictError(
-                f"{self.home / 'state.db'} stands at {self.state.position().token}, beyond the end of the log; "
-                "put the log back that it was made from, or remove state.db, state.tables and the lake to build them anew"
+                f"{self.databases.called('state')} stands at {self.state.position().token}, beyond the end of the log; "
+                "put the log back that it was made from, or remove the state and the lake, "
+                f"{self.databases.called('state')}, {self.home / 'state.tables'} and {self.home / 'lake'}, to build them anew"
             )
         if self.state.is_lost():
             logger.warning("tables of tiles and ids are gone, building them anew from lake and log home=%s", self.home)

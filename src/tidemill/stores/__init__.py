@@ -13,8 +13,10 @@ from tidemill.stores.forget_match import Entity
 from tidemill.stores.lake import EVENT_ID, EVENT_TIME, KNOWN_AT, OFFSET, Lake, lake_schema
 from tidemill.stores.lake_writer import LakeWriter, wait_for_lake
 from tidemill.stores.loop_tables import open_loop
+from tidemill.stores.mapped_state import MappedState
 from tidemill.stores.monitor_state import MonitorStateStore
-from tidemill.stores.predictions import Answered, PredictionStore, Role, Score, Served
+from tidemill.stores.predictions import Answered, PredictionStore, Role, Said, Score, Served
+from tidemill.stores.publications import PublicationStanding, PublicationStore
 from tidemill.stores.quality import Judged, QualityReader
 from tidemill.stores.reactions import Match, ReactionStanding, ReactionStore
 from tidemill.stores.restore import restore_home
@@ -23,6 +25,7 @@ from tidemill.stores.source_books import Standing
 from tidemill.stores.sql_log import SqlLog
 from tidemill.stores.sqlite import open_sqlite
 from tidemill.stores.state import Outcome, SqlState
+from tidemill.stores.state_opening import open_state
 from tidemill.stores.tile_store import Lookup, Reading, TileStore
 
 __all__ = [
@@ -44,15 +47,19 @@ __all__ = [
     "LakeWriter",
     "Lookup",
     "Manifest",
+    "MappedState",
     "Match",
     "MonitorStateStore",
     "Outcome",
     "PredictionStore",
+    "PublicationStanding",
+    "PublicationStore",
     "QualityReader",
     "ReactionStanding",
     "ReactionStore",
     "Reading",
     "Role",
+    "Said",
     "Score",
     "Served",
     "Size",
@@ -66,6 +73,7 @@ __all__ = [
     "lake_schema",
     "open_loop",
     "open_sqlite",
+    "open_state",
     "rebuild",
     "restore_home",
     "total_text",

@@ -17,8 +17,8 @@ from tidemill.streams.log_offset import Ints, offsets_of, partitions_of
 # Run for every batch: plain SQL with bound parameters, as building it anew with Core costs more than running it.
 _ADVANCE = "update position set token = ?, known_at_ms = ?, change = ? where token = ?"
 _WRITE_BOOK = (
-    "update book set applied = applied + ?, duplicate = duplicate + ?, late = late + ?, rejected = rejected + ?, "
-    "last_event_ms = max(last_event_ms, ?) where stream = ?"
+    "update book set applied = applied + ?1, duplicate = duplicate + ?2, late = late + ?3, rejected = rejected + ?4, "
+    "last_event_ms = case when last_event_ms < ?5 then ?5 else last_event_ms end where stream = ?6"
 )
 _APPLIED, _DUPLICATE, _LATE, _REJECTED, _LAST = range(5)
 _WRITE_DEAD_LETTER = "insert into dead_letter (stream, log_offset, known_at_ms, reason, detail, payload) values (?, ?, ?, ?, ?, ?)"
@@ -77,7 +77,7 @@ def _numbered(batch: EventBatch, before: Position) -> tuple[list[int], list[int]
     The number is how many offsets of its stream had been passed with it: where there is one partition, the offset itself.
     """
     name, numbers = batch.stream.name, batch.offsets
-    if len(before.offsets.get(name, {})) > 1 or partitions_of(numbers).any():
+    if before.offsets.get(name, {}).keys() - {"0"} or partitions_of(numbers).any():
         numbers = _passed(numbers, before.offsets.get(name, {}))
     return numbers.tolist(), batch.offsets.tolist(), batch.known_at_ms.tolist()
 

@@ -14,6 +14,10 @@ from typing import Any
 from psycopg import Connection, IsolationLevel, RawCursor
 
 LOCK_SCHEMA = "select pg_advisory_xact_lock(hashtextextended(current_schema(), 0))"
+_ZERO, _FOR_ZERO = "\0", "\uf8ff"
+# Said by us in one message, as each message is a wait: the driver would say BEGIN in one of its own.
+_BEGIN_READING = "begin isolation level repeatable read read only"
+_BEGIN_WRITING = f"begin isolation level read committed read write; {LOCK_SCHEMA}"
 _PLACE = re.compile(r"\?(\d*)")
 
 
@@ -39,12 +43,12 @@ class PostgresCursor:
 
     def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> PostgresCursor:
         """Run one statement; without values it may be several."""
-        self._cursor.execute(numbered(sql), parameters or None)
+        self._cursor.execute(numbered(sql), _sendable(parameters) if parameters else None)
         return self
 
     def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> PostgresCursor:
         """Run one statement for each of many rows."""
-        self._cursor.executemany(numbered(sql), parameters)
+        self._cursor.executemany(numbered(sql), map(_sendable, parameters))
         return self
 
     def fetchone(self) -> Any:
@@ -62,26 +66,35 @@ class PostgresCursor:
 
 def begin_reading(connection: Connection[Any]) -> PostgresCursor:
     """A cursor whose first statement begins one snapshot for all of them."""
-    as_reader(connection)
-    return PostgresCursor(connection)
+    connection.autocommit = True
+    return PostgresCursor(connection).execute(_BEGIN_READING)
 
 
 def begin_writing(connection: Connection[Any]) -> PostgresCursor:
     """A cursor with the right to write, which one has at a time."""
-    as_writer(connection)
-    return PostgresCursor(connection).execute(LOCK_SCHEMA)
+    connection.autocommit = True
+    return PostgresCursor(connection).execute(_BEGIN_WRITING)
 
 
 def as_reader(connection: Connection[Any]) -> None:
     """The next transaction is one snapshot and cannot write."""
+    connection.autocommit = False
     connection.isolation_level = IsolationLevel.REPEATABLE_READ
     connection.read_only = True
 
 
 def as_writer(connection: Connection[Any]) -> None:
     """The next transaction reads what is committed, statement by statement."""
+    connection.autocommit = False
     connection.isolation_level = IsolationLevel.READ_COMMITTED
     connection.read_only = False
+
+
+def _sendable(values: Sequence[Any]) -> Sequence[Any]:
+    """Values as the server takes them: its text cannot hold the letter of number 0, another that nobody writes stands for it."""
+    if any(isinstance(value, str) and _ZERO in value for value in values):
+        return [value.replace(_ZERO, _FOR_ZERO) if isinstance(value, str) else value for value in values]
+    return values
 
 
 @lru_cache(maxsize=512)

@@ -18,11 +18,11 @@ from tidemill.stores.cursors import Cursor
 from tidemill.stores.shelves import NO_BUCKET, SetNumbers
 from tidemill.stores.sizes import Size
 
-# SQLite compares text by its UTF-8 bytes, so ids stand in the order that history has too.
+# Text is compared by its UTF-8 bytes, so ids stand in the order that history has too.
 _WRITE = (
     "insert into table_row (set_number, key, at_ms, event_id, log_offset, held) values (?, ?, ?, ?, ?, ?) "
     "on conflict (set_number, key, at_ms, event_id) do update set log_offset = excluded.log_offset, held = excluded.held "
-    "where excluded.log_offset > log_offset"
+    "where excluded.log_offset > table_row.log_offset"
 )
 _PRUNE = (
     "delete from table_row where set_number = ?1 and key = ?2 and (at_ms, event_id) < (select at_ms, event_id from table_row "

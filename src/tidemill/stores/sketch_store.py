@@ -22,7 +22,8 @@ _WRITE = (
     "insert into sketch (set_number, slot, key, start_ms, state) values (?, ?, ?, ?, ?) "
     "on conflict (set_number, slot, key, start_ms) do update set state = excluded.state"
 )
-_EXPIRE = "delete from sketch where rowid in (select rowid from sketch where set_number = ? and start_ms < ? limit ?)"
+_OLD = "select slot, key, start_ms from sketch where set_number = ? and start_ms < ? limit ?"
+_DROP = "delete from sketch where set_number = ? and slot = ? and key = ? and start_ms = ?"
 _EXPIRED_AT_ONCE = 2_000  # a commit gives room back by and by, and never stalls for it
 
 
@@ -66,7 +67,8 @@ class SketchStore:
                 number, start_ms = numbers[slot.tiles.name], floor_ms(known_at_ms, slot.tiles.bucket_ms) - slot.longest_ms
                 oldest[number] = min(start_ms, oldest.get(number, start_ms))
         for number, start_ms in oldest.items():
-            cursor.execute(_EXPIRE, (number, start_ms, _EXPIRED_AT_ONCE))
+            old = cursor.execute(_OLD, (number, start_ms, _EXPIRED_AT_ONCE)).fetchall()
+            cursor.executemany(_DROP, [(number, *place) for place in old])
 
     def read(self, cursor: Cursor, asked: Mapping[str, Sequence[str | None]], at_ms: int, numbers: SetNumbers) -> dict[str, Floats]:
         """By column, (n_keys,) values of the sketches of these views; NaN where the set may not be read."""

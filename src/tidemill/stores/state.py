@@ -1,29 +1,27 @@
-"""The state of the engine: position, books, dead letters, rows and outcomes in SQL, tiles and ids in files, always changed together."""
+"""The engine's state: position, books, dead letters and outcomes in SQL, tiles and ids beside them, always changed together.
+
+Where tiles and ids lie is the business of its two kinds: `MappedState` (tables in files) and `RowState` (rows of PostgreSQL).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import Engine, func, insert, select
 
 from tidemill.errors import ConflictError
 from tidemill.events import EventBatch
-from tidemill.features import FeatureSource, Label
-from tidemill.stores.change_journal import Write
+from tidemill.features import Label
 from tidemill.stores.commit_sql import advance, write_books, write_duplicates, write_outcomes
 from tidemill.stores.cursors import Cursor, reading, reading_cursor, writing_cursor
 from tidemill.stores.definitions import Definitions
 from tidemill.stores.followers import Followers, forget_duplicates
-from tidemill.stores.id_store import IdStore
 from tidemill.stores.shelves import SetNumbers
 from tidemill.stores.sizes import Size
-from tidemill.stores.sqlite import open_sqlite
-from tidemill.stores.state_tables import BOOK, DEAD_LETTER, OUTCOME, POSITION, STATE_TABLES
-from tidemill.stores.table_files import TableFiles
+from tidemill.stores.state_tables import BOOK, DEAD_LETTER, OUTCOME, POSITION
 from tidemill.stores.tile_sets import TileSets
 from tidemill.stores.tile_store import TileStore
 from tidemill.streams import Books, Commit, Log, Position
@@ -49,8 +47,8 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class _Standing:
-    """What the database says of the tables in files."""
+class StateRow:
+    """What the database says of tiles and ids: the position they stand at, and the number of the change that brought them there."""
 
     token: str
     known_at_ms: int
@@ -62,35 +60,70 @@ class _Standing:
 FillStep = Callable[[Cursor], None]
 
 
-class SqlState:
-    """The engine's state, in one SQLite file and a folder of tables beside it; fulfils `tidemill.streams.StateStore`.
+class SqlState(ABC):
+    """The engine's state; fulfils `tidemill.streams.StateStore`.
 
     Args:
-        path: the database file.
-        sources: the views whose tiles to keep, and the tables whose rows.
+        engine: of the database, with the tables of `STATE_TABLES`.
         labels: by model, what its outcomes are.
-        retention_ms: by stream, how long ids count.
+        streams: those that have books.
     """
 
-    def __init__(self, path: Path, sources: Sequence[FeatureSource], labels: Mapping[str, Label], retention_ms: Mapping[str, int]) -> None:
-        self._engine = open_sqlite(path, STATE_TABLES)
-        self._reader = reading(self._engine)
-        self.definitions = Definitions(self._engine)
-        self.followers = Followers(self._engine)
+    tiles: TileStore
+    sets: TileSets
+
+    def __init__(self, engine: Engine, labels: Mapping[str, Label], streams: Sequence[str]) -> None:
+        self._engine = engine
+        self._reader = reading(engine)
+        self.definitions = Definitions(engine)
+        self.followers = Followers(engine)
         self._labels = dict(labels)
-        with self._engine.begin() as connection:
+        with engine.begin() as connection:
             if connection.execute(select(POSITION.c.id)).first() is None:
                 empty = {"token": Position({}).token, "lake_token": Position({}).token, "fed": ""}
                 connection.execute(insert(POSITION).values(id=0, known_at_ms=0, change=0, lost=False, **empty))
             known = set(connection.execute(select(BOOK.c.stream)).scalars())
-            for name in set(retention_ms) - known:
+            for name in sorted(set(streams) - known):
                 connection.execute(insert(BOOK).values(stream=name, applied=0, duplicate=0, late=0, rejected=0, last_event_ms=0))
-        self.files = TableFiles(path.with_suffix(".tables"))
-        self.sets = TileSets(self._engine, self.files, sources)
-        self.tiles = TileStore(self.files, sources, self.sets.readable, self._engine)
-        self._ids = IdStore(self.files, retention_ms)
-        with self.files.writing():
-            self._set_right(self._standing())
+
+    @abstractmethod
+    def known_until(self, stream: str, event_ids: Sequence[str]) -> Ints:
+        """(n,) int64: the time (ms) until which each id counts as applied; -1 for one that was not."""
+
+    @abstractmethod
+    def commit(self, commit: Commit) -> None:
+        """Write everything `commit` says, or nothing.
+
+        Raises:
+            ConflictError: the position is no longer `commit.before`, or tiles and ids must be built anew first.
+        """
+
+    @abstractmethod
+    def fill(self, applied: Mapping[str, EventBatch], numbers: SetNumbers, *, ids: bool, done: FillStep | None = None) -> None:
+        """Merge events of the past into sets of tiles or rows that lack them, and into the ids where asked; all or nothing.
+
+        Args:
+            applied: by stream, events that were applied before and are not in these sets.
+            numbers: the sets to fill.
+            ids: whether the ids are filled too.
+            done: writes down, in the same transaction, how far the filling has come.
+        """
+
+    @abstractmethod
+    def begin_anew(self) -> SetNumbers:
+        """Drop every tile, row and id, to fill them from history; answers the sets to fill."""
+
+    @abstractmethod
+    def end_anew(self) -> None:
+        """Say that tiles, rows and ids hold everything up to the position again."""
+
+    @abstractmethod
+    def sizes(self) -> list[Size]:
+        """The room that tiles, ids and rows take, now and at the rate of now."""
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._engine.dispose()
 
     def position(self) -> Position:
         """How far the tiles have come."""
@@ -102,62 +135,10 @@ class SqlState:
             token, known_at_ms = cursor.execute(_POSITION).fetchone()
         return Position.from_token(token), known_at_ms
 
-    def known_until(self, stream: str, event_ids: Sequence[str]) -> Ints:
-        """(n,) int64: the time (ms) until which each id counts as applied; -1 for one that was not."""
-        return self._ids.known_until(stream, event_ids)
-
     def seen(self, stream: str, event_ids: Sequence[str]) -> Mapping[str, int]:
         """Of these ids, those already applied, with the time until which each counts."""
         found = zip(event_ids, self.known_until(stream, event_ids).tolist(), strict=True)
         return {event_id: until_ms for event_id, until_ms in found if until_ms >= 0}
-
-    def commit(self, commit: Commit) -> None:
-        """Write everything `commit` says, or nothing.
-
-        Raises:
-            ConflictError: the position is no longer `commit.before`, or the tables must be built anew first.
-        """
-        with self.files.writing():
-            standing = self._standing()
-            change = self._set_right(standing)
-            if commit.known_at_ms < standing.known_at_ms:  # a partition that is behind the others does not turn the clock back
-                commit = replace(commit, known_at_ms=standing.known_at_ms)
-            if standing.lost:
-                raise ConflictError("the tables of tiles and ids are gone; they are built anew from lake and log when the engine starts")
-            numbers = self.sets.feed(standing.token, standing.fed)
-            writes = self.tiles.prepare(commit.applied, commit.known_at_ms, numbers) + self._ids.prepare(commit.applied)
-            with self._changing(change + 1, commit.after.token, commit.known_at_ms, writes) as cursor:
-                advance(cursor, commit, change + 1)
-                write_books(cursor, commit)
-                write_duplicates(cursor, commit)
-                write_outcomes(cursor, commit, self._labels)
-                self.tiles.sketches.write(cursor, commit.applied, commit.known_at_ms, numbers)
-                self.tiles.sketches.expire(cursor, commit.known_at_ms, numbers)
-                self.tiles.rows.write(cursor, commit.applied, commit.known_at_ms, numbers)
-            self.files.drop(self.tiles.expired(commit.known_at_ms) + self._ids.expired(commit.known_at_ms))
-
-    def fill(self, applied: Mapping[str, EventBatch], numbers: SetNumbers, *, ids: bool, done: FillStep | None = None) -> None:
-        """Merge events of the past into sets of tiles or rows that lack them, and into the ids where asked; all or nothing.
-
-        Args:
-            applied: by stream, events that were applied before and are not in these sets.
-            numbers: the sets to fill.
-            ids: whether the ids are filled too.
-            done: writes down, in the same transaction, how far the filling has come.
-        """
-        with self.files.writing():
-            standing = self._standing()
-            change = self._set_right(standing)
-            writes: list[Write] = self.tiles.prepare(applied, standing.known_at_ms, numbers)
-            if ids:
-                writes += self._ids.prepare(applied)
-            with self._changing(change + 1, standing.token, standing.known_at_ms, writes) as cursor:
-                cursor.execute("update position set change = ?", (change + 1,))
-                self.tiles.sketches.write(cursor, applied, standing.known_at_ms, numbers)
-                self.tiles.rows.write(cursor, applied, standing.known_at_ms, numbers)
-                if done is not None:
-                    done(cursor)
-            self.files.announce()
 
     def books(self, log: Log) -> dict[str, Books]:
         """The books of every stream; what the log received since this state was read counts as pending.
@@ -228,64 +209,43 @@ class SqlState:
             forget_duplicates(cursor, position)
 
     def is_lost(self) -> bool:
-        """Whether the tables in files are gone, so that they must be built anew before the next event; see `rebuild`."""
+        """Whether tiles and ids are gone, so that they must be built anew before the next event; see `rebuild`."""
         return self._standing().lost
 
-    def begin_anew(self) -> SetNumbers:
-        """Drop every tile, row and id, to fill them from history; answers the sets to fill."""
-        with self.files.writing():
-            standing = self._standing()
-            self._forget(standing)
-            return self.sets.feed(standing.token, standing.fed)
+    def _standing(self, cursor: Cursor | None = None) -> StateRow:
+        if cursor is None:
+            with reading_cursor(self._engine) as reader:
+                return self._standing(reader)
+        token, known_at_ms, change, lost, fed = cursor.execute(_STANDING).fetchone()
+        return StateRow(token, known_at_ms, change, bool(lost), fed)
 
-    def end_anew(self) -> None:
-        """Say that tiles, rows and ids hold everything up to the position again."""
-        with self.files.writing():
-            with writing_cursor(self._engine) as cursor:
-                cursor.execute("update position set lost = 0")
-                cursor.execute("update tile_set set whole = 1")
-            self.files.announce()
+    def _write(self, cursor: Cursor, commit: Commit, change: int, numbers: SetNumbers) -> None:
+        """What a commit changes beside tiles of fixed size and ids."""
+        advance(cursor, commit, change)
+        write_books(cursor, commit)
+        write_duplicates(cursor, commit)
+        write_outcomes(cursor, commit, self._labels)
+        self.tiles.sketches.write(cursor, commit.applied, commit.known_at_ms, numbers)
+        self.tiles.sketches.expire(cursor, commit.known_at_ms, numbers)
+        self.tiles.rows.write(cursor, commit.applied, commit.known_at_ms, numbers)
 
-    def sizes(self) -> list[Size]:
-        """The room that tiles, ids and rows take, now and at the rate of now."""
-        now_ms = self.position_and_time()[1]
-        with reading_cursor(self._engine) as cursor:
-            rows = self.tiles.rows.sizes(cursor, self.sets.readable())
-        return self.tiles.sizes(now_ms) + self._ids.sizes(now_ms) + rows
+    def _forget_rows(self, cursor: Cursor, standing: StateRow) -> None:
+        """Drop what SQL keeps of tiles and rows, and say that everything must be built anew if ever there was something."""
+        cursor.execute("update position set lost = ?", (standing.change > 0,))
+        cursor.execute("delete from sketch")
+        cursor.execute("delete from table_row")
+        self.sets.forget(cursor, standing.token)
 
-    def close(self) -> None:
-        """Let go of the files."""
-        self.files.close()
-        self._engine.dispose()
+    def _all_whole(self, cursor: Cursor) -> None:
+        cursor.execute("update position set lost = ?", (False,))
+        cursor.execute("update tile_set set whole = ?", (True,))
 
-    @contextmanager
-    def _changing(self, change: int, token: str, known_at_ms: int, writes: Sequence[Write]) -> Iterator[Cursor]:
-        """A transaction of the database that the tables follow: both take the change of that number, or neither."""
-        self.files.prepare(change, token, known_at_ms, writes)
-        try:
-            with writing_cursor(self._engine) as cursor:
-                yield cursor
-        except BaseException:
-            self.files.undo(writes)
-            raise
-        self.files.apply(change, token, known_at_ms, writes)
 
-    def _standing(self) -> _Standing:
-        with reading_cursor(self._engine) as cursor:
-            token, known_at_ms, change, lost, fed = cursor.execute(_STANDING).fetchone()
-        return _Standing(token, known_at_ms, change, bool(lost), fed)
+def refuse_lost(standing: StateRow) -> None:
+    """Take no event on top of tiles and ids that are gone.
 
-    def _set_right(self, standing: _Standing) -> int:
-        """Finish what a writer that died has left, and answer the number of the last change; only within `TableFiles.writing`."""
-        if not self.files.recover(standing.change):
-            self._forget(standing)
-        return standing.change
-
-    def _forget(self, standing: _Standing) -> None:
-        self.files.reset(standing.change, standing.token, standing.known_at_ms)
-        with writing_cursor(self._engine) as cursor:
-            cursor.execute("update position set lost = ?", (standing.change > 0,))
-            cursor.execute("delete from sketch")
-            cursor.execute("delete from table_row")
-            self.sets.forget(cursor, standing.token)
-        self.files.announce()
+    Raises:
+        ConflictError: they are.
+    """
+    if standing.lost:
+        raise ConflictError("the tables of tiles and ids are gone; they are built anew from lake and log when the engine starts")

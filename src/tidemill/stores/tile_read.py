@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, MutableSequence, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableSequence, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -10,10 +10,12 @@ from itertools import accumulate
 import numpy as np
 
 from tidemill.features import View
-from tidemill.kernels import STATE, Floats, Ints, Tags, TilePlan, append_plan, list_plan, read_tiles, tile_tags
+from tidemill.kernels import Floats, Ints, Tags, TilePlan, append_plan, list_plan, read_tiles, tile_tags
 from tidemill.stores.digests import HASH_KEYS
-from tidemill.stores.hash_table import HashTable
 from tidemill.stores.shelves import SetNumbers, Shelf, TileSet
+
+Parts = list[tuple[Shelf, TilePlan]]
+TableOf = Callable[[Shelf, int], tuple[Tags, Tags]]  # the index and the rows of a generation of a shelf
 
 
 @dataclass(frozen=True)
@@ -22,23 +24,23 @@ class Plan:
 
     Args:
         widths: by view, how many features it has.
-        parts: one for each shelf and shape, as `read_tiles` takes them; None when no tile may be read.
+        parts: one for each shelf and shape, as `read_tiles` takes them; empty when no tile may be read.
     """
 
     widths: Mapping[str, int]
-    parts: Sequence[TilePlan] | None
+    parts: Sequence[TilePlan]
 
     def read(self, asked: Mapping[str, Sequence[str | None]]) -> dict[str, Floats]:
         """By view, the (width, n_keys) values of the keys asked of all or some of the views."""
         lots = [asked.get(view, ()) for view in self.widths]
         ends = np.array([0, *accumulate(map(len, lots))])
-        if self.parts is None:
+        if self._compiled is None:
             values = np.full(int(self._widths @ np.diff(ends)), np.nan)
         else:
             letters = [None if key is None else key.encode() for keys in lots for key in keys]
             lengths = np.array([-1 if key is None else len(key) for key in letters], dtype=np.int64)
             joined = np.frombuffer(b"".join(filter(None, letters)) or b"\0", dtype=np.uint8)
-            values = read_tiles(self.parts, (joined, lengths), HASH_KEYS, (ends, self._widths))
+            values = read_tiles(self._compiled, (joined, lengths), HASH_KEYS, (ends, self._widths))
         found, end = {}, 0
         for (view, width), keys in zip(self.widths.items(), lots, strict=True):
             begin, end = end, end + width * len(keys)
@@ -47,29 +49,35 @@ class Plan:
         return found
 
     @cached_property
+    def _compiled(self) -> Sequence[TilePlan] | None:
+        parts: MutableSequence[TilePlan] | None = None
+        for part in self.parts:
+            if parts is None:
+                parts = list_plan(part)
+            else:
+                append_plan(parts, part)
+        return parts
+
+    @cached_property
     def _widths(self) -> Ints:
         return np.array(list(self.widths.values()), dtype=np.int64)
 
 
-def make_plan(shelves: Sequence[Shelf], views: Sequence[View], numbers: SetNumbers, tables: Mapping[str, HashTable], at_ms: int) -> Plan:
-    """The plan that reads every tile set of these views that has a number."""
-    planner = _Planner({view.name: view.feature_columns for view in views}, numbers, tables, at_ms)
-    parts: MutableSequence[TilePlan] | None = None
-    for part in (planner.part(shelf, sets) for shelf in shelves for sets in planner.alike(shelf)):
-        if parts is None:
-            parts = list_plan(part)
-        else:
-            append_plan(parts, part)
-    return Plan({view: len(columns) for view, columns in planner.columns.items()}, parts)
+def make_parts(
+    shelves: Sequence[Shelf], views: Sequence[View], numbers: SetNumbers, table_of: TableOf, at_ms: int
+) -> list[tuple[Shelf, TilePlan]]:
+    """What a plan is made of that reads every tile set of these views that has a number, with the shelf of each part."""
+    planner = _Planner({view.name: view.feature_columns for view in views}, numbers, table_of, at_ms)
+    return [(shelf, planner.part(shelf, sets)) for shelf in shelves for sets in planner.alike(shelf)]
 
 
 @dataclass(frozen=True)
 class _Planner:
-    """What the parts of a plan are made of: the columns of its views, the sets that may be read, the tables, the time."""
+    """What the parts of a plan are made of: the columns of its views, the sets that may be read, where tables are, the time."""
 
     columns: Mapping[str, Sequence[str]]
     numbers: SetNumbers
-    tables: Mapping[str, HashTable]
+    table_of: TableOf
     at_ms: int
 
     def alike(self, shelf: Shelf) -> Iterable[list[TileSet]]:
@@ -89,8 +97,8 @@ class _Planner:
         starts_ms = np.arange(first_ms, last_ms + 1, shelf.bucket_ms)
         places = list(self.columns)
         return TilePlan(
-            *self._table(shelf, generation),
-            *self._table(shelf, generation + 1),
+            *self.table_of(shelf, generation),
+            *self.table_of(shelf, generation + 1),
             int(np.searchsorted(starts_ms, (generation + 1) * span_ms)),
             *tile_tags(starts_ms, np.array([self.numbers[tiles.name] for tiles in sets], dtype=np.uint64)),
             depth=np.searchsorted(np.negative(windows_ms), starts_ms - last_ms, side="right"),
@@ -100,10 +108,3 @@ class _Planner:
             lots=np.array([places.index(tiles.view.name) for tiles in sets]),
             columns=np.array([[self.columns[tiles.view.name].index(column) for column in tiles.columns] for tiles in sets]),
         )
-
-    def _table(self, shelf: Shelf, generation: int) -> tuple[Tags, Tags]:
-        """The index and the rows of a generation; without any when it holds nothing."""
-        table = shelf.generations.among(self.tables).get(generation)
-        if table is None:
-            return np.zeros(1, np.uint64), np.zeros((1, STATE + shelf.layout.width), np.uint64)
-        return table.index, table.tags

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
 from tidemill.errors import ConflictError
 from tidemill.features import FeatureSource, View
-from tidemill.stores.cursors import Cursor, reading_cursor, writing_cursor
+from tidemill.stores.catalogue import Catalogue
+from tidemill.stores.cursors import Cursor, reading_cursor
 from tidemill.stores.shelves import NO_BUCKET, SetNumbers, tile_sets
-from tidemill.stores.table_files import TableFiles
 from tidemill.streams import Position
 
 _SETS = "select number, view, bucket_ms, digest, fed_from, filled_to, whole from tile_set"
@@ -34,46 +35,60 @@ class TileSets:
     A set takes every event from the moment an engine first feeds it. One that was fed from the very first event is whole; another is
     whole once the events before have been filled in. A set that a running engine leaves out, because its project file lacks the view,
     has a gap; when it is fed again it begins anew under another number.
+
+    Args:
+        engine: of the state's database.
+        catalogue: tells when there is something else to read.
+        sources: the project's views and tables.
     """
 
-    def __init__(self, engine: Engine, files: TableFiles, sources: Sequence[FeatureSource]) -> None:
+    def __init__(self, engine: Engine, catalogue: Catalogue, sources: Sequence[FeatureSource]) -> None:
         self._engine = engine
-        self._files = files
+        self._catalogue = catalogue
         tiles = tile_sets(source for source in sources if isinstance(source, View))
         rows = {(source.name, NO_BUCKET): source.digest for source in sources if not isinstance(source, View)}
         self._own = {(one.view.name, one.bucket_ms): one.view.digest for one in tiles} | rows
         self._fed: tuple[str, dict[tuple[str, int], int]] = ("", {})
         self._readable: tuple[int, dict[tuple[str, int], int]] = (-1, {})
 
-    def feed(self, token: str, fed: str) -> SetNumbers:
-        """The numbers of the sets that the next events go to, those that are new being made; only within `TableFiles.writing`.
+    def fed(self, fed: str, cursor: Cursor | None = None) -> SetNumbers | None:
+        """The numbers of the own sets, where they took the last events and no other did; None where that is not so: see `feed`.
 
         Args:
-            token: the position after which these events come.
-            fed: the sets that took the events before, as the position says.
+            fed: the sets that took the last events, as the position says.
+            cursor: of the caller's transaction.
         """
         if fed == self._fed[0] and self._fed[1]:
             return self._fed[1]
-        fed_before = _numbers_in(fed)
-        with reading_cursor(self._engine) as cursor:
-            found = self._numbers(cursor, fed_before)
-        if set(found) != set(self._own) or set(found.values()) != fed_before:
-            found = self._begin(found, set(), token)
-        self._fed = (_text(found.values()), found)
+        before = _numbers_in(fed)
+        with self._reader(cursor) as reader:
+            found = self._numbers(reader, before)
+        if set(found) != set(self._own) or set(found.values()) != before:
+            return None
+        self._fed = (fed, found)
         return found
 
-    def readable(self) -> SetNumbers:
-        """The numbers of the sets that are whole and fed."""
-        catalog = self._files.catalog
+    def feed(self, cursor: Cursor, token: str, fed: str) -> SetNumbers:
+        """The numbers of the own sets, those that are new being made: from here on they take every event, and no others do.
+
+        Args:
+            cursor: of the caller's transaction; the caller lets readers look again.
+            token: the position after which these events come.
+            fed: the sets that took the events before, as the position says.
+        """
+        return self._begin(cursor, self._numbers(cursor, _numbers_in(fed)), set(), token)
+
+    def readable(self, catalog: int | None = None, cursor: Cursor | None = None) -> SetNumbers:
+        """The numbers of the sets that are whole and fed.
+
+        Args:
+            catalog: the number of the catalogue at which the caller reads; now by default.
+            cursor: of the caller's snapshot.
+        """
+        catalog = self._catalogue.number() if catalog is None else catalog
         if self._readable[0] != catalog:
-            with reading_cursor(self._engine) as cursor:
-                token, fed = cursor.execute("select token, fed from position").fetchone()
-                numbers = _numbers_in(fed)
-                whole = {row[0] for row in cursor.execute("select number from tile_set where whole")}
-                found = self._numbers(cursor, numbers & whole)
-                if token == Position({}).token:  # nothing was taken yet, so every set is whole: none holds anything
-                    found = dict.fromkeys(self._own, _EMPTY) | found
-                self._readable = (catalog, found)
+            with self._reader(cursor) as reader:
+                self._readable = (catalog, self._whole(reader))
         return self._readable[1]
 
     def partial(self) -> list[str]:
@@ -83,13 +98,12 @@ class TileSets:
 
     def unfilled(self, source: FeatureSource) -> Unfilled | None:
         """What a view or table lacks; None for nothing."""
-        with self._files.writing():
-            with reading_cursor(self._engine) as cursor:
-                token, fed = cursor.execute("select token, fed from position").fetchone()
-                fed_before = _numbers_in(fed)
-                numbers = self._numbers(cursor, fed_before)
-            if set(numbers) != set(self._own):  # no engine with this project file has taken an event yet: the next one may not be missed
-                numbers = self._begin(numbers, fed_before, token)
+        with reading_cursor(self._engine) as cursor:
+            numbers = self._numbers(cursor, _numbers_in(_standing(cursor)[1]))
+        if set(numbers) != set(self._own):  # no engine with this project file has taken an event yet: the next one may not be missed
+            with self._catalogue.changing() as cursor:
+                token, fed = _standing(cursor)
+                numbers = self._begin(cursor, self._numbers(cursor, _numbers_in(fed)), _numbers_in(fed), token)
         mine = {key: number for key, number in numbers.items() if key[0] == source.name}
         with reading_cursor(self._engine) as cursor:
             rows = [row for row in cursor.execute(_SETS) if row[0] in set(mine.values()) and not row[6]]
@@ -115,26 +129,39 @@ class TileSets:
         whole = token == Position({}).token
         cursor.execute("update tile_set set fed_from = ?, filled_to = 0, whole = ?", (token, whole))
 
-    def _begin(self, found: Mapping[tuple[str, int], int], others: set[int], token: str) -> dict[tuple[str, int], int]:
+    def _begin(self, cursor: Cursor, found: Mapping[tuple[str, int], int], others: set[int], token: str) -> dict[tuple[str, int], int]:
         """Feed the own sets from here on, and go on with `others`; those that are left out are forgotten."""
         numbers = dict(found)
-        with writing_cursor(self._engine) as cursor:
-            for (view, bucket_ms), digest in self._own.items():
-                if (view, bucket_ms) not in numbers:
-                    row = cursor.execute(_ADD, (view, bucket_ms, digest, token, token == Position({}).token)).fetchone()
-                    numbers[view, bucket_ms] = row[0]
-            kept = others.union(numbers.values())
-            cursor.execute("update position set fed = ?", (_text(kept),))
-            gone = [(row[0],) for row in cursor.execute("select number from tile_set") if row[0] not in kept]
-            cursor.executemany("delete from tile_set where number = ?", gone)
-            cursor.executemany("delete from sketch where set_number = ?", gone)
-            cursor.executemany("delete from table_row where set_number = ?", gone)
-        self._files.announce()
+        for (view, bucket_ms), digest in self._own.items():
+            if (view, bucket_ms) not in numbers:
+                row = cursor.execute(_ADD, (view, bucket_ms, digest, token, token == Position({}).token)).fetchone()
+                numbers[view, bucket_ms] = row[0]
+        kept = others.union(numbers.values())
+        cursor.execute("update position set fed = ?", (_text(kept),))
+        gone = [(row[0],) for row in cursor.execute("select number from tile_set").fetchall() if row[0] not in kept]
+        for table in ("tile_set where number", "sketch where set_number", "table_row where set_number"):
+            cursor.executemany(f"delete from {table} = ?", gone)
         return numbers
+
+    def _reader(self, cursor: Cursor | None) -> AbstractContextManager[Cursor]:
+        return reading_cursor(self._engine) if cursor is None else nullcontext(cursor)
 
     def _numbers(self, cursor: Cursor, among: set[int]) -> dict[tuple[str, int], int]:
         rows = [row for row in cursor.execute(_SETS) if row[0] in among and self._own.get((row[1], row[2])) == row[3]]
         return {(row[1], row[2]): row[0] for row in rows}
+
+    def _whole(self, cursor: Cursor) -> dict[tuple[str, int], int]:
+        token, fed = _standing(cursor)
+        whole = {row[0] for row in cursor.execute("select number from tile_set where whole")}
+        found = self._numbers(cursor, _numbers_in(fed) & whole)
+        if token == Position({}).token:  # nothing was taken yet, so every set is whole: none holds anything
+            found = dict.fromkeys(self._own, _EMPTY) | found
+        return found
+
+
+def _standing(cursor: Cursor) -> tuple[str, str]:
+    token, fed = cursor.execute("select token, fed from position").fetchone()
+    return token, fed
 
 
 def _numbers_in(fed: str) -> set[int]:

@@ -1,34 +1,27 @@
-"""Tiles in hash tables: merged when events are applied, read for many keys at once with the position they stand at."""
+"""Reading tiles, sketches and rows of many keys at once, at one position; where the tiles lie is said by the two kinds of store."""
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
-from sqlalchemy import Engine
-
-from tidemill.clock import duration_text
-from tidemill.errors import ConflictError, NotFoundError
-from tidemill.events import Column, EventBatch
+from tidemill.errors import NotFoundError
+from tidemill.events import Column
 from tidemill.features import FeatureSource, Table, View
 from tidemill.kernels import Floats
-from tidemill.stores.change_journal import Write
-from tidemill.stores.cursors import Cursor, reading_cursor
+from tidemill.stores.cursors import Cursor
 from tidemill.stores.hot_keys import HotKeys
 from tidemill.stores.row_store import RowStore
-from tidemill.stores.shelves import SetNumbers, shelve, tile_sets
-from tidemill.stores.sizes import Size, size_of
+from tidemill.stores.shelves import SetNumbers, Shelf, shelve, tile_sets
 from tidemill.stores.sketch_store import SketchStore
-from tidemill.stores.table_files import TableFiles
-from tidemill.stores.tile_merge import merge_events
-from tidemill.stores.tile_read import Plan, make_plan
+from tidemill.stores.tile_read import Plan
 from tidemill.streams import Position
 
-_PATIENCE_S = 30.0  # with a writer that lives; how long it takes is the machine's affair
 _PLANS = 64
 
 Asked = Mapping[str, Sequence[str | None]]  # by view or table, distinct keys
@@ -57,25 +50,37 @@ class Reading:
     values: Mapping[str, Column]
 
 
-class TileStore:
+class Moment(NamedTuple):
+    """What a reading is of: as long as it is held, nothing that it says changes.
+
+    Args:
+        token: the position.
+        known_at_ms: of the last event taken.
+        change: the number of the last change.
+        catalog: the number of the catalogue.
+        cursor: of the database at that position; None where the caller needs none.
+    """
+
+    token: str
+    known_at_ms: int
+    change: int
+    catalog: int
+    cursor: Cursor | None
+
+
+class TileStore(ABC):
     """The tiles of all views, and the rows of all tables, read together at one position.
 
     Args:
-        files: where the tables lie.
         sources: the views whose tiles are kept, and the tables whose rows are.
-        numbers: the numbers of the sets that may be read now; a set that is not among them reads as missing.
-        database: of the state, where sketches and rows are.
     """
 
-    def __init__(self, files: TableFiles, sources: Sequence[FeatureSource], numbers: Callable[[], SetNumbers], database: Engine) -> None:
+    def __init__(self, sources: Sequence[FeatureSource]) -> None:
         views = [source for source in sources if isinstance(source, View)]
         self.sketches = SketchStore(views)
         self.rows = RowStore([source for source in sources if isinstance(source, Table)])
-        self._database = database
-        self._files = files
-        self._numbers = numbers
         self._sources = {source.name: source for source in sources}
-        self._shelves = shelve(tile_sets(views))
+        self._shelves: list[Shelf] = shelve(tile_sets(views))
         # within a step of time no value changes by itself
         self._steps_ms = {view.name: math.gcd(*(feature.bucket_ms for feature in view.features.values())) for view in views}
         self._step_ms = math.gcd(*self._steps_ms.values()) or 1
@@ -83,14 +88,6 @@ class TileStore:
         self._columns = {source.name: source.feature_columns for source in sources}
         self._hot = HotKeys()
         self._plans: dict[Hashable, Plan] = {}
-
-    def prepare(self, applied: Mapping[str, EventBatch], known_at_ms: int, numbers: SetNumbers) -> list[Write]:
-        """The rows that these events change; see `merge_events`."""
-        writes: list[Write] = []
-        for stream, batch in applied.items():
-            shelves = [shelf for shelf in self._shelves if shelf.stream == stream]
-            writes += merge_events(self._files, shelves, batch, known_at_ms, numbers)
-        return writes
 
     def read(self, lookups: Sequence[Lookup], at_ms: int) -> Reading:
         """Values for many keys at one time, with the position they were read at.
@@ -103,42 +100,39 @@ class TileStore:
             if lookup.view not in self._sources:
                 raise NotFoundError("view or table", lookup.view, tuple(self._sources))
             asked[lookup.view] = lookup.keys if len(lookup.keys) == 1 else list(dict.fromkeys(lookup.keys))
-        if self._in_database.isdisjoint(asked):
-            with self._files.reading():
-                return self._reading(lookups, asked, None, at_ms)
-        with self._beside_database() as cursor:
-            return self._reading(lookups, asked, cursor, at_ms)
+        with self._moment(beside_database=not self._in_database.isdisjoint(asked)) as moment:
+            return self._reading(lookups, asked, moment, at_ms)
 
-    def expired(self, now_ms: int) -> list[str]:
-        """The tables that no window reaches any more."""
-        tables = self._files.tables()
-        return [name for shelf in self._shelves for name in shelf.generations.before(tables, shelf.oldest_ms(now_ms))]
+    @abstractmethod
+    def _moment(self, *, beside_database: bool) -> AbstractContextManager[Moment]:
+        """What is read now; `beside_database` says whether sketches or rows are read too.
 
-    def sizes(self, now_ms: int) -> list[Size]:
-        """The room that the tiles of each shelf take."""
-        tables = self._files.tables()
-        return [
-            size_of(
-                f"tiles of {', '.join(tiles.view.name for tiles in shelf.sets)} ({duration_text(shelf.bucket_ms)})",
-                shelf.generations,
-                shelf.generations.among(tables),
-                shelf.longest_ms + shelf.bucket_ms,
-                now_ms,
-            )
-            for shelf in self._shelves
-        ]
+        Raises:
+            ConflictError: an engine died between its commit and the tables.
+        """
 
-    def _reading(self, lookups: Sequence[Lookup], asked: Asked, cursor: Cursor | None, at_ms: int) -> Reading:
-        """What stands at the position of this moment, at which nothing changes; `asked` are the distinct keys of the lookups."""
-        token, known_at_ms = self._files.position()
-        stamp = (self._files.change, self._files.catalog, at_ms // self._step_ms)
+    @abstractmethod
+    def _numbers(self, moment: Moment) -> SetNumbers:
+        """The numbers of the sets that may be read; a set that is not among them reads as missing."""
+
+    @abstractmethod
+    def _make_plan(self, views: Sequence[View], moment: Moment, at_ms: int) -> Plan:
+        """How to read these views at a time, as long as the catalogue does not change."""
+
+    @abstractmethod
+    def _read_tiles(self, plan: Plan, asked: Asked, moment: Moment) -> dict[str, Floats]:
+        """By view, the (features, keys) values of the keys asked of some of the plan's views."""
+
+    def _reading(self, lookups: Sequence[Lookup], asked: Asked, moment: Moment, at_ms: int) -> Reading:
+        """What stands at a moment; `asked` are the distinct keys of the lookups."""
+        stamp = (moment.change, moment.token, moment.catalog, at_ms // self._step_ms)  # a crash of a server may take numbers back
         found = self._hot.get(asked, stamp)
         if len(found) < len(asked):
             lacking = {name: keys for name, keys in asked.items() if name not in found}
-            by_tiles = self._plan_for(tuple(asked), at_ms).read(lacking)
+            by_tiles = self._read_tiles(self._plan_for(tuple(asked), moment, at_ms), lacking, moment)
             read: dict[str, Iterable[Column]] = {**by_tiles}
-            if cursor is not None:
-                read |= self._from_database(cursor, lacking, at_ms, by_tiles)
+            if moment.cursor is not None:
+                read |= self._from_database(moment.cursor, lacking, moment, at_ms, by_tiles)
             # a table's rows come to hold at any time, so they are not remembered
             hot = {(name, keys[0]): read[name] for name, keys in lacking.items() if len(keys) == 1 and not self.rows.has(name)}
             self._hot.put(hot, stamp)
@@ -151,54 +145,32 @@ class TileStore:
                 places = [place_of[key] for key in lookup.keys]
                 columns = [column[places] for column in columns]
             values |= zip(self._columns[lookup.view], columns, strict=False)  # an array would say with an error that it ends
-        return Reading(_position(token), known_at_ms, values)
+        return Reading(_position(moment.token), moment.known_at_ms, values)
 
-    def _plan_for(self, names: tuple[str, ...], at_ms: int) -> Plan:
+    def _plan_for(self, names: tuple[str, ...], moment: Moment, at_ms: int) -> Plan:
         """How to read the views among these; an earlier plan serves while no table comes or goes and the time lies in the same buckets."""
-        stamp = (names, self._files.catalog, at_ms // (math.gcd(*[self._steps_ms.get(name, 0) for name in names]) or 1))
+        stamp = (names, moment.catalog, at_ms // (math.gcd(*[self._steps_ms.get(name, 0) for name in names]) or 1))
         plan = self._plans.get(stamp)
         if plan is None:
             views = [source for source in map(self._sources.__getitem__, names) if isinstance(source, View)]
-            plan = make_plan(self._shelves, views, self._numbers(), self._files.tables(), at_ms)
+            plan = self._make_plan(views, moment, at_ms)
             if len(self._plans) >= _PLANS:
                 self._plans = {}
             self._plans[stamp] = plan
         return plan
 
-    def _from_database(self, cursor: Cursor, asked: Asked, at_ms: int, by_tiles: Mapping[str, Floats]) -> dict[str, list[Column]]:
+    def _from_database(
+        self, cursor: Cursor, asked: Asked, moment: Moment, at_ms: int, by_tiles: Mapping[str, Floats]
+    ) -> dict[str, list[Column]]:
         """The columns of tables, and of views that have sketches beside their tiles."""
-        told: dict[str, Column] = dict(self.sketches.read(cursor, asked, at_ms, self._numbers()))
+        numbers = self._numbers(moment)
+        told: dict[str, Column] = dict(self.sketches.read(cursor, asked, at_ms, numbers))
         # rows that were superseded by the position are gone, so no earlier time can be asked of them
-        told |= self.rows.read(cursor, asked, max(at_ms, self._files.position()[1]), self._numbers())
+        told |= self.rows.read(cursor, asked, max(at_ms, moment.known_at_ms), numbers)
         return {
             name: [told[column] if column in told else by_tiles[name][place] for place, column in enumerate(self._columns[name])]
             for name in self._in_database.intersection(asked)
         }
-
-    @contextmanager
-    def _beside_database(self) -> Iterator[Cursor]:
-        """The database at the position that the tables stand at.
-
-        Raises:
-            ConflictError: an engine died between its commit and the tables, or stands still there.
-        """
-        deadline_s = time.monotonic() + _PATIENCE_S
-        while True:
-            with self._files.reading(), reading_cursor(self._database) as cursor:
-                if self._is_applied(cursor):
-                    yield cursor
-                    return
-            # either a writer has committed and waits for us to apply, then it has the right to write; or it is gone
-            with self._files.standing_still() as nobody_writes, reading_cursor(self._database) as cursor:
-                if nobody_writes and not self._is_applied(cursor):
-                    raise ConflictError("an engine died while it changed the tiles; start it again, it sets them right at once")
-            if time.monotonic() > deadline_s:
-                raise ConflictError(f"an engine has been changing the tiles for {_PATIENCE_S:.0f} s; has somebody stopped it?")
-            time.sleep(0.0005)
-
-    def _is_applied(self, cursor: Cursor) -> bool:
-        """Whether the tables hold the last change that the database has committed."""
-        return bool(cursor.execute("select change from position").fetchone()[0] == self._files.change)
 
 
 @lru_cache(maxsize=16)

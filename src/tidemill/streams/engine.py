@@ -9,6 +9,7 @@ late, cannot commit anything.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,10 +18,12 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from tidemill.errors import LATE, LateEventError
+from tidemill.errors import LATE, JudgedTooEarlyError, LateEventError
 from tidemill.events import EventBatch, EventParser, Stream
 from tidemill.streams.log import Log, Record, Records
 from tidemill.streams.position import Position
+
+logger = logging.getLogger(__name__)
 
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -70,6 +73,7 @@ class StateStore(Protocol):
         """Write everything in one transaction.
 
         Raises:
+            JudgedTooEarlyError: another engine has applied one of the ids; nothing was changed.
             ConflictError: the position is no longer `commit.before`.
         """
         ...
@@ -112,17 +116,8 @@ class Engine:
         records, after = self._log.read(before, limit)
         if not len(records):
             return 0
-        judged = self._judge(records)
-        self._state.commit(
-            Commit(
-                before=before,
-                after=after,
-                known_at_ms=max(records.known_at_ms),
-                applied=judged.applied,
-                duplicates=judged.duplicates,
-                dead=judged.dead,
-            )
-        )
+        while not self._commit(records, before, after):
+            logger.info("judging again, another engine has applied some of the ids meanwhile")
         self._position = after
         self._log.follow(after)
         return len(records)
@@ -135,6 +130,16 @@ class Engine:
             total += taken
             if taken < limit:
                 return total
+
+    def _commit(self, records: Records, before: Position, after: Position) -> bool:
+        """Judge and commit; whether the judgement still stood. Each time it does not, another engine has gone on."""
+        judged = self._judge(records)
+        commit = Commit(before, after, max(records.known_at_ms), judged.applied, judged.duplicates, judged.dead)
+        try:
+            self._state.commit(commit)
+        except JudgedTooEarlyError:
+            return False
+        return True
 
     def _judge(self, records: Records) -> _Judged:
         judged = _Judged()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from pydantic import BaseModel
@@ -13,9 +15,14 @@ from pydantic import BaseModel
 from tidemill.clock import HOUR_MS
 from tidemill.events import EventBatch, EventParser, Stream
 from tidemill.features import Label, View, col, count, max_, mean, min_, std, sum_, variance
-from tidemill.stores import AppliedReader, Databases, Lake, LakeWriter, SqlLog, SqlState
+from tidemill.stores import AppliedReader, Databases, Lake, LakeWriter, MappedState, SqlLog, SqlState
+from tidemill.stores.postgres import open_postgres
+from tidemill.stores.row_state import RowState
+from tidemill.stores.row_tables import ROW_TABLES
 from tidemill.streams import Engine, Entry, Log
 
+AnyState = TypeVar("AnyState", bound=RowState)
+_NUMBERS = itertools.count()
 T0 = 1_400_000_000_000 // (24 * HOUR_MS) * (24 * HOUR_MS)  # a midnight, so that every bucket begins on it
 
 
@@ -95,7 +102,13 @@ def open_log(home: Path) -> SqlLog:
 
 def open_state(home: Path) -> SqlState:
     """The state of taps in a folder."""
-    return SqlState(home / "state.db", VIEWS, {"dear": LABEL}, RETENTION_MS)
+    return MappedState(home / "state.db", VIEWS, {"dear": LABEL}, RETENTION_MS)
+
+
+def new_row_state(server_url: str, kind: type[AnyState] = RowState) -> Callable[[], AnyState]:  # type: ignore[assignment]  # mypy#3737
+    """Opens the state of taps in a schema of PostgreSQL of its own, as often as asked."""
+    schema = f"state_{next(_NUMBERS)}"
+    return lambda: kind(open_postgres(server_url, schema, ROW_TABLES), VIEWS, {"dear": LABEL}, RETENTION_MS)
 
 
 def make_engine(log: Log, state: SqlState) -> Engine:

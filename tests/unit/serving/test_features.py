@@ -14,7 +14,7 @@ from tests import tabled, tiny
 from tidemill.features.view import make_keys
 from tidemill.project import Workspace
 from tidemill.serving.features import read_features, split_key
-from tidemill.stores import SqlState
+from tidemill.stores import MappedState
 from tidemill.streams import Entry, Position
 
 T0 = tiny.START_MS
@@ -28,7 +28,7 @@ def test_a_key_is_split_into_what_made_it(parts: list[str]) -> None:
     assert split_key(key) == parts
 
 
-class MovingState(SqlState):
+class MovingState(MappedState):
     """A state that an engine changes right after someone has asked how far it has come."""
 
     meanwhile: Callable[[], object] | None = None

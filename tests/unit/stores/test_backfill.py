@@ -11,7 +11,7 @@ import pytest
 from tests.unit.events.taps import BY_LINE, BY_LINE_AND_GATE, RETENTION_MS, T0, TAPS, entry, lake_writer, make_engine, open_log
 from tidemill.clock import HOUR_MS, MINUTE_MS
 from tidemill.errors import ConflictError, NotFoundError, NotReadyError
-from tidemill.stores import AppliedReader, Lake, Lookup, SqlState, backfill_view, rebuild
+from tidemill.stores import AppliedReader, Lake, Lookup, MappedState, SqlState, backfill_view, rebuild
 
 KEYS = ["a,n", "a,s", "b,n", "b,s", None]
 
@@ -20,8 +20,8 @@ KEYS = ["a,n", "a,s", "b,n", "b,s", None]
 def test_a_backfilled_view_says_what_it_would_have_said_from_the_start(tmp_path: Path, in_lake: int) -> None:
     draw = random.Random(in_lake)
     log, lake = open_log(tmp_path), Lake(tmp_path / "lake", [TAPS])
-    early = SqlState(tmp_path / "early.db", [BY_LINE, BY_LINE_AND_GATE], {}, RETENTION_MS)
-    late = SqlState(tmp_path / "late.db", [BY_LINE], {}, RETENTION_MS)
+    early = MappedState(tmp_path / "early.db", [BY_LINE, BY_LINE_AND_GATE], {}, RETENTION_MS)
+    late = MappedState(tmp_path / "late.db", [BY_LINE], {}, RETENTION_MS)
     times = [T0 + 2 * place * MINUTE_MS - draw.choice([0, HOUR_MS]) for place in range(100)]
     entries = [
         entry(
@@ -42,7 +42,7 @@ def test_a_backfilled_view_says_what_it_would_have_said_from_the_start(tmp_path:
     make_engine(log, late).drain(7)
     make_engine(log, early).drain(11)
     late.close()
-    late = SqlState(tmp_path / "late.db", [BY_LINE, BY_LINE_AND_GATE], {}, RETENTION_MS)  # the project has gained a view
+    late = MappedState(tmp_path / "late.db", [BY_LINE, BY_LINE_AND_GATE], {}, RETENTION_MS)  # the project has gained a view
     at_ms = early.position_and_time()[1]
     reach_ms = at_ms - BY_LINE_AND_GATE.retention_ms
     n_read = sum(at >= reach_ms for at in times)
@@ -73,14 +73,14 @@ def test_a_backfilled_view_says_what_it_would_have_said_from_the_start(tmp_path:
 
 
 def test_a_view_that_is_not_there_is_named(tmp_path: Path) -> None:
-    state = SqlState(tmp_path / "state.db", [BY_LINE], {}, RETENTION_MS)
+    state = MappedState(tmp_path / "state.db", [BY_LINE], {}, RETENTION_MS)
     with pytest.raises(NotFoundError, match="no view or table 'by_gate'; there is: by_line"):
         state.tiles.read([Lookup("by_gate", ["x"])], T0)
     state.close()
 
 
 def test_expired_tiles_and_ids_go_and_what_a_window_can_reach_stays(tmp_path: Path) -> None:
-    log, state = open_log(tmp_path), SqlState(tmp_path / "state.db", [BY_LINE], {}, RETENTION_MS)
+    log, state = open_log(tmp_path), MappedState(tmp_path / "state.db", [BY_LINE], {}, RETENTION_MS)
     far_ms = T0 + BY_LINE.retention_ms + 12 * HOUR_MS
     log.append([entry("old", T0, T0, line="x", fare=1), entry("new", far_ms - 2 * HOUR_MS, far_ms, line="x", fare=2)], now_ms=0)
     make_engine(log, state).drain(1)
@@ -108,7 +108,7 @@ def test_tables_that_were_lost_are_built_anew(tmp_path: Path, in_lake: int) -> N
         for place, at_ms in enumerate(times)
     ]
     log.append(entries[:90], now_ms=0)
-    state = SqlState(tmp_path / "state.db", [BY_LINE, BY_LINE_AND_GATE], {}, RETENTION_MS)
+    state = MappedState(tmp_path / "state.db", [BY_LINE, BY_LINE_AND_GATE], {}, RETENTION_MS)
     if in_lake:
         make_engine(log, state).step(in_lake)
         lake_writer(log, state, lake).flush()
@@ -120,7 +120,7 @@ def test_tables_that_were_lost_are_built_anew(tmp_path: Path, in_lake: int) -> N
     state.close()
     catalog = tmp_path / "state.tables" / "catalog.json"
     catalog.write_text(catalog.read_text().replace('"boot": "', '"boot": "another '))
-    state = SqlState(tmp_path / "state.db", [BY_LINE, BY_LINE_AND_GATE], {}, RETENTION_MS)
+    state = MappedState(tmp_path / "state.db", [BY_LINE, BY_LINE_AND_GATE], {}, RETENTION_MS)
     assert state.is_lost()
     assert state.sets.partial() == ["by_line", "by_line_and_gate"]
     assert said(state, times[89])["by_line__n_all"] == "[nan, nan, nan]", "what is lost is missing, not 0"
@@ -133,7 +133,7 @@ def test_tables_that_were_lost_are_built_anew(tmp_path: Path, in_lake: int) -> N
     assert said(state, times[89]) == want
     assert {tap_id: until_ms for tap_id, until_ms in state.seen("taps", list(counted)).items()} == counted
     assert state.books(log)["taps"].applied == books["taps"].applied
-    whole = SqlState(tmp_path / "whole.db", [BY_LINE, BY_LINE_AND_GATE], {}, RETENTION_MS)
+    whole = MappedState(tmp_path / "whole.db", [BY_LINE, BY_LINE_AND_GATE], {}, RETENTION_MS)
     for one in (state, whole):
         make_engine(log, one).drain(7)
     assert said(state, times[99]) == said(whole, times[99])
@@ -146,10 +146,10 @@ def test_tables_that_were_lost_are_built_anew(tmp_path: Path, in_lake: int) -> N
 def test_an_engine_that_lacks_the_view_stops_its_backfill(tmp_path: Path) -> None:
     log, lake = open_log(tmp_path), Lake(tmp_path / "lake", [TAPS])
     log.append([entry(f"t{place}", T0 + place, line="a", gate="n") for place in range(10)], now_ms=0)
-    old = SqlState(tmp_path / "state.db", [BY_LINE], {}, RETENTION_MS)
+    old = MappedState(tmp_path / "state.db", [BY_LINE], {}, RETENTION_MS)
     make_engine(log, old).drain(3)
     lake_writer(log, old, lake).flush()
-    new = SqlState(tmp_path / "state.db", [BY_LINE, BY_LINE_AND_GATE], {}, RETENTION_MS)
+    new = MappedState(tmp_path / "state.db", [BY_LINE, BY_LINE_AND_GATE], {}, RETENTION_MS)
 
     def go_on(_done: int) -> None:
         log.append([entry("next", T0 + 20, line="a", gate="n")], now_ms=0)

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from tidemill.clock import MINUTE_MS
 from tidemill.events import Stream
 from tidemill.features import Label, View, count
-from tidemill.stores import Answered, Databases, PredictionStore, QualityReader, SqlLog, SqlState
+from tidemill.stores import Answered, Databases, MappedState, PredictionStore, QualityReader, SqlLog
 from tidemill.streams import Engine, Entry
 
 WITHIN_MS = 10 * MINUTE_MS
@@ -73,7 +73,7 @@ def naive_judged(asked: list[Asked], told: list[Told], from_minute: int, to_minu
 
 
 def write_all(home: Path, asked: list[Asked], told: list[Told]) -> None:
-    log, state = SqlLog(Databases(home), ["results"]), SqlState(home / "state.db", [VIEW], {"m": LABEL}, {"results": VIEW.retention_ms})
+    log, state = SqlLog(Databases(home), ["results"]), MappedState(home / "state.db", [VIEW], {"m": LABEL}, {"results": VIEW.retention_ms})
     payloads = [
         Result(result_id=f"r{n}", at=tell.minute * MINUTE_MS, key=tell.key, won=tell.won).model_dump_json() for n, tell in enumerate(told)
     ]

@@ -13,35 +13,35 @@ import pytest
 from tests.unit.events.taps import RETENTION_MS, T0, TAPS, entry, make_engine, open_log
 from tidemill.errors import ConflictError
 from tidemill.features import Table
-from tidemill.stores import Lookup, SqlState
+from tidemill.stores import Lookup, MappedState
 from tidemill.streams import Engine
 
 NEWEST = Table("newest", TAPS, key="line", columns=["fare"], allowed_lateness="1h")
 
 
 @pytest.fixture
-def states(tmp_path: Path) -> Iterator[list[SqlState]]:
+def states(tmp_path: Path) -> Iterator[list[MappedState]]:
     """The state of a writer and that of a reader."""
-    opened = [SqlState(tmp_path / "state.db", [NEWEST], {}, RETENTION_MS) for _ in range(2)]
+    opened = [MappedState(tmp_path / "state.db", [NEWEST], {}, RETENTION_MS) for _ in range(2)]
     yield opened
     for state in opened:
         state.close()
 
 
 @pytest.fixture
-def engine(states: list[SqlState], tmp_path: Path) -> Engine:
+def engine(states: list[MappedState], tmp_path: Path) -> Engine:
     """The writer's engine, for which one event waits."""
     log = open_log(tmp_path)
     log.append([entry("t1", T0, T0, line="a", fare=7.0)], 0)
     return make_engine(log, states[0])
 
 
-def fare(state: SqlState) -> float:
+def fare(state: MappedState) -> float:
     """What a reader finds."""
     return float(state.tiles.read([Lookup("newest", ["a"])], T0).values["newest__fare"][0])
 
 
-def test_a_slow_writer_is_waited_for(states: list[SqlState], engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_writer_is_waited_for(states: list[MappedState], engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     writer, reader = states
     committed, looked, go_on = threading.Event(), threading.Semaphore(0), threading.Event()
     apply, standing_still = writer.files.apply, reader.files.standing_still
@@ -67,7 +67,7 @@ def test_a_slow_writer_is_waited_for(states: list[SqlState], engine: Engine, mon
 
 
 def test_a_writer_that_died_is_said_at_once_and_set_right_by_the_next(
-    states: list[SqlState], engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    states: list[MappedState], engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def die(*_: object) -> None:
         raise OSError("the power is gone")
@@ -77,5 +77,5 @@ def test_a_writer_that_died_is_said_at_once_and_set_right_by_the_next(
         engine.drain(10)
     with pytest.raises(ConflictError, match="an engine died while it changed the tiles"):
         fare(states[1])
-    SqlState(tmp_path / "state.db", [NEWEST], {}, RETENTION_MS).close()
+    MappedState(tmp_path / "state.db", [NEWEST], {}, RETENTION_MS).close()
     assert fare(states[1]) == 7.0

@@ -15,7 +15,7 @@ from tidemill.clock import DAY_MS, HOUR_MS
 from tidemill.errors import ConflictError
 from tidemill.features import Table
 from tidemill.project import Project, Workspace
-from tidemill.stores import AppliedReader, Databases, Lake, LakeWriter, Lookup, SqlLog, SqlState, backfill_view, rebuild
+from tidemill.stores import AppliedReader, Databases, Lake, LakeWriter, Lookup, MappedState, SqlLog, backfill_view, rebuild
 from tidemill.streams import Engine
 
 T0 = 1_400_000_000_000
@@ -29,7 +29,7 @@ class Home:
     def __init__(self, folder: Path, tables: list[Table], log: SqlLog | None = None) -> None:
         self.folder = folder
         self.log = log or SqlLog(Databases(folder), ["planes", "taps"])
-        self.state = SqlState(folder / "state.db", [BY_LINE, *tables], {}, RETENTION_MS)
+        self.state = MappedState(folder / "state.db", [BY_LINE, *tables], {}, RETENTION_MS)
         self.lake = Lake(folder / "lake", STREAMS)
 
     def apply(self, batch: int = 3) -> None:

@@ -14,6 +14,7 @@ from tests.unit.events.taps import (
     RETENTION_MS,
     T0,
     TAPS,
+    VIEWS,
     entry,
     lake_writer,
     make_engine,
@@ -23,13 +24,13 @@ from tests.unit.events.taps import (
 from tidemill.clock import DAY_MS, HOUR_MS
 from tidemill.errors import NotFoundError
 from tidemill.features import View, col, count
-from tidemill.stores import Lake, Lookup, SqlState, backfill_view
+from tidemill.stores import Lake, Lookup, MappedState, backfill_view
 
 FIXED_FILES = {"header", "catalog.json", "journal", "writer.lock", "readers.lock"}
 
 
 def test_tiles_and_ids_past_retention_are_dropped_by_stream_time(tmp_path: Path) -> None:
-    log, state = open_log(tmp_path), open_state(tmp_path)
+    log, state = open_log(tmp_path), MappedState(tmp_path / "state.db", VIEWS, {}, RETENTION_MS)
     log.append([entry(f"t{place}", T0 + place * HOUR_MS, line="a") for place in range(10)], now_ms=0)
     make_engine(log, state).drain(1)
     before = set(state.files.tables())
@@ -59,7 +60,7 @@ def test_a_missing_key_is_missing_and_counts_zero(tmp_path: Path) -> None:
 
 def test_views_of_one_shape_are_read_together_and_stay_apart(tmp_path: Path) -> None:
     by_gate = View("by_gate", BY_LINE.stream, entity="gate", features=BY_LINE.features)
-    log, state = open_log(tmp_path), SqlState(tmp_path / "s.db", [BY_LINE, by_gate], {}, RETENTION_MS)
+    log, state = open_log(tmp_path), MappedState(tmp_path / "s.db", [BY_LINE, by_gate], {}, RETENTION_MS)
     log.append([entry(f"t{place}", T0, line="a" if place < 3 else "b", gate="a") for place in range(5)], now_ms=0)
     make_engine(log, state).drain(10)
     values = state.tiles.read([Lookup("by_gate", ["b", "a"]), Lookup("by_line", ["a", "b", "c"])], T0).values
@@ -87,7 +88,7 @@ def test_a_view_that_changed_begins_anew_beside_the_others(tmp_path: Path) -> No
     make_engine(log, state).drain(10)
     state.close()
     changed = View("by_line", BY_LINE.stream, entity="line", features={**BY_LINE.features, "n_2h": count(over="2h", bucket="1min")})
-    state = SqlState(tmp_path / "state.db", [changed, BY_LINE_AND_GATE], {}, RETENTION_MS)
+    state = MappedState(tmp_path / "state.db", [changed, BY_LINE_AND_GATE], {}, RETENTION_MS)
     lookups = [Lookup("by_line", ["a"]), Lookup("by_line_and_gate", ["a,x"])]
     values = state.tiles.read(lookups, T0).values
     assert np.isnan(values["by_line__n_all"][0]), "what is not whole is missing, not 0"
@@ -125,7 +126,7 @@ def test_outcomes_come_in_order_and_can_be_continued(tmp_path: Path) -> None:
 
 def test_an_event_that_a_view_does_not_count_takes_no_tile(tmp_path: Path) -> None:
     dear = View("dear", TAPS, entity="line", features={"n": count(over="1h")}, where=col("fare") > 2)
-    log, state = open_log(tmp_path), SqlState(tmp_path / "state.db", [dear], {}, RETENTION_MS)
+    log, state = open_log(tmp_path), MappedState(tmp_path / "state.db", [dear], {}, RETENTION_MS)
     log.append([entry(f"t{place}", T0, line=f"l{place}", fare=float(place)) for place in range(5)], now_ms=0)
     make_engine(log, state).drain(10)
     (tiles,) = [size for size in state.sizes() if size.what.startswith("tiles")]

@@ -10,7 +10,7 @@ import pytest
 from tests.unit.events.taps import T0, TAPS, entry, open_log
 from tidemill.clock import DAY_MS, MINUTE_MS
 from tidemill.features import View, count, mean
-from tidemill.stores import Lookup, SqlState
+from tidemill.stores import Lookup, MappedState, SqlState
 from tidemill.streams import Engine
 
 QUARTER = View(
@@ -25,7 +25,7 @@ TAPPED = (-20, -15, -10, -5, 0, 5)  # minutes around T0; so many taps in each th
 
 def state_of(home: Path, *views: View) -> SqlState:
     log, retention_ms = open_log(home), {"taps": DAY_MS}
-    state = SqlState(home / "state.db", views, {}, retention_ms)
+    state = MappedState(home / "state.db", views, {}, retention_ms)
     taps = [(place, number) for place, _ in enumerate(TAPPED) for number in range(2**place)]
     log.append([entry(f"t{place}-{number}", T0 + TAPPED[place] * MINUTE_MS, T0, line="a", fare=1.0) for place, number in taps], now_ms=0)
     Engine(log, state, [TAPS], retention_ms).drain(7)
@@ -97,7 +97,7 @@ def test_views_asked_for_different_keys_are_read_together(tmp_path: Path) -> Non
 
 def test_keys_of_any_letters_and_lengths_are_found(tmp_path: Path) -> None:
     log, retention_ms = open_log(tmp_path), {"taps": DAY_MS}
-    state = SqlState(tmp_path / "state.db", [QUARTER], {}, retention_ms)
+    state = MappedState(tmp_path / "state.db", [QUARTER], {}, retention_ms)
     keys = ["", "a", "sieben.", "acht Zei", "neun Zeic", "é", "日本語", "🚂" * 9]
     log.append([entry(f"{number}-{tap}", T0, T0, line=key) for number, key in enumerate(keys) for tap in range(number + 1)], now_ms=0)
     Engine(log, state, [TAPS], retention_ms).drain(7)
