@@ -167,6 +167,7 @@ def test_the_engine_goes_on_when_its_database_was_away(tmp_path: Path) -> None:
             server.stop()
             wait_until(lambda: "a server is away, and is tried again" in log.read_text())
             server.start()
+            workspace.close()  # its connections of before; the next use opens new ones
             workspace.log.append(entries[400:800], 0)
             wait_until(all_applied)
             process.terminate()
