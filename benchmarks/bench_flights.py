@@ -25,6 +25,7 @@ from tidemill.errors import NotReadyError, TidemillError
 from tidemill.learning import quality
 from tidemill.project import Workspace, find_project, load_project
 from tidemill.settings import Settings, read_settings
+from tidemill.stores import Databases
 
 POLICIES = (
     Policy("frozen"),
@@ -41,14 +42,14 @@ PACKAGES = ("tidemill", "scikit-learn", "numpy", "evidently")
 def run(settings: Settings, workers: int, weeks: int | None, console: Console) -> tuple[Year, list[Played]]:
     """Play every policy on the year in the home; at most the first `weeks` of service."""
     project = find_project(settings.project)
-    if not (settings.home / "serving.db").exists():
+    if not Databases(settings.home, settings.database_url).exists("serving"):
         raise NotReadyError(f'no finished demo in {settings.home}; run `make demo ARGS="--exit"` first, or set TIDEMILL_HOME')
-    workspace = Workspace.open(load_project(project), settings.home)
+    workspace = Workspace.open(load_project(project), settings.home, database=settings.database_url)
     model = workspace.project.models[0]
     year = cut(read_year(workspace, model), weeks)
     n_live = int(year.live.sum())
     console.print(f"{len(year.rows):,} labelled questions, {n_live:,} of them served over {len(year.weeks)} weeks", highlight=False)
-    arguments = (project, workspace.home, model.name)
+    arguments = (project, workspace.databases, model.name)
     with pool(workers) as executor:
         plays = {executor.submit(play_of, *arguments, weeks, policy): policy.name for policy in POLICIES}
         fits = {executor.submit(fit_week_of, *arguments, begin_ms): begin_ms for begin_ms in year.weeks}
@@ -66,9 +67,9 @@ def run(settings: Settings, workers: int, weeks: int | None, console: Console) -
     return year, [played["frozen"], Played("weekly", n_weeks, n_weeks, 0, 0, weekly), *(played[policy.name] for policy in POLICIES[1:])]
 
 
-def play_of(project: Path, home: Path, model: str, weeks: int | None, policy: Policy) -> Played:
+def play_of(project: Path, databases: Databases, model: str, weeks: int | None, policy: Policy) -> Played:
     """`play` in a worker process."""
-    return play(cut(year_of(project, home, model), weeks), policy)
+    return play(cut(year_of(project, databases, model), weeks), policy)
 
 
 def cut(year: Year, weeks: int | None) -> Year:

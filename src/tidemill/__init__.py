@@ -27,6 +27,7 @@ from tidemill.learning import Model, Monitor, Requests, RetrainPolicy
 from tidemill.project import Project
 from tidemill.sources import Delta, Files, Kafka, Kinesis, SqlOutbox, SqlTable
 from tidemill.streams import Asked, Counts, Recorded, Recording
+from tidemill.targets import KafkaTopic
 
 __all__ = [
     "Asked",
@@ -34,6 +35,7 @@ __all__ = [
     "Delta",
     "Files",
     "Kafka",
+    "KafkaTopic",
     "Kinesis",
     "Label",
     "Model",

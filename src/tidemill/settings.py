@@ -11,19 +11,20 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as SourceError
 
 from tidemill.errors import SettingsError
 
 _PREFIX = "TIDEMILL_"
+_DATABASE_URL = f"{_PREFIX}DATABASE__URL"
 
 
 class Section(BaseModel):
     """A frozen group of settings."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class ServerSettings(Section):
@@ -43,6 +44,34 @@ class ServerSettings(Section):
         if host != "localhost" and not (_is_address(host) and ip_address(host).is_loopback):
             raise ValueError(f"{host!r} is not a loopback address; there are no keys yet, so only 127.0.0.1 or ::1 may be bound")
         return host
+
+
+class KafkaLogSettings(Section):
+    """The cluster whose topics are the log. A login is named by the variables that hold it, as in the project file."""
+
+    bootstrap: str = Field("127.0.0.1:9092", description="brokers to begin with, HOST:PORT, several with commas between")
+    partitions: int = Field(3, ge=1, description="partitions of a topic that is made")
+    replication: int = Field(1, ge=1, description="copies of each partition of a topic that is made; 3 where there are three brokers")
+    group: str | None = Field("tidemill", description="consumer group whose committed offsets follow, for people's tools; null for none")
+    on_gap: Literal["fail", "earliest"] = Field("fail", description="what to do where Kafka no longer holds what comes next")
+    connect_s: float = Field(5.0, gt=0, description="how long to try to connect, seconds")
+    protocol: Literal["PLAINTEXT", "SSL", "SASL_SSL", "SASL_PLAINTEXT"] = Field("PLAINTEXT", description="TLS, a login, or both")
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field("SCRAM-SHA-512", description="of the login")
+    username_env: str = Field("KAFKA_USERNAME", description="the variable with the user's name")
+    password_env: str = Field("KAFKA_PASSWORD", description="the variable with the password")
+    ca_file: str | None = Field(None, description="who may have signed the brokers' certificates, a PEM file; else whom the system trusts")
+
+    @property
+    def brokers(self) -> list[str]:
+        """Those to begin with."""
+        return [broker.strip() for broker in self.bootstrap.split(",") if broker.strip()]
+
+
+class LogSettings(Section):
+    """Where events wait in order."""
+
+    kind: Literal["sql", "kafka"] = Field("sql", description="`sql` for the database of the home, `kafka` for topics of a cluster")
+    kafka: KafkaLogSettings = KafkaLogSettings()
 
 
 class EngineSettings(Section):
@@ -82,6 +111,20 @@ class AlertSettings(Section):
     urls: tuple[SecretStr, ...] = Field((), description="apprise URLs, e.g. slack://..., mailto://..., json://127.0.0.1:9000/")
 
 
+class DatabaseSettings(Section):
+    """The PostgreSQL of the server profile."""
+
+    url: SecretStr = Field(SecretStr(""), description="postgresql://user:password@host:5432/name, for log, state and decisions")
+
+    @field_validator("url")
+    @classmethod
+    def _postgresql(cls, url: SecretStr) -> SecretStr:
+        kind = url.get_secret_value().partition("://")[0]
+        if kind not in ("", "postgresql", "postgresql+psycopg"):  # the rest may be a password, so it is not repeated
+            raise ValueError("not the URL of a PostgreSQL; write postgresql://user:password@host:5432/name")
+        return url
+
+
 class Settings(BaseSettings):
     """Everything that can be set from outside.
 
@@ -89,17 +132,32 @@ class Settings(BaseSettings):
         SettingsError: from `read_settings`, naming the variable and what it takes.
     """
 
-    model_config = SettingsConfigDict(env_prefix=_PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid", hide_input_in_errors=True)
 
     home: Path = Field(Path(".tidemill"), description="where all state lives")
     project: Path = Field(Path("examples/flights/project.py"), description="the project file")
-    profile: Literal["embedded"] = Field("embedded", description="which log and stores; `server` and `cluster` are planned")
+    profile: Literal["embedded", "server"] = Field("embedded", description="log and stores in files of `home`, or in the database")
     server: ServerSettings = ServerSettings()
+    log: LogSettings = LogSettings()
     engine: EngineSettings = EngineSettings()
     learning: LearningSettings = LearningSettings()
     mlflow: MlflowSettings = MlflowSettings()
     prefect: PrefectSettings = PrefectSettings()
     alerts: AlertSettings = AlertSettings()
+    database: DatabaseSettings = DatabaseSettings()
+
+    @model_validator(mode="after")
+    def _has_a_database(self) -> Settings:
+        if self.profile == "server" and not self.database.url.get_secret_value():
+            raise ValueError(
+                f"the server profile keeps its state in PostgreSQL; set {_DATABASE_URL} to postgresql://user:password@host/name"
+            )
+        return self
+
+    @property
+    def database_url(self) -> str | None:
+        """Where the server profile keeps log, state, predictions and decisions; None where files hold them. It may hold a password."""
+        return self.database.url.get_secret_value() if self.profile == "server" else None
 
     @property
     def mlflow_uri(self) -> str:
@@ -134,6 +192,8 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         return _from(names)
     except ValidationError as error:
         first = error.errors()[0]
+        if not first["loc"]:  # about several settings; the text names them
+            raise SettingsError(first["msg"]) from error
         variable = _PREFIX + "__".join(str(part) for part in first["loc"]).upper()
         what = "is not a setting" if first["type"] == "extra_forbidden" else first["msg"]
         raise SettingsError(f"{variable}: {what}") from error

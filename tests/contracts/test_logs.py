@@ -2,26 +2,58 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from tests.databases import new_database
-from tidemill.errors import InputError
+from tests.kafka_server import kafka_server
+from tidemill.errors import ConflictError, InputError
+from tidemill.events import Stream
+from tidemill.settings import KafkaLogSettings
+from tidemill.sources import Kafka
 from tidemill.stores import Databases, SqlLog
-from tidemill.streams import Entry, Log, Position, Record, Records, Tally
+from tidemill.stores.kafka_log import KafkaLog
+from tidemill.stores.source_books import open_source_books
+from tidemill.streams import Advance, Entry, Log, Position, Record, Records, Tally
 
-Open = Callable[[], Log]
 STREAMS = ["taps", "gates"]
-LOGS: dict[str, Callable[[Path, str], Log]] = {  # each in a home, and on a server where it needs one
-    "sqlite": lambda home, _: SqlLog(Databases(home), STREAMS),
-    "postgresql": lambda home, server: SqlLog(Databases(home, server), STREAMS),
-}
 N_APPENDS, PER_APPEND = 60, 5
+BROKER, SERVER = "broker", "server"  # the files in a home that say where Kafka and PostgreSQL are
+
+
+class Event(BaseModel):
+    """What lies in the streams of these tests."""
+
+    event_id: str
+    at: int
+
+
+def kafka_log(home: Path, partitions: int, *, replay: bool = False) -> KafkaLog:
+    """The log in topics of that home alone."""
+    bootstrap, mark = (home / BROKER).read_text(), hashlib.sha256(str(home).encode()).hexdigest()[:12]
+    streams = [
+        Stream(name, schema=Event, event_time="at", event_id="event_id", source=Kafka(f"{name}-{mark}", bootstrap)) for name in STREAMS
+    ]
+    settings = KafkaLogSettings(bootstrap=bootstrap, partitions=partitions)
+    return KafkaLog(streams, settings, f"kit-{mark}", open_source_books(Databases(home)), replay=replay)
+
+
+LOGS: dict[str, Callable[[Path], SqlLog | KafkaLog]] = {
+    "sqlite": lambda home: SqlLog(Databases(home), STREAMS),
+    "postgresql": lambda home: SqlLog(Databases(home, (home / SERVER).read_text()), STREAMS),
+    "kafka": lambda home: kafka_log(home, 3),
+    "kafka, a replay": lambda home: kafka_log(home, 1, replay=True),
+}
+ONE_ORDER = {"sqlite", "postgresql"}  # over all streams
+OWN_CLOCK = {"kafka"}  # the broker's; nobody is asked when an event became known
+of_replays = pytest.mark.parametrize("kind", [name for name in LOGS if name not in OWN_CLOCK], indirect=True)
 
 # Both writers wait for the start file, so that neither is done before the other has begun; their clocks disagree on purpose.
 WRITER = """
@@ -29,8 +61,8 @@ import sys, time
 from pathlib import Path
 from tests.contracts.test_logs import LOGS, N_APPENDS, PER_APPEND
 from tidemill.streams import Entry
-home, kind, server, name = Path(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4]
-log = LOGS[kind](home, server)
+home, kind, name = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+log = LOGS[kind](home)
 (home / f"ready-{name}").touch()
 while not (home / "start").exists():
     time.sleep(0.001)
@@ -38,44 +70,56 @@ for i in range(N_APPENDS):
     log.append([Entry("taps", f"{name}-{i * PER_APPEND + j}") for j in range(PER_APPEND)], now_ms=1_000 + (i if name == "a" else -i))
 log.close()
 """
+Open = Callable[[], Log]
 
 
 @pytest.fixture(params=LOGS)
-def kind(request: pytest.FixtureRequest) -> str:
-    """Which log."""
-    return str(request.param)
+def kind(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Which log; the server that it needs runs."""
+    name = str(request.param)
+    if name.startswith("kafka"):
+        (tmp_path / BROKER).write_text(kafka_server().bootstrap)
+    if name == "postgresql":
+        (tmp_path / SERVER).write_text(new_database(request.getfixturevalue("postgres_url")))
+    return name
 
 
 @pytest.fixture
-def server(kind: str, request: pytest.FixtureRequest) -> str:
-    """Where the log's server is; "" where it needs none."""
-    return new_database(request.getfixturevalue("postgres_url")) if kind == "postgresql" else ""
-
-
-@pytest.fixture
-def open_log(kind: str, server: str, tmp_path: Path) -> Iterator[Open]:
-    """Opens the log of one home, as often as asked; all are closed in the end."""
-    opened: list[Log] = []
+def open_log(kind: str, tmp_path: Path) -> Iterator[Open]:
+    """Opens the log of one folder, as often as asked; all are closed in the end."""
+    opened: list[SqlLog | KafkaLog] = []
 
     def open_one() -> Log:
-        opened.append(LOGS[kind](tmp_path, server))
+        opened.append(LOGS[kind](tmp_path))
         return opened[-1]
 
     yield open_one
     for log in opened:
-        if isinstance(log, SqlLog):
-            log.close()
+        log.close()
 
 
-def read_all(log: Log, limit: int = 1_000) -> list[Record]:
+def read_all(log: Log, limit: int = 1_000, until: Position | None = None) -> list[Record]:
     """Everything a log holds, `limit` records at a time."""
     found: list[Record] = []
     position = Position({})
     while True:
-        records, position = log.read(position, limit)
+        records, position = log.read(position, limit, until)
         if not records:
             return found
         found.extend(records)
+
+
+def check_order(kind: str, records: Sequence[Record], payloads: Sequence[str]) -> None:
+    """Every one of these payloads, which differ, is there once, each partition in the order in which they were appended."""
+    assert sorted(record.payload for record in records) == sorted(payloads)
+    if kind in ONE_ORDER:
+        assert [record.payload for record in records] == list(payloads)
+    for partition in {(record.stream, record.partition) for record in records}:
+        mine = [record for record in records if (record.stream, record.partition) == partition]
+        places = [payloads.index(record.payload) for record in mine]
+        assert places == sorted(places)
+        assert [record.offset for record in mine] == sorted({record.offset for record in mine})
+        assert [record.known_at_ms for record in mine] == sorted(record.known_at_ms for record in mine)
 
 
 def test_an_empty_log_has_an_end_and_nothing_before_it(open_log: Open) -> None:
@@ -86,28 +130,30 @@ def test_an_empty_log_has_an_end_and_nothing_before_it(open_log: Open) -> None:
     assert log.append([], now_ms=5) == log.end()
 
 
-def test_records_come_back_as_they_were_appended_in_order(open_log: Open) -> None:
+def test_records_come_back_as_they_were_appended_in_order(open_log: Open, kind: str) -> None:
     log = open_log()
     texts = ["{}", "", "not json", "a\x00b", 'ünï "cödé" 🚆', "x" * 100_000]
     end = log.append([Entry(STREAMS[place % 2], text) for place, text in enumerate(texts)], now_ms=7)
     records = read_all(log)
-    assert [(record.stream, record.payload, record.known_at_ms) for record in records] == [
-        (STREAMS[place % 2], text, 7) for place, text in enumerate(texts)
-    ]
-    offsets = [record.offset for record in records]
-    assert offsets == sorted(set(offsets))
+    check_order(kind, records, texts)
+    assert {(record.stream, record.payload) for record in records} == {(STREAMS[place % 2], text) for place, text in enumerate(texts)}
+    assert kind in OWN_CLOCK or {record.known_at_ms for record in records} == {7}
     assert end == log.end()
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 100])
-def test_a_read_can_be_repeated_and_goes_on_where_the_last_ended(open_log: Open, limit: int) -> None:
-    log = open_log()
-    log.append([Entry(STREAMS[place % 2], str(place)) for place in range(7)], now_ms=1)
-    assert [record.payload for record in read_all(log, limit)] == [str(place) for place in range(7)]
+def test_a_read_can_be_repeated_and_goes_on_where_the_last_ended(open_log: Open, kind: str, limit: int) -> None:
+    log, texts = open_log(), [str(place) for place in range(7)]
+    log.append([Entry(STREAMS[place % 2], text) for place, text in enumerate(texts)], now_ms=1)
+    whole = read_all(log, limit)
+    check_order(kind, whole, texts)
     records, after = log.read(Position({}), limit)
     assert log.read(Position({}), limit) == (records, after)
-    token = Position.from_token(after.token)
-    assert [record.payload for record in log.read(token, 100)[0]] == [str(place) for place in range(len(records), 7)]
+    assert list(records) == whole[: len(records)]
+    assert len(records) == min(limit, 7)
+    again = log.read(Position.from_token(after.token), 100)
+    assert sorted([*records, *again[0]]) == sorted(whole)
+    assert read_all(open_log(), limit) == whole, "whoever opens it later reads the same"
 
 
 def test_a_position_has_taken_exactly_what_was_read(open_log: Open) -> None:
@@ -118,19 +164,35 @@ def test_a_position_has_taken_exactly_what_was_read(open_log: Open) -> None:
         records, after = log.read(before, 1)
         assert after.at_least(before) and not before.at_least(after)
         assert records[0].offset == after.offset(records[0].stream, records[0].partition)
-        assert sum(tally.pending for tally in log.tally(after).values()) == 7 - taken
+        tallies = log.tally(after).values()
+        assert (sum(tally.pending for tally in tallies), sum(tally.received for tally in tallies)) == (7 - taken, 7)
         before = after
     assert before == log.end()
     assert log.read(before, 10) == (Records.of([]), before)
 
 
-def test_known_at_never_falls_when_the_clock_does(open_log: Open) -> None:
+@pytest.mark.parametrize("limit", [1, 3, 100])
+def test_nothing_is_read_beyond_a_position(open_log: Open, limit: int) -> None:
+    log = open_log()
+    first = log.append([Entry(STREAMS[place % 2], f"first {place}") for place in range(9)], now_ms=1)
+    middle = log.read(Position({}), 4)
+    log.append([Entry(STREAMS[place % 2], f"second {place}") for place in range(5)], now_ms=1)
+    assert sorted(record.payload for record in read_all(log, limit, first)) == [f"first {place}" for place in range(9)]
+    assert sorted(read_all(log, limit, middle[1])) == sorted(middle[0])
+    assert log.read(first, limit, middle[1]) == (Records.of([]), first)
+    assert log.read(log.end(), limit, first)[0] == Records.of([])
+
+
+def test_known_at_never_falls_when_the_clock_does(open_log: Open, kind: str) -> None:
     log = open_log()
     for now_ms in (10, 30, 20, 40, 0):
-        log.append([Entry("taps", "{}")], now_ms)
-    assert [record.known_at_ms for record in read_all(log)] == [10, 30, 30, 40, 40]
+        log.append([Entry("taps", f"at {now_ms}")], now_ms)
+    records = read_all(log)
+    check_order(kind, records, [f"at {now_ms}" for now_ms in (10, 30, 20, 40, 0)])
+    assert kind in OWN_CLOCK or [record.known_at_ms for record in records] == [10, 30, 30, 40, 40]
 
 
+@of_replays
 def test_a_replay_sets_known_at_and_its_clock_is_not_asked(open_log: Open) -> None:
     log = open_log()
     log.append([Entry("taps", "{}", 5), Entry("gates", "{}", 5), Entry("taps", "{}", 9)], now_ms=1_000)
@@ -138,12 +200,14 @@ def test_a_replay_sets_known_at_and_its_clock_is_not_asked(open_log: Open) -> No
     assert [record.known_at_ms for record in read_all(log)] == [5, 5, 9, 9, 12]
 
 
+@of_replays
 @pytest.mark.parametrize("entries", [[Entry("taps", "{}", 9)], [Entry("taps", "{}", 20), Entry("taps", "{}", 19)]])
 def test_a_replay_that_goes_back_is_refused_whole(open_log: Open, entries: list[Entry]) -> None:
     log = open_log()
     end = log.append([Entry("taps", "{}", 10)], now_ms=0)
-    with pytest.raises(InputError, match=r"stream 'taps': known_at \d+ lies before the log's last"):
-        log.append(entries, now_ms=0)
+    for one in (log, open_log()):
+        with pytest.raises(InputError, match=r"stream 'taps': known_at \d+ lies before the log's last"):
+            one.append(entries, now_ms=0)
     assert log.end() == end
     assert [record.known_at_ms for record in read_all(log)] == [10]
     assert log.tally(end)["taps"] == Tally(1, 0)
@@ -152,24 +216,53 @@ def test_a_replay_that_goes_back_is_refused_whole(open_log: Open, entries: list[
 def test_received_and_pending_are_counted_by_stream(open_log: Open) -> None:
     log = open_log()
     log.append([Entry("taps", "{}")] * 3 + [Entry("gates", "{}")], now_ms=1)
-    _, after = log.read(Position({}), 2)
-    assert log.tally(after) == {"taps": Tally(3, 1), "gates": Tally(1, 1)}
+    records, after = log.read(Position({}), 2)
+    taken = {name: sum(record.stream == name for record in records) for name in STREAMS}
+    assert log.tally(after) == {"taps": Tally(3, 3 - taken["taps"]), "gates": Tally(1, 1 - taken["gates"])}
     assert log.tally(log.end()) == {"taps": Tally(3, 0), "gates": Tally(1, 0)}
+    assert (log.behind(Position({})), log.behind(log.end())) == (4, 0)
 
 
-def test_a_restart_loses_nothing(open_log: Open) -> None:
+def test_a_restart_loses_nothing(open_log: Open, kind: str) -> None:
+    replayed = kind not in OWN_CLOCK
     first = open_log()
-    first.append([Entry("taps", "1", 50), Entry("gates", "2", 60)], now_ms=0)
+    first.append([Entry("taps", "1", 50 if replayed else None), Entry("gates", "2", 60 if replayed else None)], now_ms=0)
     end, records = first.end(), read_all(first)
     again = open_log()
     assert (again.end(), read_all(again), again.tally(end)) == (end, records, {"taps": Tally(1, 0), "gates": Tally(1, 0)})
     again.append([Entry("taps", "3")], now_ms=1)
-    assert [(record.payload, record.known_at_ms) for record in read_all(first)] == [("1", 50), ("2", 60), ("3", 60)]
+    assert sorted((record.payload, record.known_at_ms) for record in read_all(first))[:2] == [
+        (record.payload, record.known_at_ms) for record in sorted(records, key=lambda record: record.payload)
+    ]
+    assert not replayed or [record.known_at_ms for record in read_all(first)] == [50, 60, 60]
 
 
-def test_two_processes_append_at_once_and_nothing_is_lost_or_torn(open_log: Open, kind: str, server: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", WRITER, str(tmp_path), kind, server]
-    writers = [subprocess.Popen([*command, name], cwd=Path(__file__).parents[2]) for name in "ab"]
+def test_a_source_moves_on_with_its_events_or_not_at_all(open_log: Open, kind: str) -> None:
+    log, other = open_log(), open_log()
+    assert log.copied("taps").checkpoint == ""
+    log.append([Entry("taps", "1"), Entry("taps", "2")], 0, Advance("taps", "", "c1", finished=["a.csv"]))
+    with pytest.raises(ConflictError):
+        other.append([Entry("taps", "twice")], 0, Advance("taps", "", "c1"))
+    copied = other.copied("taps")
+    assert (copied.checkpoint, copied.is_finished("a.csv"), copied.is_finished("b.csv")) == ("c1", True, False)
+    other.append([Entry("taps", "3")], 0, Advance("taps", "c1", "c2", finished=["b.csv"]))
+    with pytest.raises(ConflictError):
+        log.append([Entry("taps", "late")], 0, Advance("taps", "c1", "c2"))
+    log.append([Entry("taps", "4")], 0, Advance("taps", log.copied("taps").checkpoint, "c3"))
+    log.append([], 0, Advance("taps", "c3", "c4"))
+    log.append([Entry("gates", "5")], 0, Advance("gates", "", "g1"))
+    check_order(kind, read_all(other), list("12345"))
+    again = open_log()
+    assert (again.copied("taps").checkpoint, again.copied("gates").checkpoint) == ("c4", "g1")
+    assert all(again.copied("taps").is_finished(name) for name in ("a.csv", "b.csv"))
+    tally = again.tally(Position({}))
+    assert (tally["taps"], tally["gates"]) == (Tally(4, 4), Tally(1, 1)), "the marks of transactions are no events"
+    records, end = again.read(Position({}), 100)
+    assert (len(records), again.tally(end)) == (5, {"taps": Tally(4, 0), "gates": Tally(1, 0)})
+
+
+def test_two_processes_append_at_once_and_nothing_is_lost_or_torn(open_log: Open, tmp_path: Path, kind: str) -> None:
+    writers = [subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), kind, name], cwd=Path(__file__).parents[2]) for name in "ab"]
     try:
         waited = threading.Event()
         while not all((tmp_path / f"ready-{name}").exists() for name in "ab"):
@@ -186,11 +279,15 @@ def test_two_processes_append_at_once_and_nothing_is_lost_or_torn(open_log: Open
     finally:
         codes = [writer.wait(timeout=240) for writer in writers]
     assert codes == [0, 0]
-    assert seen == read_all(log)
+    assert sorted(seen) == sorted(read_all(log))
     for name in "ab":
-        assert [record.payload for record in seen if record.payload[0] == name] == [f"{name}-{i}" for i in range(N_APPENDS * PER_APPEND)]
-    names = [record.payload[0] for record in seen]
-    assert all(len(set(names[begin : begin + PER_APPEND])) == 1 for begin in range(0, len(names), PER_APPEND)), "an append was torn"
-    known = [record.known_at_ms for record in seen]
-    assert known == sorted(known)
+        check_order(kind if name == "a" else "", [record for record in seen if record.payload[0] == name], named(name))
+    if kind in ONE_ORDER:
+        names = [record.payload[0] for record in seen]
+        assert all(len(set(names[begin : begin + PER_APPEND])) == 1 for begin in range(0, len(names), PER_APPEND)), "an append was torn"
     assert log.tally(log.end())["taps"].received == len(seen)
+
+
+def named(name: str) -> list[str]:
+    """What one of the writers appends."""
+    return [f"{name}-{i}" for i in range(N_APPENDS * PER_APPEND)]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 
-from tidemill.stores import Answered, Databases, PredictionStore, Role
+from tidemill.stores import Answered, Databases, PredictionStore, Role, Said
 
 
 @pytest.fixture
@@ -100,6 +100,16 @@ def test_scores_are_oldest_first_over_any_number_of_keys(store: PredictionStore)
     assert mine == [(1, "champion", 2, 2.03), (1, "frozen", 1, 1.03), (2, "champion", 3, 3 + 1_196 / 100)]
     assert store.scores("n", wanted) == []
     assert store.scores("m", []) == []
+
+
+def test_what_champions_said_comes_in_the_order_of_its_ids(store: PredictionStore) -> None:
+    assert (store.last_id(), store.said(0, 10)) == (0, [])
+    store.write(answered(["a"], versions={"champion": 4, "frozen": 1}))
+    store.write(answered(["b", "c"], at_ms=2_000, model="n"))
+    assert store.last_id() == 3
+    assert store.said(0, 1) == [Said(1, "m", "a", 1_000, 1_007, '{"taps":{"0":3}}', '{"key":"a"}', 4, 4.0)]
+    assert [(one.id, one.model, one.key, one.version) for one in store.said(1, 10)] == [(2, "n", "b", 1), (3, "n", "c", 1)]
+    assert store.said(3, 10) == []
 
 
 def test_servers_say_what_they_serve(store: PredictionStore) -> None:

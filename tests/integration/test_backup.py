@@ -33,6 +33,7 @@ from itertools import chain, islice
 from pathlib import Path
 import numpy as np
 from tests import tabled, tiny
+from tests.forked import end_after
 from tests.integration.test_backup import AHEAD
 from tidemill.errors import TidemillError
 from tidemill.project import Workspace
@@ -73,8 +74,7 @@ for line in sys.stdin:
     pid = os.fork()
     if pid == 0:
         os.dup2(os.open(work["said"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
-        {"append": append, "apply": apply, "back_up": limited, "restore": limited}[work["do"]](work)
-        os._exit(0)
+        end_after({"append": append, "apply": apply, "back_up": limited, "restore": limited}[work["do"]], work)
     if work.get("beside"):
         print(pid, flush=True)
         continue

@@ -7,21 +7,24 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
 from functools import reduce
 from operator import add
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from tests.databases import fresh_databases
 from tests.services import child_environ, free_port, log_tail, program
 from tidemill.project import load_project, project_root
-from tidemill.stores import AlertStore, Databases, open_loop
+from tidemill.stores import AlertStore, Databases, PredictionStore, Served, open_loop
+from tidemill.stores.predictions import ALL
 from tidemill.streams import Counts
 
-DAYS, FIRST_FIT, DRIFT_FROM = 45, 21, 28
+DAYS, FIRST_FIT, DRIFT_FROM, SAME_DAYS = 45, 21, 28, 22
 KEYS = [
     "events",
     "applied",
@@ -44,7 +47,7 @@ KEYS = [
 ]
 RETRAIN_KEYS = {"trigger", "from_version", "to_version", "outcome", "metric_champion", "metric_challenger", "alarm_to_serving_s"}
 
-pytestmark = pytest.mark.timeout(900)  # minutes alone on two cores; whoever shares them waits longer
+pytestmark = pytest.mark.timeout(1800)  # minutes alone on two cores; whoever shares them waits longer
 
 
 @pytest.fixture(scope="module")
@@ -60,14 +63,18 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def summary(home: Path, ports: dict[str, int]) -> Iterator[dict[str, Any]]:
+def summary(home: Path, ports: dict[str, int]) -> dict[str, Any]:
     """The JSON object that the demo ends with."""
-    shape = ["--days", str(DAYS), "--first-fit", str(FIRST_FIT), "--drift-from", str(DRIFT_FROM)]
-    environ = child_environ() | {"TIDEMILL_HOME": str(home)} | {f"TIDEMILL_{name}__PORT": str(port) for name, port in ports.items()}
+    return run_demo(home, ports, {}, ["--days", str(DAYS), "--first-fit", str(FIRST_FIT), "--drift-from", str(DRIFT_FROM)])
+
+
+def run_demo(home: Path, ports: Mapping[str, int], environ: Mapping[str, str], shape: Sequence[str]) -> dict[str, Any]:
+    """What a demo of its own ends with."""
+    ours = {"TIDEMILL_HOME": str(home), **environ, **{f"TIDEMILL_{name}__PORT": str(port) for name, port in ports.items()}}
     process = subprocess.Popen(
         [program("tidemill"), "demo", "--exit", "--json", "--fresh", *shape],
         cwd=project_root(),
-        env=environ,
+        env=child_environ() | ours,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -75,14 +82,15 @@ def summary(home: Path, ports: dict[str, int]) -> Iterator[dict[str, Any]]:
         start_new_session=True,
     )
     try:
-        stdout, stderr = process.communicate(timeout=840)
+        stdout, stderr = process.communicate(timeout=1_700)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGINT if process.poll() is None else signal.SIGKILL)
     services = home / "logs" / "services.log"
     said = f"{stderr[-6_000:]}\n--- {services.name}\n{log_tail(services) if services.exists() else 'not there'}"
     assert process.returncode == 0, said
-    yield json.loads(stdout.splitlines()[-1])
+    summary: dict[str, Any] = json.loads(stdout.splitlines()[-1])
+    return summary
 
 
 def test_the_last_line_has_exactly_the_promised_keys(summary: dict[str, Any]) -> None:
@@ -139,3 +147,29 @@ def test_nothing_is_left_running(summary: dict[str, Any], ports: dict[str, int])
     for name, port in ports.items():
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", port)) != 0, f"{name} still listens on {port}"
+
+
+def test_on_postgresql_it_says_the_same_to_the_last_bit(
+    summary: dict[str, Any], home: Path, ports: dict[str, int], tmp_path: Path, postgres_url: str
+) -> None:
+    """The days before the world changes, in the server profile: the same questions, vectors, positions and probabilities."""
+    with fresh_databases(postgres_url, tmp_path / "home") as server:
+        environ = {"TIDEMILL_PROFILE": "server", "TIDEMILL_DATABASE__URL": server.url or ""}
+        found = run_demo(server.home, ports, environ, ["--days", str(SAME_DAYS), "--first-fit", str(FIRST_FIT)])
+        served, scores = said_by(server)
+    n_rows = len(served.keys)
+    in_files, scores_in_files = said_by(Databases(home), n_rows)
+    assert n_rows > 500
+    assert found["parity"] == {"checked": n_rows, "mismatches": 0, "lag_skew": 0.0}
+    assert (served.keys, served.at_ms.tolist(), served.positions) == (in_files.keys, in_files.at_ms.tolist(), in_files.positions)
+    np.testing.assert_array_equal(served.numbers, in_files.numbers)
+    np.testing.assert_array_equal(scores, scores_in_files)
+    assert {path.name for path in server.home.glob("*.db")} == {"mlflow.db"}
+
+
+def said_by(databases: Databases, limit: int = ALL) -> tuple[Served, list[float]]:
+    """The first predictions of a home, and the probabilities of its champion."""
+    with closing(PredictionStore(databases)) as store:
+        served = store.served("late_arrival", limit=limit)
+        champions = {one.prediction_id: one.probability for one in store.scores("late_arrival", served.keys) if one.role == "champion"}
+    return served, [champions[prediction] for prediction in served.ids.tolist()]

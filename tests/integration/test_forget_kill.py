@@ -24,17 +24,20 @@ NURSERY = """
 import os, signal, sys, time
 from pathlib import Path
 from tests import payments
+from tests.forked import end_after
 from tidemill.kernels.ahead import compile_kernels
 from tidemill.project import Workspace, forget_entity
 from tidemill.stores import Entity
+
+def forget(home):
+    forget_entity(Workspace.open(payments.project, home), Entity("card", payments.PLAIN), lambda _: None)
 
 compile_kernels()  # else each child would
 for line in sys.stdin:
     home, after_s = line.split()
     pid = os.fork()
     if pid == 0:
-        forget_entity(Workspace.open(payments.project, Path(home)), Entity("card", payments.PLAIN), lambda _: None)
-        os._exit(0)
+        end_after(forget, Path(home))
     if float(after_s):
         time.sleep(float(after_s))
         os.kill(pid, signal.SIGKILL)

@@ -50,6 +50,7 @@ NURSERY = """
 import json, os, signal, sys, time
 from pathlib import Path
 from sqlalchemy import Pool, event
+from tests.forked import end_after
 from tests.integration.test_kill import BATCH, LAKE_BATCH, SOURCES
 from tests.unit.events.taps import RETENTION_MS, TAPS, LABEL, make_engine, open_log
 import tidemill.stores.state
@@ -139,8 +140,7 @@ for line in sys.stdin:
     fault = json.loads(line)
     pid = os.fork()
     if pid == 0:
-        {"apply": apply, "append": append}[fault["work"]](Path(fault["home"]))
-        os._exit(0)
+        end_after({"apply": apply, "append": append}[fault["work"]], Path(fault["home"]))
     if "after_s" in fault:
         time.sleep(fault["after_s"])
         os.kill(pid, signal.SIGKILL)

@@ -28,6 +28,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 import numpy as np
+from tests.forked import end_after
 from tests.integration.test_lake_kill import AT_ONCE
 from tests.unit.events.taps import T0, TAPS, batch_of, payload
 from tidemill.clock import HOUR_MS
@@ -48,26 +49,24 @@ def compact(lake):
     lake.compact("taps", min_files=2)
     lake.vacuum("taps", keep_hours=1)
 
-def child(work, folder, kill_after_s):
+def child(work, kill_after_s):
     pid = os.fork()
     if pid:
         return pid
-    try:
-        lake = Lake(folder, [TAPS])
-        if kill_after_s:
-            threading.Timer(kill_after_s, os.kill, (os.getpid(), signal.SIGKILL)).start()
-        while kill_after_s:
-            work(lake)
+    end_after(live, work, kill_after_s)
+
+def live(work, kill_after_s):
+    lake = Lake(folder, [TAPS])
+    if kill_after_s:
+        threading.Timer(kill_after_s, os.kill, (os.getpid(), signal.SIGKILL)).start()
+    while kill_after_s:
         work(lake)
-        os._exit(0)
-    except BaseException as error:
-        print(repr(error), file=sys.stderr, flush=True)
-        os._exit(1)
+    work(lake)
 
 folder = Path(sys.argv[1])
 for line in sys.stdin:
     writer_s, compaction_s = json.loads(line)
-    pids = [child(write, folder, writer_s), child(compact, folder, compaction_s)]
+    pids = [child(write, writer_s), child(compact, compaction_s)]
     codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
     print(json.dumps(codes), flush=True)
 """

@@ -33,6 +33,7 @@ import json, os, signal, sys
 from pathlib import Path
 from sqlalchemy import event
 import tidemill.serving.reactions
+from tests.forked import end_after
 from tests.integration.test_reactions import BATCH, project_with
 from tidemill.cli.reacting import Reacting
 from tidemill.clock import wall_ms
@@ -87,8 +88,7 @@ for line in sys.stdin:
     asked = json.loads(line)
     pid = os.fork()
     if pid == 0:
-        live()
-        os._exit(0)
+        end_after(live)
     print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 """
 

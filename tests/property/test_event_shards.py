@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -29,7 +30,7 @@ def test_they_come_by_place_and_ties_by_offset(
     n_rows = sum(len(places) for places in batches)
     offsets = list(range(n_rows))
     rng.shuffle(offsets)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
         shards = Shards(BEGIN, END, unit, Path(folder), memory_mb, at_once)
         rows = []
         for places in batches:
@@ -37,7 +38,7 @@ def test_they_come_by_place_and_ties_by_offset(
             shards.add(pa.RecordBatch.from_pylist([dict(zip(SCHEMA.names, row, strict=True)) for row in of_these], SCHEMA))
             rows += of_these
         spilled = any(Path(folder).iterdir())
-        got = list(shards.ordered())
+        got = list(shards.ordered(pool, ahead=2))
     assert spilled or memory_mb or not rows
     assert [tuple(row.values()) for batch, _ in got for row in batch.to_pylist()] == sorted(rows)
     before = BEGIN

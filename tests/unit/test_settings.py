@@ -44,6 +44,29 @@ def test_variables_set_sections(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "9000" not in repr(settings), "an alert's address may hold a password"
 
 
+def test_the_server_profile_names_its_database_and_tells_nobody() -> None:
+    url = "postgresql://ann:secret@db/tidemill"
+    settings = read_settings({"TIDEMILL_PROFILE": "server", "TIDEMILL_DATABASE__URL": url})
+    assert settings.database_url == url
+    assert "secret" not in repr(settings)
+    assert read_settings({"TIDEMILL_DATABASE__URL": url}).database_url is None, "the embedded profile keeps its state in files"
+
+
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        ({"TIDEMILL_PROFILE": "server"}, "set TIDEMILL_DATABASE__URL to postgresql://"),
+        ({"TIDEMILL_PROFILE": "cluster"}, "TIDEMILL_PROFILE: Input should be 'embedded' or 'server'"),
+        ({"TIDEMILL_DATABASE__URL": "mysql://ann:secret@db/x"}, "TIDEMILL_DATABASE__URL: Value error, not the URL of a PostgreSQL"),
+    ],
+)
+def test_a_database_that_is_missing_or_of_another_kind_is_refused(environ: dict[str, str], message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_settings(environ)
+    assert message in str(caught.value)
+    assert "secret" not in f"{caught.value}{caught.value.__cause__}"
+
+
 def test_given_variables_are_all_that_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIDEMILL_SERVER__PORT", "8001")
     assert read_settings({}).server.port == 8000
@@ -53,7 +76,7 @@ def test_given_variables_are_all_that_is_read(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("TIDEMILL_SERVR__PORT", "TIDEMILL_SERVR__PORT is not a setting; the names after TIDEMILL_ are ALERTS, ENGINE, HOME"),
+        ("TIDEMILL_SERVR__PORT", "TIDEMILL_SERVR__PORT is not a setting; the names after TIDEMILL_ are ALERTS, DATABASE, ENGINE, HOME"),
         ("TIDEMILL_PORT", "TIDEMILL_PORT is not a setting; the names after TIDEMILL_ are"),
         ("TIDEMILL_SERVER__PRT", "TIDEMILL_SERVER__PRT: is not a setting"),
         ("TIDEMILL_HOME__PATH", "TIDEMILL_HOME__PATH is not a setting; TIDEMILL_HOME has no parts"),

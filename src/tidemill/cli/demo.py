@@ -26,6 +26,7 @@ from tidemill.project import Workspace, load_project
 from tidemill.registry import CHAMPION, Registry
 from tidemill.serving import Worker
 from tidemill.settings import Settings
+from tidemill.stores import Databases
 from tidemill.streams import Recording
 
 _FIRST_FIT_TIMEOUT_S = 600.0
@@ -65,7 +66,8 @@ def run_demo(settings: Settings, plan: Plan, *, fresh: bool) -> Summary:
     with supervised(settings, work=False):
         console.print(f"services healthy after {time.monotonic() - begin_s:.0f} s")
         _print_urls(settings, console)
-        workspace = Workspace.open(project, settings.home, durable_log=False)  # the recording can be told again
+        # the recording can be told again, so its log need not survive a power cut
+        workspace = Workspace.open(project, settings.home, database=settings.database_url, log=settings.log, durable_log=False)
         recording = project.recording(days=plan.days, drift_from=plan.drift_from)
         registry = Registry(settings.mlflow_uri, workspace.home)
         replay = _replay(settings, plan, workspace, registry, recording, console)
@@ -110,10 +112,13 @@ def _first_fit(workspace: Workspace, registry: Registry, model: str, worker: Wor
 def _prepare_home(settings: Settings, fresh: bool) -> None:
     """Refuse to mix two runs in one home."""
     home = settings.home.resolve()
-    if fresh and (home / "log.db").exists():
-        shutil.rmtree(home)
-    if (home / "log.db").exists():
-        raise ConflictError(f"{home} holds the state of an earlier run; keep it and look with `tidemill up`, or start anew with --fresh")
+    databases = Databases(home, settings.database_url)
+    if fresh and databases.exists("log"):
+        databases.remove("log", "state", "serving", "loop")
+        shutil.rmtree(home, ignore_errors=True)
+    if databases.exists("log"):
+        where = f"{databases.called('log')} holds the events of an earlier run"
+        raise ConflictError(f"{where}; keep them and look with `tidemill up`, or start anew with --fresh")
 
 
 def _print_urls(settings: Settings, console: Console) -> None:

@@ -13,7 +13,7 @@ from tidemill.cli.services import is_taken, is_well, services
 from tidemill.errors import TidemillError
 from tidemill.project import Project, Workspace, load_project
 from tidemill.settings import Settings
-from tidemill.stores import total_text
+from tidemill.stores import Databases, total_text
 
 _LEAST_FREE_GB = 5
 _PACKAGES = ("prefect", "mlflow", "evidently", "scikit-learn", "sqlalchemy", "duckdb", "deltalake", "onnxruntime")
@@ -70,10 +70,10 @@ def _project(settings: Settings) -> list[Finding]:
 
 def _tables(project: Project, settings: Settings) -> list[Finding]:
     """What tiles, ids and rows take, and will take: the first two's memory is the system's, which keeps what is in use."""
-    if not (settings.home / "state.db").exists():
-        return [Finding("tiles and ids", "note", "no events yet; look again when some have come")]
     try:
-        workspace = Workspace.open(project, settings.home, remember=False)
+        if not Databases(settings.home, settings.database_url).exists("state"):
+            return [Finding("tiles and ids", "note", "no events yet; look again when some have come")]
+        workspace = Workspace.open(project, settings.home, database=settings.database_url, log=settings.log, remember=False)
     except TidemillError as error:
         return [Finding("tiles and ids", "bad", str(error))]
     sizes = workspace.state.sizes()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,8 +17,8 @@ from tidemill.cli import runs
 from tidemill.cli.checking import Checking
 from tidemill.cli.relay import PATIENCE_S, Relay
 from tidemill.clock import wall_ms
-from tidemill.errors import ConflictError
-from tidemill.serving import Worker, copiers
+from tidemill.errors import ConflictError, NotReadyError, UnavailableError
+from tidemill.serving import Worker, copiers, publishers
 from tidemill.settings import EngineSettings
 
 logger = logging.getLogger(__name__)
@@ -28,7 +30,7 @@ _REACT_EVERY_S = 1.0
 
 
 def keep_going(worker: Worker, relay: Relay, settings: EngineSettings) -> None:
-    """Copy from sources, apply, watch, check, and carry decisions and alerts out, until SIGTERM or Ctrl-C; then flush the lake.
+    """Copy from sources, apply, watch, check, publish, and carry decisions and alerts out, until SIGTERM or Ctrl-C; then flush the lake.
 
     The lake is tended by a thread of its own, so that events do not wait while it writes; each source is read by one. One looks for
     what reactions wait for, and one for each carries it out, so that a receiver that hangs holds up nobody else.
@@ -44,15 +46,15 @@ def keep_going(worker: Worker, relay: Relay, settings: EngineSettings) -> None:
     with _beside(worker, relay, settings, stopping):
         watched_s = 0.0
         while not stopping.is_set():
-            busy = _apply(worker)
-            if time.monotonic() - watched_s > _WATCH_EVERY_S:
-                worker.watch_outcomes()
-                worker.watch_features()
-                worker.watch_age()
-                worker.watch_dead_letters()
-                checking.step(worker.workspace.now_ms(), wall_ms())
-                relay.step()
-                watched_s = time.monotonic()
+            try:
+                busy = _apply(worker)
+                if time.monotonic() - watched_s > _WATCH_EVERY_S:
+                    _watch(worker, checking, relay)
+                    watched_s = time.monotonic()
+            except UnavailableError as error:  # each step is all or nothing, and is done again
+                logger.warning("a server is away, and is tried again error=%s", error)
+                stopping.wait(_WATCH_EVERY_S)
+                continue
             if not busy:
                 stopping.wait(settings.poll_ms / 1_000)
     worker.flush_lake()
@@ -60,12 +62,13 @@ def keep_going(worker: Worker, relay: Relay, settings: EngineSettings) -> None:
 
 @contextmanager
 def _beside(worker: Worker, relay: Relay, settings: EngineSettings, stopping: threading.Event) -> Iterator[None]:
-    """The threads of the lake, of each source and of each reaction; they end with the block."""
+    """The threads of the lake, of each source, reaction and publication; they end with the block."""
     works: list[Callable[[], None]] = [partial(_repeat, worker.tend_lake, _LAKE_EVERY_S, stopping)]
     if relay.reactions:
         works += [partial(_repeat, worker.watch_reactions, _MATCH_EVERY_S, stopping)]
         works += [partial(_repeat, partial(relay.react, name), _REACT_EVERY_S, stopping) for name in relay.reactions]
     works += [partial(copier.run, stopping) for copier in copiers(worker.workspace, settings.max_behind)]
+    works += [partial(publisher.run, stopping) for publisher in publishers(worker.workspace, f"{socket.gethostname()}:{os.getpid()}")]
     threads = [threading.Thread(target=work, daemon=True) for work in works]
     for thread in threads:
         thread.start()
@@ -77,11 +80,24 @@ def _beside(worker: Worker, relay: Relay, settings: EngineSettings, stopping: th
             thread.join()
 
 
+def _watch(worker: Worker, checking: Checking, relay: Relay) -> None:
+    worker.watch_outcomes()
+    worker.watch_features()
+    worker.watch_age()
+    worker.watch_dead_letters()
+    checking.step(worker.workspace.now_ms(), wall_ms())
+    relay.step()
+
+
 def _apply(worker: Worker) -> int:
     try:
         return worker.apply()
     except ConflictError as error:
         logger.warning("another engine is at work error=%s", error)
+        return 0
+    except NotReadyError as error:  # a broker that is down for a while
+        logger.warning("the log waits error=%s", error)
+        time.sleep(_REACT_EVERY_S)
         return 0
 
 
@@ -99,6 +115,9 @@ def _repeat(step: Callable[[], int], every_s: float, stopping: threading.Event) 
             step()
         except ConflictError as error:
             logger.warning("another process is at work error=%s", error)
+        except UnavailableError as error:
+            logger.warning("a server is away, and is tried again error=%s", error)
+            stopping.wait(_WATCH_EVERY_S)
         except Exception:
             logger.exception("failed, and is tried again step=%s", getattr(step, "__qualname__", step))
             stopping.wait(_WATCH_EVERY_S)

@@ -31,7 +31,9 @@ def settings_for(project: Path | None) -> Settings:
 
 def workspace_for(settings: Settings, *, remember: bool = True) -> Workspace:
     """The workspace of the settings' project; who only looks does not `remember`, so that a view under work may still change."""
-    return Workspace.open(load_project(settings.project), settings.home, remember=remember)
+    return Workspace.open(
+        load_project(settings.project), settings.home, database=settings.database_url, log=settings.log, remember=remember
+    )
 
 
 def print_json(value: Any) -> None:

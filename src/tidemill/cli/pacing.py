@@ -11,14 +11,14 @@ from pathlib import Path
 from tidemill.clock import wall_ms
 from tidemill.errors import EventError
 from tidemill.events import Stream, parse_event
-from tidemill.stores import SqlLog, copy_file
-from tidemill.streams import Entry
+from tidemill.stores import copy_file
+from tidemill.streams import Entry, Log
 
 _FAR_AHEAD_MS = 4_102_444_800_000
 _TICK_S = 0.05
 
 
-def paced(log: SqlLog, stream: Stream, file: Path, speed: float) -> int:
+def paced(log: Log, stream: Stream, file: Path, speed: float) -> int:
     """Append every line when its event time comes, `speed` times faster than it happened; 0 for at once. Answers how many."""
     if speed == 0:
         return copy_file(log, stream.name, file, wall_ms())

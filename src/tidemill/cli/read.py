@@ -30,7 +30,7 @@ def status(project: ProjectPath = None, json_: AsJson = False) -> None:
     well = {service.name: is_well(service.health_url) for service in services(settings, work=False) if service.health_url}
     if json_:
         found = {"stream_time_ms": workspace.now_ms(), "services": well, "books": books, "decisions": decisions}
-        print_json({**found, "partial_views": workspace.state.sets.partial()})
+        print_json({**found, "partial_views": workspace.state.sets.partial(), "publications": workspace.publications.standing()})
         return
     console = Console()
     console.print(f"project {workspace.project.name}, stream time {_moment(workspace.now_ms())}", highlight=False)
@@ -43,6 +43,9 @@ def status(project: ProjectPath = None, json_: AsJson = False) -> None:
     for name in workspace.state.sets.partial():
         lacking = f"{workspace.project.source(name).kind} {name} knows only events since it was declared or changed"
         console.print(f"[yellow]{lacking}[/yellow]; `tidemill backfill {name}` fills it")
+    for kind, published in workspace.publications.standing().items():
+        if published.last_error:
+            console.print(f"[yellow]{kind} are not published[/yellow]; see `tidemill publications`")
     for decision in decisions:
         ended = f"{decision.outcome or decision.state} {decision.outcome_reason}"
         console.print(f"{_moment(decision.requested_at_ms)} {decision.model} {decision.trigger}: {ended}")

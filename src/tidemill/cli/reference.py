@@ -18,6 +18,7 @@ from tidemill.kernels import Floats
 from tidemill.learning import Model, TrainingSet, build_training_set, fit_all, predict, quality
 from tidemill.learning.outcomes import read_outcomes
 from tidemill.project import Workspace, load_project
+from tidemill.stores import Databases
 
 WEEK_MS = 7 * DAY_MS
 
@@ -107,7 +108,8 @@ def weekly_reference(
     year = read_year(workspace, model)
     probability = np.full(len(year.rows), np.nan)
     with pool(workers) as executor:
-        for place, (begin_ms, said) in enumerate(zip(year.weeks, _weeks(executor, project, workspace.home, year), strict=True), start=1):
+        weeks = zip(year.weeks, _weeks(executor, project, workspace.databases, year), strict=True)
+        for place, (begin_ms, said) in enumerate(weeks, start=1):
             probability[week_of(year, begin_ms)] = said
             tell(f"weekly reference: week {place} of {len(year.weeks)}")
     found = quality(year.rows.outcome[year.live], probability[year.live]).log_loss
@@ -122,20 +124,20 @@ def pool(workers: int) -> ProcessPoolExecutor:
 
 
 @cache
-def year_of(project: Path, home: Path, model: str) -> Year:
+def year_of(project: Path, databases: Databases, model: str) -> Year:
     """A worker's year, read once a process."""
-    workspace = Workspace.open(load_project(project), home)
+    workspace = Workspace.open(load_project(project), databases.home, database=databases.url)
     try:
         return read_year(workspace, workspace.project.model(model))
     finally:
         workspace.close()
 
 
-def fit_week_of(project: Path, home: Path, model: str, begin_ms: int) -> Floats:
+def fit_week_of(project: Path, databases: Databases, model: str, begin_ms: int) -> Floats:
     """`fit_week` in a worker process."""
-    return fit_week(year_of(project, home, model), begin_ms)
+    return fit_week(year_of(project, databases, model), begin_ms)
 
 
-def _weeks(executor: ProcessPoolExecutor, project: Path, home: Path, year: Year) -> Iterator[Floats]:
-    futures = [executor.submit(fit_week_of, project, home, year.model.name, begin_ms) for begin_ms in year.weeks]
+def _weeks(executor: ProcessPoolExecutor, project: Path, databases: Databases, year: Year) -> Iterator[Floats]:
+    futures = [executor.submit(fit_week_of, project, databases, year.model.name, begin_ms) for begin_ms in year.weeks]
     return (future.result() for future in futures)

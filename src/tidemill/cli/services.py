@@ -1,4 +1,4 @@
-"""The processes of an embedded system: which they are, whether they are well, and how they are kept up (by honcho)."""
+"""The processes of a system: which they are, whether they are well, and how they are kept up (by honcho)."""
 
 from __future__ import annotations
 
@@ -154,8 +154,9 @@ def end(process: subprocess.Popen[bytes], wait_s: float = 60.0) -> None:
 
 def _own(settings: Settings) -> dict[str, str]:
     """The settings of this process as variables, so that a child has the same ones."""
-    changed = settings.model_dump(mode="json", exclude_defaults=True, exclude={"home", "project", "alerts"})
-    return {
+    changed = settings.model_dump(mode="json", exclude_defaults=True, exclude={"home", "project", "profile", "alerts", "database"})
+    database = {"TIDEMILL_DATABASE__URL": settings.database_url} if settings.database_url else {}
+    return {"TIDEMILL_PROFILE": settings.profile, **database} | {
         f"TIDEMILL_{section.upper()}__{name.upper()}": value if isinstance(value, str) else json.dumps(value)
         for section, values in changed.items()
         if isinstance(values, dict)

@@ -34,6 +34,8 @@ def sources(project: ProjectPath = None, json_: AsJson = False) -> None:
     for stream, said in found:
         if stream.source is None:
             table.add_row(stream.name, f"HTTP: POST /v1/streams/{stream.name}/events")
+        elif workspace.log.holds(stream.source):
+            table.add_row(stream.name, stream.source.description, "it is the log, nothing is copied")
         else:
             table.add_row(stream.name, stream.source.description, *_cells(said, wall_ms()))
     Console().print(table)

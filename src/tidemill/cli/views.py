@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tidemill.cli.options import AsJson, ProjectPath, plain, print_json, settings_for
+from tidemill.cli.options import AsJson, ProjectPath, plain, print_json, settings_for, workspace_for
 from tidemill.clock import to_utc, wall_ms
 from tidemill.errors import InputError
 from tidemill.features import FeatureSource
-from tidemill.project import FeatureRecord, ViewDetail, ViewSummary, Workspace, describe_view, list_views, load_project
+from tidemill.project import FeatureRecord, ViewDetail, ViewSummary, Workspace, describe_view, list_views
 
 _TO_FILL = Text("to be filled", style="yellow")
 
@@ -36,7 +36,7 @@ def views(
         raise InputError("say of which view: `tidemill views VIEW --key KEY`", where="--key")
     settings = settings_for(project)
     # it only looks, so a definition under work is not held fast by it
-    workspace = Workspace.open(load_project(settings.project), settings.home, remember=False)
+    workspace = workspace_for(settings, remember=False)
     if view is None:
         found = list_views(workspace, wall_ms())
         print_json(found) if json_ else _print_list(found)

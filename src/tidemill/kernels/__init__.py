@@ -4,8 +4,8 @@ Each is a function of arrays and stands beside a plain twin in the tests.
 """
 
 from tidemill.kernels.compiling import Flags, Floats, Ints, Tags
-from tidemill.kernels.history import merge_known, merge_tiles_known, run_up_states
-from tidemill.kernels.order import order_rows
+from tidemill.kernels.history import cover_runs, find_runs, merge_known, merge_tiles_known, run_up_states
+from tidemill.kernels.order import order_rows, spread_rows
 from tidemill.kernels.states import (
     ADD,
     DEVIATION,
@@ -49,8 +49,10 @@ __all__ = [
     "TilePlan",
     "append_plan",
     "claim_rows",
+    "cover_runs",
     "enter_rows",
     "find_rows",
+    "find_runs",
     "group_events",
     "hash_texts",
     "list_plan",
@@ -63,5 +65,6 @@ __all__ = [
     "read_tiles",
     "read_values",
     "run_up_states",
+    "spread_rows",
     "tile_tags",
 ]

@@ -13,8 +13,10 @@ from tidemill.kernels import (
     TilePlan,
     append_plan,
     claim_rows,
+    cover_runs,
     enter_rows,
     find_rows,
+    find_runs,
     group_events,
     hash_texts,
     list_plan,
@@ -27,6 +29,7 @@ from tidemill.kernels import (
     read_tiles,
     read_values,
     run_up_states,
+    spread_rows,
     tile_tags,
 )
 
@@ -61,7 +64,9 @@ def compile_kernels() -> None:
     runs, known = (np.array([0]), np.array([1])), np.array([7])
     run_up_states(merges, states, runs[0])
     merge_known(merges, states, known, runs, known, np.zeros((1, 2)))
+    cover_runs(*find_runs(known, known, known))
     order_rows(known, known)
+    spread_rows(known, 0, 10, 1)
     merge_tiles_known(merges, (states, known, np.array([0, 1])), runs, known, np.zeros((1, 2)))
     assert find_rows(index, tags, a, b)[0] == 0
     assert read_values(reads, merge_runs(merges, states, zero))[0, 0] == 5.0

@@ -1,4 +1,4 @@
-"""States of the past: what each of many questions knew of the events of its window."""
+"""States of the past: which events each of many questions may read, and what it knew of them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,37 @@ import numpy as np
 
 from tidemill.kernels.compiling import Floats, Ints, compiled
 from tidemill.kernels.states import SPREAD, merge_state
+
+
+@compiled
+def find_runs(places: Ints, begin: Ints, end: Ints) -> tuple[Ints, Ints]:
+    """For each of n questions the first row whose place is in `[begin, end)`, and how many are; all three rise, so one walk finds them."""
+    first, count = np.empty(len(begin), np.int64), np.empty(len(begin), np.int64)
+    low = high = 0
+    for question in range(len(begin)):
+        while low < len(places) and places[low] < begin[question]:
+            low += 1
+        while high < len(places) and places[high] < end[question]:
+            high += 1
+        first[question], count[question] = low, high - low
+    return first, count
+
+
+@compiled
+def cover_runs(low: Ints, high: Ints) -> tuple[Ints, Ints]:
+    """The rows that any of n runs `low:high` has, rising, and (n,) where each run begins among those alone.
+
+    The runs rise; some may be empty.
+    """
+    rows, first = np.empty(high.max() if len(high) else 0, np.int64), np.empty(len(low), np.int64)
+    done = n_rows = 0
+    for run in range(len(low)):
+        first[run] = n_rows - max(done - low[run], 0)
+        for row in range(max(low[run], done), high[run]):
+            rows[n_rows] = row
+            n_rows += 1
+        done = max(done, high[run])
+    return rows[:n_rows].copy(), first
 
 
 @compiled

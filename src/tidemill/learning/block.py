@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from tidemill.events import Columns
-from tidemill.kernels import Ints
+from tidemill.kernels import Ints, cover_runs, find_runs
 
 _PAIRS = 1_000_000  # most (question, row) pairs looked at together: about 100 MB
 
@@ -100,24 +100,19 @@ class Runs:
 
     @classmethod
     def between(cls, places: Ints, begin: Ints, end: Ints) -> Runs:
-        """The rows whose places, which rise, lie in `[begin, end)` of each question."""
-        low = np.searchsorted(places, begin)
-        return cls(low, np.searchsorted(places, end) - low)
+        """The rows whose places lie in `[begin, end)` of each question; all three rise."""
+        return cls(*find_runs(places, begin, end))
 
     def where(self, kept: npt.NDArray[np.bool_]) -> Runs:
         """The same, with nothing to read for the other questions."""
         return Runs(self.low, np.where(kept, self.count, 0))
 
-    def compact(self) -> tuple[Ints, Runs]:
-        """The rows that any question may read, rising, and the same runs counted in those alone."""
-        read = np.flatnonzero(self.count)
-        low, high = self.low[read], (self.low + self.count)[read]
-        n_rows = int(high.max(initial=0))
-        depth = np.cumsum(np.bincount(low, minlength=n_rows + 1) - np.bincount(high, minlength=n_rows + 1))
-        covered = np.flatnonzero(depth)
-        place = np.zeros(n_rows + 1, dtype=np.int64)
-        place[covered] = np.arange(len(covered))
-        return covered, Runs(place[np.minimum(self.low, n_rows)], self.count)
+    @staticmethod
+    def compact(several: Sequence[Runs]) -> tuple[Ints, list[Runs]]:
+        """The rows between each question's first and last, rising, and its runs counted in those; `several` are of the same questions."""
+        low = np.minimum.reduce([runs.low for runs in several])
+        covered, first = cover_runs(low, np.maximum.reduce([runs.low + runs.count for runs in several]))
+        return covered, [Runs(runs.low - low + first, runs.count) for runs in several]
 
     def parts(self) -> Iterator[Part]:
         """The pairs of a question and a row that it may read, in parts that fit in memory; a question is always in one."""

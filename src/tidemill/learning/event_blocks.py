@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ from tidemill.learning.moments import Clock, clock_column, read_clock
 from tidemill.stores import EVENT_ID, EVENT_TIME, OFFSET
 
 _BATCH_ROWS = 262_144
+_AHEAD = 25  # the part of the memory that DuckDB reads ahead while what it has read is spread
 _FEWEST = 16  # a block has at least this part of the most, so that calls cost little beside what they sum up
 
 
@@ -64,14 +66,14 @@ class EventSource:
     axis: Axis
     keys: pa.Table
 
-    def blocks(self, asked: Asked, limits: Limits) -> Generator[tuple[Events, slice]]:
-        """Blocks of events, each with the questions of which it holds every event; `asked` is ordered by key and time.
+    def blocks(self, asked: Asked, limits: Limits, pool: Executor) -> Generator[tuple[Events, slice]]:
+        """Blocks of events, each with the questions of which it holds every event; `asked` is ordered by key and time; `pool` sorts them.
 
         An event that is needed twice comes twice, so a block is as large as what one question of a key needs, if that is more than
         the limit. Few are: as a rule shards end between two keys, and what is asked of those before needs nothing from beyond.
         """
         held, carried, done = list[pa.RecordBatch](), 0, 0
-        for batch, end in self._sorted(limits):
+        for batch, end in self._sorted(limits, pool):
             held.append(batch)
             # What is carried over is summed up again, so a block brings at least as much that is new: twice the work at most.
             if sum(len(part) for part in held) < carried + max(limits.block_events // _FEWEST, carried):
@@ -99,12 +101,12 @@ class EventSource:
         oldest = self.axis.places(asked.key[done : done + 1], asked.at_ms[done : done + 1] - reach_ms(self.view))
         return int(np.searchsorted(block.place, oldest[0]))
 
-    def _sorted(self, limits: Limits) -> Iterator[tuple[pa.RecordBatch, int]]:
+    def _sorted(self, limits: Limits, pool: Executor) -> Iterator[tuple[pa.RecordBatch, int]]:
         with spill_folder(limits) as folder:
             span = self.axis.span
             shards = Shards(0, len(self.keys) * span, span, folder, limits.memory_mb / 2, limits.block_events)
             self._spread(shards, limits)
-            yield from shards.ordered()
+            yield from shards.ordered(pool, limits.threads)
 
     def _spread(self, shards: Shards, limits: Limits) -> None:
         entity, fields, known = self.view.entity_fields, sorted(self.view.fields_read), clock_column(self.clock)
@@ -120,6 +122,7 @@ from events e join keys k on {on} where "{EVENT_TIME}" between {self.axis.begin}
         with open_duckdb(limits) as connection:
             # The keys fit in memory; of an Arrow scan DuckDB does not know how many events it brings, and might hash those.
             connection.execute("set disabled_optimizers = 'join_order,build_side_probe_side'")
+            connection.execute(f"set streaming_buffer_size = '{limits.memory_mb / _AHEAD}MB'")
             texts = {f"k{i}": self.keys.column(name) for i, name in enumerate(entity)}
             connection.register("keys", pa.table({"code": np.arange(len(self.keys)), **texts}))
             own = {OFFSET, EVENT_TIME, known, *([EVENT_ID] if self.view.reads_event_ids else [])}
@@ -131,6 +134,7 @@ from events e join keys k on {on} where "{EVENT_TIME}" between {self.axis.begin}
         if not batches:
             return no_events(self.view, self.axis)
         place, _, known, *columns = (column_of(column) for column in pa.Table.from_batches(batches).columns)
+        place = np.require(place, requirements="W")
         ids = columns.pop() if self.view.reads_event_ids else np.empty(0, dtype=object)
         known = read_clock(self.clock, known)
         return Events(self.axis, place, known, dict(zip(sorted(self.view.fields_read), columns, strict=True)), ids)

@@ -4,24 +4,29 @@
  events, in any order ──► shard of their place ──► held in memory ──more than fits──► one file for all shards
                                                         │                                   │
                           shard 0, shard 1, ...  ◄──────┴───────────────────────────────────┘
-                          sorted one by one; one that is too long to be sorted at once is spread again
+                          sorted one by one, some at a time; one that is too long to be sorted at once is spread again
 ```
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from tempfile import mkstemp
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from tidemill.kernels import Ints, order_rows
+from tidemill.kernels import Ints, order_rows, spread_rows
 
 PLACE, TIED = "place", "tied"  # the columns they are ordered by: at one place by the other
-_SHARDS = 256  # a number of 8 bits, which numpy sorts in one pass
+_SHARDS = 256
+_Sort = tuple[Callable[[], pa.RecordBatch], int]  # what sorts some of the events, and the place before which all have come then
 
 
 @dataclass
@@ -50,29 +55,47 @@ class Shards:
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Spread some more events."""
-        shard = ((batch.column(PLACE).to_numpy() - self.begin) // self._width).astype(np.uint8)
-        spread = batch.take(pa.array(np.argsort(shard, kind="stable")))
-        count = np.bincount(shard, minlength=_SHARDS)
-        first = np.cumsum(count) - count
+        order, edges = spread_rows(_column(batch, PLACE), self.begin, self._width, _SHARDS)
+        # Arrow's own pool asks for huge pages. These are held until the end, so each is new, and a virtual machine may be slow to give it.
+        spread = pc.take(batch, pa.array(order), boundscheck=False, memory_pool=pa.system_memory_pool())
+        count = np.diff(edges)
         for number in np.flatnonzero(count).tolist():
-            self._held[number].append(spread.slice(int(first[number]), int(count[number])))
+            self._held[number].append(spread.slice(int(edges[number]), int(count[number])))
         self._rows += count
         self._held_bytes += spread.nbytes
         if self._held_bytes > self.memory_mb * 1e6:
             self._spill(batch.schema)
 
-    def ordered(self) -> Iterator[tuple[pa.RecordBatch, int]]:
-        """All of them by place, ties by `TIED`, each batch with the place before which all have come; to be called once."""
+    def ordered(self, pool: Executor, ahead: int) -> Iterator[tuple[pa.RecordBatch, int]]:
+        """All of them by place, ties by `TIED`, each batch with the place before which all have come; to be called once.
+
+        Args:
+            pool: what sorts them.
+            ahead: how many batches are sorted ahead of the one that is taken.
+        """
+        sorting: deque[tuple[Future[pa.RecordBatch], int]] = deque()
+        for sort, end in self._sorts():
+            sorting.append((pool.submit(sort), end))
+            if len(sorting) > ahead:
+                batch, before = sorting.popleft()
+                yield batch.result(), before
+        for batch, before in sorting:
+            yield batch.result(), before
+
+    def _sorts(self) -> Iterator[_Sort]:
         for number in np.flatnonzero(self._rows).tolist():
             begin, end = self.begin + number * self._width, self.begin + (number + 1) * self._width
             if self._rows[number] <= self.at_once or self._width == 1:
-                events = pa.concat_batches(self._of(number))
-                yield events.take(pa.array(_order(events))), end
+                yield partial(self._sorted, number), end
             else:
                 finer = replace(self, begin=begin, end=end)
                 for batch in self._of(number):
                     finer.add(batch)
-                yield from finer.ordered()
+                yield from finer._sorts()
+
+    def _sorted(self, number: int) -> pa.RecordBatch:
+        events = pa.concat_batches(self._of(number))
+        return events.take(pa.array(order_rows(_column(events, PLACE), _column(events, TIED))))
 
     @property
     def _width(self) -> int:
@@ -96,5 +119,5 @@ class Shards:
         self._held_bytes = 0
 
 
-def _order(events: pa.RecordBatch) -> Ints:
-    return order_rows(*(np.require(events.column(name).to_numpy(), requirements="W") for name in (PLACE, TIED)))
+def _column(events: pa.RecordBatch, name: str) -> Ints:
+    return np.require(events.column(name).to_numpy(), requirements="W")

@@ -6,6 +6,11 @@ For a view the predicate is the one rule of the design, for each feature of wind
 DuckDB reads the table once and keeps the events of the keys that are asked for (`event_blocks`). They are put in order by key and time,
 on disk when memory does not do (`event_shards`). A block at a time is summed up by the code that makes the tiles of the online store
 (`window_values`).
+
+```
+ this thread     DuckDB's rows, spread over shards ►│ hands out, in order of key and time
+ other threads   DuckDB reads and joins ───────────►│ sort shard 2 ─ sum up block 1 ─ sort shard 3 ─ sum up block 2 ...
+```
 """
 
 from __future__ import annotations
@@ -19,8 +24,8 @@ import pyarrow.dataset as ds
 
 from tidemill.events import Column
 from tidemill.features import FeatureSource, Table, View
-from tidemill.kernels import Floats, Ints
-from tidemill.learning.block import Asked
+from tidemill.kernels import Floats, Ints, order_rows
+from tidemill.learning.block import Asked, Events
 from tidemill.learning.event_blocks import EventSource, axis_of, no_events
 from tidemill.learning.lake_sql import DEFAULT_LIMITS, Limits
 from tidemill.learning.moments import Clock, Moments
@@ -58,7 +63,7 @@ def _windows_at(view: View, events: ds.Dataset, moments: Moments, clock: Clock, 
     step = _MAX_PLACES // axis.span  # so many keys fit on the axis; in practice all of them
     for first in range(0, len(keys), step):
         some = np.flatnonzero((codes >= first) & (codes < first + step))
-        order = some[np.argsort(axis.places(codes[some] - first, moments.at_ms[some]), kind="stable")]
+        order = some[order_rows(codes[some], moments.at_ms[some])]
         asked = Asked(codes[order] - first, moments.at_ms[order], moments.known_up_to[order])
         source = EventSource(view, events, clock, axis, keys.slice(first, step))
         _answer_into(values, order, source, asked, limits)
@@ -67,17 +72,16 @@ def _windows_at(view: View, events: ds.Dataset, moments: Moments, clock: Clock, 
 
 def _answer_into(values: Mapping[str, Floats], order: Ints, source: EventSource, asked: Asked, limits: Limits) -> None:
     """Answer block by block, some of them at a time; `order` says which of `values` each question is."""
-    pending: deque[tuple[slice, Future[dict[str, Floats]]]] = deque()
+    pending: deque[Future[None]] = deque()
 
-    def settle() -> None:
-        which, told = pending.popleft()
-        for column, answered in told.result().items():
-            values[column][order[which]] = answered
+    def work(block: Events, which: slice) -> None:
+        for column, answered in answer(source.view, block, asked.rows(which)).items():
+            values[column][order[which]] = answered  # no question is in two blocks
 
     with ThreadPoolExecutor(limits.threads) as pool:
-        for block, which in source.blocks(asked, limits):
-            pending.append((which, pool.submit(answer, source.view, block, asked.rows(which))))
+        for block, which in source.blocks(asked, limits, pool):
+            pending.append(pool.submit(work, block, which))
             if len(pending) > limits.threads:
-                settle()
-        while pending:
-            settle()
+                pending.popleft().result()
+        for done in pending:
+            done.result()

@@ -6,17 +6,49 @@ reads them. So the same question has the same answer, to the last bit, however i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from tidemill.features import View
+from tidemill.features.aggregates import Aggregate
 from tidemill.features.feature import Feature
 from tidemill.features.sketch import Sketch
 from tidemill.features.tiles import Layout
-from tidemill.kernels import Floats, merge_known
+from tidemill.kernels import Floats, Ints, merge_known, read_values
 from tidemill.learning.block import Asked, Events, Runs
 from tidemill.learning.tile_history import TileHistory, lift
+
+
+@dataclass(frozen=True)
+class _Window:
+    """The features, by column, of one window and bucket: they read the same events."""
+
+    bucket_ms: int
+    window_ms: int
+    features: dict[str, Feature]
+
+    @cached_property
+    def layout(self) -> Layout:
+        return Layout.of(list(self.features.values()))
+
+    @property
+    def tiles(self) -> int:
+        return self.window_ms // self.bucket_ms
+
+    def runs(self, places: Ints, origin: Ints, at_ms: Ints) -> Runs:
+        """What each of n questions may read; `origin` is where their keys have the moment 0."""
+        begin = origin + (at_ms // self.bucket_ms * self.bucket_ms - self.window_ms)
+        return Runs.between(places, begin, begin + (self.window_ms + self.bucket_ms))
+
+    def values(self, merged: Floats) -> dict[str, Floats]:
+        """What (n, width) states say, but for sketches."""
+        kept = {column: feature for column, feature in self.features.items() if isinstance(feature.aggregate, Aggregate)}
+        if not kept:
+            return {}
+        values = read_values(self.layout.reads(list(kept.values()), [self.window_ms]), merged)
+        return {column: values[:, place] for place, column in enumerate(kept)}
 
 
 def answer(view: View, events: Events, asked: Asked) -> dict[str, Floats]:
@@ -29,34 +61,30 @@ def answer(view: View, events: Events, asked: Asked) -> dict[str, Floats]:
     """
     answers: dict[str, Floats] = {}
     origin = asked.key * events.axis.span - events.axis.begin  # the axis reaches beyond every window, so no edge has to be clipped
-    for (bucket_ms, window_ms), features in _alike(view).items():
-        floor = asked.at_ms // bucket_ms * bucket_ms
-        runs = Runs.between(events.place, origin + (floor - window_ms), origin + (floor + bucket_ms))
-        covered, runs = runs.compact()
+    for windows in _alike(view):
+        covered, several = Runs.compact([window.runs(events.place, origin, asked.at_ms) for window in windows])
         read = events.rows(covered)
-        layout = Layout.of(list(features.values()))
-        merged = _merged(layout, (bucket_ms, window_ms), read, runs, asked) if layout.width else np.empty((len(asked), 0))
-        for name, feature in features.items():
-            if isinstance(feature.aggregate, Sketch):
-                answers[view.column(name)] = _sketched(feature, feature.aggregate, read, runs, asked)
-            else:
-                slot = layout.slots[feature.slot]
-                answers[view.column(name)] = feature.aggregate.value(merged[:, slot.begin : slot.end])
+        several_few = [runs.where(runs.count <= window.tiles) for window, runs in zip(windows, several, strict=True)]
+        states = lift(windows[0].layout, read) if any(few.count.any() for few in several_few) else windows[0].layout.neutral(0)
+        for window, runs, few in zip(windows, several, several_few, strict=True):
+            merged = window.layout.neutral(len(asked))
+            merge_known(window.layout.merges, states, read.known, (few.low, few.count), asked.known_up_to, merged)
+            many = runs.count > window.tiles
+            if many.any():
+                _merge_many(window, read, runs.where(many), asked, merged)
+            answers |= window.values(merged)
+            for name, feature in window.features.items():
+                if isinstance(feature.aggregate, Sketch):
+                    answers[name] = _sketched(feature, feature.aggregate, read, runs, asked)
     return answers
 
 
-def _merged(layout: Layout, sizes_ms: tuple[int, int], events: Events, runs: Runs, asked: Asked) -> Floats:
-    """(n, width): all that each question knows of its run of events, merged; `sizes_ms` are those of bucket and window."""
-    bucket_ms, window_ms = sizes_ms
-    merged = layout.neutral(len(asked))
-    many = runs.count > window_ms // bucket_ms  # more events than the window has tiles
-    few = runs.where(~many)
-    if few.count.any():
-        merge_known(layout.merges, lift(layout, events), events.known, (few.low, few.count), asked.known_up_to, merged)
-    if many.any():
-        history = TileHistory(layout, bucket_ms, events.rows(runs.where(many).compact()[0]))
-        merged[many] = history.read(asked.rows(np.flatnonzero(many)), window_ms)
-    return merged
+def _merge_many(window: _Window, events: Events, runs: Runs, asked: Asked, merged: Floats) -> None:
+    """Put into (n, width) what the questions with anything to read know of it, by way of tiles."""
+    covered, _ = Runs.compact([runs])
+    history = TileHistory(window.layout, window.bucket_ms, events.rows(covered))
+    many = np.flatnonzero(runs.count)
+    merged[many] = history.read(asked.rows(many), window.window_ms)
 
 
 def _sketched(feature: Feature, sketch: Sketch, events: Events, runs: Runs, asked: Asked) -> Floats:
@@ -78,9 +106,14 @@ def _sketched(feature: Feature, sketch: Sketch, events: Events, runs: Runs, aske
     return values
 
 
-def _alike(view: View) -> Mapping[tuple[int, int], dict[str, Feature]]:
-    """The features that read the same events, by bucket and window."""
-    alike: dict[tuple[int, int], dict[str, Feature]] = {}
+def _alike(view: View) -> list[list[_Window]]:
+    """The view's windows, those together whose states of an event are the same; one with a sketch is alone, as that reads every event."""
+    windows: dict[tuple[int, int], _Window] = {}
     for name, feature in view.features.items():
-        alike.setdefault((feature.bucket_ms, feature.window_ms), {})[name] = feature
-    return alike
+        sizes_ms = feature.bucket_ms, feature.window_ms
+        windows.setdefault(sizes_ms, _Window(*sizes_ms, {})).features[view.column(name)] = feature
+    alike: dict[tuple[object, ...], list[_Window]] = {}
+    for sizes_ms, window in windows.items():
+        sketched = any(isinstance(feature.aggregate, Sketch) for feature in window.features.values())
+        alike.setdefault(sizes_ms if sketched else window.layout.signature, []).append(window)
+    return list(alike.values())

@@ -79,25 +79,25 @@ def check_field(project: Project, entity: Entity) -> None:
 
 def find(workspace: Workspace, entity: Entity) -> Found:
     """Look through log, lake, state and predictions; changes nothing."""
-    found, home = Found(), workspace.home
+    found, databases = Found(), workspace.databases
     names = {stream.name: entity.names_in(stream) for stream in workspace.project.streams}
-    for name, offsets in dead_letters_of(home / "state.db", entity, names).items():
+    for name, offsets in dead_letters_of(databases, entity, names).items():
         found.offsets.setdefault(name, set()).update(offsets)
     _find_in_log(workspace, entity, names, found)
     label_keys: set[str] = set()
     for stream in workspace.project.streams:
         if stream.name in found.offsets or names[stream.name]:
             label_keys |= _find_in_lake(workspace, stream, entity, found)
-    letters = {name: count_dead_letters(home / "state.db", name, mine) for name, mine in found.offsets.items()}
+    letters = {name: count_dead_letters(databases, name, mine) for name, mine in found.offsets.items()}
     found.dead_letters = {name: n for name, n in letters.items() if n}
     outcomes = {
-        model: count_outcomes(home / "state.db", model, found.offsets.get(label.stream.name, ()))
+        model: count_outcomes(databases, model, found.offsets.get(label.stream.name, ()))
         for model, label in workspace.project.labels.items()
     }
     found.outcomes = {model: n for model, n in outcomes.items() if n}
-    found.predictions = predictions_of(home / "serving.db", entity, sorted(label_keys))
-    found.reactions = reactions_of(home / "loop.db", entity)
-    found.cached = list((home / "cache").glob("*.arrow"))
+    found.predictions = predictions_of(databases, entity, sorted(label_keys))
+    found.reactions = reactions_of(databases, entity)
+    found.cached = list((workspace.home / "cache").glob("*.arrow"))
     return found
 
 

@@ -20,14 +20,17 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tidemill.errors import ConflictError
 from tidemill.project.forget_find import Found, check_field, counted, find
 from tidemill.project.workspace import Workspace
+from tidemill.stores import SqlLog
 from tidemill.stores.forget_match import Entity
-from tidemill.stores.forget_rows import forget_dead_letters, forget_outcomes, forget_predictions, forget_reactions, wipe
+from tidemill.stores.forget_rows import forget_dead_letters, forget_outcomes, forget_predictions, forget_reactions
 from tidemill.stores.remains import SHORTEST, Remain, remains
+from tidemill.stores.wiping import wipe
 
 _UNFINISHED = "forgetting"
-_WRITTEN_ANEW = ("state.db", "serving.db", "loop.db", "log.db")
+_WRITTEN_ANEW = ("state", "serving", "loop", "log")
 
 Tell = Callable[[str], None]
 
@@ -87,10 +90,11 @@ def forget_entity(workspace: Workspace, entity: Entity, tell: Tell) -> Forgotten
     Raises:
         NotFoundError: no stream has the field.
         InputError: the field is of a type that names nobody.
-        ConflictError: an engine or a backfill is at work.
+        ConflictError: an engine or a backfill is at work, or the log is in Kafka, which deletes no single event.
         NotReadyError: a database is being read for long, or the disk is full; run it again.
     """
     check_field(workspace.project, entity)
+    _check_erasable(workspace)
     unfinished = workspace.home / _UNFINISHED
     with workspace.working(alone=True):
         tell("bringing the lake up to date")
@@ -108,13 +112,13 @@ def forget_entity(workspace: Workspace, entity: Entity, tell: Tell) -> Forgotten
 
 def _delete(workspace: Workspace, entity: Entity, found: Found, tell: Tell) -> int:
     """Everything that is found, in an order that finds the rest again after a kill; answers how many events tiles were built from."""
-    home = workspace.home
+    databases = workspace.databases
     tell("outcomes")
     for model, label in workspace.project.labels.items():
-        forget_outcomes(home / "state.db", model, found.offsets.get(label.stream.name, ()))
+        forget_outcomes(databases, model, found.offsets.get(label.stream.name, ()))
     tell("predictions")
-    forget_predictions(home / "serving.db", sorted(found.predictions))
-    forget_reactions(home / "loop.db", sorted(found.reactions))
+    forget_predictions(databases, sorted(found.predictions))
+    forget_reactions(databases, sorted(found.reactions))
     for stream in workspace.project.streams:
         if entity.names_in(stream):  # also where nothing is found: a run that was killed may have left its history
             tell(f"the lake's {stream.name}")
@@ -124,14 +128,21 @@ def _delete(workspace: Workspace, entity: Entity, found: Found, tell: Tell) -> i
     for path in found.cached:
         path.unlink(missing_ok=True)
     tell("the log")
-    workspace.log.forget(found.all_offsets)
+    _check_erasable(workspace).forget(found.all_offsets)
     tell("dead letters")
     for name, mine in found.offsets.items():
-        forget_dead_letters(home / "state.db", name, mine)
+        forget_dead_letters(databases, name, mine)
     for name in _WRITTEN_ANEW:
-        tell(f"writing {name} anew")
-        wipe(home / name)
+        tell(f"writing the database {name} anew")
+        wipe(databases, name)
     return built_anew
+
+
+def _check_erasable(workspace: Workspace) -> SqlLog:
+    if isinstance(workspace.log, SqlLog):
+        return workspace.log
+    what = "the log is in Kafka, which cannot delete single events, so they would come back when tiles are built anew"
+    raise ConflictError(f"{what}; let the topics' retention delete them first, or keep personal data out of what goes there")
 
 
 def _report(workspace: Workspace, entity: Entity, found: Found, *, done: bool, built_anew: int) -> Forgotten:

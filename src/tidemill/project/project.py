@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -12,6 +12,7 @@ from tidemill.events import Stream
 from tidemill.features import FeatureSource, Label, Reaction, Table, View
 from tidemill.learning import Model
 from tidemill.streams import Recording
+from tidemill.targets import KINDS, Kind, Target
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")  # folders, SQL columns, URLs and parameters of derived features are made of it
 _NAME_FIX = "begin with a letter, then letters, digits and underscores only"
@@ -30,6 +31,7 @@ class Project:
         tables: what is joined by key, with its own history.
         models: what is predicted.
         reactions: what is done when events say so; see `tidemill.on`.
+        publish: by kind (`predictions`, `alerts`, `decisions`), where to publish what comes to be from now on.
         recording: makes a recording to replay, for demos and rehearsals; takes the number of days.
 
     Raises:
@@ -42,6 +44,7 @@ class Project:
     tables: Sequence[Table] = field(default=(), kw_only=True)
     models: Sequence[Model] = field(default=(), kw_only=True)
     reactions: Sequence[Reaction] = field(default=(), kw_only=True)
+    publish: Mapping[Kind, Target] = field(default_factory=dict, kw_only=True)
     recording: Callable[..., Recording] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -53,6 +56,9 @@ class Project:
         _check_names("view or table", [source.name for source in self.sources], where)
         _check_names("model", [model.name for model in self.models], where)
         _check_names("reaction", [reaction.name for reaction in self.reactions], where)
+        for kind in self.publish:
+            if kind not in KINDS:
+                raise ProjectError(f"publish names {kind!r}, which there is not", where=where, fix=f"choose of {', '.join(KINDS)}")
         self._check_times()
         self._check_parts()
 

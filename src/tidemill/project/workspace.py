@@ -7,11 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tidemill.errors import ConflictError, ProjectError
 from tidemill.kernels.ahead import compile_kernels
 from tidemill.project.definitions import check_definitions
+from tidemill.project.open_log import open_log
 from tidemill.project.project import Project
+from tidemill.settings import LogSettings
 from tidemill.stores import (
     AlertStore,
     AppliedReader,
@@ -21,6 +24,7 @@ from tidemill.stores import (
     LakeWriter,
     MonitorStateStore,
     PredictionStore,
+    PublicationStore,
     QualityReader,
     ReactionStore,
     SqlLog,
@@ -34,6 +38,9 @@ from tidemill.stores.file_lock import try_lock
 from tidemill.stores.newest_vectors import NewestVectors
 from tidemill.streams import Books, Engine
 
+if TYPE_CHECKING:
+    from tidemill.stores.kafka_log import KafkaLog
+
 logger = logging.getLogger(__name__)
 
 
@@ -42,8 +49,8 @@ class Workspace:
     """Everything a process of one project reads and writes; open it once at the process's edge."""
 
     project: Project
-    home: Path
-    log: SqlLog
+    databases: Databases
+    log: SqlLog | KafkaLog
     state: SqlState
     lake: Lake
     predictions: PredictionStore
@@ -53,12 +60,25 @@ class Workspace:
     alerts: AlertStore
     monitors: MonitorStateStore
     reactions: ReactionStore
+    publications: PublicationStore
     release_loop: Callable[[], None] = field(repr=False)
     _at_work: ExitStack = field(default_factory=ExitStack, repr=False)
 
+    @property
+    def home(self) -> Path:
+        """The folder of the lake, of what is cached, and of the databases where they are files."""
+        return self.databases.home
+
     @classmethod
-    def open(
-        cls, project: Project, home: Path, *, database: str | None = None, durable_log: bool = True, remember: bool = True
+    def open(  # noqa: PLR0913 - what a process's edge knows of where things lie
+        cls,
+        project: Project,
+        home: Path,
+        *,
+        database: str | None = None,
+        log: LogSettings | None = None,
+        durable_log: bool = True,
+        remember: bool = True,
     ) -> Workspace:
         """The workspace of a project in `home`; folders and tables are made when missing.
 
@@ -69,18 +89,20 @@ class Workspace:
             durable_log: see `SqlLog`.
             remember: whether the home learns the definitions that it has not seen. Who only looks leaves it out, so that a definition
                 under work may still change.
+            log: which log; by default the home's own.
 
         Raises:
             ProjectError: the home remembers another definition under the name and version of a view or table, or its lake cannot follow a
                 change of a stream's fields.
         """
         home = home.resolve()
+        home.mkdir(parents=True, exist_ok=True)
         databases = Databases(home, database)
         loop = open_loop(databases)
         workspace = cls(
             project=project,
-            home=home,
-            log=SqlLog(databases, project.stream_names, durable=durable_log),
+            databases=databases,
+            log=open_log(project, databases, log or LogSettings(), durable=durable_log),
             state=open_state(databases, project.sources, project.labels, project.retention_ms),
             lake=Lake(home / "lake", project.streams),
             predictions=PredictionStore(databases),
@@ -90,6 +112,7 @@ class Workspace:
             alerts=AlertStore(loop),
             monitors=MonitorStateStore(loop),
             reactions=ReactionStore(loop),
+            publications=PublicationStore(loop),
             release_loop=loop.dispose,
         )
         try:
@@ -113,8 +136,9 @@ class Workspace:
         check_definitions(self.state, self.project.sources, remember=True)
         if not self.log.end().at_least(self.state.position()):
             raise ConflictError(
-                f"{self.home / 'state.db'} stands at {self.state.position().token}, beyond the end of log.db; "
-                "put the log back that it was made from, or remove state.db, state.tables and the lake to build them anew"
+                f"{self.databases.called('state')} stands at {self.state.position().token}, beyond the end of the log; "
+                "put the log back that it was made from, or remove the state and the lake, "
+                f"{self.databases.called('state')}, {self.home / 'state.tables'} and {self.home / 'lake'}, to build them anew"
             )
         if self.state.is_lost():
             logger.warning("tables of tiles and ids are gone, building them anew from lake and log home=%s", self.home)

@@ -5,6 +5,7 @@ from tidemill.serving.champions import Champions
 from tidemill.serving.copying import Copier, copiers
 from tidemill.serving.features import FeatureAnswer, read_features, read_features_of
 from tidemill.serving.predictor import Prediction, Predictor
+from tidemill.serving.publishing import Publisher, publishers
 from tidemill.serving.worker import Worker
 
 __all__ = [
@@ -13,9 +14,11 @@ __all__ = [
     "FeatureAnswer",
     "Prediction",
     "Predictor",
+    "Publisher",
     "Worker",
     "copiers",
     "create_app",
+    "publishers",
     "read_features",
     "read_features_of",
 ]

@@ -121,5 +121,6 @@ class Copier:
 
 
 def copiers(workspace: Workspace, max_behind: int) -> list[Copier]:
-    """One for each stream that has a source."""
-    return [Copier(workspace, stream, max_behind) for stream in workspace.project.streams if stream.source is not None]
+    """One for each stream that has a source which is not the log itself."""
+    streams = [one for one in workspace.project.streams if one.source is not None and not workspace.log.holds(one.source)]
+    return [Copier(workspace, stream, max_behind) for stream in streams]

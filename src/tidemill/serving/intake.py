@@ -41,7 +41,7 @@ async def take(workspace: Workspace, stream: str, request: Request, settings: Se
     if request.headers.get("content-type", "").encode().startswith(LINES):
         return await _take_lines(workspace, stream, request.stream(), most)
     payloads = split_events(await request.body(), settings.server.max_events)
-    if workspace.is_behind(most):
+    if await run_in_threadpool(workspace.is_behind, most):
         raise BusyError(f"more than {most} events wait for the engine; is `tidemill work` running?", retry_after_s=_RETRY_AFTER_S)
     return await run_in_threadpool(receive, workspace, stream, payloads, wall_ms())
 
@@ -50,7 +50,7 @@ async def _take_lines(workspace: Workspace, stream: str, chunks: AsyncIterable[b
     accepted = duplicates = n_lines = 0
     rejected: list[dict[str, object]] = []
     async for lines in in_lines(chunks, _AT_ONCE):
-        while workspace.is_behind(max_behind):
+        while await run_in_threadpool(workspace.is_behind, max_behind):
             await asyncio.sleep(_PAUSE_S)
         said = await run_in_threadpool(receive, workspace, stream, lines, wall_ms())
         accepted, duplicates = accepted + said.accepted, duplicates + said.duplicates

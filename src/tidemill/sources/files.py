@@ -23,6 +23,7 @@ from tidemill.sources.rows import row_text, typed_row
 
 _FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet"}
 _MAX_WAIT_S = 1.0
+_S3_PATIENCE_S = {"connect_timeout": 10, "request_timeout": 60}  # by itself Arrow gives up after 1 and 3
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,10 @@ class Files:
         if not self.pattern.startswith("s3://"):
             return FileReader(self, stream, copied, pafs.LocalFileSystem(), str(Path(self._path).absolute()))
         if self.endpoint is None:
-            return FileReader(self, stream, copied, pafs.S3FileSystem(), self._path)
+            return FileReader(self, stream, copied, pafs.S3FileSystem(**_S3_PATIENCE_S), self._path)
         scheme, _, address = self.endpoint.partition("://")
-        return FileReader(self, stream, copied, pafs.S3FileSystem(endpoint_override=address, scheme=scheme), self._path)
+        files = pafs.S3FileSystem(endpoint_override=address, scheme=scheme, **_S3_PATIENCE_S)
+        return FileReader(self, stream, copied, files, self._path)
 
     @property
     def _path(self) -> str:

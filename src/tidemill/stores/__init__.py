@@ -15,7 +15,8 @@ from tidemill.stores.lake_writer import LakeWriter, wait_for_lake
 from tidemill.stores.loop_tables import open_loop
 from tidemill.stores.mapped_state import MappedState
 from tidemill.stores.monitor_state import MonitorStateStore
-from tidemill.stores.predictions import Answered, PredictionStore, Role, Score, Served
+from tidemill.stores.predictions import Answered, PredictionStore, Role, Said, Score, Served
+from tidemill.stores.publications import PublicationStanding, PublicationStore
 from tidemill.stores.quality import Judged, QualityReader
 from tidemill.stores.reactions import Match, ReactionStanding, ReactionStore
 from tidemill.stores.restore import restore_home
@@ -51,11 +52,14 @@ __all__ = [
     "MonitorStateStore",
     "Outcome",
     "PredictionStore",
+    "PublicationStanding",
+    "PublicationStore",
     "QualityReader",
     "ReactionStanding",
     "ReactionStore",
     "Reading",
     "Role",
+    "Said",
     "Score",
     "Served",
     "Size",

@@ -13,6 +13,7 @@ from tidemill.errors import NotFoundError
 from tidemill.stores.cursors import reading
 from tidemill.stores.insert_new import insert_new
 from tidemill.stores.loop_tables import ALERT_CHANNELS, ALERTS, WANTS_CHECK
+from tidemill.stores.publication_outbox import keep_alert
 
 Severity = Literal["info", "warning", "critical"]
 
@@ -76,22 +77,24 @@ def pause_ms(attempts: int) -> int:
 
 
 def insert_alert(connection: Connection, alert: Alert) -> bool:
-    """Write an alert in the caller's transaction; False if its key exists."""
-    return insert_new(connection, ALERTS, [asdict(alert)], ["key"]) == 1
+    """Write an alert in the caller's transaction, to be published too; False if its key exists."""
+    if not insert_new(connection, ALERTS, [asdict(alert)], ["key"]):
+        return False
+    keep_alert(connection, alert.key, alert.model, asdict(alert))
+    return True
 
 
 class AlertStore:
     """Alerts and their delivery on the engine of `open_loop`.
 
-        >>> import tempfile; from pathlib import Path; from tidemill.stores.insert_new import insert_new
-    from tidemill.stores.loop_tables import open_loop
-        >>> store = AlertStore(open_loop(Databases(Path(tempfile.mkdtemp()))))
-        >>> alert = Alert("late:cusum:900", "late", "warning", "Errors rose", "0.31 -> 0.38", "http://127.0.0.1:8000/", at_ms=900)
-        >>> store.raise_alert(alert), store.raise_alert(alert)
-        (True, False)
-        >>> store.mark_failed("late:cusum:900", "no answer", wall_ms=1_000)
-        >>> len(store.pending(wall_ms=5_999)), len(store.pending(wall_ms=6_000))
-        (0, 1)
+    >>> import tempfile; from pathlib import Path; from tidemill.stores import Databases, open_loop
+    >>> store = AlertStore(open_loop(Databases(Path(tempfile.mkdtemp()))))
+    >>> alert = Alert("late:cusum:900", "late", "warning", "Errors rose", "0.31 -> 0.38", "http://127.0.0.1:8000/", at_ms=900)
+    >>> store.raise_alert(alert), store.raise_alert(alert)
+    (True, False)
+    >>> store.mark_failed("late:cusum:900", "no answer", wall_ms=1_000)
+    >>> len(store.pending(wall_ms=5_999)), len(store.pending(wall_ms=6_000))
+    (0, 1)
     """
 
     def __init__(self, engine: Engine) -> None:

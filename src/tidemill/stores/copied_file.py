@@ -7,13 +7,12 @@ from itertools import islice
 from pathlib import Path
 
 from tidemill.errors import InputError
-from tidemill.stores.sql_log import SqlLog
-from tidemill.streams import Entry
+from tidemill.streams import Entry, Log
 
 _BATCH = 5_000
 
 
-def copy_file(log: SqlLog, stream: str, file: Path, now_ms: int) -> int:
+def copy_file(log: Log, stream: str, file: Path, now_ms: int) -> int:
     """Append every line of a file to a stream's log; answers how many. Copied twice, the engine counts the second as duplicates.
 
     Raises:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Engine, MetaData, event
 
-from tidemill.stores.postgres import open_postgres
+from tidemill.stores.postgres import drop_schemas, open_postgres, schema_exists
 from tidemill.stores.sqlite import open_sqlite
 
 
@@ -44,6 +44,28 @@ class Databases:
                 connection.execute(f"attach database ? as {other}", (str(self.path(other)),))
 
         return engine
+
+    @property
+    def kind(self) -> Literal["sqlite", "postgresql"]:
+        """What holds them."""
+        return "sqlite" if self.url is None else "postgresql"
+
+    def called(self, name: str) -> str:
+        """What a person knows it by: its file, or its schema."""
+        return str(self.path(name)) if self.url is None else f"the schema {name!r} of the database"
+
+    def exists(self, name: str) -> bool:
+        """Whether it was ever opened.
+
+        Raises:
+            UnavailableError: the server does not answer.
+        """
+        return self.path(name).exists() if self.url is None else schema_exists(self.url, name)
+
+    def remove(self, *names: str) -> None:
+        """Remove some of a server's with all they hold; files go with their home."""
+        if self.url is not None:
+            drop_schemas(self.url, names)
 
     def path(self, name: str) -> Path:
         """The file that holds it, where there is one."""

@@ -21,6 +21,7 @@ from tidemill.stores.cursors import reading
 from tidemill.stores.decision_records import Decision, Ending, Freeze, OutboxEvent, Outcome, State, Trigger, decision_id
 from tidemill.stores.insert_new import insert_new
 from tidemill.stores.loop_tables import DECISIONS, FREEZES, OUTBOX
+from tidemill.stores.publication_outbox import keep_decisions
 
 __all__ = [
     "Decision",
@@ -41,10 +42,11 @@ _OUTBOX_BATCH = 100
 
 
 def insert_decision(connection: Connection, decision: Decision) -> bool:
-    """Write a decision and its outbox row in the caller's transaction; False if the alarm has one already."""
+    """Write a decision and its outbox rows in the caller's transaction; False if the alarm has one already."""
     if not insert_new(connection, DECISIONS, [asdict(decision)], ["model", "alarm_key"]):
         return False
     connection.execute(insert(OUTBOX).values(decision_id=decision.id))
+    keep_decisions(connection, [decision.id])
     return True
 
 
@@ -87,7 +89,10 @@ class DecisionStore:
         )
         renew = update(DECISIONS).where(_held(decision_id, flow_run_id)).values(alive_wall_ms=wall_ms)
         with self._engine.begin() as connection:
-            return connection.execute(take).rowcount == 1 or connection.execute(renew).rowcount == 1
+            taken = connection.execute(take).rowcount == 1
+            if taken:
+                keep_decisions(connection, [decision_id])
+            return taken or connection.execute(renew).rowcount == 1
 
     def finish(self, decision_id: str, ending: Ending, flow_run_id: str = "") -> bool:
         """End the decision once; False if it was not this run's to end (finished already, or the claim was taken back).
@@ -98,7 +103,10 @@ class DecisionStore:
         if ending.outcome in ("refused", "merged"):
             mine = or_(mine, and_(_D.id == decision_id, _D.state == "requested"))
         with self._engine.begin() as connection:
-            return connection.execute(update(DECISIONS).where(mine).values(_ended(ending))).rowcount == 1
+            ended = connection.execute(update(DECISIONS).where(mine).values(_ended(ending))).rowcount == 1
+            if ended:
+                keep_decisions(connection, [decision_id])
+            return ended
 
     def get(self, decision_id: str) -> Decision:
         """The decision.
@@ -153,6 +161,7 @@ class DecisionStore:
             connection.execute(update(DECISIONS).where(stale, _D.releases >= at_most).values(given_up))
             connection.execute(update(DECISIONS).where(stale).values(again))
             connection.execute(update(OUTBOX).where(OUTBOX.c.decision_id.in_(ids)).values(emitted_wall_ms=None))
+            keep_decisions(connection, ids)
         return ids
 
     def freeze(self, model: str, by: str, reason: str, wall_ms: int) -> bool:

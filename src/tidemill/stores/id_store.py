@@ -64,8 +64,8 @@ class IdStore:
         """The room that the ids of each stream take; their times lie `retention_ms` ahead."""
         tables = self._files.tables()
         return [
-            size_of(f"ids of {stream}", kept, kept.among(tables), self._retention_ms[stream], now_ms + self._retention_ms[stream])
-            for stream, kept in self._generations.items()
+            size_of(f"ids of {stream}", kept, kept.among(tables), kept_ms + _BEHIND_MS, now_ms + kept_ms)
+            for (stream, kept), kept_ms in zip(self._generations.items(), self._retention_ms.values(), strict=True)
         ]
 
     def _known_until(self, tables: Mapping[str, HashTable], stream: str, a: Tags, b: Tags) -> Ints:

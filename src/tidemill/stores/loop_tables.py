@@ -1,4 +1,4 @@
-"""The tables of the database `loop`: decisions and their outbox, freezes, alerts and who got them, reactions, the states of the monitors.
+"""The tables of the database `loop`: decisions and their outbox, freezes, alerts, reactions, publications, the states of the monitors.
 
 They live in one database because a monitor's state, the alerts it raises and the decisions it asks for must commit together.
 """
@@ -171,9 +171,34 @@ Index(
     **_only(REACTION_OUTBOX.c.ended_wall_ms.is_(None)),
 )
 
+PUBLICATIONS = Table(
+    "publications",
+    LOOP_TABLES,
+    Column("kind", Word, primary_key=True),
+    Column("cursor", BigInteger, nullable=False),  # of predictions: the id up to which all are published
+    Column("sent", BigInteger, nullable=False, default=0),
+    Column("refused", BigInteger, nullable=False, default=0),
+    Column("last_error", Words, nullable=False, default=""),
+    Column("last_sent_wall_ms", BigInteger),
+    Column("holder", Word, nullable=False, default=""),  # the process that publishes it, and until when it alone does
+    Column("held_until_wall_ms", BigInteger, nullable=False, default=0),
+)
+
+PUBLICATION_OUTBOX = Table(  # alerts and changes of decisions, each as it was then, until it is published
+    "publication_outbox",
+    LOOP_TABLES,
+    Column("number", Integer, primary_key=True),
+    Column("kind", Word, nullable=False),
+    Column("id", Word, nullable=False),
+    Column("model", Word, nullable=False),
+    Column("body", Words, nullable=False),
+    Index("publications_due", "kind", "number"),
+    sqlite_autoincrement=True,
+)
+
 
 def open_loop(databases: Databases) -> Engine:
-    """The engine that `DecisionStore`, `AlertStore`, `ReactionStore` and `MonitorStateStore` are all built on.
+    """The engine that all stores of the loop are built on.
 
     On a server it is durable: a flow run that carries out a decision outlives the database's end.
     """

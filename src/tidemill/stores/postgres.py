@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from psycopg import Connection
-from sqlalchemy import URL, Engine, MetaData, create_engine, event, make_url, text
+from sqlalchemy import URL, Engine, MetaData, NullPool, create_engine, event, make_url, text
+from sqlalchemy import Connection as SqlConnection
 
 from tidemill.errors import SettingsError
 from tidemill.stores.postgres_cursor import LOCK_SCHEMA, as_reader, as_writer
-from tidemill.stores.postgres_errors import tell_plainly
+from tidemill.stores.postgres_errors import notice_restarts, tell_plainly
 from tidemill.stores.schema_version import VERSION_TABLE, refuse_other_columns, upgrade
 
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
@@ -40,13 +43,12 @@ def open_postgres(url: str, schema: str, tables: MetaData, *, durable: bool = Fa
         UnavailableError: the server does not answer.
         ConflictError: the schema was made by another version of tidemill, with other columns.
     """
-    if not _NAME.fullmatch(schema):
-        raise ValueError(f"{schema!r} cannot be the name of a schema: lower case letters, digits and underscores, 63 at most")
+    _check_name(schema)
     waits = "on" if durable else "off"
     options = f"-c search_path={schema} -c lock_timeout={_WAIT} -c synchronous_commit={waits} -c timezone=UTC"
-    engine = create_engine(_with_driver(url), connect_args={"options": options, "connect_timeout": 10}, pool_pre_ping=True)
-
+    engine = create_engine(_with_driver(url), connect_args={"options": options, "connect_timeout": 10})
     tell_plainly(engine)
+    notice_restarts(engine)
 
     @event.listens_for(engine, "begin")
     def _on_begin(connection: Any) -> None:
@@ -70,6 +72,44 @@ def open_postgres(url: str, schema: str, tables: MetaData, *, durable: bool = Fa
         engine.dispose()
         raise
     return engine
+
+
+def schema_exists(url: str, schema: str) -> bool:
+    """Whether a database has a schema.
+
+    Raises:
+        UnavailableError: the server does not answer.
+    """
+    with _alone(url) as connection:
+        found = connection.execute(text("select count(*) from pg_namespace where nspname = :schema"), {"schema": schema})
+        return bool(found.scalar_one())
+
+
+def drop_schemas(url: str, schemas: Iterable[str]) -> None:
+    """Remove schemas with all that they hold, all of them or none; one that is not there is no error.
+
+    Raises:
+        UnavailableError: the server does not answer, or somebody is at work in one.
+    """
+    with _alone(url) as connection:
+        connection.execute(text(f"set lock_timeout = '{_WAIT}'"))
+        for schema in schemas:
+            _check_name(schema)
+            connection.execute(text(f"drop schema if exists {schema} cascade"))
+
+
+@contextmanager
+def _alone(url: str) -> Iterator[SqlConnection]:
+    """A connection of its own, and one transaction."""
+    engine = create_engine(_with_driver(url), connect_args={"connect_timeout": 10}, poolclass=NullPool)
+    tell_plainly(engine)
+    with engine.begin() as connection:
+        yield connection
+
+
+def _check_name(schema: str) -> None:
+    if not _NAME.fullmatch(schema):
+        raise ValueError(f"{schema!r} cannot be the name of a schema: lower case letters, digits and underscores, 63 at most")
 
 
 def _with_driver(url: str) -> URL:

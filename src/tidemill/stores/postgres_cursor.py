@@ -15,6 +15,9 @@ from psycopg import Connection, IsolationLevel, RawCursor
 
 LOCK_SCHEMA = "select pg_advisory_xact_lock(hashtextextended(current_schema(), 0))"
 _ZERO, _FOR_ZERO = "\0", "\uf8ff"
+# Said by us in one message, as each message is a wait: the driver would say BEGIN in one of its own.
+_BEGIN_READING = "begin isolation level repeatable read read only"
+_BEGIN_WRITING = f"begin isolation level read committed read write; {LOCK_SCHEMA}"
 _PLACE = re.compile(r"\?(\d*)")
 
 
@@ -63,24 +66,26 @@ class PostgresCursor:
 
 def begin_reading(connection: Connection[Any]) -> PostgresCursor:
     """A cursor whose first statement begins one snapshot for all of them."""
-    as_reader(connection)
-    return PostgresCursor(connection)
+    connection.autocommit = True
+    return PostgresCursor(connection).execute(_BEGIN_READING)
 
 
 def begin_writing(connection: Connection[Any]) -> PostgresCursor:
     """A cursor with the right to write, which one has at a time."""
-    as_writer(connection)
-    return PostgresCursor(connection).execute(LOCK_SCHEMA)
+    connection.autocommit = True
+    return PostgresCursor(connection).execute(_BEGIN_WRITING)
 
 
 def as_reader(connection: Connection[Any]) -> None:
     """The next transaction is one snapshot and cannot write."""
+    connection.autocommit = False
     connection.isolation_level = IsolationLevel.REPEATABLE_READ
     connection.read_only = True
 
 
 def as_writer(connection: Connection[Any]) -> None:
     """The next transaction reads what is committed, statement by statement."""
+    connection.autocommit = False
     connection.isolation_level = IsolationLevel.READ_COMMITTED
     connection.read_only = False
 

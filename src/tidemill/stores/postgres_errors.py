@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from psycopg import OperationalError
 from sqlalchemy import URL, Engine, event
+from sqlalchemy.exc import DisconnectionError
 
 from tidemill.errors import UnavailableError
+
+_IDLE_S = 1.0
 
 
 def unavailable(url: URL, error: BaseException) -> UnavailableError:
@@ -21,5 +25,22 @@ def tell_plainly(engine: Engine) -> None:
 
     @event.listens_for(engine, "handle_error")
     def _on_error(context: Any) -> None:
-        if isinstance(context.original_exception, OperationalError) and not context.is_pre_ping:
+        if isinstance(context.original_exception, OperationalError):
             raise unavailable(engine.url, context.original_exception) from context.original_exception
+
+
+def notice_restarts(engine: Engine) -> None:
+    """Open a connection anew that has lain idle while the server was restarted; one that was just used is taken as it is."""
+
+    @event.listens_for(engine, "checkin")
+    def _on_checkin(_driver: Any, record: Any) -> None:
+        record.info["idle_since_s"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def _on_checkout(driver: Any, record: Any, _proxy: Any) -> None:
+        now_s = time.monotonic()
+        if now_s - record.info.get("idle_since_s", now_s) > _IDLE_S:
+            try:
+                engine.dialect.do_ping(driver)
+            except OperationalError as error:
+                raise DisconnectionError from error

@@ -78,6 +78,8 @@ _SERVED_ONE = _SERVED + "where p.id = ?"
 _SERVED_SINCE = _SERVED + "where p.model = ? and p.id > ? and p.at_ms between ? and ? order by p.id limit ?"
 # The pluses keep SQLite from the index by time: from the beginning on, sorting by id again costs more than reading in its order.
 _SERVED_ALL = _SERVED_SINCE.replace("p.model = ?", "+p.model = ?").replace("p.at_ms between", "+p.at_ms between")
+_SAID = """select p.id, p.model, p.key, p.at_ms, p.made_wall_ms, p.position, p.request, s.version, s.probability
+from prediction p join score s on s.prediction_id = p.id and s.role = 'champion' where p.id > ? order by p.id limit ?"""
 _CONFIRM = (
     "insert into server (id, model, version, seen_wall_ms) values (?, ?, ?, ?) "
     "on conflict (id, model) do update set version = excluded.version, seen_wall_ms = excluded.seen_wall_ms"
@@ -156,6 +158,21 @@ class Score:
     probability: float
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What was asked, and what the champion said of it."""
+
+    id: int
+    model: str
+    key: str
+    at_ms: int
+    made_wall_ms: int
+    position: str
+    request: str
+    version: int
+    probability: float
+
+
 class PredictionStore:
     """The predictions of all models.
 
@@ -229,6 +246,16 @@ class PredictionStore:
                 rows = connection.execute(query, {"keys": distinct[begin : begin + _KEYS_A_QUERY]})
                 found.extend(Score(*row) for row in rows)
         return sorted(found, key=lambda score: (score.prediction_id, score.role))
+
+    def said(self, after_id: int, limit: int) -> list[Said]:
+        """What champions of whichever models have said, in the order in which it was logged."""
+        with reading_cursor(self._engine) as cursor:
+            return [Said(*row) for row in cursor.execute(_SAID, (after_id, limit)).fetchall()]
+
+    def last_id(self) -> int:
+        """The id of the newest prediction; 0 before the first."""
+        with reading_cursor(self._engine) as cursor:
+            return int(cursor.execute("select coalesce(max(id), 0) from prediction").fetchone()[0])
 
     def confirm(self, server: str, model: str, version: int, now_wall_ms: int) -> None:
         """A server says which version it serves; 0 while it serves none."""

@@ -11,6 +11,7 @@ from tidemill.errors import ConflictError
 from tidemill.events import Copied
 from tidemill.stores.column_types import Whole, Word, Words
 from tidemill.stores.cursors import Cursor, reading_cursor, writing_cursor
+from tidemill.stores.databases import Databases
 from tidemill.streams import Advance
 
 _MAX_ERROR = 500  # letters of an error that are kept
@@ -106,6 +107,15 @@ class SourceBooks:
         with reading_cursor(self._engine) as cursor:
             return Copied(_checkpoint(cursor, stream), partial(self._is_finished, stream))
 
+    def close(self) -> None:
+        """Let go of the database; only who opened it."""
+        self._engine.dispose()
+
+    def note(self, advance: Advance, n_events: int, now_ms: int) -> None:
+        """Count, for people, what another log has copied, which keeps the checkpoint itself."""
+        with writing_cursor(self._engine) as cursor:
+            cursor.execute(_ADVANCE, (advance.stream, advance.after, n_events, now_ms if n_events else None))
+
     def tell(self, stream: str, now_ms: int, events_per_s: float | None, lag: int | None) -> None:
         """Note that a copy goes well."""
         with writing_cursor(self._engine) as cursor:
@@ -124,6 +134,13 @@ class SourceBooks:
     def _is_finished(self, stream: str, name: str) -> bool:
         with reading_cursor(self._engine) as cursor:
             return cursor.execute(_IS_FINISHED, (stream, name)).fetchone() is not None
+
+
+def open_source_books(databases: Databases) -> SourceBooks:
+    """Those of a log that keeps checkpoints elsewhere, in a database of their own."""
+    tables = MetaData()
+    add_source_tables(tables)
+    return SourceBooks(databases.open("sources", tables))
 
 
 def _checkpoint(cursor: Cursor, stream: str) -> str:

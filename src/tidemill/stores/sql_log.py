@@ -9,7 +9,7 @@ import numpy as np
 from sqlalchemy import Column, LargeBinary, MetaData, Table, insert, select
 
 from tidemill.errors import InputError
-from tidemill.events import FORGOTTEN, Copied
+from tidemill.events import FORGOTTEN, Copied, Source
 from tidemill.stores.column_types import AsSent, Whole, Word
 from tidemill.stores.cursors import Cursor, reading_cursor, writing_cursor
 from tidemill.stores.databases import Databases
@@ -121,9 +121,16 @@ class SqlLog:
         with reading_cursor(self._engine) as cursor:
             return max(0, int(cursor.execute(_TAIL_NOW).fetchone()[0]) - self._offset(after))
 
+    def holds(self, source: Source) -> bool:
+        """See `Log`; it has no source of its own."""
+        return False
+
     def copied(self, stream: str) -> Copied:
         """See `Log`."""
         return self.sources.copied(stream)
+
+    def follow(self, position: Position) -> None:
+        """See `Log`; everybody sees the state's position."""
 
     def tally(self, after: Position) -> Mapping[str, Tally]:
         """See `Log`."""

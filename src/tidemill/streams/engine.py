@@ -119,6 +119,7 @@ class Engine:
         while not self._commit(records, before, after):
             logger.info("judging again, another engine has applied some of the ids meanwhile")
         self._position = after
+        self._log.follow(after)
         return len(records)
 
     def drain(self, limit: int) -> int:

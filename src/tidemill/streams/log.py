@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from tidemill.events import Copied
+from tidemill.events import Copied, Source
 from tidemill.streams.log_offset import Ints, log_offset, log_offsets
 from tidemill.streams.position import Position
 
@@ -143,8 +143,16 @@ class Log(Protocol):
         """How many events lie after a position."""
         ...
 
+    def holds(self, source: Source) -> bool:
+        """Whether what a source brings lies in this log already, so that nothing need be copied."""
+        ...
+
     def copied(self, stream: str) -> Copied:
         """How far the source of a stream has been copied."""
+        ...
+
+    def follow(self, position: Position) -> None:
+        """Let people's tools see how far the engine has come, where the log has such; nothing reads it."""
         ...
 
     def tally(self, after: Position) -> Mapping[str, Tally]:

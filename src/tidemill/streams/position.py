@@ -100,6 +100,18 @@ class Position:
                     marks.setdefault(name, {})[part] = mark
         return Position(offsets, marks)
 
+    def furthest(self, other: Position) -> Position:
+        """What at least one of them has taken; without marks.
+
+        >>> Position({"taps": {"0": 7, "1": 2}}).furthest(Position({"taps": {"0": 5, "1": 9}}))
+        Position(offsets={'taps': {'0': 7, '1': 9}}, marks={})
+        """
+        offsets = {name: dict(parts) for name, parts in self.offsets.items()}
+        for name, parts in other.offsets.items():
+            for part, offset in parts.items():
+                offsets.setdefault(name, {})[part] = max(offset, self.offset(name, part))
+        return Position(offsets)
+
     def taken(self, stream: str, log_offsets: Ints) -> npt.NDArray[np.bool_]:
         """(n,) whether it has taken the events at these log offsets of a stream.
 

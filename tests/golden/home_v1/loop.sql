@@ -74,6 +74,24 @@ CREATE TABLE outbox (
 	PRIMARY KEY (decision_id), 
 	FOREIGN KEY(decision_id) REFERENCES decisions (id)
 );
+CREATE TABLE publication_outbox (
+	number INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, 
+	kind VARCHAR NOT NULL, 
+	id VARCHAR NOT NULL, 
+	model VARCHAR NOT NULL, 
+	body TEXT NOT NULL
+);
+CREATE TABLE publications (
+	kind VARCHAR NOT NULL, 
+	cursor BIGINT NOT NULL, 
+	sent BIGINT NOT NULL, 
+	refused BIGINT NOT NULL, 
+	last_error TEXT NOT NULL, 
+	last_sent_wall_ms BIGINT, 
+	holder VARCHAR NOT NULL, 
+	held_until_wall_ms BIGINT NOT NULL, 
+	PRIMARY KEY (kind)
+);
 CREATE TABLE reaction_cursor (
 	id INTEGER NOT NULL, 
 	token TEXT NOT NULL, 
@@ -108,6 +126,8 @@ CREATE INDEX decisions_by_state ON decisions (model, state);
 CREATE UNIQUE INDEX one_standing_freeze ON freezes (model) WHERE ended_wall_ms IS NULL;
 CREATE INDEX alerts_due ON alerts (delivered_wall_ms, next_attempt_wall_ms);
 CREATE INDEX alerts_to_check ON alerts (at_ms) WHERE "explain" != '' AND explaining_wall_ms IS NULL;
-CREATE INDEX reaction_by_key ON reaction_outbox (reaction, once_key, until_ms);
 CREATE INDEX reactions_due ON reaction_outbox (reaction, next_attempt_wall_ms) WHERE ended_wall_ms IS NULL;
+CREATE INDEX reaction_by_key ON reaction_outbox (reaction, once_key, until_ms);
+CREATE INDEX publications_due ON publication_outbox (kind, number);
+DELETE FROM "sqlite_sequence";
 COMMIT;

@@ -169,7 +169,7 @@ def test_what_a_finished_peer_has_left_running_ends(peers: Path, write: Write, p
 def test_the_limit_on_memory_counts_children(peers: Path, write: Write) -> None:
     write("import subprocess, sys\nsubprocess.run([sys.executable, '-c', 'import time; held = bytearray(300 << 20); time.sleep(600)'])\n")
     with pytest.raises(PeerLimitError) as reached:
-        run_peer("small", "go.py", {}, Limits(seconds=60, memory_mb=200), peers=peers)
+        run_peer("small", "go.py", {}, Limits(seconds=500, memory_mb=200), peers=peers)
     assert reached.value.limit == "memory_mb"
     assert reached.value.peak_rss_mb > 200
 

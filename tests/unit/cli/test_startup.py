@@ -39,7 +39,7 @@ def test_settings_are_adopted_before_prefect_and_mlflow_are_imported(name: str) 
         "run.settings_for = demo_command.settings_for = adopt\n"
         f"app(['{name}'])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=500, check=False)
     assert done.returncode == 0, f"imported before: {done.stderr}"
 
 

@@ -19,7 +19,7 @@ from tidemill.stores import AppliedReader, Databases, Lake, LakeWriter, MappedSt
 from tidemill.stores.postgres import open_postgres
 from tidemill.stores.row_state import RowState
 from tidemill.stores.row_tables import ROW_TABLES
-from tidemill.streams import Engine, Entry
+from tidemill.streams import Engine, Entry, Log
 
 AnyState = TypeVar("AnyState", bound=RowState)
 _NUMBERS = itertools.count()
@@ -111,12 +111,12 @@ def new_row_state(server_url: str, kind: type[AnyState] = RowState) -> Callable[
     return lambda: kind(open_postgres(server_url, schema, ROW_TABLES), VIEWS, {"dear": LABEL}, RETENTION_MS)
 
 
-def make_engine(log: SqlLog, state: SqlState) -> Engine:
+def make_engine(log: Log, state: SqlState) -> Engine:
     """An engine from that log to that state."""
     return Engine(log, state, [TAPS], RETENTION_MS)
 
 
-def lake_writer(log: SqlLog, state: SqlState, lake: Lake) -> LakeWriter:
+def lake_writer(log: Log, state: SqlState, lake: Lake) -> LakeWriter:
     """A writer that moves what that state has applied to that lake."""
     return LakeWriter(AppliedReader(log, state, [TAPS]), state, lake)
 

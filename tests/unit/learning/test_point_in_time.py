@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
@@ -143,8 +144,10 @@ def test_more_than_fits_in_memory_goes_to_disk(tmp_path: Path) -> None:
     limits = Limits(memory_mb=40, spill=tmp_path, block_events=50_000)
     keys = pa.table({"line": sorted(set(asked.columns["line"]))})
     of_all = Asked(np.arange(len(keys)), np.full(len(keys), T0 + SPAN_MS), np.full(len(keys), T0 + SPAN_MS))
-    blocks = EventSource(VIEW, events, "known_at", axis_of(VIEW, asked.at_ms), keys).blocks(of_all, limits)
-    spilled = [sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) for _ in blocks]
+    source = EventSource(VIEW, events, "known_at", axis_of(VIEW, asked.at_ms), keys)
+    with ThreadPoolExecutor(2) as pool:
+        blocks = source.blocks(of_all, limits, pool)
+        spilled = [sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) for _ in blocks]
     assert max(spilled) > 2**20
     assert list(tmp_path.iterdir()) == [], "what was spilled is removed"
     assert bytes_of(events, asked, limits) == bytes_of(events, asked)

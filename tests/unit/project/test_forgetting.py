@@ -190,7 +190,7 @@ def test_an_engine_at_work_stands_in_its_way_and_it_in_an_engines(tmp_path: Path
     workspace.close()
 
 
-STOPS = ["the lake's frauds", "building tiles anew", "predictions", "the log", "dead letters", "writing serving.db anew"]
+STOPS = ["the lake's frauds", "building tiles anew", "predictions", "the log", "dead letters", "writing the database serving anew"]
 
 
 def test_stopped_before_a_step_it_completes_when_it_is_run_again(tmp_path: Path) -> None:

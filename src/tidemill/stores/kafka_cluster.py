@@ -1,0 +1,163 @@
+"""What a Kafka cluster is asked and told beside reading and writing: topics, where they begin and end, a group's offsets."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from kafka import IsolationLevel, KafkaAdminClient, OffsetSpec, TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.errors import KafkaError, NoError, TopicAlreadyExistsError
+from kafka.structs import OffsetAndMetadata
+
+from tidemill.errors import NotReadyError
+from tidemill.sources.kafka_client import opened
+
+_ANSWER_MS = 5_000
+_PATIENCE_S = 30.0
+_LOOK_EVERY_S = 5.0
+STAMPED_BY = "message.timestamp.type"
+_KEPT = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}  # the log is the truth
+
+
+class KafkaCluster:
+    """A cluster, asked by any thread, one question at a time.
+
+    Args:
+        where: what is connected to, for messages.
+        config: of the client: brokers, security, how long to try to connect.
+    """
+
+    def __init__(self, where: str, config: Mapping[str, object]) -> None:
+        self.where = where
+        self.config = dict(config)
+        self._lock = threading.Lock()
+        self._admin: Any = None
+        self._partitions = dict[str, int]()
+        self._looked_s = -_LOOK_EVERY_S
+
+    def make_topics(self, topics: Iterable[str], *, partitions: int, replication: int, stamped_by: str) -> dict[str, str]:
+        """Make the topics that are missing, kept for good; answers who sets the times in each, now that all are there.
+
+        Args:
+            topics: their names.
+            partitions: of one that is made.
+            replication: copies of each partition, of one that is made.
+            stamped_by: who sets the times in one that is made: `LogAppendTime` for the broker, `CreateTime` for a replay.
+
+        Raises:
+            NotReadyError: the cluster does not answer, or does not let us.
+        """
+        names = sorted(set(topics))
+        config = {**_KEPT, STAMPED_BY: stamped_by}
+        with self.asked() as admin:
+            there = set(admin.list_topics())
+            for name in (name for name in names if name not in there):
+                made = {name: {"num_partitions": partitions, "replication_factor": replication, "configs": config}}
+                try:
+                    admin.create_topics(made)
+                except TopicAlreadyExistsError:  # another process was faster
+                    there.add(name)
+            admin.wait_for_topics(names)
+        return dict.fromkeys(names, stamped_by) | {name: self._stamped_by(name) for name in there.intersection(names)}
+
+    def make_compacted(self, topic: str, *, replication: int) -> None:
+        """Make a topic that keeps the last value of each key, unless it is there.
+
+        Raises:
+            NotReadyError: the cluster does not answer, or does not let us.
+        """
+        with self.asked() as admin:
+            if topic not in admin.list_topics():
+                config = {"cleanup.policy": "compact"}
+                with suppress(TopicAlreadyExistsError):
+                    admin.create_topics({topic: {"num_partitions": 1, "replication_factor": replication, "configs": config}})
+            admin.wait_for_topics([topic])
+
+    def partitions(self, topics: Iterable[str]) -> dict[str, int]:
+        """By topic, how many partitions it has; partitions that are added are seen within seconds."""
+        names = sorted(set(topics))
+        if time.monotonic() - self._looked_s > _LOOK_EVERY_S or not self._partitions.keys() >= set(names):
+            with self.asked() as admin:
+                found = {one["name"]: len(one["partitions"]) for one in admin.describe_topics(names)}
+            if gone := sorted(name for name in names if not found.get(name)):
+                raise NotReadyError(f"{self.where}: there is no topic {gone[0]}")
+            self._partitions, self._looked_s = found, time.monotonic()
+        return {name: self._partitions[name] for name in names}
+
+    def ends(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """Of each partition the offset before which everything may be read now: committed, and of no open transaction."""
+        return self._offsets(partitions, OffsetSpec.LATEST)
+
+    def wait_for(self, behind: Mapping[TopicPartition, int]) -> None:
+        """Wait until what lies before these offsets may be read: a transaction that was committed is marked so a moment later.
+
+        Raises:
+            NotReadyError: it does not come to be.
+        """
+        deadline_s, pause_s = time.monotonic() + _PATIENCE_S, 0.001
+        while any(end < behind[one] for one, end in self.ends(behind).items()):
+            if time.monotonic() > deadline_s:
+                raise NotReadyError(f"{self.where}: a transaction was committed and cannot be read after {_PATIENCE_S:.0f} s")
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, 0.1)
+
+    def earliest(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """Of each partition the earliest offset that it holds."""
+        return self._offsets(partitions, OffsetSpec.EARLIEST)
+
+    def commit(self, group: str, offsets: Mapping[TopicPartition, int]) -> None:
+        """Set a group's committed offsets.
+
+        Raises:
+            NotReadyError: it has members of its own, we may not, or no answer.
+        """
+        named = {partition: OffsetAndMetadata(offset, "", -1) for partition, offset in offsets.items()}
+        with self.asked() as admin:
+            for error in admin.alter_group_offsets(group, named).values():
+                if error is not NoError:
+                    raise error(f"offsets of the group {group}")
+
+    @contextmanager
+    def asked(self) -> Iterator[Any]:
+        """The client, for one question.
+
+        Raises:
+            NotReadyError: no answer, or the answer is no; a new client asks next time.
+        """
+        with self._lock:
+            try:
+                if self._admin is None:
+                    self._admin = opened(KafkaAdminClient, self.where, {**self.config, "client_id": "tidemill-log-admin"})
+                yield self._admin
+            except KafkaError as error:
+                self._hang_up()
+                raise NotReadyError(f"{self.where}: {error}") from error
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        with self._lock:
+            self._hang_up()
+
+    def _stamped_by(self, topic: str) -> str:
+        with self.asked() as admin:
+            asked = ConfigResource(ConfigResourceType.TOPIC, topic, {STAMPED_BY: None})
+            told = admin.describe_configs([asked], config_filter="all")
+        (found,) = told["topic"].values()
+        return str(found[STAMPED_BY]["value"])
+
+    def _offsets(self, partitions: Iterable[TopicPartition], which: OffsetSpec) -> dict[TopicPartition, int]:
+        asked = dict.fromkeys(partitions, which)
+        if not asked:
+            return {}
+        with self.asked() as admin:
+            found = admin.list_partition_offsets(asked, IsolationLevel.READ_COMMITTED, timeout_ms=_ANSWER_MS)
+        return {partition: answer.offset for partition, answer in found.items()}
+
+    def _hang_up(self) -> None:
+        admin, self._admin = self._admin, None
+        if admin is not None:
+            admin.close()

@@ -1,0 +1,269 @@
+"""The log in Kafka: the topic of a stream is its log, each of its partitions in its own order.
+
+A position counts what Kafka calls the next offset, beside it the last `known_at` and the number of events up to there: offsets alone tell
+neither, as some hold no event (the marks of transactions, what was aborted, what was deleted).
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Mapping, Sequence
+
+from kafka import TopicPartition
+
+from tidemill.errors import ConflictError, InputError, NotReadyError
+from tidemill.events import Copied, Source, Stream
+from tidemill.settings import KafkaLogSettings
+from tidemill.sources.kafka_security import KafkaSecurity, keep_secrets_out_of_logs
+from tidemill.stores.kafka_checkpoints import KafkaCheckpoints
+from tidemill.stores.kafka_cluster import STAMPED_BY, KafkaCluster
+from tidemill.stores.kafka_cursors import KafkaCursors
+from tidemill.stores.kafka_topics import KNOWN_AT_HEADER, is_log, topics_of
+from tidemill.stores.kafka_writer import KafkaWriter, Message
+from tidemill.stores.source_books import SourceBooks
+from tidemill.streams import Advance, Entry, Position, Records, Tally
+
+logger = logging.getLogger(__name__)
+
+_COUNTED = 2_000  # so many events after a position are counted one by one
+_FOLLOW_EVERY_S = 2.0
+_FRESH_S = 0.1
+_LAST = 20
+
+
+class KafkaLog:
+    """A log in the topics of one cluster; see `tidemill.streams.Log` for what it promises, ADR 8 for what that takes.
+
+    Args:
+        streams: the project's streams.
+        settings: of the cluster.
+        project: the project's name: checkpoints of sources and transactions are kept under it.
+        sources: where it is written down, for people, how copies are doing; closed with the log.
+        replay: whether events say themselves when they became known; the topics that are made are of a replay then, and nobody else writes
+            to them. Where they are there, they are what they are.
+
+    Raises:
+        NotReadyError: no broker lets us in, or a topic is of another kind.
+        SettingsError: the environment lacks what the settings name.
+    """
+
+    def __init__(
+        self,
+        streams: Sequence[Stream],
+        settings: KafkaLogSettings,
+        project: str,
+        sources: SourceBooks,
+        *,
+        replay: bool = False,
+    ) -> None:
+        self.sources = sources
+        self._settings = settings
+        self._topics = topics_of(streams, settings.brokers)
+        keep_secrets_out_of_logs()
+        config = {"bootstrap_servers": settings.brokers, "bootstrap_timeout_ms": settings.connect_s * 1_000, **_security(settings)}
+        where = f"kafka at {','.join(settings.brokers)}"
+        self._cluster = KafkaCluster(where, config)
+        self._writer = KafkaWriter(where, config, project)
+        self._checkpoints = KafkaCheckpoints(self._cluster, f"tidemill.sources.{project}")
+        self._cursors = KafkaCursors(self._cluster, self._topics, self._on_gap)
+        self._seen: tuple[float, Position] = (0.0, Position({}))
+        self._followed_s = 0.0
+        try:
+            self._cluster.make_compacted(f"tidemill.sources.{project}", replication=settings.replication)
+            self._replay = self._make_topics(replay=replay)
+            self.end()
+            self._last_ms = self._last_known() if self._replay else 0
+        except BaseException:
+            self.close()
+            raise
+
+    def append(self, entries: Sequence[Entry], now_ms: int, advance: Advance | None = None) -> Position:
+        """See `Log`. The events of a source are one transaction with its checkpoint.
+
+        Others are durable on return, but no transaction: when it fails, some may be there, and come again with the same ids when they are
+        sent again. So a process that dies never holds up those that read.
+        """
+        messages = self._messages(entries, now_ms)
+        if advance is None:
+            return self._seen[1].furthest(self._position(self._writer.write(messages)))
+        self._copy(advance, messages)
+        self.sources.note(advance, len(messages), now_ms)
+        return self.end()
+
+    def read(self, after: Position, limit: int, until: Position | None = None) -> tuple[Records, Position]:
+        """See `Log`."""
+        return self._cursors.read(after, limit, until)
+
+    def end(self) -> Position:
+        """See `Log`."""
+        self._seen = (time.monotonic(), self._position(self._cluster.ends(self._partitions())))
+        return self._seen[1]
+
+    def behind(self, after: Position) -> int:
+        """See `Log`; offsets that hold no event are counted too."""
+        seen_s, end = self._seen
+        if time.monotonic() - seen_s > _FRESH_S:
+            end = self.end()
+        return sum(_offsets_between(after, end, stream) for stream in end.offsets)
+
+    def holds(self, source: Source) -> bool:
+        """See `Log`."""
+        return is_log(source, self._settings.brokers)
+
+    def copied(self, stream: str) -> Copied:
+        """See `Log`."""
+        return self._checkpoints.copied(stream)
+
+    def tally(self, after: Position) -> Mapping[str, Tally]:
+        """See `Log`: what was received is what the position says it has taken, and what lies after it.
+
+        That is counted while it is little; of much the offsets are counted, some of which may hold no event. Either way it is in both.
+        """
+        end = self.end()
+        pending = {stream: _offsets_between(after, end, stream) for stream in self._topics}
+        if 0 < sum(pending.values()) <= _COUNTED:
+            records, _ = self.read(after, _COUNTED, end)
+            pending = dict.fromkeys(pending, 0) | {stream: len(mine) for stream, mine in records.by_stream().items()}
+        return {stream: Tally(_events(after, stream) + waiting, waiting) for stream, waiting in pending.items()}
+
+    def follow(self, position: Position) -> None:
+        """See `Log`: the group's committed offsets follow, every few seconds."""
+        if self._settings.group is None or time.monotonic() - self._followed_s < _FOLLOW_EVERY_S:
+            return
+        self._followed_s = time.monotonic()
+        offsets = {one: position.offset(stream, str(one.partition)) for stream, one in self._named(self._partitions())}
+        try:
+            self._cluster.commit(self._settings.group, offsets)
+        except NotReadyError as error:
+            logger.warning("offsets of the group do not follow group=%s error=%s", self._settings.group, error)
+
+    def share(self, partitions: frozenset[int] | None) -> None:
+        """Read only these partitions of every topic from now on, None for all: positions say nothing of others."""
+        self._cursors.share = partitions
+        self._cursors.close()
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._cursors.close()
+        self._writer.close()
+        self._checkpoints.close()
+        self._cluster.close()
+        self.sources.close()
+
+    def _make_topics(self, *, replay: bool) -> bool:
+        """Make what is missing; answers whether the log is a replay's.
+
+        Raises:
+            NotReadyError: the times in a topic are not what they must be.
+        """
+        stamped_by = "CreateTime" if replay else "LogAppendTime"
+        names, settings = [topic.name for topic in self._topics.values()], self._settings
+        found = self._cluster.make_topics(names, partitions=settings.partitions, replication=settings.replication, stamped_by=stamped_by)
+        others = sorted(name for name, has in found.items() if has != stamped_by)
+        if not replay and len(others) == len(found) and self._checkpoints.is_of_replay():
+            return True
+        if others:
+            has, topic = found[others[0]], others[0]
+            fix = f"set it, e.g. kafka-configs.sh --alter --entity-type topics --entity-name {topic} --add-config {STAMPED_BY}={stamped_by}"
+            raise NotReadyError(f"{self._cluster.where}: topic {topic} has {STAMPED_BY}={has}, this log needs {stamped_by}; {fix}")
+        if replay:
+            self._writer.write([self._checkpoints.of_replay()])
+        return replay
+
+    def _messages(self, entries: Sequence[Entry], now_ms: int) -> list[Message]:
+        """What is written of each entry.
+
+        Raises:
+            InputError: a stream has no topic or one that we do not write to, or an entry lies before the log's last `known_at`.
+        """
+        messages, last_ms = [], self._last_ms
+        for entry in entries:
+            topic = self._topics.get(entry.stream)
+            if topic is None:
+                raise InputError(f"no stream {entry.stream!r} in the project; there is: {', '.join(sorted(self._topics))}")
+            topic.check_writable()
+            headers = []
+            if self._replay:
+                last_ms = _known_at(entry, now_ms, last_ms)
+                headers = [(KNOWN_AT_HEADER, str(last_ms).encode())]
+            elif entry.known_at_ms is not None:
+                raise InputError("only a replay says when an event became known", where=f"stream {entry.stream!r}")
+            messages.append(Message(topic.name, topic.key(entry.payload), entry.payload.encode(), headers))
+        self._last_ms = last_ms
+        return messages
+
+    def _copy(self, advance: Advance, messages: Sequence[Message]) -> None:
+        """Write events of a source with its checkpoint, all or nothing; whoever takes over a source looks first how far it has come."""
+        if not self._writer.is_copying(advance.stream):
+            self._writer.take_over(advance.stream)
+        if self._checkpoints.copied(advance.stream).checkpoint != advance.before:
+            self._writer.leave(advance.stream)
+            raise ConflictError(f"another process copies the source of {advance.stream!r}; it has moved on meanwhile")
+        self._cluster.wait_for(self._writer.write_together(advance.stream, [*messages, *self._checkpoints.messages(advance)]))
+
+    def _on_gap(self, what: str) -> None:
+        """Say that events are missing, or refuse to go on.
+
+        Raises:
+            NotReadyError: nobody has decided to go on without them.
+        """
+        if self._settings.on_gap == "fail":
+            raise NotReadyError(
+                f"{self._cluster.where}: {what}; to go on without what lay between, set TIDEMILL_LOG__KAFKA__ON_GAP=earliest"
+            )
+        logger.warning("events are missing where=%s what=%s", self._cluster.where, what)
+
+    def _partitions(self) -> list[TopicPartition]:
+        counts, share = self._cluster.partitions([topic.name for topic in self._topics.values()]), self._cursors.share
+        every = [TopicPartition(name, number) for name, count in counts.items() for number in range(count)]
+        return [one for one in every if share is None or one.partition in share]
+
+    def _position(self, offsets: Mapping[TopicPartition, int]) -> Position:
+        found: dict[str, dict[str, int]] = {}
+        for stream, one in self._named(offsets):
+            found.setdefault(stream, {})[str(one.partition)] = offsets[one]
+        return Position(found)
+
+    def _named(self, partitions: Iterable[TopicPartition]) -> list[tuple[str, TopicPartition]]:
+        """Each partition with its stream."""
+        streams = {topic.name: name for name, topic in self._topics.items()}
+        return [(streams[one.topic], one) for one in partitions]
+
+    def _last_known(self) -> int:
+        """The last `known_at` of a replay's log: it rises in every partition, so that of each one's last events is enough."""
+        ends = self.end().offsets
+        shortly_before = Position({stream: {part: max(0, end - _LAST) for part, end in parts.items()} for stream, parts in ends.items()})
+        records, _ = self.read(shortly_before, _LAST * sum(map(len, ends.values())))
+        return max(records.known_at_ms, default=0)
+
+
+def _security(settings: KafkaLogSettings) -> dict[str, object]:
+    """What a client is told of TLS and login, secrets included."""
+    if settings.protocol == "PLAINTEXT":
+        return {}
+    login = (settings.mechanism, settings.username_env, settings.password_env)
+    return KafkaSecurity(settings.protocol, *login, ca_file=settings.ca_file).config()
+
+
+def _known_at(entry: Entry, now_ms: int, last_ms: int) -> int:
+    """When an entry of a replay becomes known.
+
+    Raises:
+        InputError: before the log's last.
+    """
+    if entry.known_at_ms is None:
+        return max(last_ms, now_ms)
+    if entry.known_at_ms < last_ms:
+        raise InputError(f"known_at {entry.known_at_ms} lies before the log's last, {last_ms}", where=f"stream {entry.stream!r}")
+    return entry.known_at_ms
+
+
+def _offsets_between(after: Position, end: Position, stream: str) -> int:
+    return sum(max(0, offset - after.offset(stream, part)) for part, offset in end.offsets.get(stream, {}).items())
+
+
+def _events(position: Position, stream: str) -> int:
+    """How many events a position has taken; of a partition that this log has not read, its offset stands for it."""
+    parts = position.offsets.get(stream, {})
+    return sum(offset if (mark := position.mark(stream, part)) is None else mark.events for part, offset in parts.items())
