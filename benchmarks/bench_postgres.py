@@ -1,7 +1,7 @@
 """`make bench NAME=postgres`: how many events a second the engine applies to PostgreSQL, how long a commit takes, and a read.
 
-The load is that of `bench_engine`: card payments, nine tile sets, ids deduplicated. The log is a file of SQLite, so that what is measured is
-the state. The server is started for it, waits for the disk as a server does, and is thrown away.
+The load is that of `bench_engine`: card payments, nine tile sets, ids deduplicated. The log is a file of SQLite, so that the state is what
+is measured. The server is started for it, waits for the disk as a server does, and is thrown away.
 
 For a quick look: ARGS="--events 20000 --runs 1".
 """
@@ -42,7 +42,8 @@ def main() -> int:
             server.stop()
     rows = [(name, f"{statistics.median(all_):,.2f}", f"{min(all_):,.2f}", f"{max(all_):,.2f}") for name, all_ in figures.items()]
     report = Report("postgres", ("tidemill", "numpy", "psycopg"), figures)
-    show(report, ("what", "median", "least", "most"), rows, [f"{options.events:,} events, {options.keys:,} keys, {options.batch:,} a commit"])
+    load = f"{options.events:,} events, {options.keys:,} keys, {options.batch:,} a commit"
+    show(report, ("what", "median", "least", "most"), rows, [load])
     return 0
 
 
