@@ -46,51 +46,50 @@ def keep_going(worker: Worker, relay: Relay | None, settings: EngineSettings) ->
     for how in (signal.SIGTERM, signal.SIGINT):
         signal.signal(how, lambda *_: stopping.set())
     with ExitStack() as held:
-        keeper = None if relay is None else _Keeper(worker, relay, settings, stopping)
+        keeper = _Keeper(worker, relay, settings, stopping)
         while not stopping.is_set():
             try:
-                if keeper is not None:
-                    keeper.begin(held)
+                keeper.begin(held)
                 busy = _apply(worker)
-                if keeper is not None:
-                    keeper.watch()
+                keeper.watch()
             except UnavailableError as error:  # each step is all or nothing, and is done again
                 logger.warning("a server is away, and is tried again error=%s", error)
                 stopping.wait(_WATCH_EVERY_S)
                 continue
             if not busy:
                 stopping.wait(settings.poll_ms / 1_000)
-    if keeper is not None and keeper.begun:
+    if keeper.begun:
         worker.flush_lake()
 
 
 class _Keeper:
-    """What one process of a home does beside applying events; where several engines share the log, the first does it, and the next
-    when that one ends.
+    """What one process of a home does beside applying events.
+
+    Where several engines share the log, the first does it, and the next when that one ends; one without a relay never does.
     """
 
-    def __init__(self, worker: Worker, relay: Relay, settings: EngineSettings, stopping: threading.Event) -> None:
-        self._all = (worker, relay, settings, stopping)
+    def __init__(self, worker: Worker, relay: Relay | None, settings: EngineSettings, stopping: threading.Event) -> None:
+        self._worker, self._relay, self._settings, self._stopping = worker, relay, settings, stopping
         self._checking = Checking(worker.workspace, partial(runs.start, patience_s=PATIENCE_S))
         self._tried_s = self._watched_s = 0.0
         self.begun = False
 
     def begin(self, held: ExitStack) -> None:
         """Begin, unless another process of this home does it; ends with the stack."""
-        if self.begun or time.monotonic() - self._tried_s < _WATCH_EVERY_S:
+        if self.begun or self._relay is None or time.monotonic() - self._tried_s < _WATCH_EVERY_S:
             return
-        self._tried_s, worker = time.monotonic(), self._all[0]
+        self._tried_s, worker = time.monotonic(), self._worker
         with ExitStack() as tried:
             if worker.shares and not tried.enter_context(try_lock(worker.workspace.home / "keeper.lock", alone=True)):
                 return
-            tried.enter_context(_beside(*self._all))
+            tried.enter_context(_beside(worker, self._relay, self._settings, self._stopping))
             held.push(tried.pop_all())
         self.begun = True
 
     def watch(self) -> None:
         """Let the monitors look and the relay carry out, every few seconds."""
-        if self.begun and time.monotonic() - self._watched_s > _WATCH_EVERY_S:
-            _watch(self._all[0], self._checking, self._all[1])
+        if self.begun and self._relay is not None and time.monotonic() - self._watched_s > _WATCH_EVERY_S:
+            _watch(self._worker, self._checking, self._relay)
             self._watched_s = time.monotonic()
 
 
