@@ -291,18 +291,6 @@ def test_partitions_that_are_added_are_read_from_their_first_event(server: Kafka
         assert state.position().offset("taps", "2") == 3
 
 
-def test_an_engine_may_read_some_of_the_partitions(server: KafkaServer, tmp_path: Path) -> None:
-    topic = new_topic(server)
-    with closing(open_kafka(server.bootstrap, topic, tmp_path)) as log:
-        log.append([entry_now(f"t{number}") for number in range(40)], 0)
-        whole = read_all(log)
-        log.share(frozenset({0, 2}))
-        mine = read_all(log)
-        assert {record.partition for record in mine} == {"0", "2"} == set(log.end().offsets["taps"])
-        log.share(frozenset({1}))
-        assert sorted([*mine, *read_all(log)]) == sorted(whole)
-
-
 def test_the_groups_offsets_follow_the_position(server: KafkaServer, tmp_path: Path) -> None:
     topic = new_topic(server)
     group = f"group-{topic}"
