@@ -24,7 +24,7 @@ def run(
     """Disturb the system so many times; answers, by fault, the seconds until it went on, and what is left in the end.
 
     Raises:
-        RuntimeError: it does not go on by itself within four minutes; the faults so far and the end of its log are told.
+        RuntimeError: it does not go on by itself within a quarter of an hour; the faults so far and the end of its log are told.
     """
     rng, system = random.Random(seed), System(folder, profile)
     chosen = names or list(FAULTS[profile])
