@@ -106,7 +106,7 @@ def fed(state: SqlState, log: SqlLog, limit: int, now_ms: int) -> list[object]:
         return everything(state, log, now_ms)
 
 
-@settings(max_examples=3)
+@settings(max_examples=8)
 @given(taps=st.lists(SENT, min_size=1, max_size=25), limit=st.integers(2, 12))
 def test_rows_say_what_mapped_tables_say(database: Database, taps: list[Sent], limit: int) -> None:
     with database.begin() as connection:
