@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Column, Engine, Integer, MetaData, Table, insert, select
+from sqlalchemy import Column, Engine, Integer, MetaData, Table, insert, select, text
 
 from tests.databases import new_database
 from tidemill.errors import ConflictError, SettingsError, UnavailableError
@@ -164,6 +166,18 @@ def test_writers_that_read_first_queue_instead_of_failing(open_one: Open, by_cur
     for writer in writers:
         writer.join()
     assert numbers(engines[0]) == list(range(1, 61))
+
+
+def test_both_ends_notice_when_the_other_has_gone_from_the_network(postgres_url: str) -> None:
+    engine = open_postgres(new_database(postgres_url), "numbers", TABLES)
+    with engine.begin() as connection:
+        told = {name: connection.execute(text(f"show {name}")).scalar_one() for name in ("tcp_keepalives_idle", "tcp_user_timeout")}
+        with socket.socket(fileno=os.dup(connection.connection.driver_connection.fileno())) as ours:  # type: ignore[union-attr]
+            idle_s = ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
+            unanswered_ms = ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+    engine.dispose()
+    assert told == {"tcp_keepalives_idle": "10", "tcp_user_timeout": "30000"}
+    assert (idle_s, unanswered_ms) == (10, 30_000)
 
 
 def test_a_file_is_in_wal_mode(tmp_path: Path) -> None:
