@@ -48,7 +48,8 @@ class Tap(BaseModel):
     fare: float
 
 taps = Stream("taps", schema=Tap, event_time="at", event_id="tap_id", allowed_lateness="7d", source=Kafka("{topic}", "{bootstrap}"))
-by_card = View("by_card", taps, entity="card", features={{"n": count(over="1d"), "sum": sum_("fare", over="1d"), "max": max_("fare", over="1d")}})
+features = {{"n": count(over="1d"), "sum": sum_("fare", over="1d"), "max": max_("fare", over="1d")}}
+by_card = View("by_card", taps, entity="card", features=features)
 project = Project("shared", streams=[taps], views=[by_card])
 """
 
