@@ -13,7 +13,7 @@ from typing import Any
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, RetriableError
 from kafka.structs import OffsetAndMetadata
 
 from tidemill.errors import ConflictError, NotReadyError
@@ -113,7 +113,8 @@ class KafkaShare:
                 self._join()
             self._member.poll(0 if self._given.partitions else _WAIT_MS)
         except KafkaError as error:
-            self._leave()
+            if not isinstance(error, RetriableError):
+                self._leave()
             raise NotReadyError(f"{self._cluster.where}: group {self._group}: {error!r}") from error
         return self._given.partitions
 
