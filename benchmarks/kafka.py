@@ -21,7 +21,7 @@ import threading
 import time
 import uuid
 from base64 import urlsafe_b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,14 +115,15 @@ def set_up(folder: Path, setup: Setup) -> BrokerHome:
 
 
 @contextlib.contextmanager
-def running_broker(home: BrokerHome) -> Iterator[Broker]:
-    """Start a broker, wait until it answers, and stop it at the end of the block.
+def running_broker(home: BrokerHome, beside: Mapping[str, str] | None = None) -> Iterator[Broker]:
+    """Start a broker, wait until it answers, and stop it at the end of the block; `beside` is added to its environment.
 
     Raises:
         KafkaError: it does not answer in time.
     """
     with (home.folder / "console.log").open("ab") as console:
-        process = subprocess.Popen([*home.java, "kafka.Kafka", str(home.folder / _PROPERTIES)], stdout=console, stderr=console)
+        line = [*home.java, "kafka.Kafka", str(home.folder / _PROPERTIES)]
+        process = subprocess.Popen(line, stdout=console, stderr=console, env=os.environ | (beside or {}))
     try:
         _wait(process, home.port, home.folder / _LOG)
         yield Broker(f"127.0.0.1:{home.port}", process.pid, home.folder / _LOG)

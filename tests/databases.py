@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,20 +41,21 @@ def postgres_program(name: str) -> str:
 class PostgresServer:
     """A cluster in a folder; it refuses root, so as root it runs as the user `postgres`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: Sequence[str] = _FAST) -> None:
         self._folder = folder
+        self._settings = settings
         self._user = pwd.getpwnam("postgres") if os.geteuid() == 0 else None
         if self._user is not None:
             os.chown(folder, self._user.pw_uid, self._user.pw_gid)
         made = ["-D", f"{folder}/data", "-U", "tidemill", "-A", "trust", "-N", "-E", "UTF8", "--locale=C"]
         _run([postgres_program("initdb"), *made], self._user, folder)
-        self._port = free_port()
-        self.url = f"postgresql://tidemill@127.0.0.1:{self._port}/postgres"
+        self.port = free_port()
+        self.url = f"postgresql://tidemill@127.0.0.1:{self.port}/postgres"
         self.start()
 
     def start(self) -> None:
         """Start it, at the same address each time, and wait until it answers."""
-        options = [f"port={self._port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={self._folder}", *_FAST]
+        options = [f"port={self.port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={self._folder}", *self._settings]
         command = [postgres_program("postgres"), "-D", f"{self._folder}/data", *(part for option in options for part in ("-c", option))]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -68,7 +69,32 @@ class PostgresServer:
 
     def stop(self) -> None:
         """Stop it at once, its children too, as a crash would."""
-        self._process.send_signal(signal.SIGQUIT)
+        self._end(signal.SIGQUIT)
+
+    def shut_down(self) -> None:
+        """Stop it in order, whoever is connected."""
+        self._end(signal.SIGINT)
+
+    def kill(self) -> None:
+        """kill -9 of it and its children; all are gone on return."""
+        pids = self.pids()
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.wait(_START_S)
+        deadline_s = time.monotonic() + _START_S
+        while any(_runs(pid) for pid in pids) and time.monotonic() < deadline_s:
+            time.sleep(0.01)
+
+    def pids(self) -> list[int]:
+        """Its process and its children's, the parent first; empty once it has ended."""
+        if self._process.poll() is not None:
+            return []
+        parent = self._process.pid
+        return [parent, *map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split())]
+
+    def _end(self, how: signal.Signals) -> None:
+        self._process.send_signal(how)
         self._process.wait(_START_S)
 
 
@@ -143,6 +169,14 @@ def fresh_databases(server_url: str, home: Path) -> Iterator[Databases]:
 def _run(command: Sequence[str], user: pwd.struct_passwd | None, folder: Path) -> None:
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=folder, env=child_environ(), **_as(user))
     assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process is there and no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def _as(user: pwd.struct_passwd | None) -> dict[str, Any]:

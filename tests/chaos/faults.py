@@ -1,4 +1,7 @@
-"""What is done to the system: each fault begins, lasts, and ends; afterwards the system must go on by itself."""
+"""What is done to the system: each fault begins, lasts, and ends; afterwards the system must go on by itself.
+
+`connections.py` has those of the way to a server.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ import signal
 import time
 from collections.abc import Callable
 
-from tests.chaos.system import System
+from tests.chaos.connections import cut, half_open, slow
+from tests.chaos.system import PATIENCE_S, Profile, System
 
 Fault = Callable[[System, random.Random], None]
 _LIMIT_BYTES = 4_096
@@ -37,16 +41,39 @@ def kill_both(system: System, rng: random.Random) -> None:
 
 def kill_broker(system: System, rng: random.Random) -> None:
     """kill -9 of Kafka, which stays away for a while and comes back with what it had."""
-    system.kill_broker()
+    system.broker.kill()
     time.sleep(rng.uniform(0, 2))
-    system.start_broker()
+    system.broker.start()
 
 
 def restart_broker(system: System, rng: random.Random) -> None:
     """Kafka stops in order and starts again."""
-    system.stop_broker()
+    system.broker.stop()
     time.sleep(rng.uniform(0, 1))
-    system.start_broker()
+    system.broker.start()
+
+
+def kill_database(system: System, rng: random.Random) -> None:
+    """kill -9 of PostgreSQL, which stays away for a while and may have lost the state's last half second."""
+    system.database.kill()
+    time.sleep(rng.uniform(0, 2))
+    system.database.start()
+
+
+def restart_database(system: System, rng: random.Random) -> None:
+    """PostgreSQL ends everybody's connection, stops in order and starts again."""
+    system.database.shut_down()
+    time.sleep(rng.uniform(0, 1))
+    system.database.start()
+
+
+def kill_all(system: System, rng: random.Random) -> None:
+    """kill -9 of everything, as when the machine goes."""
+    kill_both(system, rng)
+    system.broker.kill()
+    system.database.kill()
+    system.database.start()
+    system.broker.start()
 
 
 def freeze_worker(system: System, rng: random.Random) -> None:
@@ -71,51 +98,42 @@ def second_worker(system: System, rng: random.Random) -> None:
     time.sleep(rng.uniform(3, 6))
     leaves, system.worker = (system.worker, other) if rng.random() < 0.5 else (other, system.worker)
     leaves.terminate()
-    leaves.wait()
-
-
-def cut_connections(system: System, rng: random.Random) -> None:
-    """Every connection to Kafka is cut, several times."""
-    for _ in range(rng.randint(1, 5)):
-        system.proxy.cut()
-        time.sleep(rng.uniform(0, 0.3))
-
-
-def half_open(system: System, rng: random.Random) -> None:
-    """Bytes to and from Kafka vanish for seconds; then the connection is gone."""
-    system.proxy.manner = "swallow"
-    time.sleep(rng.uniform(1, 4))
-    system.proxy.manner = "pass"
-    system.proxy.cut()
-
-
-def slow_connections(system: System, rng: random.Random) -> None:
-    """Kafka answers late."""
-    system.proxy.manner = "slow"
-    time.sleep(rng.uniform(1, 3))
-    system.proxy.manner = "pass"
+    leaves.wait(PATIENCE_S)
 
 
 def full_disk(system: System, rng: random.Random) -> None:
     """Worker and server cannot write beyond the first pages of any file, as with a quota; then there is room again."""
     both = (system.worker, system.server)
-    for process in both:
-        if process.poll() is None:
-            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (_LIMIT_BYTES, resource.RLIM_INFINITY))
+    for limit_bytes, for_s in ((_LIMIT_BYTES, rng.uniform(0.5, 2)), (resource.RLIM_INFINITY, 0)):
+        for process in both:
+            if process.poll() is None:
+                resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (limit_bytes, resource.RLIM_INFINITY))
+        time.sleep(for_s)
+
+
+def full_database_disk(system: System, rng: random.Random) -> None:
+    """PostgreSQL cannot write, its write-ahead log neither, so it goes down; then there is room again, and it is started."""
+    system.database.limit_files(_LIMIT_BYTES)
     time.sleep(rng.uniform(0.5, 2))
-    for process in both:
-        if process.poll() is None:
-            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    system.database.limit_files(resource.RLIM_INFINITY)
+    if not system.database.pids():
+        system.database.start()
 
 
 def step_clock(system: System, rng: random.Random) -> None:
-    """The API server starts again with a clock that has jumped, forth or back: what it appends is known then."""
+    """The API server starts again with a clock that has jumped, forth or back: what it appends to a log in files is known then."""
     system.server.terminate()
-    system.server.wait()
+    system.server.wait(PATIENCE_S)
     system.server = system.start("serve", clock_s=rng.choice([-_STEP_S, _STEP_S]))
 
 
-FAULTS: dict[str, Fault] = {
+def step_broker_clock(system: System, rng: random.Random) -> None:
+    """Kafka starts again with a clock that has jumped, forth or back: what is sent to it is known then."""
+    system.broker.stop()
+    system.broker.start(clock_s=rng.choice([-_STEP_S, _STEP_S]))
+
+
+_EMBEDDED: dict[str, Fault] = {
     "kill -9 worker": kill_worker,
     "kill -9 server": kill_server,
     "kill -9 both": kill_both,
@@ -123,9 +141,20 @@ FAULTS: dict[str, Fault] = {
     "broker restarts": restart_broker,
     "worker frozen, another takes over": freeze_worker,
     "a second worker joins and leaves": second_worker,
-    "connections cut": cut_connections,
-    "connections half open": half_open,
-    "connections slow": slow_connections,
+    "connections to broker cut": lambda system, rng: cut(system.broker.proxy, rng),
+    "connections to broker half open": lambda system, rng: half_open(system.broker.proxy, rng),
+    "connections to broker slow": lambda system, rng: slow(system.broker.proxy, rng),
     "disk full": full_disk,
     "clock steps": step_clock,
 }
+_ON_SERVERS: dict[str, Fault] = {
+    "kill -9 database": kill_database,
+    "database restarts": restart_database,
+    "kill -9 everything": kill_all,
+    "connections to database cut": lambda system, rng: cut(system.database.proxy, rng),
+    "connections to database half open": lambda system, rng: half_open(system.database.proxy, rng),
+    "connections to database slow": lambda system, rng: slow(system.database.proxy, rng),
+    "disk of database full": full_database_disk,
+    "clock of broker steps": step_broker_clock,
+}
+FAULTS: dict[Profile, dict[str, Fault]] = {"embedded": _EMBEDDED, "server": _EMBEDDED | _ON_SERVERS}

@@ -79,7 +79,7 @@ def judge(system: System, folder: Path) -> Verdict:
 def _settle(system: System) -> None:
     """All is quiet: everything applied, and worker and server ended in order, the lake flushed."""
     deadline_s = time.monotonic() + PATIENCE_S
-    while any(system.applied(name) < len(events) for name, events in system.sent.items()) and time.monotonic() < deadline_s:
+    while not system.has_applied({name: len(events) for name, events in system.sent.items()}) and time.monotonic() < deadline_s:
         system.revive()
         time.sleep(0.1)
     for process in (system.server, system.worker):

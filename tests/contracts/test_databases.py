@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Column, Engine, Integer, MetaData, Table, insert, select
+from sqlalchemy import Column, Engine, Integer, MetaData, Table, insert, select, text
 
 from tests.databases import new_database
 from tidemill.errors import ConflictError, SettingsError, UnavailableError
@@ -129,6 +131,19 @@ def test_text_is_ordered_by_its_bytes(open_one: Open) -> None:
     assert [row[0] for row in ordered] == ["B", "_", "a", "b", "z", "é"]
 
 
+def test_text_may_hold_the_letter_of_number_0_and_is_found_by_it(open_one: Open) -> None:
+    engine = open_one(TABLES)
+    with writing_cursor(engine) as cursor:
+        cursor.execute("insert into number (n, what) values (1, ?)", ("a\0b",))
+    with engine.begin() as connection:
+        connection.execute(insert(NUMBER), [{"n": 2, "what": "a\0b"}, {"n": 3, "what": "ab"}])
+        connection.execute(insert(NUMBER).values(n=4, what="a\0b"))
+    with reading_cursor(engine) as cursor:
+        assert cursor.execute("select sum(n) from number where what = ?", ("a\0b",)).fetchone()[0] == 7
+    with reading(engine).connect() as reader:
+        assert reader.execute(select(NUMBER.c.n).where(NUMBER.c.what == "a\0b").order_by(NUMBER.c.n)).scalars().all() == [1, 2, 4]
+
+
 @pytest.mark.parametrize("by_cursor", [False, True])
 def test_writers_that_read_first_queue_instead_of_failing(open_one: Open, by_cursor: bool) -> None:
     """Each reads the greatest number and writes the next one; without the lock at the beginning two would write the same."""
@@ -151,6 +166,18 @@ def test_writers_that_read_first_queue_instead_of_failing(open_one: Open, by_cur
     for writer in writers:
         writer.join()
     assert numbers(engines[0]) == list(range(1, 61))
+
+
+def test_both_ends_notice_when_the_other_has_gone_from_the_network(postgres_url: str) -> None:
+    engine = open_postgres(new_database(postgres_url), "numbers", TABLES)
+    with engine.begin() as connection:
+        told = {name: connection.execute(text(f"show {name}")).scalar_one() for name in ("tcp_keepalives_idle", "tcp_user_timeout")}
+        with socket.socket(fileno=os.dup(connection.connection.driver_connection.fileno())) as ours:  # type: ignore[union-attr]
+            idle_s = ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
+            unanswered_ms = ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+    engine.dispose()
+    assert told == {"tcp_keepalives_idle": "10", "tcp_user_timeout": "30000"}
+    assert (idle_s, unanswered_ms) == (10, 30_000)
 
 
 def test_a_file_is_in_wal_mode(tmp_path: Path) -> None:

@@ -12,12 +12,26 @@ from sqlalchemy import URL, Engine, MetaData, NullPool, create_engine, event, ma
 from sqlalchemy import Connection as SqlConnection
 
 from tidemill.errors import SettingsError
-from tidemill.stores.postgres_cursor import LOCK_SCHEMA, as_reader, as_writer
+from tidemill.stores.postgres_cursor import LOCK_SCHEMA, as_reader, as_writer, sendable
 from tidemill.stores.postgres_errors import notice_restarts, tell_plainly
 from tidemill.stores.schema_version import VERSION_TABLE, refuse_other_columns, upgrade
 
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _WAIT = "60s"  # for another's right to write; a slow machine is no error
+# A machine that has gone from the network is noticed within half a minute, by either end: else ours waits for a quarter of an hour, and
+# the server keeps the right to write for two hours for somebody who is no longer there.
+_IDLE_S, _EVERY_S, _TIMES, _UNANSWERED_MS = 10, 5, 4, 30_000
+_CLIENT_NOTICES = {
+    "connect_timeout": 10,
+    "keepalives_idle": _IDLE_S,
+    "keepalives_interval": _EVERY_S,
+    "keepalives_count": _TIMES,
+    "tcp_user_timeout": _UNANSWERED_MS,
+}
+_SERVER_NOTICES = (
+    f"-c tcp_keepalives_idle={_IDLE_S} -c tcp_keepalives_interval={_EVERY_S} -c tcp_keepalives_count={_TIMES} "
+    f"-c tcp_user_timeout={_UNANSWERED_MS}"
+)
 _LOCK = text("select pg_advisory_xact_lock(hashtextextended(:schema, 0))")
 _ELSEWHERE = "start anew in another database"
 
@@ -45,8 +59,8 @@ def open_postgres(url: str, schema: str, tables: MetaData, *, durable: bool = Fa
     """
     _check_name(schema)
     waits = "on" if durable else "off"
-    options = f"-c search_path={schema} -c lock_timeout={_WAIT} -c synchronous_commit={waits} -c timezone=UTC"
-    engine = create_engine(_with_driver(url), connect_args={"options": options, "connect_timeout": 10})
+    options = f"-c search_path={schema} -c lock_timeout={_WAIT} -c synchronous_commit={waits} -c timezone=UTC {_SERVER_NOTICES}"
+    engine = create_engine(_with_driver(url), connect_args={"options": options, **_CLIENT_NOTICES})
     tell_plainly(engine)
     notice_restarts(engine)
 
@@ -60,6 +74,11 @@ def open_postgres(url: str, schema: str, tables: MetaData, *, durable: bool = Fa
             connection.exec_driver_sql(LOCK_SCHEMA)
 
     where = f"the schema {schema!r} of the database"
+
+    @event.listens_for(engine, "before_cursor_execute", retval=True)
+    def _on_execute(_connection: Any, _cursor: Any, statement: str, values: Any, _context: Any, many: bool) -> tuple[str, Any]:
+        return statement, [_by_name(row) for row in values] if many else _by_name(values)
+
     try:
         with engine.begin() as connection:
             connection.execute(_LOCK, {"schema": schema})  # the lock by its name, as there may be no schema yet to take it by
@@ -101,10 +120,15 @@ def drop_schemas(url: str, schemas: Iterable[str]) -> None:
 @contextmanager
 def _alone(url: str) -> Iterator[SqlConnection]:
     """A connection of its own, and one transaction."""
-    engine = create_engine(_with_driver(url), connect_args={"connect_timeout": 10}, poolclass=NullPool)
+    engine = create_engine(_with_driver(url), connect_args=_CLIENT_NOTICES, poolclass=NullPool)
     tell_plainly(engine)
     with engine.begin() as connection:
         yield connection
+
+
+def _by_name(values: Any) -> Any:
+    """Values of a statement of Core as the server takes them; an empty sequence where it has none."""
+    return dict(zip(values, sendable(list(values.values())), strict=True)) if values else values
 
 
 def _check_name(schema: str) -> None:

@@ -1,0 +1,36 @@
+"""A PostgreSQL that can be killed and started again, and a way to it that can be disturbed."""
+
+from __future__ import annotations
+
+import resource
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from tests.chaos.proxy import Proxy
+from tests.databases import PostgresServer, new_database
+
+
+class ProxiedDatabase(PostgresServer):
+    """An empty database; `direct` is the way to it that nobody disturbs, `proxied` the other."""
+
+    def __init__(self) -> None:
+        # a folder that its own user can reach
+        self._temporary = tempfile.TemporaryDirectory(prefix="tidemill-chaos-postgres-", ignore_cleanup_errors=True)
+        super().__init__(Path(self._temporary.name))
+        self.proxy = Proxy(self.port)
+        self.direct = new_database(self.url)
+        self.proxied = self.direct.replace(f":{self.port}/", f":{self.proxy.port}/")
+
+    def limit_files(self, size_bytes: int) -> None:
+        """Let it and its children write no file beyond this size, as on a full disk."""
+        for pid in self.pids():
+            with suppress(ProcessLookupError):
+                resource.prlimit(pid, resource.RLIMIT_FSIZE, (size_bytes, resource.RLIM_INFINITY))
+
+    def close(self) -> None:
+        """End all of it."""
+        self.proxy.close()
+        if self.pids():
+            self.stop()
+        self._temporary.cleanup()
