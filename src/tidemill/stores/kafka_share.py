@@ -13,7 +13,7 @@ from typing import Any
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, RetriableError
 from kafka.structs import OffsetAndMetadata
 
 from tidemill.errors import ConflictError, NotReadyError
@@ -26,7 +26,7 @@ from tidemill.streams import Position, Records
 logger = logging.getLogger(__name__)
 
 _FOLLOW_EVERY_S = 2.0
-_WAIT_MS = 100  # while the group has given us nothing
+_WAIT_MS = 1_000  # while the group has given us nothing; the client forgets an answer that comes between two polls, and joins again
 _HUNG_MS = 60_000  # an engine that takes nothing for so long hangs, though it may still beat
 _CONSUMER = {
     "enable_auto_commit": False,
@@ -111,9 +111,13 @@ class KafkaShare:
         try:
             if self._member is None:
                 self._join()
-            self._member.poll(0 if self._given.partitions else _WAIT_MS)
+            if self._given.partitions:
+                self._member.poll(0)
+            if not self._given.partitions:
+                self._member.poll(_WAIT_MS)
         except KafkaError as error:
-            self._leave()
+            if not isinstance(error, RetriableError):
+                self._leave()
             raise NotReadyError(f"{self._cluster.where}: group {self._group}: {error!r}") from error
         return self._given.partitions
 
