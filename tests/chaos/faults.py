@@ -113,9 +113,9 @@ def full_disk(system: System, rng: random.Random) -> None:
 
 def full_database_disk(system: System, rng: random.Random) -> None:
     """PostgreSQL cannot write, its write-ahead log neither, so it goes down; then there is room again, and it is started."""
-    system.database.limit_files(_LIMIT_BYTES)
+    system.database.limit_files(str(_LIMIT_BYTES))
     time.sleep(rng.uniform(0.5, 2))
-    system.database.limit_files(resource.RLIM_INFINITY)
+    system.database.limit_files("unlimited")
     if not system.database.pids():
         system.database.start()
 
