@@ -32,5 +32,11 @@ class Context:
 def opened() -> Context:
     """The context of this process."""
     settings = read_settings()
-    workspace = Workspace.open(load_project(settings.project), settings.home, database=settings.database_url, log=settings.log)
+    workspace = Workspace.open(
+        load_project(settings.project),
+        settings.home,
+        database=settings.database_url,
+        log=settings.log,
+        durable_log=not settings.server.replay,
+    )
     return Context(settings, workspace, Registry(settings.mlflow_uri, workspace.home))

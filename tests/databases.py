@@ -41,8 +41,9 @@ def postgres_program(name: str) -> str:
 class PostgresServer:
     """A cluster in a folder; it refuses root, so as root it runs as the user `postgres`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: Sequence[str] = _FAST) -> None:
         self._folder = folder
+        self._settings = settings
         self._user = pwd.getpwnam("postgres") if os.geteuid() == 0 else None
         if self._user is not None:
             os.chown(folder, self._user.pw_uid, self._user.pw_gid)
@@ -54,7 +55,7 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start it, at the same address each time, and wait until it answers."""
-        options = [f"port={self.port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={self._folder}", *_FAST]
+        options = [f"port={self.port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={self._folder}", *self._settings]
         command = [postgres_program("postgres"), "-D", f"{self._folder}/data", *(part for option in options for part in ("-c", option))]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(

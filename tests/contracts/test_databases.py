@@ -131,6 +131,19 @@ def test_text_is_ordered_by_its_bytes(open_one: Open) -> None:
     assert [row[0] for row in ordered] == ["B", "_", "a", "b", "z", "é"]
 
 
+def test_text_may_hold_the_letter_of_number_0_and_is_found_by_it(open_one: Open) -> None:
+    engine = open_one(TABLES)
+    with writing_cursor(engine) as cursor:
+        cursor.execute("insert into number (n, what) values (1, ?)", ("a\0b",))
+    with engine.begin() as connection:
+        connection.execute(insert(NUMBER), [{"n": 2, "what": "a\0b"}, {"n": 3, "what": "ab"}])
+        connection.execute(insert(NUMBER).values(n=4, what="a\0b"))
+    with reading_cursor(engine) as cursor:
+        assert cursor.execute("select sum(n) from number where what = ?", ("a\0b",)).fetchone()[0] == 7
+    with reading(engine).connect() as reader:
+        assert reader.execute(select(NUMBER.c.n).where(NUMBER.c.what == "a\0b").order_by(NUMBER.c.n)).scalars().all() == [1, 2, 4]
+
+
 @pytest.mark.parametrize("by_cursor", [False, True])
 def test_writers_that_read_first_queue_instead_of_failing(open_one: Open, by_cursor: bool) -> None:
     """Each reads the greatest number and writes the next one; without the lock at the beginning two would write the same."""

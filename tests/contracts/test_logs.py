@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import signal
 import subprocess
 import sys
 import threading
@@ -69,6 +70,22 @@ while not (home / "start").exists():
 for i in range(N_APPENDS):
     log.append([Entry("taps", f"{name}-{i * PER_APPEND + j}") for j in range(PER_APPEND)], now_ms=1_000 + (i if name == "a" else -i))
 log.close()
+"""
+# Dies while its entries are taken, when as many as lie in one row have been written within the transaction.
+DYING = """
+import os, signal, sys
+from pathlib import Path
+from tests.contracts.test_logs import LOGS
+from tidemill.streams import Entry
+
+class Entries(list):
+    def __iter__(self):
+        for place in range(len(self)):
+            if place == 1_500:
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield self[place]
+
+LOGS[sys.argv[2]](Path(sys.argv[1])).append(Entries([Entry("taps", "torn")] * 2_000), now_ms=1)
 """
 Open = Callable[[], Log]
 
@@ -291,3 +308,14 @@ def test_two_processes_append_at_once_and_nothing_is_lost_or_torn(open_log: Open
 def named(name: str) -> list[str]:
     """What one of the writers appends."""
     return [f"{name}-{i}" for i in range(N_APPENDS * PER_APPEND)]
+
+
+@pytest.mark.parametrize("kind", sorted(ONE_ORDER), indirect=True)
+def test_of_an_append_that_was_killed_nothing_is_there_and_others_go_on(open_log: Open, tmp_path: Path, kind: str) -> None:
+    log = open_log()
+    log.append([Entry("taps", "before")], now_ms=1)
+    done = subprocess.run([sys.executable, "-c", DYING, str(tmp_path), kind], cwd=Path(__file__).parents[2], check=False)
+    assert done.returncode == -signal.SIGKILL
+    log.append([Entry("taps", "after")], now_ms=2)
+    assert [(record.offset, record.payload) for record in read_all(log)] == [(1, "before"), (2, "after")]
+    assert log.tally(log.end())["taps"] == Tally(2, 0)

@@ -15,9 +15,11 @@ from pathlib import Path
 import pytest
 from kafka import KafkaProducer, TopicPartition
 
+from tests import tiny
 from tests.kafka_server import KafkaServer, kafka_server
 from tests.property.naive import naive_verdicts
 from tests.unit.events.taps import RETENTION_MS, TAPS, VIEWS, entry, lake_writer, make_engine, open_log, open_state, payload
+from tests.unit.learning.test_parity import ask, check
 from tidemill import Project
 from tidemill.clock import HOUR_MS, wall_ms
 from tidemill.errors import ConflictError, InputError, NotReadyError
@@ -289,18 +291,6 @@ def test_partitions_that_are_added_are_read_from_their_first_event(server: Kafka
         assert state.position().offset("taps", "2") == 3
 
 
-def test_an_engine_may_read_some_of_the_partitions(server: KafkaServer, tmp_path: Path) -> None:
-    topic = new_topic(server)
-    with closing(open_kafka(server.bootstrap, topic, tmp_path)) as log:
-        log.append([entry_now(f"t{number}") for number in range(40)], 0)
-        whole = read_all(log)
-        log.share(frozenset({0, 2}))
-        mine = read_all(log)
-        assert {record.partition for record in mine} == {"0", "2"} == set(log.end().offsets["taps"])
-        log.share(frozenset({1}))
-        assert sorted([*mine, *read_all(log)]) == sorted(whole)
-
-
 def test_the_groups_offsets_follow_the_position(server: KafkaServer, tmp_path: Path) -> None:
     topic = new_topic(server)
     group = f"group-{topic}"
@@ -370,3 +360,20 @@ def test_a_replays_log_is_one_for_whoever_opens_it(server: KafkaServer, tmp_path
         assert sorted(record.known_at_ms for record in read_all(log)) == [*range(1_000, 1_009), 5_000]
     with pytest.raises(NotReadyError, match="CreateTime"):
         KafkaLog([stream], settings, f"another_{name}", open_source_books(Databases(tmp_path)))
+
+
+def test_what_was_served_on_three_partitions_is_what_the_lake_says(server: KafkaServer, tmp_path: Path) -> None:
+    """A replay with a prediction after each small step, so that positions end anywhere in the partitions."""
+    settings = LogSettings(kind="kafka", kafka=KafkaLogSettings(bootstrap=server.bootstrap, partitions=3))
+    with closing(Workspace.open(tiny.project, tmp_path, log=settings, durable_log=False)) as workspace:
+        workspace.log.append(tiny.history(0, 1)[:240], 0)
+        engine, asked = workspace.engine(), 0
+        while engine.step(9):
+            ask(workspace, f"q{asked}", workspace.now_ms() + 1)
+            asked += 1
+        workspace.lake_writer().flush()
+        tokens = workspace.predictions.served(tiny.LATE_ORDER.name).positions
+        assert {len(Position.from_token(token).offsets["deliveries"]) for token in tokens} == {3}
+        found = check(workspace)
+        assert (found.checked, found.mismatches) == (asked, ())
+        assert all(books.balanced and not books.pending for books in workspace.books().values())

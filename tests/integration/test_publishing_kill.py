@@ -29,6 +29,7 @@ import json, os, signal, sys
 from pathlib import Path
 from sqlalchemy import event
 import tidemill.serving.publishing
+from tests.forked import end_after
 from tests.integration.test_publishing_kill import BATCH, KINDS
 from tests.published import project_to
 from tidemill.project import Workspace
@@ -85,8 +86,7 @@ for line in sys.stdin:
     asked = json.loads(line)
     pid = os.fork()
     if pid == 0:
-        live()
-        os._exit(0)
+        end_after(live)
     print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 """
 

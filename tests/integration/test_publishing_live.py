@@ -46,10 +46,10 @@ def test_work_publishes_what_the_project_file_names(tmp_path: Path) -> None:
             workspace.alerts.raise_alert(Alert("a1", "taps", "warning", "t", "b", "", at_ms=1))  # as a flow does, in another process
             wait_until(lambda: standing()["predictions"].sent == 3 and standing()["alerts"].sent == 1)
             process.terminate()
-            assert process.wait(60) == 0
+            assert process.wait(PATIENCE_S) == 0
         finally:
             process.kill()
-            process.wait(10)
+            process.wait(PATIENCE_S)
     found = records(server, topic)
     assert [one.body["prediction_id"] for one in found if one.headers["kind"] == "prediction"] == list(map(str, ids))
     (alert,) = [one.body for one in found if one.headers["kind"] == "alert"]

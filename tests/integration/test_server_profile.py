@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,12 +18,13 @@ from sqlalchemy import NullPool, create_engine, text
 from typer.testing import CliRunner
 
 from tests import payments, tiny
-from tests.databases import fresh_databases
+from tests.databases import fresh_databases, postgres_server
 from tests.payments import PLAIN
+from tests.services import child_environ, log_tail
 from tidemill.cli.main import app
 from tidemill.clock import HOUR_MS
 from tidemill.errors import NotFoundError, RefusedError
-from tidemill.project import Forgotten, Workspace, forget_entity, look_for_entity
+from tidemill.project import Forgotten, Workspace, forget_entity, look_for_entity, project_root
 from tidemill.stores import Databases, Entity
 from tidemill.streams import Entry
 
@@ -40,6 +44,7 @@ COMMANDS = [
     ("status", "--json"),
     ("unfreeze", "late_order"),
 ]
+PATIENCE_S = 120.0
 OURS = ["log", "loop", "serving", "state"]
 VOLATILE = {"wall_age_ms"}
 
@@ -131,3 +136,47 @@ def test_an_entity_is_forgotten_in_postgresql_as_in_files(tmp_path: Path, postgr
         assert (got.log, got.lake, got.dead_letters, got.keys) == (want.log, want.lake, want.dead_letters, want.keys)
         assert (got.outcomes, got.predictions, got.reactions) == (want.outcomes, want.predictions, want.reactions)
         assert got.built_anew == want.built_anew
+
+
+def test_the_engine_goes_on_when_its_database_was_away(tmp_path: Path) -> None:
+    entries, log = list(tiny.history(0, 2)), tmp_path / "work.log"
+    with postgres_server() as server, log.open("wb") as output:
+        ours = {
+            "TIDEMILL_HOME": str(tmp_path / "home"),
+            "TIDEMILL_PROJECT": str(tiny.FILE),
+            "TIDEMILL_PROFILE": "server",
+            "TIDEMILL_DATABASE__URL": server.url,
+            "PYTHONPATH": str(project_root()),
+        }
+        workspace = Workspace.open(tiny.project, tmp_path / "home", database=server.url)
+        command = [sys.executable, "-m", "tidemill.cli.main", "work"]
+        process = subprocess.Popen(command, cwd=project_root(), env=child_environ() | ours, stdout=output, stderr=output)
+
+        def wait_until(holds: Callable[[], bool]) -> None:
+            until_s = time.monotonic() + PATIENCE_S
+            while not holds():
+                assert process.poll() is None and time.monotonic() < until_s, log_tail(log)
+                time.sleep(0.1)
+
+        def all_applied() -> bool:
+            return workspace.log.behind(workspace.state.position()) == 0
+
+        try:
+            workspace.log.append(entries[:400], 0)
+            wait_until(all_applied)
+            server.stop()
+            wait_until(lambda: "a server is away, and is tried again" in log.read_text())
+            server.start()
+            workspace.log.append(entries[400:800], 0)
+            wait_until(all_applied)
+            process.terminate()
+            assert process.wait(PATIENCE_S) == 0, log_tail(log)
+            books = workspace.books()
+        finally:
+            process.kill()
+            process.wait(PATIENCE_S)
+            workspace.close()
+    with closing(Workspace.open(tiny.project, tmp_path / "twin")) as twin:
+        twin.log.append(entries[:800], 0)
+        twin.engine().drain(1_000)
+        assert books == twin.books(), "nothing was lost or counted twice"

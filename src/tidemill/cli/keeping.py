@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 
 from tidemill.cli import runs
@@ -20,6 +20,7 @@ from tidemill.clock import wall_ms
 from tidemill.errors import ConflictError, NotReadyError, UnavailableError
 from tidemill.serving import Worker, copiers, publishers
 from tidemill.settings import EngineSettings
+from tidemill.stores.file_lock import try_lock
 
 logger = logging.getLogger(__name__)
 
@@ -29,13 +30,14 @@ _MATCH_EVERY_S = 0.1
 _REACT_EVERY_S = 1.0
 
 
-def keep_going(worker: Worker, relay: Relay, settings: EngineSettings) -> None:
+def keep_going(worker: Worker, relay: Relay | None, settings: EngineSettings) -> None:
     """Copy from sources, apply, watch, check, publish, and carry decisions and alerts out, until SIGTERM or Ctrl-C; then flush the lake.
+
+    Where several engines share the log, each applies its part, and one of a home does the rest; without a relay this one never does.
 
     The lake is tended by a thread of its own, so that events do not wait while it writes; each source is read by one. One looks for
     what reactions wait for, and one for each carries it out, so that a receiver that hangs holds up nobody else.
     """
-    checking = Checking(worker.workspace, partial(runs.start, patience_s=PATIENCE_S))
     for name in worker.workspace.state.sets.partial():
         kind = worker.workspace.project.source(name).kind
         logger.warning("%s knows only events since it was declared or changed; fill it with `tidemill backfill %s`", kind, name)
@@ -43,21 +45,52 @@ def keep_going(worker: Worker, relay: Relay, settings: EngineSettings) -> None:
     stopping = threading.Event()
     for how in (signal.SIGTERM, signal.SIGINT):
         signal.signal(how, lambda *_: stopping.set())
-    with _beside(worker, relay, settings, stopping):
-        watched_s = 0.0
+    with ExitStack() as held:
+        keeper = _Keeper(worker, relay, settings, stopping)
         while not stopping.is_set():
             try:
+                keeper.begin(held)
                 busy = _apply(worker)
-                if time.monotonic() - watched_s > _WATCH_EVERY_S:
-                    _watch(worker, checking, relay)
-                    watched_s = time.monotonic()
+                keeper.watch()
             except UnavailableError as error:  # each step is all or nothing, and is done again
                 logger.warning("a server is away, and is tried again error=%s", error)
                 stopping.wait(_WATCH_EVERY_S)
                 continue
             if not busy:
                 stopping.wait(settings.poll_ms / 1_000)
-    worker.flush_lake()
+    if keeper.begun:
+        worker.flush_lake()
+
+
+class _Keeper:
+    """What one process of a home does beside applying events.
+
+    Where several engines share the log, the first does it, and the next when that one ends; one without a relay never does.
+    """
+
+    def __init__(self, worker: Worker, relay: Relay | None, settings: EngineSettings, stopping: threading.Event) -> None:
+        self._worker, self._relay, self._settings, self._stopping = worker, relay, settings, stopping
+        self._checking = Checking(worker.workspace, partial(runs.start, patience_s=PATIENCE_S))
+        self._tried_s = self._watched_s = 0.0
+        self.begun = False
+
+    def begin(self, held: ExitStack) -> None:
+        """Begin, unless another process of this home does it; ends with the stack."""
+        if self.begun or self._relay is None or time.monotonic() - self._tried_s < _WATCH_EVERY_S:
+            return
+        self._tried_s, worker = time.monotonic(), self._worker
+        with ExitStack() as tried:
+            if worker.shares and not tried.enter_context(try_lock(worker.workspace.home / "keeper.lock", alone=True)):
+                return
+            tried.enter_context(_beside(worker, self._relay, self._settings, self._stopping))
+            held.push(tried.pop_all())
+        self.begun = True
+
+    def watch(self) -> None:
+        """Let the monitors look and the relay carry out, every few seconds."""
+        if self.begun and self._relay is not None and time.monotonic() - self._watched_s > _WATCH_EVERY_S:
+            _watch(self._worker, self._checking, self._relay)
+            self._watched_s = time.monotonic()
 
 
 @contextmanager

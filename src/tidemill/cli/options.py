@@ -32,7 +32,12 @@ def settings_for(project: Path | None) -> Settings:
 def workspace_for(settings: Settings, *, remember: bool = True) -> Workspace:
     """The workspace of the settings' project; who only looks does not `remember`, so that a view under work may still change."""
     return Workspace.open(
-        load_project(settings.project), settings.home, database=settings.database_url, log=settings.log, remember=remember
+        load_project(settings.project),
+        settings.home,
+        database=settings.database_url,
+        log=settings.log,
+        durable_log=not settings.server.replay,
+        remember=remember,
     )
 
 

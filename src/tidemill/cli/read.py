@@ -162,6 +162,7 @@ def deadletters(
     """Show the events that were not applied, with the reason; or send them again."""
     from tidemill.clock import wall_ms
     from tidemill.streams import Entry
+    from tidemill.streams.log_offset import place_text
 
     workspace = workspace_for(settings_for(project), remember=False)
     letters = workspace.state.dead_letters(workspace.project.stream(stream).name, limit)
@@ -175,7 +176,7 @@ def deadletters(
     else:
         table = Table("offset", "known at", "reason", "detail", box=None)
         for letter in letters:
-            table.add_row(str(letter["log_offset"]), _moment(letter["known_at_ms"]), letter["reason"], letter["detail"])
+            table.add_row(place_text(letter["log_offset"]), _moment(letter["known_at_ms"]), letter["reason"], letter["detail"])
         Console().print(table if letters else f"stream {stream} has no dead letters")
 
 

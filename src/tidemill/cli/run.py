@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import closing
 from typing import Annotated
 
 import typer
@@ -59,7 +60,10 @@ def serve(project: ProjectPath = None) -> None:
     uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, timeout_keep_alive=_KEEP_ALIVE_S)
 
 
-def work(project: ProjectPath = None) -> None:
+def work(
+    project: ProjectPath = None,
+    engine_only: Annotated[bool, typer.Option(help="Apply events and nothing else: for further machines on one Kafka.")] = False,
+) -> None:
     """Run the engine: apply events, append to the lake, watch for drift, carry out decisions and alerts."""
     settings = settings_for(project)  # before the imports below: Prefect reads its address once, when it is imported
     from tidemill.cli.keeping import keep_going
@@ -67,6 +71,6 @@ def work(project: ProjectPath = None) -> None:
     from tidemill.registry import Registry
     from tidemill.serving import Worker
 
-    workspace = workspace_for(settings)
-    worker = Worker(workspace, Registry(settings.mlflow_uri, workspace.home), settings.engine)
-    keep_going(worker, Relay(workspace, settings), settings.engine)
+    with closing(workspace_for(settings)) as workspace:  # others take over at once what this one had
+        worker = Worker(workspace, Registry(settings.mlflow_uri, workspace.home), settings.engine, workspace.share())
+        keep_going(worker, None if engine_only else Relay(workspace, settings), settings.engine)

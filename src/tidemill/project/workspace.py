@@ -36,10 +36,11 @@ from tidemill.stores import (
 )
 from tidemill.stores.file_lock import try_lock
 from tidemill.stores.newest_vectors import NewestVectors
-from tidemill.streams import Books, Engine
+from tidemill.streams import Books, Engine, LogReader
 
 if TYPE_CHECKING:
     from tidemill.stores.kafka_log import KafkaLog
+    from tidemill.stores.kafka_share import KafkaShare
 
 logger = logging.getLogger(__name__)
 
@@ -123,8 +124,11 @@ class Workspace:
             raise
         return workspace
 
-    def engine(self) -> Engine:
+    def engine(self, share: LogReader | None = None) -> Engine:
         """An engine that applies the log to the state; the home counts as at work until this workspace is closed.
+
+        Args:
+            share: what it reads of the log. None for all of it.
 
         Raises:
             ConflictError: the state has taken more than the log holds, so it belongs to another log; rebuild it from this one. Or
@@ -134,16 +138,27 @@ class Workspace:
         compile_kernels()  # before the first event waits for it
         self._at_work.enter_context(self.working())
         check_definitions(self.state, self.project.sources, remember=True)
-        if not self.log.end().at_least(self.state.position()):
+        position = self.state.position()  # before the end of the log, as other engines may go on meanwhile
+        if not self.log.end().at_least(position):
             raise ConflictError(
-                f"{self.databases.called('state')} stands at {self.state.position().token}, beyond the end of the log; "
+                f"{self.databases.called('state')} stands at {position.token}, beyond the end of the log; "
                 "put the log back that it was made from, or remove the state and the lake, "
                 f"{self.databases.called('state')}, {self.home / 'state.tables'} and {self.home / 'lake'}, to build them anew"
             )
         if self.state.is_lost():
             logger.warning("tables of tiles and ids are gone, building them anew from lake and log home=%s", self.home)
             logger.info("tables built anew events=%s", self.build_anew())
-        return Engine(self.log, self.state, self.project.streams, self.project.retention_ms)
+        return Engine(share or self.log, self.state, self.project.streams, self.project.retention_ms)
+
+    def share(self) -> KafkaShare | None:
+        """A part in the group of engines that share the log, until this workspace is closed; None where one engine reads all of it.
+
+        They share a log in Kafka, and a state in PostgreSQL that all of them write to.
+        """
+        share = None if self.databases.url is None or isinstance(self.log, SqlLog) else self.log.share()
+        if share is not None:
+            self._at_work.callback(share.close)
+        return share
 
     def build_anew(self) -> int:
         """Build every tile, row and id anew from lake and log; answers how many events it took. No engine may be at work beside."""

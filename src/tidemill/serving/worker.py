@@ -16,6 +16,7 @@ from tidemill.serving.monitors import FeatureWatch, OutcomeWatch
 from tidemill.serving.reactions import ReactionWatch
 from tidemill.settings import EngineSettings
 from tidemill.stores import Alert, Decision
+from tidemill.streams import LogReader
 
 logger = logging.getLogger(__name__)
 
@@ -23,12 +24,20 @@ T = TypeVar("T")
 
 
 class Worker:
-    """Engine, lake writer and monitors of one project, stepped by whoever owns the clock."""
+    """Engine, lake writer and monitors of one project, stepped by whoever owns the clock.
 
-    def __init__(self, workspace: Workspace, registry: Registry, settings: EngineSettings) -> None:
+    Args:
+        workspace: of the project.
+        registry: of its models.
+        settings: of the engine.
+        share: what the engine reads of the log where several share it; None for all of it.
+    """
+
+    def __init__(self, workspace: Workspace, registry: Registry, settings: EngineSettings, share: LogReader | None = None) -> None:
         self.workspace = workspace
+        self.shares = share is not None
         self._limit = settings.batch_events
-        self._engine = workspace.engine()
+        self._engine = workspace.engine(share)
         self._lake = workspace.lake_writer()
         self._lake_due = (settings.lake_every_s, settings.lake_every_events)
         self._outcomes = [OutcomeWatch(workspace, registry, model) for model in workspace.project.models]

@@ -71,5 +71,8 @@ class KafkaSecurity:
 def keep_secrets_out_of_logs() -> None:
     """Let the client log nothing below INFO where that would hold a password."""
     for name in _TALKATIVE:
-        talkative = logging.getLogger(name)
-        talkative.setLevel(max(talkative.level, logging.INFO))
+        logging.getLogger(name).addFilter(_from_info_on)  # a level of its own would let INFO through where only warnings are shown
+
+
+def _from_info_on(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.INFO

@@ -41,7 +41,7 @@ class KafkaCursor:
     Args:
         cluster: where the topics are.
         topics: by stream.
-        partitions: those to read; None for all.
+        share: the partitions to read; None for all.
         on_gap: what to do where Kafka no longer holds what comes next; told of it, it may raise.
     """
 
@@ -49,12 +49,12 @@ class KafkaCursor:
         self,
         cluster: KafkaCluster,
         topics: Mapping[str, StreamTopic],
-        partitions: frozenset[int] | None,
+        share: frozenset[TopicPartition] | None,
         on_gap: Callable[[str], None],
     ) -> None:
         self._cluster = cluster
         self._topics = {topic.name: topic for topic in topics.values()}
-        self._share = partitions
+        self._share = share
         self._on_gap = on_gap
         self._parts = dict[TopicPartition, Partition]()
         self._ends = dict[TopicPartition, int]()
@@ -130,7 +130,7 @@ class KafkaCursor:
             stream = self._topics[topic].stream.name
             for number in range(count):
                 one = TopicPartition(topic, number)
-                if one in self._parts or (self._share is not None and number not in self._share):
+                if one in self._parts or (self._share is not None and one not in self._share):
                     continue
                 offset, mark = (0, None) if after is None else (after.offset(stream, str(number)), after.mark(stream, str(number)))
                 self._parts[one] = Partition(stream, str(number), offset, mark or Mark(0, offset))

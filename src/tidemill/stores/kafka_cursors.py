@@ -10,7 +10,7 @@ from tidemill.stores.kafka_cursor import KafkaCursor
 from tidemill.stores.kafka_topics import StreamTopic
 from tidemill.streams import Position, Records
 
-_MOST = 4  # of the engine, the lake, reactions, and whoever looks
+_MOST = 4  # of an engine alone, the lake, reactions, and whoever looks
 
 
 class KafkaCursors:
@@ -28,7 +28,6 @@ class KafkaCursors:
         self._on_gap = on_gap
         self._lock = threading.Lock()
         self._idle: list[KafkaCursor] = []
-        self.share: frozenset[int] | None = None
 
     def read(self, after: Position, limit: int, until: Position | None) -> tuple[Records, Position]:
         """See `Log.read`."""
@@ -62,4 +61,4 @@ class KafkaCursors:
             return found
 
     def _anew(self) -> KafkaCursor:
-        return KafkaCursor(self._cluster, self._topics, self.share, self._on_gap)
+        return KafkaCursor(self._cluster, self._topics, None, self._on_gap)

@@ -19,6 +19,7 @@ from tidemill.sources.kafka_security import KafkaSecurity, keep_secrets_out_of_l
 from tidemill.stores.kafka_checkpoints import KafkaCheckpoints
 from tidemill.stores.kafka_cluster import STAMPED_BY, KafkaCluster
 from tidemill.stores.kafka_cursors import KafkaCursors
+from tidemill.stores.kafka_share import KafkaShare
 from tidemill.stores.kafka_topics import KNOWN_AT_HEADER, is_log, topics_of
 from tidemill.stores.kafka_writer import KafkaWriter, Message
 from tidemill.stores.source_books import SourceBooks
@@ -138,10 +139,12 @@ class KafkaLog:
         except NotReadyError as error:
             logger.warning("offsets of the group do not follow group=%s error=%s", self._settings.group, error)
 
-    def share(self, partitions: frozenset[int] | None) -> None:
-        """Read only these partitions of every topic from now on, None for all: positions say nothing of others."""
-        self._cursors.share = partitions
-        self._cursors.close()
+    def share(self) -> KafkaShare | None:
+        """What one engine reads of the log when several share it; None where no group is set. Whoever asks closes it."""
+        settings = self._settings
+        if settings.group is None:
+            return None
+        return KafkaShare(self._cluster, self._topics, settings.group, settings.session_s, self._on_gap)
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -215,9 +218,8 @@ class KafkaLog:
         logger.warning("events are missing where=%s what=%s", self._cluster.where, what)
 
     def _partitions(self) -> list[TopicPartition]:
-        counts, share = self._cluster.partitions([topic.name for topic in self._topics.values()]), self._cursors.share
-        every = [TopicPartition(name, number) for name, count in counts.items() for number in range(count)]
-        return [one for one in every if share is None or one.partition in share]
+        counts = self._cluster.partitions([topic.name for topic in self._topics.values()])
+        return [TopicPartition(name, number) for name, count in counts.items() for number in range(count)]
 
     def _position(self, offsets: Mapping[TopicPartition, int]) -> Position:
         found: dict[str, dict[str, int]] = {}

@@ -12,7 +12,7 @@ from sqlalchemy import URL, Engine, MetaData, NullPool, create_engine, event, ma
 from sqlalchemy import Connection as SqlConnection
 
 from tidemill.errors import SettingsError
-from tidemill.stores.postgres_cursor import LOCK_SCHEMA, as_reader, as_writer
+from tidemill.stores.postgres_cursor import LOCK_SCHEMA, as_reader, as_writer, sendable
 from tidemill.stores.postgres_errors import notice_restarts, tell_plainly
 from tidemill.stores.schema_version import VERSION_TABLE, refuse_other_columns, upgrade
 
@@ -74,6 +74,11 @@ def open_postgres(url: str, schema: str, tables: MetaData, *, durable: bool = Fa
             connection.exec_driver_sql(LOCK_SCHEMA)
 
     where = f"the schema {schema!r} of the database"
+
+    @event.listens_for(engine, "before_cursor_execute", retval=True)
+    def _on_execute(_connection: Any, _cursor: Any, statement: str, values: Any, _context: Any, many: bool) -> tuple[str, Any]:
+        return statement, [_by_name(row) for row in values] if many else _by_name(values)
+
     try:
         with engine.begin() as connection:
             connection.execute(_LOCK, {"schema": schema})  # the lock by its name, as there may be no schema yet to take it by
@@ -119,6 +124,11 @@ def _alone(url: str) -> Iterator[SqlConnection]:
     tell_plainly(engine)
     with engine.begin() as connection:
         yield connection
+
+
+def _by_name(values: Any) -> Any:
+    """Values of a statement of Core as the server takes them; an empty sequence where it has none."""
+    return dict(zip(values, sendable(list(values.values())), strict=True)) if values else values
 
 
 def _check_name(schema: str) -> None:

@@ -43,12 +43,12 @@ class PostgresCursor:
 
     def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> PostgresCursor:
         """Run one statement; without values it may be several."""
-        self._cursor.execute(numbered(sql), _sendable(parameters) if parameters else None)
+        self._cursor.execute(numbered(sql), sendable(parameters) if parameters else None)
         return self
 
     def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> PostgresCursor:
         """Run one statement for each of many rows."""
-        self._cursor.executemany(numbered(sql), map(_sendable, parameters))
+        self._cursor.executemany(numbered(sql), map(sendable, parameters))
         return self
 
     def fetchone(self) -> Any:
@@ -90,7 +90,7 @@ def as_writer(connection: Connection[Any]) -> None:
     connection.read_only = False
 
 
-def _sendable(values: Sequence[Any]) -> Sequence[Any]:
+def sendable(values: Sequence[Any]) -> Sequence[Any]:
     """Values as the server takes them: its text cannot hold the letter of number 0, another that nobody writes stands for it."""
     if any(isinstance(value, str) and _ZERO in value for value in values):
         return [value.replace(_ZERO, _FOR_ZERO) if isinstance(value, str) else value for value in values]

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
-from sqlalchemy import Engine
+from psycopg import Connection
+from sqlalchemy import Engine, event
 
 from tidemill.events import EventBatch
 from tidemill.features import FeatureSource, Label
@@ -43,6 +45,7 @@ class RowState(SqlState):
     def __init__(
         self, engine: Engine, sources: Sequence[FeatureSource], labels: Mapping[str, Label], retention_ms: Mapping[str, int]
     ) -> None:
+        _plan_for_many_looks(engine)
         speak_arrays(engine)
         super().__init__(engine, labels, list(retention_ms))
         self._catalogue = RowCatalogue(engine)
@@ -118,6 +121,16 @@ class RowState(SqlState):
             numbers = self.sets.feed(cursor, standing.token, standing.fed)
             self._catalogue.rise(cursor)
         return numbers
+
+
+def _plan_for_many_looks(engine: Engine) -> None:
+    """Let every connection look into indexes: a plan is kept, and one that was made while a table was empty would read all of it."""
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: Connection[Any], _record: Any) -> None:
+        connection.execute("set enable_seqscan = off")
+        connection.execute("set jit = off")  # it takes longer than any of these statements
+        connection.commit()
 
 
 def _as_whole(commit: Commit, standing: StateRow) -> Commit:

@@ -49,13 +49,13 @@ add_source_tables(_TABLES)
 _TAIL_NOW = "select log_offset, known_at_ms from tail"
 _APPEND = "insert into run (first_offset, n, stream, known_at_ms, lengths, payloads) values (?, ?, ?, ?, ?, ?)"
 _COUNT = "update received set events = events + ? where stream = ?"
-_FROM = "first_offset >= (select coalesce(max(first_offset), 0) from run where first_offset <= ?)"  # the row that holds an offset, and on
-_UP_TO = "first_offset <= ?"  # a row holds one event at least
+_FROM = "first_offset >= (select coalesce(max(first_offset), 0) from run where first_offset <= ?1)"  # the row that holds an offset, and on
+_UP_TO = "first_offset <= ?2"  # a row holds one event at least
 _READ = f"select first_offset, n, stream, known_at_ms, lengths, payloads from run where {_FROM} and {_UP_TO} order by first_offset"
 _HOLDING = "select first_offset, n, lengths, payloads from run where first_offset <= ? order by first_offset desc limit 1"
 _REWRITE = "update run set lengths = ?, payloads = ? where first_offset = ?"
 _TAKEN = "case when first_offset > ?1 then 0 when first_offset + n - 1 <= ?1 then n else ?1 - first_offset + 1 end"  # of a row's events
-_PENDING = f"select stream, sum(n - {_TAKEN}) from run where {_FROM} group by stream".replace("?)", "?1)")
+_PENDING = f"select stream, sum(n - {_TAKEN}) from run where {_FROM} group by stream"
 
 
 class SqlLog:

@@ -1,7 +1,7 @@
 """Streams: the log's promise, positions, recordings, and the engine that applies events."""
 
 from tidemill.streams.books import Books
-from tidemill.streams.engine import Commit, DeadLetter, Engine, StateStore
+from tidemill.streams.engine import Commit, DeadLetter, Engine, LogReader, StateStore
 from tidemill.streams.log import Advance, Entry, Log, Record, Records, Tally
 from tidemill.streams.log_offset import log_offset, partition_of
 from tidemill.streams.position import Mark, Position
@@ -17,6 +17,7 @@ __all__ = [
     "Engine",
     "Entry",
     "Log",
+    "LogReader",
     "Mark",
     "Position",
     "Record",

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from tidemill.errors import LATE, JudgedTooEarlyError, LateEventError
 from tidemill.events import EventBatch, EventParser, Stream
-from tidemill.streams.log import Log, Record, Records
+from tidemill.streams.log import Record, Records
 from tidemill.streams.position import Position
 
 logger = logging.getLogger(__name__)
@@ -58,6 +58,22 @@ class Commit:
     dead: Sequence[DeadLetter]
 
 
+class LogReader(Protocol):
+    """What the engine needs of a log: all of it, or the share of it that is this engine's."""
+
+    def read(self, after: Position, limit: int) -> tuple[Records, Position]:
+        """See `Log.read`.
+
+        Raises:
+            ConflictError: this engine reads other partitions than before, so the position must be read again.
+        """
+        ...
+
+    def follow(self, position: Position) -> None:
+        """See `Log.follow`."""
+        ...
+
+
 class StateStore(Protocol):
     """What the engine needs of a store."""
 
@@ -92,13 +108,13 @@ class Engine:
     """Applies a log to a store.
 
     Args:
-        log: where events come from.
+        log: where events come from; all partitions, or those of this engine.
         state: where tiles, ids, position, books and dead letters change together.
         streams: the project's streams.
         retention_ms: of each stream, how old an event may be when it becomes known.
     """
 
-    def __init__(self, log: Log, state: StateStore, streams: Sequence[Stream], retention_ms: Mapping[str, int]) -> None:
+    def __init__(self, log: LogReader, state: StateStore, streams: Sequence[Stream], retention_ms: Mapping[str, int]) -> None:
         self._log = log
         self._state = state
         self._parsers = {stream.name: EventParser(stream) for stream in streams}
@@ -109,7 +125,7 @@ class Engine:
         """Apply at most `limit` events of the log; answers how many it took.
 
         Raises:
-            ConflictError: another engine committed meanwhile; nothing was changed.
+            ConflictError: another engine committed meanwhile, or other partitions are this engine's now; nothing was changed.
         """
         before = self._state.position() if self._position is None else self._position
         self._position = None

@@ -47,6 +47,16 @@ def partition_of(log_offset: int) -> str:
     return str(log_offset >> OFFSET_BITS)
 
 
+def place_text(log_offset: int) -> str:
+    """A log offset for people: the offset, with the partition before it where there may be several.
+
+    >>> place_text(7), place_text(log_offset("3", 7))
+    ('7', '3:7')
+    """
+    partition, offset = partition_of(log_offset), log_offset & MAX_OFFSET
+    return str(offset) if partition == "0" else f"{partition}:{offset}"
+
+
 def partitions_of(log_offsets: Ints) -> Ints:
     """(n,) int64, the number of the partition of each."""
     return log_offsets >> OFFSET_BITS

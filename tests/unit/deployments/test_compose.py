@@ -86,6 +86,8 @@ def test_our_settings_are_settings_and_lead_to_services(name: str, service: Serv
             assert port == heard[str(host)]
     if name in {"serve", "work", "flows"}:
         assert (str(settings.home), str(settings.project)) == ("/var/lib/tidemill", "/project/shop.py")
+        assert (settings.profile, settings.log.kind, settings.log.kafka.brokers) == ("server", "kafka", ["kafka:9092"])
+        assert settings.database_url == "postgresql://tidemill:s3cret@postgres:5432/tidemill"
         assert (settings.mlflow_uri, settings.prefect_api_url) == ("http://mlflow:5000", "http://prefect:4200/api")
         assert settings.alerts.urls == ()
 

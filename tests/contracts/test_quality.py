@@ -14,7 +14,8 @@ from pydantic import BaseModel
 from tidemill.clock import MINUTE_MS
 from tidemill.events import Stream
 from tidemill.features import Label, View, count
-from tidemill.stores import Answered, Databases, MappedState, PredictionStore, QualityReader, SqlLog
+from tidemill.stores import Answered, Databases, PredictionStore, QualityReader, SqlLog
+from tidemill.stores.state_opening import open_state
 from tidemill.streams import Engine, Entry
 
 WITHIN_MS = 10 * MINUTE_MS
@@ -72,14 +73,15 @@ def naive_judged(asked: list[Asked], told: list[Told], from_minute: int, to_minu
     return sorted(row for row in last.values() if from_minute * MINUTE_MS <= row[2] < to_minute * MINUTE_MS)
 
 
-def write_all(home: Path, asked: list[Asked], told: list[Told]) -> None:
-    log, state = SqlLog(Databases(home), ["results"]), MappedState(home / "state.db", [VIEW], {"m": LABEL}, {"results": VIEW.retention_ms})
+def write_all(databases: Databases, asked: list[Asked], told: list[Told]) -> None:
+    log = SqlLog(databases, ["results"])
+    state = open_state(databases, [VIEW], {"m": LABEL}, {"results": VIEW.retention_ms})
     payloads = [
         Result(result_id=f"r{n}", at=tell.minute * MINUTE_MS, key=tell.key, won=tell.won).model_dump_json() for n, tell in enumerate(told)
     ]
     log.append([Entry("results", text, tell.minute * MINUTE_MS) for text, tell in zip(payloads, told, strict=True)], now_ms=0)
     Engine(log, state, [RESULTS], {"results": VIEW.retention_ms}).drain(3)
-    predictions = PredictionStore(Databases(home))
+    predictions = PredictionStore(databases)
     for place, ask in enumerate(asked):
         champion = (ask.champion, np.array([probability(place, "champion")]))
         frozen = {"frozen": (1, np.array([probability(place, "frozen")]))} if ask.with_frozen else {}
@@ -102,7 +104,7 @@ def write_all(home: Path, asked: list[Asked], told: list[Told]) -> None:
 def test_quality_counts_what_one_loop_counts(asked: list[Asked], told: list[Told], from_minute: int, minutes: int) -> None:
     asked, told = sorted(asked, key=lambda ask: ask.minute), sorted(told, key=lambda tell: tell.minute)
     with tempfile.TemporaryDirectory() as folder:
-        write_all(Path(folder), asked, told)
+        write_all(Databases(Path(folder)), asked, told)
         reader = QualityReader(Databases(Path(folder)))
         judged = reader.judged("m", LABEL, from_minute * MINUTE_MS, (from_minute + minutes) * MINUTE_MS)
         again = reader.judged("m", LABEL, from_minute * MINUTE_MS, (from_minute + minutes) * MINUTE_MS)
@@ -122,3 +124,17 @@ def test_quality_counts_what_one_loop_counts(asked: list[Asked], told: list[Told
     assert again.probability.tolist() == judged.probability.tolist()
     frozen = judged.of_role("frozen")
     assert frozen.probability.tolist() == [row[3] for row in rows if row[0] == "frozen"]
+
+
+def test_on_every_database_it_counts_the_same(databases: Databases) -> None:
+    """A correction, one that is too late, one in the last moment, one known when asked, and two versions of a key."""
+    asked = [Asked("a", 0, 1, False), Asked("b", 0, 1, True), Asked("b", 1, 2, True), Asked("a", 5, 1, False), Asked("é", 6, 3, True)]
+    told = [Told("a", 5, 1), Told("a", 9, 0), Told("b", 10, 1), Told("b", 12, 0), Told("é", 16, 1)]
+    write_all(databases, asked, told)
+    reader = QualityReader(databases)
+    judged = reader.judged("m", LABEL, 0, 40 * MINUTE_MS)
+    reader.close()
+    columns = (judged.role, judged.version, judged.at_ms, judged.probability, judged.outcome)
+    rows = list(zip(*(column.tolist() for column in columns), strict=True))
+    assert sorted(rows) == naive_judged(asked, told, 0, 40)
+    assert judged.at_ms.tolist() == sorted(judged.at_ms.tolist())

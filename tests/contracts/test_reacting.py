@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -28,8 +27,8 @@ def match(number: int, reaction: str = "dear", *, key: str = "", until_ms: int =
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> ReactionStore:
-    store = ReactionStore(open_loop(Databases(tmp_path)))
+def store(databases: Databases) -> ReactionStore:
+    store = ReactionStore(open_loop(databases))
     store.begin(["dear", "cheap"], BEGIN)
     return store
 
@@ -105,8 +104,8 @@ def test_one_that_fails_for_ever_lets_the_others_pass(store: ReactionStore) -> N
     assert store.standing()["dear"].waiting == 1
 
 
-def test_what_is_refused_again_and_again_is_given_up_with_one_alert_a_day(store: ReactionStore, tmp_path: Path) -> None:
-    alerts = AlertStore(open_loop(Databases(tmp_path)))
+def test_what_is_refused_again_and_again_is_given_up_with_one_alert_a_day(store: ReactionStore, databases: Databases) -> None:
+    alerts = AlertStore(open_loop(databases))
     store.take(BEGIN, at(9), [match(1), match(2), match(3)])
     sent: list[str] = []
     send = sender(lambda waiting: None if waiting.event_id == "t2" else RefusedError("HTTP 404"), sent)
