@@ -85,9 +85,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=60, help="how many faults a profile, the first ones each once")
     parser.add_argument("--seed", type=int, default=1, help="of the order and the moments")
     parser.add_argument("--faults", nargs="+", choices=FAULTS["server"], help="only these")
-    parser.add_argument(
-        "--minutes", type=float, default=math.inf, help="after so many no fault begins, whatever the rounds, in each profile"
-    )
+    parser.add_argument("--minutes", type=float, default=math.inf, help="of each profile, after which no fault begins")
     options = parser.parse_args()
     good = True
     for profile in [options.profile] if options.profile else FAULTS:
