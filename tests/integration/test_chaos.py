@@ -12,7 +12,7 @@ from tests.chaos.system import Profile
 
 SHORT: dict[Profile, list[str]] = {
     "embedded": ["kill -9 both", "connections to broker half open"],
-    "server": ["kill -9 everything", "connections to database half open"],
+    "server": ["kill -9 broker", "kill -9 database"],
 }
 
 
