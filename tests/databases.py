@@ -93,6 +93,12 @@ class PostgresServer:
         parent = self._process.pid
         return [parent, *map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split())]
 
+    def limit_files(self, size: str) -> None:
+        """Let it and its children write no file beyond so many bytes, as on a full disk; `unlimited` gives room again."""
+        for pid in self.pids():  # as its own user, as one may do with one's own; a child may end meanwhile
+            line = ["prlimit", f"--pid={pid}", f"--fsize={size}:unlimited"]
+            subprocess.run(line, stderr=subprocess.DEVNULL, cwd=self._folder, **_as(self._user))
+
     def _end(self, how: signal.Signals) -> None:
         self._process.send_signal(how)
         self._process.wait(_START_S)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import math
 import random
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -18,24 +21,42 @@ from tests.chaos.system import PATIENCE_S, Profile, System
 from tests.chaos.verdict import Verdict, judge
 
 
-def run(
-    folder: Path, rounds: int, seed: int, names: list[str] | None = None, profile: Profile = "embedded"
-) -> tuple[dict[str, list[float]], Verdict]:
-    """Disturb the system so many times; answers, by fault, the seconds until it went on, and what is left in the end.
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done.
+
+    Args:
+        profile: of the system.
+        names: of the faults, each once before any comes again.
+        rounds: how many faults.
+        seed: of their order and moments.
+        at_most_s: after so long no fault begins.
+    """
+
+    profile: Profile
+    names: Sequence[str]
+    rounds: int
+    seed: int
+    at_most_s: float = math.inf
+
+
+def run(folder: Path, plan: Plan) -> tuple[dict[str, list[float]], Verdict]:
+    """Disturb the system; answers, by fault, the seconds until it went on, and what is left in the end.
 
     Raises:
         RuntimeError: it does not go on by itself within a quarter of an hour; the faults so far and the end of its log are told.
     """
-    rng, system = random.Random(seed), System(folder, profile)
-    chosen = names or list(FAULTS[profile])
-    recovered: dict[str, list[float]] = {name: [] for name in chosen}
+    begin_s, rng, system = time.monotonic(), random.Random(plan.seed), System(folder, plan.profile)
+    recovered: dict[str, list[float]] = {name: [] for name in plan.names}
     try:
         with sending(system):
             _until_both_go_on(system)
-            for number in range(rounds):
-                name = chosen[number % len(chosen)] if number < len(chosen) else rng.choice(chosen)
-                print(f"{profile}, round {number + 1} of {rounds}: {name}", end="", file=sys.stderr, flush=True)
-                FAULTS[profile][name](system, rng)
+            for number in range(plan.rounds):
+                if time.monotonic() - begin_s > plan.at_most_s:
+                    break
+                name = plan.names[number] if number < len(plan.names) else rng.choice(plan.names)
+                print(f"{plan.profile}, round {number + 1} of {plan.rounds}: {name}", end="", file=sys.stderr, flush=True)
+                FAULTS[plan.profile][name](system, rng)
                 recovered[name].append(_until_both_go_on(system))
                 print(f", went on after {recovered[name][-1]:.1f} s", file=sys.stderr, flush=True)
         return recovered, judge(system, folder)
@@ -64,14 +85,15 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=60, help="how many faults a profile, the first ones each once")
     parser.add_argument("--seed", type=int, default=1, help="of the order and the moments")
     parser.add_argument("--faults", nargs="+", choices=FAULTS["server"], help="only these")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="of each profile, after which no fault begins")
     options = parser.parse_args()
     good = True
     for profile in [options.profile] if options.profile else FAULTS:
         names = [name for name in FAULTS[profile] if name in (options.faults or FAULTS[profile])]
         with tempfile.TemporaryDirectory(prefix="tidemill-chaos-") as folder:
             begin_s = time.monotonic()
-            recovered, verdict = run(Path(folder), options.rounds, options.seed, names, profile)
-        _tell(f"{profile} profile, {options.rounds} rounds in {time.monotonic() - begin_s:.0f} s", recovered, verdict)
+            recovered, verdict = run(Path(folder), Plan(profile, names, options.rounds, options.seed, options.minutes * 60))
+        _tell(f"{profile} profile, {sum(map(len, recovered.values()))} rounds in {time.monotonic() - begin_s:.0f} s", recovered, verdict)
         good = good and verdict.is_good
     return 0 if good else 1
 

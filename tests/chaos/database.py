@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import resource
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 
 from tests.chaos.proxy import Proxy
@@ -21,12 +19,6 @@ class ProxiedDatabase(PostgresServer):
         self.proxy = Proxy(self.port)
         self.direct = new_database(self.url)
         self.proxied = self.direct.replace(f":{self.port}/", f":{self.proxy.port}/")
-
-    def limit_files(self, size_bytes: int) -> None:
-        """Let it and its children write no file beyond this size, as on a full disk."""
-        for pid in self.pids():
-            with suppress(ProcessLookupError):
-                resource.prlimit(pid, resource.RLIMIT_FSIZE, (size_bytes, resource.RLIM_INFINITY))
 
     def close(self) -> None:
         """End all of it."""

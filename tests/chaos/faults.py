@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 
 from tests.chaos.connections import cut, half_open, slow
-from tests.chaos.system import PATIENCE_S, Profile, System
+from tests.chaos.system import PATIENCE_S, SESSION_S, Profile, System
 
 Fault = Callable[[System, random.Random], None]
 _LIMIT_BYTES = 4_096
@@ -79,12 +79,13 @@ def kill_all(system: System, rng: random.Random) -> None:
 def freeze_worker(system: System, rng: random.Random) -> None:
     """The worker stands still while another takes over, then wakes up and finds that the world has moved on.
 
-    Where it stands still in the middle of a commit it holds a lock, and the other waits until it wakes.
+    Where it stands still in the middle of a commit it holds a lock, and the other waits until it wakes. On servers it stands still for
+    longer than the group of engines waits for it, so its partitions move.
     """
     frozen = system.worker
     frozen.send_signal(signal.SIGSTOP)
     system.worker = system.start("work")
-    time.sleep(rng.uniform(4, 10))
+    time.sleep(rng.uniform(4, 10) + (SESSION_S if system.profile == "server" else 0))
     frozen.send_signal(signal.SIGCONT)
     time.sleep(rng.uniform(0.2, 2))
     killed, system.worker = (frozen, system.worker) if rng.random() < 0.5 else (system.worker, frozen)
@@ -113,9 +114,9 @@ def full_disk(system: System, rng: random.Random) -> None:
 
 def full_database_disk(system: System, rng: random.Random) -> None:
     """PostgreSQL cannot write, its write-ahead log neither, so it goes down; then there is room again, and it is started."""
-    system.database.limit_files(_LIMIT_BYTES)
+    system.database.limit_files(str(_LIMIT_BYTES))
     time.sleep(rng.uniform(0.5, 2))
-    system.database.limit_files(resource.RLIM_INFINITY)
+    system.database.limit_files("unlimited")
     if not system.database.pids():
         system.database.start()
 

@@ -21,6 +21,7 @@ from tidemill.settings import KafkaLogSettings, LogSettings
 Profile = Literal["embedded", "server"]
 PROJECT = Path(chaos_project.__file__).resolve()
 N_CARDS = 40
+SESSION_S = 6.0  # after which others take the partitions of an engine that is silent
 PATIENCE_S = 900.0  # a machine with much else to do is no error
 
 
@@ -62,6 +63,7 @@ class System:
             "TIDEMILL_DATABASE__URL": self.database.proxied,
             "TIDEMILL_LOG__KIND": "kafka",
             "TIDEMILL_LOG__KAFKA__BOOTSTRAP": self.broker.proxied,
+            "TIDEMILL_LOG__KAFKA__SESSION_S": str(SESSION_S),
         }
         log = LogSettings(kind="kafka", kafka=KafkaLogSettings(bootstrap=self.broker.bootstrap))
         return Workspace.open(chaos_project.project, self.home, database=self.database.direct, log=log)

@@ -66,11 +66,13 @@ class KafkaWriter:
         with self._lock:
             if self._plain is None:
                 self._plain = opened(KafkaProducer, self._where, {**self._config, "client_id": "tidemill-log-writer"})
+            producer = self._plain
         try:
-            return _send(self._plain, messages)
+            return _send(producer, messages)
         except MessageSizeTooLargeError as error:
             raise InputError(f"{self._where}: an event is larger than its topic takes: {error}") from error
         except KafkaError as error:
+            self._replace(producer)
             raise NotReadyError(f"{self._where}: not all events were taken, send them again: {error!r}") from error
 
     def is_copying(self, stream: str) -> bool:
@@ -123,6 +125,14 @@ class KafkaWriter:
         producer = self._copying.pop(stream, None)
         if producer is not None:
             _quietly(producer.close)
+
+    def _replace(self, failed: Any) -> None:
+        """Let the next write begin with a producer of its own: one whose broker was killed may never send again."""
+        with self._lock:
+            if self._plain is not failed:
+                return  # by another thread
+            self._plain = None
+        _quietly(failed.close)
 
     def close(self) -> None:
         """Let go of the connections."""
