@@ -6,6 +6,7 @@ import json
 import random
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from kafka import KafkaProducer, TopicPartition
+from kafka.errors import RetriableError
 
 from tests import tiny
 from tests.kafka_server import KafkaServer, kafka_server
@@ -301,9 +303,22 @@ def test_the_groups_offsets_follow_the_position(server: KafkaServer, tmp_path: P
         log.append([entry_now(f"t{number}") for number in range(30)], 0)
         drain(log, state)
         position = state.position()
-    held = server.admin.list_group_offsets(group)
-    told = {one.partition: found.offset for one, found in next(iter(held.values()), held).items()} if held else {}
-    assert told == {int(part): offset for part, offset in position.offsets["taps"].items()}
+        expected = {int(part): offset for part, offset in position.offsets["taps"].items()}
+        for _ in range(PATIENCE):  # the broker's first group: its topic of groups is being made
+            if committed(server, group) == expected:
+                break
+            log.follow(position)
+            time.sleep(0.2)
+    assert committed(server, group) == expected
+
+
+def committed(server: KafkaServer, group: str) -> dict[int, int]:
+    """By partition, the offset that a group has committed; nothing while the broker does not say."""
+    try:
+        held = server.admin.list_group_offsets(group)
+    except RetriableError:
+        return {}
+    return {one.partition: found.offset for one, found in next(iter(held.values()), {}).items()}
 
 
 def test_a_home_with_its_log_in_kafka_is_opened_by_the_settings(server: KafkaServer, tmp_path: Path) -> None:
