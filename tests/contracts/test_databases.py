@@ -180,6 +180,22 @@ def test_both_ends_notice_when_the_other_has_gone_from_the_network(postgres_url:
     assert (idle_s, unanswered_ms) == (10, 30_000)
 
 
+def test_who_stands_still_in_a_transaction_loses_it_and_the_right_to_write(postgres_url: str) -> None:
+    engines = [open_postgres(new_database(postgres_url), "numbers", TABLES)]
+    engines.append(open_postgres(engines[0].url.render_as_string(hide_password=False), "numbers", TABLES))
+    with pytest.raises(UnavailableError, match="idle-in-transaction"), writing_cursor(engines[0]) as standing:
+        standing.execute("insert into number (n, what) values (1, '')")
+        standing.execute("set local idle_in_transaction_session_timeout = '500ms'")
+        with writing_cursor(engines[1]) as other:  # waits for it to be thrown out
+            other.execute("insert into number (n, what) values (2, '')")
+        standing.execute("insert into number (n, what) values (3, '')")
+    with writing_cursor(engines[0]) as again:
+        again.execute("insert into number (n, what) values (4, '')")
+    assert numbers(engines[1]) == [2, 4]
+    for engine in engines:
+        engine.dispose()
+
+
 def test_a_file_is_in_wal_mode(tmp_path: Path) -> None:
     engine = open_sqlite(tmp_path / "x.db", TABLES)
     with engine.connect() as connection:

@@ -6,11 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from psycopg import OperationalError
 from sqlalchemy import Engine
 
 from tidemill.stores.postgres_cursor import begin_reading, begin_writing
-from tidemill.stores.postgres_errors import unavailable
+from tidemill.stores.postgres_errors import GONE, unavailable
 
 
 class Cursor(Protocol):
@@ -66,7 +65,7 @@ def writing_cursor(engine: Engine) -> Iterator[Cursor]:
 def _cursor(engine: Engine, begin_postgres: Any, begin_sqlite: str) -> Iterator[tuple[Any, Cursor]]:
     try:
         connection = engine.raw_connection()
-    except OperationalError as error:
+    except GONE as error:
         raise unavailable(engine.url, error) from error
     try:
         if engine.dialect.name == "postgresql":
@@ -76,7 +75,7 @@ def _cursor(engine: Engine, begin_postgres: Any, begin_sqlite: str) -> Iterator[
             cursor.execute(begin_sqlite)
             yield connection, cursor
             cursor.close()
-    except OperationalError as error:
+    except GONE as error:
         raise unavailable(engine.url, error) from error
     finally:
         connection.close()  # back to the pool, which rolls back what was not committed

@@ -17,7 +17,9 @@ from tidemill.stores.postgres_errors import notice_restarts, tell_plainly
 from tidemill.stores.schema_version import VERSION_TABLE, refuse_other_columns, upgrade
 
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
-_WAIT = "60s"  # for another's right to write; a slow machine is no error
+# Whoever stands still in the middle of a transaction (SIGSTOP, a debugger) loses it, and with it the right to write; the others wait
+# longer than that for theirs. A slow machine is no error.
+_STANDS_STILL, _WAIT = "60s", "120s"
 # A machine that has gone from the network is noticed within half a minute, by either end: else ours waits for a quarter of an hour, and
 # the server keeps the right to write for two hours for somebody who is no longer there.
 _IDLE_S, _EVERY_S, _TIMES, _UNANSWERED_MS = 10, 5, 4, 30_000
@@ -59,7 +61,8 @@ def open_postgres(url: str, schema: str, tables: MetaData, *, durable: bool = Fa
     """
     _check_name(schema)
     waits = "on" if durable else "off"
-    options = f"-c search_path={schema} -c lock_timeout={_WAIT} -c synchronous_commit={waits} -c timezone=UTC {_SERVER_NOTICES}"
+    patience = f"-c lock_timeout={_WAIT} -c idle_in_transaction_session_timeout={_STANDS_STILL} {_SERVER_NOTICES}"
+    options = f"-c search_path={schema} -c synchronous_commit={waits} -c timezone=UTC {patience}"
     engine = create_engine(_with_driver(url), connect_args={"options": options, **_CLIENT_NOTICES})
     tell_plainly(engine)
     notice_restarts(engine)

@@ -6,11 +6,14 @@ import time
 from typing import Any
 
 from psycopg import OperationalError
+from psycopg.errors import IdleInTransactionSessionTimeout
 from sqlalchemy import URL, Engine, event
 from sqlalchemy.exc import DisconnectionError
 
 from tidemill.errors import UnavailableError
 
+# What says that the connection is gone, not that a statement is wrong.
+GONE = (OperationalError, IdleInTransactionSessionTimeout)
 _IDLE_S = 1.0
 
 
@@ -25,7 +28,7 @@ def tell_plainly(engine: Engine) -> None:
 
     @event.listens_for(engine, "handle_error")
     def _on_error(context: Any) -> None:
-        if isinstance(context.original_exception, OperationalError):
+        if isinstance(context.original_exception, GONE):
             raise unavailable(engine.url, context.original_exception) from context.original_exception
 
 
@@ -42,5 +45,5 @@ def notice_restarts(engine: Engine) -> None:
         if now_s - record.info.get("idle_since_s", now_s) > _IDLE_S:
             try:
                 engine.dialect.do_ping(driver)
-            except OperationalError as error:
+            except GONE as error:
                 raise DisconnectionError from error
