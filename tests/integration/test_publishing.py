@@ -52,7 +52,7 @@ def publish_all(workspace: Workspace) -> int:
 @contextmanager
 def publishing(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """All that the project publishes is, by a thread each, as in a running system but with short pauses."""
-    monkeypatch.setattr("tidemill.serving.publishing._MAX_WAIT_S", 0.2)
+    monkeypatch.setattr("tidemill.serving.retrying._MAX_WAIT_S", 0.2)
     monkeypatch.setattr("tidemill.targets.kafka_sender._PRODUCER", _PRODUCER | IMPATIENT)
     stopping = threading.Event()
     threads = [threading.Thread(target=one.run, args=(stopping,)) for one in publishers(workspace, "first")]

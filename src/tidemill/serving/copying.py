@@ -6,12 +6,13 @@ import logging
 import threading
 import time
 
-from tenacity import RetryCallState, RetryError, Retrying, sleep_using_event, stop_when_event_set, wait_random_exponential
+from tenacity import RetryCallState
 
 from tidemill.clock import wall_ms
 from tidemill.errors import ProjectError
 from tidemill.events import Reader, Stream
 from tidemill.project import Workspace
+from tidemill.serving.retrying import repeat
 from tidemill.streams import Advance, Entry
 
 logger = logging.getLogger(__name__)
@@ -19,7 +20,6 @@ logger = logging.getLogger(__name__)
 _BATCH = 5_000
 _PAUSE_S = 0.05
 _NEWS_EVERY_S = 2.0
-_MAX_WAIT_S = 30.0
 
 
 class Copier:
@@ -78,17 +78,7 @@ class Copier:
 
     def run(self, stopping: threading.Event) -> None:
         """Copy until told to stop; a failure is noted, and tried again after a pause that grows with each in a row."""
-        retrying = Retrying(
-            wait=wait_random_exponential(max=_MAX_WAIT_S),
-            stop=stop_when_event_set(stopping),
-            sleep=sleep_using_event(stopping),
-            before_sleep=self._note_failure,
-        )
-        while not stopping.is_set():
-            try:
-                retrying(self.step)
-            except RetryError:
-                break  # told to stop while it waited
+        repeat(self.step, stopping, self._note_failure)
         self.close()
 
     def close(self) -> None:

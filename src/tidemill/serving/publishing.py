@@ -15,12 +15,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from tenacity import RetryCallState, RetryError, Retrying, sleep_using_event, stop_when_event_set, wait_random_exponential
+from tenacity import RetryCallState
 
 from tidemill.clock import DAY_MS, SECOND_MS, wall_ms
 from tidemill.errors import ConflictError, RefusedError
 from tidemill.loop.messages import alert_message, decision_message, prediction_message
 from tidemill.project import Workspace
+from tidemill.serving.retrying import repeat
 from tidemill.stores import Alert
 from tidemill.stores.publications import Passed
 from tidemill.targets import Kind, Message, Sender
@@ -29,7 +30,6 @@ logger = logging.getLogger(__name__)
 
 _BATCH = 500
 _LOOK_EVERY_S = 0.2
-_MAX_WAIT_S = 30.0
 _FAILURES_TO_ALERT = 5  # about a minute
 HOLD_MS = 30 * SECOND_MS  # longer than sending a batch takes
 
@@ -82,18 +82,7 @@ class Publisher:
 
     def run(self, stopping: threading.Event) -> None:
         """Publish until told to stop; a failure is noted, and tried again after a pause that grows with each in a row."""
-        retrying = Retrying(
-            wait=wait_random_exponential(max=_MAX_WAIT_S),
-            stop=stop_when_event_set(stopping),
-            sleep=sleep_using_event(stopping),
-            before_sleep=self._note_failure,
-        )
-        while not stopping.is_set():
-            try:
-                if retrying(self.step) == 0:
-                    stopping.wait(_LOOK_EVERY_S)
-            except RetryError:
-                break  # told to stop while it waited
+        repeat(self.step, stopping, self._note_failure, idle_s=_LOOK_EVERY_S)
         self.close()
 
     def close(self) -> None:
