@@ -1,6 +1,5 @@
 """Learning: what a model is, training sets, fitting, evaluation and export."""
 
-from tidemill.learning.export import TOLERANCE, Exported, OnnxModel, export, to_feed
 from tidemill.learning.fitting import Fitted, fit, fit_all, predict, refit, to_input
 from tidemill.learning.importance import important_columns
 from tidemill.learning.lake_sql import Limits
@@ -11,13 +10,12 @@ from tidemill.learning.parity import Mismatch, Parity, check_parity
 from tidemill.learning.point_in_time import values_at
 from tidemill.learning.policy import Monitor, RetrainPolicy, Trigger
 from tidemill.learning.sampling import Sample
+from tidemill.learning.scoring import OnnxModel, to_feed
 from tidemill.learning.training_set import TrainingSet, TrainingSetBuilder, build_training_set, vectors_of
 from tidemill.learning.value_cache import ValueCache
 
 __all__ = [
-    "TOLERANCE",
     "Clock",
-    "Exported",
     "Fitted",
     "Limits",
     "Mismatch",
@@ -37,7 +35,6 @@ __all__ = [
     "auc",
     "build_training_set",
     "check_parity",
-    "export",
     "fit",
     "fit_all",
     "important_columns",

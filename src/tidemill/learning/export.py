@@ -1,15 +1,16 @@
-"""Export to ONNX, and the proof that the exported model says what the trained one says."""
+"""Export to ONNX, and the proof that the exported model says what the trained one says.
+
+Not among what `tidemill.learning` names: the converter takes seconds to import, and only who fits needs it.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
 import numpy as np
-import onnxruntime as ort
 import pandas as pd
 from skl2onnx import to_onnx
 from skl2onnx.common import _container
@@ -17,10 +18,9 @@ from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.pipeline import Pipeline
 
 from tidemill.errors import ExportError
-from tidemill.events import Column, FieldKind
-from tidemill.kernels import Floats
 from tidemill.learning.fitting import predict
 from tidemill.learning.model import Model
+from tidemill.learning.scoring import OnnxModel
 
 TOLERANCE = 1e-5
 _CONVERTING = threading.Lock()
@@ -33,32 +33,6 @@ class Exported:
     content: bytes
     largest_difference: float
     n_compared: int
-
-
-class OnnxModel:
-    """Scores vectors with ONNX Runtime; nothing is unpickled.
-
-    Args:
-        content: the ONNX file.
-        columns: the vector's columns and kinds, in order.
-    """
-
-    def __init__(self, content: bytes, columns: Mapping[str, FieldKind]) -> None:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        self._session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        self._columns = dict(columns)
-        self._inputs = [value.name for value in self._session.get_inputs()]
-
-    def score(self, columns: Mapping[str, Column]) -> Floats:
-        """(n,) the probability of outcome 1, for (n,) columns as `Model.assemble` makes them."""
-        return self.run(to_feed(columns, self._columns))
-
-    def run(self, feed: Mapping[str, Column]) -> Floats:
-        """The same for tensors that `to_feed` made, so that several models of one vector share them."""
-        probabilities = self._session.run(["probabilities"], {name: feed[name] for name in self._inputs})[0]
-        return np.asarray(probabilities, dtype=np.float64)[:, 1]
 
 
 def export(model: Model, estimator: Any, frame: pd.DataFrame) -> Exported:
@@ -105,13 +79,3 @@ def _plain_make_node(make_node: Any) -> Any:
         return make_node(*args, **{name: plain(value) for name, value in attributes.items()})
 
     return made
-
-
-def to_feed(columns: Mapping[str, Column], kinds: Mapping[str, FieldKind]) -> dict[str, Column]:
-    """(n, 1) tensors of (n,) columns: numbers as float32, text as strings with "" for missing."""
-    names = [name for name, kind in kinds.items() if kind != "text"]
-    numbers = np.array([columns[name] for name in names], dtype=np.float32)
-    feed = {name: row[:, None] for name, row in zip(names, numbers, strict=True)}
-    for name in kinds.keys() - feed.keys():
-        feed[name] = np.array([["" if value is None else value] for value in columns[name]], dtype=object)
-    return feed

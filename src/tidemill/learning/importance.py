@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tidemill.learning.export import OnnxModel
 from tidemill.learning.metrics import losses
+from tidemill.learning.scoring import OnnxModel
 from tidemill.learning.training_set import TrainingSet
 
 _ROWS = 2_000

@@ -17,7 +17,6 @@ from tidemill.drift import ReferenceProfile, profile_reference
 from tidemill.events import Column
 from tidemill.kernels import Floats
 from tidemill.learning import (
-    Exported,
     Fitted,
     Limits,
     Model,
@@ -26,13 +25,13 @@ from tidemill.learning import (
     TrainingSet,
     TrainingSetBuilder,
     ValueCache,
-    export,
     fit,
     important_columns,
     losses,
     refit,
     to_input,
 )
+from tidemill.learning.export import Exported, export
 from tidemill.loop import Comparison, compare
 from tidemill.project import Workspace
 from tidemill.registry.registry import CHALLENGER, CHAMPION, DatasetRef, Registry, Release

@@ -16,7 +16,8 @@ from sklearn.preprocessing import OrdinalEncoder
 
 from tests import tiny
 from tidemill.errors import ExportError
-from tidemill.learning import TOLERANCE, Model, OnnxModel, export, predict, to_input
+from tidemill.learning import Model, OnnxModel, predict, to_input
+from tidemill.learning.export import TOLERANCE, export
 
 
 def rows(n: int = 2_000) -> tuple[pd.DataFrame, np.ndarray[Any, np.dtype[np.int64]]]:
