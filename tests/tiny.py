@@ -129,6 +129,5 @@ def train_version(workspace: Workspace, registry: Registry) -> int:
     """Train on what the workspace holds and register; promotes nothing."""
     model = workspace.project.models[0]
     rows = snapshot(workspace, model)
-    challenger = train(workspace, registry, model, rows)
-    ready = make_ready(model, challenger, rows, promoted=gate(model, challenger).verdict.promote)
+    ready = make_ready(model, gate(model, train(workspace, registry, model, rows)), rows)
     return register(workspace, registry, model, ready, {"trigger": "test"})

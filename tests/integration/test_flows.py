@@ -15,6 +15,7 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.flows import load_flow_from_entrypoint
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from flows.deploy import deploy
 from flows.monitor import monitor
 from flows.retrain import retrain
 from flows.rollback import rollback
@@ -106,6 +107,10 @@ def test_a_changed_world_is_learnt_by_hand_then_cooled_down_and_rolled_back(cont
     assert (state.name, champion(context)) == ("Promoted", 2)
     assert len(rows) == before + 1
     assert (newest.trigger, newest.outcome, newest.from_version, newest.to_version, newest.fits) == ("manual", "promoted", "1", "2", 2)
+    assert newest.decided_by == "gate"
+    assert list(newest.stages) == ["guarded", "snapshot", "fitted", "judged", "ready", "registered", "deploying", "deployed"]
+    assert [one["window"] for one in newest.findings["candidates"]] == ["recent", "change", "all"]
+    assert newest.findings["mlflow_run"].startswith(context.settings.mlflow_uri)
     assert newest.metric_champion is not None
     assert newest.metric_challenger is not None
     assert newest.metric_challenger < newest.metric_champion
@@ -118,7 +123,13 @@ def test_a_changed_world_is_learnt_by_hand_then_cooled_down_and_rolled_back(cont
     assert learnt[0].end_ms - learnt[1].end_ms > tiny.LATE_ORDER.policy.gate_ms * 0.9  # the rejected one has not seen the newest day
     assert champion(context) == 2
     assert run(alarmed(context)).name in ("Cooldown", "TooFewLabels")
-    assert rollback(MODEL, return_state=True).name == "RolledBack"
+    assert rollback(MODEL, by="ann", return_state=True).name == "RolledBack"
+    assert champion(context) == 1
+    (back, *_) = context.workspace.decisions.recent(MODEL, 500)
+    assert (back.act, back.outcome, back.from_version, back.to_version, back.decided_by) == ("rollback", "rolled_back", "2", "1", "ann")
+    assert deploy(MODEL, 3, by="ann", return_state=True).name == "Deployed"
+    assert champion(context) == 3
+    assert rollback(MODEL, by="ann", return_state=True).name == "RolledBack"
     assert champion(context) == 1
 
 

@@ -13,7 +13,8 @@ from pydantic import BaseModel
 from tidemill.errors import ProjectError
 from tidemill.events import Column, FieldKind, Stream, to_column
 from tidemill.features import Derived, Expression, FeatureSource, Label, Table, View, in_order
-from tidemill.learning.policy import Monitor, RetrainPolicy
+from tidemill.learning.policy import Monitor
+from tidemill.learning.retrain_policy import RetrainPolicy
 from tidemill.learning.sampling import Sample
 
 Part = str | View | Table | Derived
@@ -76,6 +77,7 @@ class Model:
             fix = f"add {missing!r} to stream {self.requests.stream.name!r}, or make it a feature"
             raise ProjectError(f"request field {missing!r} has no history", where=where, fix=fix)
         self._check_features(where)
+        self.policy.check_slices([name for name, kind in self.columns.items() if kind == "text"], where)
         try:
             Sample(self.sample)
         except ValueError as error:

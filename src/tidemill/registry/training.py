@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version as package_version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from tidemill.clock import to_utc
-from tidemill.drift import ReferenceProfile, profile_reference
-from tidemill.events import Column
-from tidemill.kernels import Floats
+from tidemill.drift import profile_reference
+from tidemill.errors import ExportError
 from tidemill.learning import (
     Fitted,
     Limits,
@@ -25,45 +25,43 @@ from tidemill.learning import (
     TrainingSet,
     TrainingSetBuilder,
     ValueCache,
-    fit,
     important_columns,
-    losses,
+    predict,
     refit,
     to_input,
 )
-from tidemill.learning.export import Exported, export
-from tidemill.loop import Comparison, compare
+from tidemill.learning.candidates import rows_of
 from tidemill.project import Workspace
-from tidemill.registry.registry import CHALLENGER, CHAMPION, DatasetRef, Registry, Release
+from tidemill.registry.judging import Judged
+from tidemill.registry.registry import CHALLENGER, DatasetRef, Registry, Release
 from tidemill.stores import wait_for_lake
 
+if TYPE_CHECKING:
+    from tidemill.learning.export import Exported
+
 SAMPLE_ROWS = 5_000
+AGREEMENT = 0.1  # of probabilities; of other scores the same share of their standard deviation would be
 IMPORTANT = "important_columns"
 FITS = "fits"
 
 
 @dataclass(frozen=True)
-class Challenger:
-    """A model fitted on the older rows, and how it compares with the champion on the newest.
+class Ready:
+    """A model that may be registered.
 
     Args:
-        fitted: the model.
-        champion: the version that serves; None when none does.
-        comparison: of the two; None without a champion, and where it has already learnt from the newest rows.
+        fitted: what was fitted last.
+        exported: its ONNX form.
+        judged: how it came to be.
+        fits: how many estimators were fitted to come to it.
+        refit: what became of fitting it again, for the audit.
     """
 
     fitted: Fitted
-    champion: int | None
-    comparison: Comparison | None
-
-
-@dataclass(frozen=True)
-class Ready:
-    """A model that may be registered: exported, with the comparison that decides on it."""
-
-    fitted: Fitted
     exported: Exported
-    comparison: Comparison | None
+    judged: Judged
+    fits: int
+    refit: Mapping[str, str]
 
 
 def snapshot(workspace: Workspace, model: Model, limits: Limits | None = None, timeout_s: float = 120.0) -> TrainingSet:
@@ -78,48 +76,32 @@ def snapshot(workspace: Workspace, model: Model, limits: Limits | None = None, t
     return TrainingSetBuilder(model, workspace.lake, workspace.predictions, cache, sample, limits or Limits()).build(now_ms)
 
 
-def train(workspace: Workspace, registry: Registry, model: Model, rows: TrainingSet) -> Challenger:
-    """Fit on the older rows and compare with the champion on the newest mature ones.
+def make_ready(model: Model, judged: Judged, rows: TrainingSet) -> Ready:
+    """What is registered: the winner fitted again on its window with the newest rows, or the best as it is where the gate lets none serve.
+
+    Nobody has judged what was fitted again. So it serves only where its ONNX form says what it says and where it agrees with what was
+    judged: on the newest rows their scores differ by at most `AGREEMENT` on average. Else the one that was judged serves.
 
     Raises:
-        NotReadyError: too few rows to fit and to judge.
+        ExportError: the ONNX form of what was judged does not say what the estimator says; such a model never serves.
     """
-    fitted = fit(model, rows)
-    name = workspace.project.registered_name(model.name)
-    champion = registry.alias(name, CHAMPION)
-    if champion is None:
-        return Challenger(fitted, None, None)
-    served = registry.load(name, champion)
-    learnt_until_ms = ReferenceProfile.from_json(served.reference).end_ms
-    return Challenger(fitted, champion, compare_unseen(fitted, OnnxModel(served.onnx, model.columns).score, learnt_until_ms))
+    from tidemill.learning.export import export  # here: the converter takes seconds to import, and only who trains needs it
 
-
-def compare_unseen(challenger: Fitted, champion: Callable[[Mapping[str, Column]], Floats], learnt_until_ms: int) -> Comparison | None:
-    """Compare on the newest rows that neither has learnt from; None when there are none.
-
-    A champion that has passed the gate has learnt from all rows of its time. Asked again within the gate's length, which only a
-    person or a short cooldown does, it would be judged on some of them, and look better than it is.
-
-    Args:
-        challenger: fitted on the older rows.
-        champion: says the probabilities (n,) of (n,) columns.
-        learnt_until_ms: time of the last row the champion has learnt from.
-    """
-    unseen = challenger.gate.at_ms > learnt_until_ms
-    if not unseen.any():
-        return None
-    rows = challenger.gate.rows(unseen)
-    return compare(losses(rows.outcome, champion(rows.columns)), losses(rows.outcome, challenger.probability[unseen]), rows.at_ms)
-
-
-def make_ready(model: Model, challenger: Challenger, rows: TrainingSet, *, promoted: bool) -> Ready:
-    """What is registered: fitted again on all rows where the gate lets it serve, the challenger as it is where it does not.
-
-    Raises:
-        ExportError: the ONNX form does not say what the estimator says; such a model never serves.
-    """
-    fitted = refit(model, challenger.fitted, rows) if promoted else challenger.fitted
-    return Ready(fitted, export(model, fitted.estimator, fitted.gate.frame()), challenger.comparison)
+    fitted, frame, fits = judged.best.fitted, judged.best.fitted.gate.frame(), judged.fits
+    told = {"served": "judged"}
+    if judged.judgement.verdict.promote:
+        again = refit(model, fitted, rows_of(rows, judged.best.window, judged.since_ms, model.policy.recent_ms))
+        fits += 1
+        apart = float(np.abs(predict(model, again.estimator, frame) - fitted.probability).mean())
+        told = {"served": "refitted", "difference": f"{apart:.4f}"}
+        try:
+            if apart <= AGREEMENT:
+                return Ready(again, export(model, again.estimator, frame), judged, fits, told)
+            why = f"its scores differ by {apart:.4f} on average, {AGREEMENT} is allowed"
+        except ExportError as error:
+            why = str(error)
+        told = {"served": "judged", "difference": f"{apart:.4f}", "why": why}
+    return Ready(fitted, export(model, fitted.estimator, frame), judged, fits, told)
 
 
 def register(workspace: Workspace, registry: Registry, model: Model, ready: Ready, tags: dict[str, str]) -> int:
@@ -160,9 +142,7 @@ def _release(workspace: Workspace, model: Model, ready: Ready, tags: dict[str, s
         "log_loss": fitted.quality.log_loss or float("nan"),
         "onnx_largest_difference": ready.exported.largest_difference,
     }
-    if ready.comparison is not None:
-        metrics["champion_log_loss"] = ready.comparison.champion
-        metrics["gain"] = ready.comparison.gain
+    metrics |= _trials(ready.judged)
     return Release(
         name=workspace.project.registered_name(model.name),
         run_name=f"{model.name} to {until}",
@@ -174,8 +154,9 @@ def _release(workspace: Workspace, model: Model, ready: Ready, tags: dict[str, s
             "lake_versions": json.dumps(dict(train_rows.lake_versions)),
             "source_digest": model.source_digest,
             "stream_time_ms": str(train_rows.now_ms),
-            FITS: str(fitted.fits),
-            "refitted": str(fitted.fits > 1).lower(),
+            FITS: str(ready.fits),
+            "window": ready.judged.best.window,
+            "refitted": str(ready.refit["served"] == "refitted").lower(),
             "gate_log_loss": str(fitted.quality.log_loss),
             IMPORTANT: json.dumps(important_columns(scorer, fitted.gate)),
         },
@@ -187,6 +168,17 @@ def _release(workspace: Workspace, model: Model, ready: Ready, tags: dict[str, s
             f"{model.name} training rows", train_rows.digest, workspace.lake.path(label_stream), train_rows.lake_versions[label_stream]
         ),
     )
+
+
+def _trials(judged: Judged) -> dict[str, float]:
+    """The figures of every challenger, of which only the best is uploaded: `gain` is its own, `change.gain` that of a window."""
+    figures: dict[str, float] = {}
+    for told in judged.judgement.findings["candidates"]:
+        held = {name: told[name] for name in ("challenger", "gain", "rows") if name in told}
+        figures |= {f"{told['window']}.{'log_loss' if name == 'challenger' else name}": float(value) for name, value in held.items()}
+        if told.get("best") and "gain" in told:
+            figures |= {"gain": told["gain"], "champion_log_loss": told["champion"]}
+    return figures
 
 
 def _sample(rows: TrainingSet, scores: np.ndarray) -> pd.DataFrame:

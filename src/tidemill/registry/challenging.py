@@ -1,0 +1,148 @@
+"""Challengers: fitted on windows of the past, each tried beside the champion on the newest rows that neither has learnt from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tidemill.drift import ReferenceProfile
+from tidemill.errors import UnfitRowsError
+from tidemill.events import Column
+from tidemill.kernels import Floats
+from tidemill.learning import Fitted, Model, OnnxModel, TrainingSet, Window, losses, to_feed
+from tidemill.learning.candidates import fit_candidates
+from tidemill.loop import Trial, calibration_error, compare, compare_slices
+from tidemill.project import Workspace
+from tidemill.registry.faults import label_fault, reference_outcomes, row_fault
+from tidemill.registry.registry import CHAMPION, Registry, Version
+
+_TIMED_ROWS = 32
+_ROUNDS = 5
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to fit: since when the world is taken to have changed, and how many challengers may be fitted; None where nothing says so."""
+
+    since_ms: int | None = None
+    most: int | None = None
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One challenger, and how it did beside the champion; without a trial where there is none to stand beside, or no row to do it on."""
+
+    window: Window
+    fitted: Fitted
+    trial: Trial | None
+
+
+@dataclass(frozen=True)
+class Challenger:
+    """The challengers of one retrain.
+
+    Args:
+        tried: each of them; at least one.
+        champion: the version that serves; None when none does.
+        since_ms: when the world is taken to have changed; None where nothing says so.
+        left_out: by window, why nothing was fitted on it.
+        scorer: the champion, to be held against in latency; None where there is none.
+    """
+
+    tried: tuple[Tried, ...]
+    champion: int | None
+    since_ms: int | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    scorer: OnnxModel | None = None
+
+
+def train(workspace: Workspace, registry: Registry, model: Model, rows: TrainingSet, plan: Plan | None = None) -> Challenger:
+    """Fit a challenger on each window of the policy and try it beside the champion.
+
+    Args:
+        workspace: of the project.
+        registry: where the champion is.
+        model: whose.
+        rows: all one may learn from.
+        plan: what to fit; by default as if nothing had changed.
+
+    Raises:
+        UnfitRowsError: too few rows to fit and to judge, or rows that no model may learn from.
+    """
+    plan = plan or Plan()
+    name = workspace.project.registered_name(model.name)
+    champion = registry.alias(name, CHAMPION)
+    served = None if champion is None else registry.load(name, champion)
+    if served is not None:
+        refuse_spoilt_rows(model, rows, served)
+    fitted = fit_candidates(model, rows, plan.since_ms, plan.most)
+    scorer = None if served is None else OnnxModel(served.onnx, model.columns)
+    learnt_until_ms = 0 if served is None else ReferenceProfile.from_json(served.reference).end_ms
+    tried = tuple(
+        Tried(one.window, one.fitted, None if scorer is None else try_unseen(model, one.fitted, scorer.score, learnt_until_ms))
+        for one in fitted.fitted
+    )
+    return Challenger(tried, champion, plan.since_ms, fitted.left_out, scorer)
+
+
+def refuse_spoilt_rows(model: Model, rows: TrainingSet, served: Version) -> None:
+    """Look at the newest rows before anything is fitted on them.
+
+    Raises:
+        UnfitRowsError: a column is missing in all of them, or their outcomes are all one.
+    """
+    newest = rows.rows(rows.at_ms > rows.at_ms[-1] - model.policy.gate_ms)
+    fault = row_fault(model, newest, ReferenceProfile.from_json(served.reference)) or label_fault(rows.outcome, reference_outcomes(served))
+    if fault:
+        raise UnfitRowsError("BadData", f"{fault}; passes once the data is repaired")
+
+
+def try_unseen(model: Model, challenger: Fitted, champion: Callable[[Mapping[str, Column]], Floats], learnt_until_ms: int) -> Trial | None:
+    """A trial on the newest rows that neither has learnt from; None when there are none.
+
+    A champion that has passed the gate has learnt from all rows of its time. Asked again within the gate's length, which only a
+    person or a short cooldown does, it would be judged on some of them, and look better than it is.
+
+    Args:
+        model: whose policy names the slices.
+        challenger: fitted on the older rows.
+        champion: says the probabilities (n,) of (n,) columns.
+        learnt_until_ms: time of the last row the champion has learnt from.
+    """
+    unseen = challenger.gate.at_ms > learnt_until_ms
+    if not unseen.any():
+        return None
+    rows = challenger.gate.rows(unseen)
+    said, mine = champion(rows.columns), challenger.probability[unseen]
+    theirs_lost, mine_lost = losses(rows.outcome, said), losses(rows.outcome, mine)
+    texts = {name: rows.columns[name].tolist() for name in model.policy.slices}
+    return Trial(
+        comparison=compare(theirs_lost, mine_lost, rows.at_ms),
+        slices=compare_slices(theirs_lost, mine_lost, rows.at_ms, texts, model.policy.slice_min_rows),
+        calibration=(calibration_error(rows.outcome, said), calibration_error(rows.outcome, mine)),
+    )
+
+
+def measure_latency(scorers: tuple[OnnxModel, ...], columns: Mapping[str, Column], model: Model) -> tuple[float, ...]:
+    """By scorer, ms a row asked alone: the best round's median, the rounds in turns so that a busy machine is one for all.
+
+    Args:
+        scorers: of one vector.
+        columns: (n,) rows to ask for, of which the first 32 are taken.
+        model: whose vector it is.
+    """
+    n_rows = min(_TIMED_ROWS, len(next(iter(columns.values()))))
+    feeds = [to_feed({name: column[row : row + 1] for name, column in columns.items()}, model.columns) for row in range(n_rows)]
+    best = [float("inf")] * len(scorers)
+    for _ in range(_ROUNDS):
+        for place, scorer in enumerate(scorers):
+            taken_s = []
+            for feed in feeds:
+                begin_s = time.perf_counter()
+                scorer.run(feed)
+                taken_s.append(time.perf_counter() - begin_s)
+            best[place] = min(best[place], float(np.median(taken_s)) * 1_000)
+    return tuple(best)
