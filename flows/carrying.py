@@ -7,7 +7,7 @@ from prefect.states import Completed
 
 from tasks import deployment
 from tasks.decisions import claim, end, put_back
-from tidemill.errors import UnavailableError
+from tidemill.errors import NotReadyError
 from tidemill.stores import Decision
 
 
@@ -17,7 +17,7 @@ def carry_out(model: str, decision: Decision, run_id: str) -> State:
         return Completed(name="Merged", message=f"decision {decision.id} is in another run's hands, or has ended")
     try:
         done = deployment.carry_out(model, decision, run_id)
-    except UnavailableError as error:
+    except NotReadyError as error:  # a server that is away or behind, the lake behind: what was registered is kept, and it goes on later
         if put_back(decision, run_id):
             return Completed(name="PutBack", message=f"tried again soon: {error}")
         end(decision, run_id, "failed", f"{type(error).__name__}: {error}")

@@ -21,7 +21,7 @@ from prefect.states import Completed
 from flows.train import learn
 from tasks import deployment
 from tasks.decisions import admit, begun, claim, end, finish, keep_learnt, mark, open_retrain, plan, put_back
-from tidemill.errors import UnavailableError, UnfitRowsError
+from tidemill.errors import NotReadyError, UnfitRowsError
 from tidemill.loop import Refused
 from tidemill.registry import Asker
 from tidemill.stores import Decision
@@ -42,7 +42,7 @@ def retrain(model: str, decision_id: str = "", reason: str = "by hand", by: str 
     except UnfitRowsError as error:
         end(decision, run_id, "refused", f"{error.name}: {error}")
         return Completed(name=error.name, message=str(error))
-    except UnavailableError as error:
+    except NotReadyError as error:  # a server that is away or behind, the lake behind: what was registered is kept, and it goes on later
         if put_back(decision, run_id):
             return Completed(name="PutBack", message=f"tried again soon: {error}")
         end(decision, run_id, "failed", f"{type(error).__name__}: {error}")
@@ -58,7 +58,7 @@ def _decide(model: str, decision: Decision, run_id: str) -> State:
         admitted = admit(model, decision, run_id)
         if isinstance(admitted, Refused):
             end(decision, run_id, admitted.outcome, f"{admitted.name}: {admitted.reason}")
-            return Completed(name=admitted.name, message=admitted.reason)
+            return Completed(name="Merged" if admitted.outcome == "merged" else admitted.name, message=admitted.reason)
         tags = {"trigger": decision.trigger, "decision": decision.id}
         learnt = learn(model, tags, plan(model, decision), partial(mark, decision, run_id))
         keep_learnt(model, decision, run_id, learnt)

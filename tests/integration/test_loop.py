@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -137,7 +138,7 @@ def promote_and_die(workspace: Workspace, registry: Dying, claimed: tuple[Decisi
             os.kill(os.getpid(), signal.SIGKILL)
         return marked
 
-    workspace.decisions.mark = marking  # type: ignore[method-assign]  # to know the moment; it does what it did
+    workspace.decisions.mark = marking  # type: ignore[method-assign,assignment]  # to know the moment; it does what it did
     deploy_learnt(workspace, registry, MODEL, (decision, run_id), learnt)
     finish(workspace, MODEL, decision, run_id, learnt)
     if step == "finished":
@@ -263,11 +264,11 @@ def test_a_champion_that_turns_out_worse_is_rolled_back_and_a_better_one_stays(l
     assert loop.aliases() == (2, 1)
 
 
-def _at_promotion(loop: Loop, model: Model, promotion: Decision) -> dict[str, object]:
+def _at_promotion(loop: Loop, model: Model, promotion: Decision) -> dict[str, Any]:
     """Let the watch look as if the promotion were the last act; what it remembers."""
     decisions = loop.workspace.decisions
     last_finished = decisions.last_finished
-    decisions.last_finished = lambda *_: promotion  # type: ignore[method-assign,assignment]  # the rollback before it finished later
+    decisions.last_finished = lambda *_: promotion  # type: ignore[method-assign]  # the rollback before it finished later
     try:
         watch = probation(loop, model)
         watch._name = f"probation:{model.name}:{model.policy.probation}"

@@ -55,14 +55,17 @@ def held_out(rows: TrainingSet, gate_ms: int, since_ms: int | None) -> Flags:
     return np.asarray(rows.at_ms >= rows.at_ms[-judged], dtype=np.bool_)
 
 
-def fit_candidates(model: Model, rows: TrainingSet, since_ms: int | None = None, most: int | None = None) -> Candidates:
-    """One candidate a window of the policy, at most `most`; windows that hold the same rows are fitted once.
+def fit_candidates(
+    model: Model, rows: TrainingSet, since_ms: int | None = None, most: int | None = None, windows: Sequence[Window] = ()
+) -> Candidates:
+    """One candidate a window, at most `most`; windows that hold the same rows are fitted once.
 
     Args:
         model: whose estimator and policy.
         rows: all rows one may learn from.
         since_ms: when the world is taken to have changed; without it there is no window `change`.
         most: how many fits may be spent.
+        windows: which; those of the policy by default.
 
     Raises:
         UnfitRowsError: no window has rows enough to fit on, or there are too few to judge on.
@@ -74,7 +77,7 @@ def fit_candidates(model: Model, rows: TrainingSet, since_ms: int | None = None,
     found: list[Candidate] = []
     seen: dict[int, Window] = {}
     left_out: dict[str, str] = {}
-    for window in model.policy.windows:
+    for window in windows or model.policy.windows:
         train = _window(rows, ~gate, window, (since_ms, model.policy.recent_ms))
         if train is None:
             left_out[window] = "nothing says when the world has changed"

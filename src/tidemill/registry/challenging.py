@@ -78,7 +78,7 @@ def train(workspace: Workspace, registry: Registry, model: Model, rows: Training
     served = None if champion is None else registry.load(name, champion)
     if served is not None:
         refuse_spoilt_rows(model, rows, served)
-    fitted = fit_candidates(model, rows, plan.since_ms, plan.most)
+    fitted = fit_candidates(model, rows, plan.since_ms, plan.most, () if served else ("all",))  # the first has nothing to stand beside
     scorer = None if served is None else OnnxModel(served.onnx, model.columns)
     learnt_until_ms = 0 if served is None else ReferenceProfile.from_json(served.reference).end_ms
     tried = tuple(
