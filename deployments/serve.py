@@ -37,6 +37,7 @@ def main() -> None:
     from flows.retrain import retrain
     from flows.rollback import rollback
     from flows.train import train
+    from flows.update import update
     from tidemill.cli.relay import event_of
     from tidemill.cli.services import wait_for
     from tidemill.project import load_project
@@ -60,6 +61,7 @@ def main() -> None:
     deployments = [flow.to_deployment(name=project, description=flow.description) for flow in plain]
     deployments.append(compact.to_deployment(name=project, description=compact.description, cron=NIGHTLY))
     deployments.append(started_by_decisions(retrain, "retrain", "reason"))
+    deployments.append(started_by_decisions(update, "update"))
     deployments.append(started_by_decisions(rollback, "rollback"))
     deployments.append(started_by_decisions(deploy, "promote"))
     serve(*deployments, limit=AT_ONCE, print_starting_message=False)  # type: ignore[arg-type]  # not coroutines outside an event loop

@@ -35,6 +35,11 @@ def retrain(model: str, decision_id: str = "", reason: str = "by hand", by: str 
     """
     run_id = str(runtime.flow_run.id)
     decision = open_retrain(model, decision_id, reason, Asker(by, run_id, key))
+    return carry_through(model, decision, run_id)
+
+
+def carry_through(model: str, decision: Decision, run_id: str) -> State:
+    """A decision that learns, from claim to ending; call it within a flow."""
     if not claim(decision, run_id):
         return Completed(name="Merged", message=f"decision {decision.id} is in another run's hands, or has ended")
     try:

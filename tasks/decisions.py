@@ -24,6 +24,15 @@ def open_retrain(model: str, decision_id: str, reason: str, asker: Asker) -> Dec
 
 
 @task(retries=3, retry_delay_seconds=1, cache_policy=NO_CACHE, persist_result=False)
+def open_update(model: str, decision_id: str, asker: Asker) -> Decision:
+    """The decision of that id, or one by hand."""
+    context = opened()
+    if decision_id:
+        return context.workspace.decisions.get(decision_id)
+    return registry.request_update(context.workspace, context.model(model), asker)
+
+
+@task(retries=3, retry_delay_seconds=1, cache_policy=NO_CACHE, persist_result=False)
 def open_promotion(model: str, version: int, decision_id: str, asker: Asker) -> Decision:
     """The decision of that id, or a new one by hand."""
     context = opened()

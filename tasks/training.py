@@ -22,8 +22,10 @@ def snapshot(model: str) -> TrainingSet:
 
 @task(cache_policy=NO_CACHE, persist_result=False)
 def fit(model: str, rows: TrainingSet, plan: Plan) -> Challenger:
-    """Fit and compare; see `tidemill.registry.train`."""
+    """Fit and compare; see `tidemill.registry.train`, and for an update `tidemill.registry.learn_more`."""
     context = opened()
+    if plan.update:
+        return registry.learn_more(context.workspace, context.registry, context.model(model), rows)
     return registry.train(context.workspace, context.registry, context.model(model), rows, plan)
 
 

@@ -219,7 +219,7 @@ def test_only_an_alert_about_a_version_of_the_model_is_explained(context: Contex
     assert state.is_failed() and "no alert about a version" in (state.message or "")
 
 
-@pytest.mark.parametrize("name", ["backfill", "compact", "deploy", "ingest", "loop", "monitor", "retrain", "rollback", "train"])
+@pytest.mark.parametrize("name", ["backfill", "compact", "deploy", "ingest", "loop", "monitor", "retrain", "rollback", "train", "update"])
 def test_every_flow_is_loaded_by_its_entrypoint(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project_root())
     assert load_flow_from_entrypoint(f"flows/{name}.py:{name}").name == name

@@ -33,6 +33,7 @@ from tidemill.registry import (
     gate,
     guard,
     keep_learnt,
+    learn_more,
     make_ready,
     register,
     request_retrain,
@@ -40,6 +41,8 @@ from tidemill.registry import (
     snapshot,
     train,
 )
+from tidemill.registry.estimators import read_estimator
+from tidemill.serving.follow_ups import UpdateWatch
 from tidemill.serving.probation import ProbationWatch
 from tidemill.stores import Answered, Decision
 from tidemill.stores.decision_records import Ending
@@ -340,3 +343,36 @@ def test_an_upstream_column_gone_missing_never_retrains(second: tuple[Workspace,
     assert workspace.decisions.claim(decision.id, "run", wall_ms())
     said = guard(workspace, registry, MODEL, decision, "run")
     assert isinstance(said, Refused) and "column 'amount' is all missing since" in said.reason
+
+
+def test_a_model_that_learns_by_parts_goes_on_under_the_same_gate(tmp_path: Path, mlflow_uri: str) -> None:
+    policy = replace(MODEL.policy, update_labels=600)
+    model = replace(MODEL, estimator=tiny.make_estimator_by_parts, policy=policy)
+    workspace = Workspace.open(replace(tiny.project, name="tiny_parts", models=[model]), tmp_path)
+    registry, name = Registry(mlflow_uri, tmp_path), "tiny_parts.late_order"
+    tiny.live(workspace, 0, 2)
+    registry.promote(name, tiny.train_version(workspace, registry))
+    assert UpdateWatch(workspace, registry, model).step() == []
+    tiny.live(workspace, 2, 4, slow="cd")
+    (decision,) = UpdateWatch(workspace, registry, model).step()
+    assert UpdateWatch(workspace, registry, model).step() == [], "asked for once"
+    assert (decision.act, decision.trigger, decision.from_version) == ("update", "labels", "1")
+    assert workspace.decisions.claim(decision.id, "run", wall_ms())
+    assert isinstance(guard(workspace, registry, model, decision, "run"), Admitted)
+
+    rows = snapshot(workspace, model)
+    judged = gate(model, learn_more(workspace, registry, model, rows))
+    assert judged.judgement.verdict.promote, judged.judgement.verdict.reason
+    ready = make_ready(model, judged, rows)
+    learnt = Learnt(register(workspace, registry, model, ready, {}), ready.fits, judged.judgement, ready.refit)
+    keep_learnt(workspace, registry, model, (decision, "run"), learnt)
+    deploy_learnt(workspace, registry, model, (decision, "run"), learnt)
+    finish(workspace, model, decision, "run", learnt)
+    ended = workspace.decisions.get(decision.id)
+    assert (ended.outcome, ended.to_version, registry.alias(name, CHAMPION)) == ("promoted", "2", 2)
+    assert registry.load(name, 2).tags["window"] == "update"
+    assert [one["window"] for one in ended.findings["candidates"]] == ["update"]
+    assert (workspace.decisions.last_retrained(model.name), workspace.decisions.retrained_since(model.name, 0)) == (None, [])
+    first, second = (read_estimator(tmp_path, name, version)[-1] for version in (1, 2))
+    assert second.t_ > first.t_, "it has gone on from where the first was"
+    workspace.close()

@@ -27,6 +27,8 @@ class RetrainPolicy:
         max_fits: most estimators fitted for one alarm, its follow-ups and the winner's last fit included.
         windows: what challengers are fitted on: the rows since the change (`change`), those of the last `recent`, all of them.
         recent: see `windows`.
+        update_labels: for estimators with `partial_fit`: after so many new labels the champion goes on from its parameters on them, under
+            the same gate; None for never. It counts neither for the cooldown nor for the budget.
         max_age: with `"schedule"`, retrain when the champion is this old.
         gate: the newest mature labels that champion and challenger are judged on, as stream time; of rows since a change at most 30 %, so
             that the challenger has seen the others.
@@ -54,6 +56,7 @@ class RetrainPolicy:
     max_fits: int = 16
     windows: tuple[Window, ...] = ("change", "recent", "all")
     recent: str | int = "28d"
+    update_labels: int | None = None
     max_age: str | int = "28d"
     gate: str | int = "7d"
     min_gain: float = 0.0
@@ -79,6 +82,8 @@ class RetrainPolicy:
             raise ProjectError(
                 f"{self.follow_ups} does not rise from above 0", where="RetrainPolicy(follow_ups=...)", fix="write e.g. (500, 1000)"
             )
+        if self.update_labels is not None and self.update_labels < 1:
+            raise ProjectError(f"{self.update_labels} labels", where="RetrainPolicy(update_labels=...)", fix="write at least 1, or None")
         if self.max_fits < 2:
             fix = "write at least 2: a challenger, and its last fit on all rows"
             raise ProjectError(f"{self.max_fits} fits make no champion", where="RetrainPolicy(max_fits=...)", fix=fix)

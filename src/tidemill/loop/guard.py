@@ -85,13 +85,12 @@ def admit(trigger: Trigger, facts: GuardFacts, policy: GuardPolicy) -> Admitted 
 
 def read_facts(store: DecisionStore, decision: Decision, now_ms: int, labels: int, policy: GuardPolicy) -> GuardFacts:
     """The facts about a claimed decision that the store knows; the caller adds `bad_data` with `dataclasses.replace`."""
-    last = store.last_finished(decision.model)
     running = store.running(decision.model, besides=decision.id)
     freeze = store.frozen(decision.model)
     return GuardFacts(
         now_ms=now_ms,
         labels=labels,
-        last_retrain_ms=None if last is None else last.finished_at_ms,
+        last_retrain_ms=store.last_retrained(decision.model),
         retrains_ms=tuple(store.retrained_since(decision.model, now_ms - policy.period_ms)),
         running="" if running is None else running.id,
         frozen="" if freeze is None else f"by {freeze.by} at {_moment(freeze.wall_ms)}: {freeze.reason}",

@@ -23,6 +23,7 @@ from tidemill.registry.judging import Judged, Judgement, gate
 from tidemill.registry.probation import Probation, examine
 from tidemill.registry.registry import CHALLENGER, CHAMPION, FROZEN, KEPT_REPORTS, PREVIOUS, DatasetRef, Registry, Release, Version
 from tidemill.registry.training import FITS, IMPORTANT, Ready, code_version, make_ready, register, snapshot
+from tidemill.registry.updating import due_update, learn_more, request_update
 
 __all__ = [
     "CHALLENGER",
@@ -52,6 +53,7 @@ __all__ = [
     "deploy",
     "deploy_learnt",
     "due_follow_up",
+    "due_update",
     "end",
     "examine",
     "finish",
@@ -59,6 +61,7 @@ __all__ = [
     "gate",
     "guard",
     "keep_learnt",
+    "learn_more",
     "make_decision",
     "make_ready",
     "mark",
@@ -70,6 +73,7 @@ __all__ = [
     "request_promotion",
     "request_retrain",
     "request_rollback",
+    "request_update",
     "resume",
     "since_of",
     "snapshot",

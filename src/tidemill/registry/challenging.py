@@ -12,7 +12,7 @@ from tidemill.drift import ReferenceProfile
 from tidemill.errors import UnfitRowsError
 from tidemill.events import Column
 from tidemill.kernels import Floats
-from tidemill.learning import Fitted, Model, OnnxModel, TrainingSet, Window, losses, to_feed
+from tidemill.learning import Fitted, Model, OnnxModel, TrainingSet, losses, to_feed
 from tidemill.learning.candidates import fit_candidates
 from tidemill.loop import Trial, calibration_error, compare, compare_slices
 from tidemill.project import Workspace
@@ -25,17 +25,24 @@ _ROUNDS = 5
 
 @dataclass(frozen=True)
 class Plan:
-    """What to fit: since when the world is taken to have changed, and how many challengers may be fitted; None where nothing says so."""
+    """What to fit.
+
+    Args:
+        since_ms: when the world is taken to have changed; None where nothing says so.
+        most: how many challengers may be fitted; None for as many as there are windows.
+        update: go on from the champion's parameters instead; see `tidemill.registry.learn_more`.
+    """
 
     since_ms: int | None = None
     most: int | None = None
+    update: bool = False
 
 
 @dataclass(frozen=True)
 class Tried:
     """One challenger, and how it did beside the champion; without a trial where there is none to stand beside, or no row to do it on."""
 
-    window: Window
+    window: str
     fitted: Fitted
     trial: Trial | None
 

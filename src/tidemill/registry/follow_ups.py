@@ -40,6 +40,8 @@ def fits_left(workspace: Workspace, model: Model, decision: Decision) -> int:
 
 def plan_of(workspace: Workspace, model: Model, decision: Decision) -> Plan:
     """What a decision fits; of the fits that are left one is kept for the winner's last."""
+    if decision.act == "update":
+        return Plan(update=True)
     return Plan(since_of(model, decision), max(1, fits_left(workspace, model, decision) - 1))
 
 

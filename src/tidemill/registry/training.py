@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version as package_version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pandas as pd
@@ -25,15 +25,19 @@ from tidemill.learning import (
     TrainingSet,
     TrainingSetBuilder,
     ValueCache,
+    Window,
     important_columns,
     predict,
     refit,
     to_input,
 )
+from tidemill.learning.by_parts import go_on, learns_by_parts
 from tidemill.learning.candidates import rows_of
 from tidemill.project import Workspace
+from tidemill.registry.estimators import keep_estimator
 from tidemill.registry.judging import Judged
 from tidemill.registry.registry import CHALLENGER, DatasetRef, Registry, Release
+from tidemill.registry.updating import UPDATE
 from tidemill.stores import wait_for_lake
 
 if TYPE_CHECKING:
@@ -90,7 +94,7 @@ def make_ready(model: Model, judged: Judged, rows: TrainingSet) -> Ready:
     fitted, frame, fits = judged.best.fitted, judged.best.fitted.gate.frame(), judged.fits
     told = {"served": "judged"}
     if judged.judgement.verdict.promote:
-        again = refit(model, fitted, rows_of(rows, judged.best.window, judged.since_ms, model.policy.recent_ms))
+        again = _fit_again(model, judged, rows)
         fits += 1
         apart = float(np.abs(predict(model, again.estimator, frame) - fitted.probability).mean())
         told = {"served": "refitted", "difference": f"{apart:.4f}"}
@@ -104,10 +108,21 @@ def make_ready(model: Model, judged: Judged, rows: TrainingSet) -> Ready:
     return Ready(fitted, export(model, fitted.estimator, frame), judged, fits, told)
 
 
+def _fit_again(model: Model, judged: Judged, rows: TrainingSet) -> Fitted:
+    """The winner with the newest rows: fitted on its window, or where it has learnt by parts gone on with those that judged it."""
+    fitted, recent_ms = judged.best.fitted, model.policy.recent_ms
+    if judged.best.window == UPDATE:
+        known = rows_of(rows, "recent", None, recent_ms)  # what it is watched by: the few rows of an update would be no reference
+        return replace(fitted, estimator=go_on(model, fitted.estimator, fitted.gate), train=known)
+    return refit(model, fitted, rows_of(rows, cast(Window, judged.best.window), judged.since_ms, recent_ms))
+
+
 def register(workspace: Workspace, registry: Registry, model: Model, ready: Ready, tags: dict[str, str]) -> int:
     """Log the run, register the version, point `challenger` at it; answers the version."""
     name = workspace.project.registered_name(model.name)
     version = registry.register(_release(workspace, model, ready, tags))
+    if model.policy.update_labels is not None and learns_by_parts(ready.fitted.estimator):
+        keep_estimator(workspace.home, name, version, ready.fitted.estimator)
     registry.set_alias(name, CHALLENGER, version)
     return version
 

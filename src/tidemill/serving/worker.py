@@ -12,7 +12,7 @@ from tidemill.project import Workspace
 from tidemill.registry import Registry
 from tidemill.serving.age import AgeWatch
 from tidemill.serving.dead_letters import DeadLetterWatch
-from tidemill.serving.follow_ups import FollowUpWatch
+from tidemill.serving.follow_ups import FollowUpWatch, UpdateWatch
 from tidemill.serving.monitors import FeatureWatch, OutcomeWatch
 from tidemill.serving.probation import ProbationWatch
 from tidemill.serving.reactions import ReactionWatch
@@ -46,6 +46,7 @@ class Worker:
         models = workspace.project.models
         self._ages = [AgeWatch(workspace, registry, model) for model in models]
         self._follow_ups = [FollowUpWatch(workspace, registry, model) for model in models]
+        self._updates = [UpdateWatch(workspace, registry, model) for model in models]
         self._probations = [ProbationWatch(workspace, registry, model) for model in models]
         self._dead_letters = DeadLetterWatch(workspace)
         self._reactions = ReactionWatch(workspace)
@@ -72,8 +73,8 @@ class Worker:
         return [decision for watch in self._ages for decision in _ready(watch.step)]
 
     def watch_follow_ups(self) -> list[Decision]:
-        """Let alarms that brought no new champion be tried again with more labels; answers the decisions."""
-        return [decision for watch in self._follow_ups for decision in _ready(watch.step)]
+        """Let alarms that brought no new champion be tried again, and champions that learn by parts go on; answers the decisions."""
+        return [decision for watch in (*self._follow_ups, *self._updates) for decision in _ready(watch.step)]
 
     def watch_probation(self) -> list[Decision]:
         """Look whether new champions hold what they promised; answers the rollbacks asked for."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Engine, Select, and_, or_, select
+from sqlalchemy import Engine, Select, and_, func, or_, select
 
 from tidemill.errors import NotFoundError
 from tidemill.stores.cursors import reading
@@ -76,9 +76,18 @@ class DecisionReader:
         mine = _D.alarm_key.startswith(f"labels:{alarm}:", autoescape=True)
         return self._read(select(*_FIELDS).where(_D.model == model, mine).order_by(_D.requested_wall_ms, _D.id))
 
+    def last_retrained(self, model: str) -> int | None:
+        """When, in stream time, the last decision but an update finished that was promoted, rejected or rolled back; None without one."""
+        outcomes = ("promoted", "rejected", "rolled_back")
+        query = select(func.max(_D.finished_at_ms)).where(_D.model == model, _D.act != "update", _D.outcome.in_(outcomes))
+        with self._reading.connect() as connection:
+            found: int | None = connection.scalar(query)
+        return found
+
     def retrained_since(self, model: str, since_ms: int) -> list[int]:
-        """When, in stream time after `since_ms`, decisions that trained a model finished; ascending."""
-        query = select(_D.finished_at_ms).where(_D.model == model, _D.fits > 0, _D.finished_at_ms > since_ms)
+        """When, in stream time after `since_ms`, decisions but updates that trained a model finished; ascending."""
+        trained = (_D.model == model, _D.fits > 0, _D.act != "update", _D.finished_at_ms > since_ms)
+        query = select(_D.finished_at_ms).where(*trained)
         with self._reading.connect() as connection:
             return list(connection.scalars(query.order_by(_D.finished_at_ms)))
 
