@@ -45,8 +45,8 @@ class Worker:
         self._outcomes = [OutcomeWatch(workspace, registry, model) for model in workspace.project.models]
         models = workspace.project.models
         self._ages = [AgeWatch(workspace, registry, model) for model in models]
-        self._follow_ups = [FollowUpWatch(workspace, registry, model) for model in models]
-        self._updates = [UpdateWatch(workspace, registry, model) for model in models]
+        self._follow_ups: list[FollowUpWatch | UpdateWatch] = [FollowUpWatch(workspace, registry, model) for model in models]
+        self._follow_ups += [UpdateWatch(workspace, registry, model) for model in models]
         self._probations = [ProbationWatch(workspace, registry, model) for model in models]
         self._dead_letters = DeadLetterWatch(workspace)
         self._reactions = ReactionWatch(workspace)
@@ -74,7 +74,7 @@ class Worker:
 
     def watch_follow_ups(self) -> list[Decision]:
         """Let alarms that brought no new champion be tried again, and champions that learn by parts go on; answers the decisions."""
-        return [decision for watch in (*self._follow_ups, *self._updates) for decision in _ready(watch.step)]
+        return [decision for watch in self._follow_ups for decision in _ready(watch.step)]
 
     def watch_probation(self) -> list[Decision]:
         """Look whether new champions hold what they promised; answers the rollbacks asked for."""

@@ -59,7 +59,7 @@ def test_a_kept_estimator_says_the_same_and_only_the_newest_are_kept(tmp_path: P
     again = read_estimator(tmp_path, "tiny.late_order", KEPT + 2)
     np.testing.assert_array_equal(again.predict_proba(asked), estimator.predict_proba(asked))
     assert len(list((tmp_path / "estimators" / "tiny.late_order").iterdir())) == KEPT
-    with pytest.raises(NotReadyError, match="the estimator of version 1 .* is not in"):
+    with pytest.raises(NotReadyError, match="the estimator of version 1 of"):
         read_estimator(tmp_path, "tiny.late_order", 1)
 
 
