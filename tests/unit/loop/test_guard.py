@@ -153,8 +153,8 @@ def test_a_thousand_duplicate_alarms_are_one_retrain(tmp_path: Path) -> None:
     (event,) = store.unclaimed(now_wall_ms=10, retry_after_ms=1)
     trained = 0
     for number in (0, *range(1_000, 1_020)):
-        decision = alarm(number, f"alarm {number}")
-        store.request(decision)
+        decision = alarm(number, f"alarm {number}" if number else "one alarm")
+        assert store.request(decision) is (number > 0)
         assert store.claim(decision.id, f"run-{number}", wall_ms=2)
         said = admit("error", read_facts(store, decision, NOW, 5_000, POLICY), POLICY)
         if isinstance(said, Admitted):
