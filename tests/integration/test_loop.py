@@ -8,7 +8,6 @@ import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +16,7 @@ from tests import tiny
 from tests.forked import end_after
 from tidemill.clock import DAY_MS, HOUR_MS, wall_ms
 from tidemill.errors import ConflictError, UnfitRowsError
-from tidemill.learning import Model, OnnxModel, TrainingSet
+from tidemill.learning import OnnxModel, TrainingSet
 from tidemill.loop import Admitted, Refused
 from tidemill.project import Workspace
 from tidemill.registry import (
@@ -117,6 +116,74 @@ def test_after_a_change_all_windows_are_tried_and_all_is_written_down(loop: Loop
     assert loop.registry.load(NAME, 2).tags["window"] == "change"
 
 
+def predict(loop: Loop, version: int, from_ms: int) -> int:
+    """Ask a version what was asked since a time, as a server would have; answers how many."""
+    rows = loop.rows.rows(loop.rows.at_ms >= from_ms)
+    said = OnnxModel(loop.registry.load(NAME, version).onnx, MODEL.columns).score(rows.columns)
+    numbers = np.column_stack([rows.columns[name] for name in MODEL.number_columns])
+    for row, at_ms in enumerate(rows.at_ms.tolist()):
+        request = f'{{"order_id": "{rows.keys[row]}", "shop": "{rows.columns["shop"][row]}"}}'
+        loop.workspace.predictions.write(
+            Answered(
+                model=MODEL.name,
+                at_ms=at_ms,
+                made_wall_ms=wall_ms(),
+                position="{}",
+                digest=MODEL.source_digest,
+                keys=[rows.keys[row]],
+                requests=[request],
+                numbers=numbers[row : row + 1],
+                scores={"champion": (version, said[row : row + 1])},
+            )
+        )
+    return len(rows)
+
+
+def promoted(loop: Loop, name: str, version: int, before: int, days_ago: int) -> Decision:
+    """A promotion some days ago."""
+    decision = replace(asked(loop.workspace, name), from_version=str(before))
+    decisions = loop.workspace.decisions
+    decisions.request(decision)
+    assert decisions.claim(decision.id, name, wall_ms())
+    at_ms = loop.workspace.now_ms() - days_ago * DAY_MS
+    assert decisions.finish(decision.id, Ending("promoted", "a test", at_ms, 1, str(before), str(version), decided_by="gate"), name)
+    loop.serve(version, before)
+    return decisions.get(decision.id)
+
+
+def test_a_better_champion_stays_and_one_that_turns_out_worse_is_rolled_back(loop: Loop) -> None:
+    """The drill: version 2 knows the new world, so over version 1 it must stay, and version 1 promoted over it must go."""
+    workspace, decisions = loop.workspace, loop.workspace.decisions
+    model = replace(MODEL, policy=replace(MODEL.policy, probation="20h", probation_labels=300))
+    patient = replace(model, policy=replace(model.policy, probation="60h"))
+    good = promoted(loop, "good", 2, 1, days_ago=2)
+    predict(loop, 2, good.finished_at_ms or 0)
+    for watched, ended in ((patient, False), (model, True)):
+        assert ProbationWatch(workspace, loop.registry, watched).step() == []
+        state = workspace.monitors.load("probation:late_order")[1]
+        assert state is not None
+        assert (state["promotion"], state["ended"], state["found"]["against"]) == ("good", ended, "")
+        assert state["found"]["loss"]["gain"] > 0 and state["found"]["error_rate"]["gain"] >= 0
+    assert loop.aliases() == (2, 1)
+
+    bad = promoted(loop, "bad", 1, 2, days_ago=1)
+    n_asked = predict(loop, 1, bad.finished_at_ms or 0)
+    (decision,) = ProbationWatch(workspace, loop.registry, model).step()
+    assert (decision.act, decision.trigger, decision.from_version, decision.to_version) == ("rollback", "probation", "1", "2")
+    assert 300 <= decision.evidence["labels"] <= n_asked  # type: ignore[operator]  # a number
+    assert "worse by more than 3 standard errors" in decision.reason
+    assert ProbationWatch(workspace, loop.registry, model).step() == [], "it is asked for once"
+    (alert,) = [one.alert for one in workspace.alerts.recent() if one.alert.key == "probation:late_order:bad"]
+    assert alert.severity == "critical"
+
+    assert decisions.claim(decision.id, "run", wall_ms())
+    assert carry_out(workspace, loop.registry, model, decision, "run")
+    ended_so = decisions.get(decision.id)
+    assert (ended_so.outcome, ended_so.decided_by, loop.aliases()) == ("rolled_back", "probation", (2, 1))
+    assert decisions.last_finished(model.name, ("promoted", "rolled_back")) == ended_so
+    assert ProbationWatch(workspace, loop.registry, model).step() == [], "a version rolled back to has no probation"
+
+
 class Dying(Registry):
     """A registry whose process is killed just after an alias was moved."""
 
@@ -192,93 +259,6 @@ def test_another_champion_meanwhile_begins_it_anew(loop: Loop) -> None:
     with pytest.raises(ConflictError, match="version 1 has become the champion meanwhile"):
         deploy_learnt(loop.workspace, loop.registry, MODEL, (decision, "run"), third)
     decisions.finish(decision.id, Ending("failed", "a test", 1, 1), "run")
-
-
-def predict(loop: Loop, version: int, from_ms: int) -> int:
-    """Ask a version what was asked since a time, as a server would have; answers how many."""
-    rows = loop.rows.rows(loop.rows.at_ms >= from_ms)
-    said = OnnxModel(loop.registry.load(NAME, version).onnx, MODEL.columns).score(rows.columns)
-    numbers = np.column_stack([rows.columns[name] for name in MODEL.number_columns])
-    for row, at_ms in enumerate(rows.at_ms.tolist()):
-        request = f'{{"order_id": "{rows.keys[row]}", "shop": "{rows.columns["shop"][row]}"}}'
-        loop.workspace.predictions.write(
-            Answered(
-                model=MODEL.name,
-                at_ms=at_ms,
-                made_wall_ms=wall_ms(),
-                position="{}",
-                digest=MODEL.source_digest,
-                keys=[rows.keys[row]],
-                requests=[request],
-                numbers=numbers[row : row + 1],
-                scores={"champion": (version, said[row : row + 1])},
-            )
-        )
-    return len(rows)
-
-
-def promoted(loop: Loop, name: str, version: int, before: int) -> Decision:
-    """A promotion on day 5, one day before now."""
-    decision = replace(asked(loop.workspace, name), from_version=str(before))
-    decisions = loop.workspace.decisions
-    decisions.request(decision)
-    assert decisions.claim(decision.id, name, wall_ms())
-    at_ms = loop.workspace.now_ms() - DAY_MS + len(name)  # a later name is the later promotion
-    assert decisions.finish(decision.id, Ending("promoted", "a test", at_ms, 1, str(before), str(version), decided_by="gate"), name)
-    loop.serve(version, before)
-    return decisions.get(decision.id)
-
-
-def probation(loop: Loop, model: Model) -> ProbationWatch:
-    """A watch of its own memory."""
-    return ProbationWatch(loop.workspace, loop.registry, model)
-
-
-def test_a_champion_that_turns_out_worse_is_rolled_back_and_a_better_one_stays(loop: Loop) -> None:
-    """The drill: version 1 knows the old world only; promoted over version 2 it must go, and version 2 over version 1 must stay."""
-    workspace, decisions = loop.workspace, loop.workspace.decisions
-    model = replace(MODEL, policy=replace(MODEL.policy, probation="20h", probation_labels=300))
-    bad = promoted(loop, "bad", 1, 2)
-    n_asked = predict(loop, 1, bad.finished_at_ms or 0)
-    (decision,) = probation(loop, model).step()
-    assert (decision.act, decision.trigger, decision.from_version, decision.to_version) == ("rollback", "probation", "1", "2")
-    assert 300 <= decision.evidence["labels"] <= n_asked  # type: ignore[operator]  # a number
-    assert "worse by more than 3 standard errors" in decision.reason
-    assert probation(loop, model).step() == [], "it is asked for once"
-    (alert,) = [one.alert for one in workspace.alerts.recent() if one.alert.key == "probation:late_order:bad"]
-    assert alert.severity == "critical"
-
-    assert decisions.claim(decision.id, "run", wall_ms())
-    assert carry_out(workspace, loop.registry, model, decision, "run")
-    ended = decisions.get(decision.id)
-    assert (ended.outcome, ended.decided_by, loop.aliases()) == ("rolled_back", "probation", (2, 1))
-    assert decisions.last_finished(model.name, ("promoted", "rolled_back")) == ended, "a version rolled back to has no probation"
-    assert probation(loop, model).step() == []
-
-    good = promoted(loop, "good one", 2, 1)
-    predict(loop, 2, good.finished_at_ms or 0)
-    again = decisions.last_finished(model.name, ("promoted",))
-    assert again == good
-    patient = replace(model, policy=replace(model.policy, probation="40h"))
-    found = _at_promotion(loop, patient, good)
-    assert found["found"]["against"] == "" and found["found"]["loss"]["gain"] > 0
-    assert not found["ended"]
-    assert _at_promotion(loop, model, good)["ended"], "its 20 hours are over"
-    assert loop.aliases() == (2, 1)
-
-
-def _at_promotion(loop: Loop, model: Model, promotion: Decision) -> dict[str, Any]:
-    """Let the watch look as if the promotion were the last act; what it remembers."""
-    decisions = loop.workspace.decisions
-    last_finished = decisions.last_finished
-    decisions.last_finished = lambda *_: promotion  # type: ignore[method-assign]  # the rollback before it finished later
-    try:
-        watch = probation(loop, model)
-        watch._name = f"probation:{model.name}:{model.policy.probation}"
-        assert watch.step() == []
-        return loop.workspace.monitors.load(watch._name)[1] or {}
-    finally:
-        decisions.last_finished = last_finished  # type: ignore[method-assign]
 
 
 def test_a_rollback_that_was_overtaken_changes_nothing(loop: Loop) -> None:
