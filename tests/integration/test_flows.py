@@ -22,13 +22,14 @@ from flows.rollback import rollback
 from flows.train import train
 from tasks.context import Context, opened
 from tests import tiny
+from tests.services import free_port
 from tidemill.cli.relay import Relay
 from tidemill.clock import wall_ms
 from tidemill.drift import ReferenceProfile
 from tidemill.kernels import Floats
 from tidemill.learning import RetrainPolicy
 from tidemill.project import project_root
-from tidemill.registry import CHAMPION, FITS
+from tidemill.registry import CHAMPION, FITS, Registry
 from tidemill.serving.age import AgeWatch
 from tidemill.stores import Alert, Answered, Decision, Role
 from tidemill.stores.decision_records import Ending, Trigger, decision_id
@@ -84,6 +85,19 @@ def test_a_second_run_of_a_decision_ends_merged(context: Context) -> None:
     assert context.workspace.decisions.claim(decision.id, "another run", wall_ms())
     assert run(decision).name == "Merged"
     assert context.workspace.decisions.get(decision.id).flow_run_id == "another run"
+
+
+def test_while_mlflow_is_away_a_retrain_waits_and_then_goes_on(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    decision = alarmed(context)
+    away = Registry(f"http://127.0.0.1:{free_port()}", context.workspace.home)
+    with monkeypatch.context() as patch:
+        patch.setattr(context.registry, "_client", away._client)
+        assert run(decision).name == "PutBack"
+    waits = context.workspace.decisions.get(decision.id)
+    assert (waits.state, waits.outcome) == ("requested", None)
+    assert run(decision).name == "TooFewLabels"
+    assert context.workspace.decisions.get(decision.id).outcome == "refused"
 
 
 def test_a_frozen_model_is_not_retrained_even_by_hand(context: Context) -> None:
