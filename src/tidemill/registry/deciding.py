@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from tidemill.clock import wall_ms
-from tidemill.errors import ConflictError
+from tidemill.errors import ConflictError, UnavailableError
 from tidemill.learning import Model
 from tidemill.loop import Admitted, GuardPolicy, Refused, Verdict, admit, read_facts
 from tidemill.project import Workspace
@@ -131,7 +132,9 @@ def mark(workspace: Workspace, decision: Decision, run_id: str, stage: Stage, fi
 def keep_learnt(workspace: Workspace, registry: Registry, model: Model, claimed: tuple[Decision, str], learnt: Learnt) -> None:
     """Write down what was learnt before anything serves it, so that whoever goes on after a crash does not learn again; see `resume`."""
     decision, run_id = claimed
-    url = registry.version_url(workspace.project.registered_name(model.name), learnt.version)
+    url = ""
+    with suppress(UnavailableError):  # what was learnt must not be lost for the sake of a link
+        url = registry.version_url(workspace.project.registered_name(model.name), learnt.version)
     judgement = learnt.judgement
     told = {
         "version": learnt.version,

@@ -193,7 +193,10 @@ class Registry:
 
     def version_url(self, name: str, number: int) -> str:
         """Where a person sees the run that a version was trained in."""
-        return self.run_url(str(self._client.get_model_version(name, str(number)).run_id))
+        try:
+            return self.run_url(str(self._client.get_model_version(name, str(number)).run_id))
+        except MlflowException as error:
+            raise UnavailableError(f"MLflow at {self._uri} did not tell of version {number} of {name!r}: {error.message}") from error
 
     def _register(self, release: Release) -> int:
         mlflow.set_tracking_uri(self._uri)
@@ -241,8 +244,8 @@ class Registry:
                 shutil.copy(model / "model.onnx", ready)
                 for file in reference.iterdir():
                     shutil.copy(file, ready)
-        except MlflowException as error:
-            raise UnavailableError(f"MLflow at {self._uri} did not give version {number} of {name!r}: {error.message}") from error
+        except (MlflowException, OSError) as error:
+            raise UnavailableError(f"MLflow at {self._uri} did not give version {number} of {name!r}: {error}") from error
         tags = {key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.")}
         (ready / "version.json").write_text(json.dumps({"run_id": version.run_id, "tags": tags}))
         try:
