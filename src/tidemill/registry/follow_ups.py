@@ -59,14 +59,26 @@ def due_follow_up(workspace: Workspace, model: Model, champion: int | None) -> A
     if any(one.state != "finished" or one.outcome == "promoted" for one in chain) or used + _LEAST_FITS > model.policy.max_fits:
         return None
     since_ms = since_of(model, alarm) or alarm.requested_at_ms
-    labels = workspace.state.count_outcomes(model.name, since_ms)
-    tried = labels - workspace.state.count_outcomes(model.name, alarm.requested_at_ms) if alarm.fits else 0
-    asked = max((int(one.alarm_key.rpartition(":")[2]) for one in chain), default=0)
-    passed = [number for number in model.policy.follow_ups if max(tried, asked) < number <= labels]
+    had = max([_labels_had(workspace, model, alarm, since_ms), *(int(one.alarm_key.rpartition(":")[2]) for one in chain)])
+    left = [number for number in model.policy.follow_ups if number > had]
+    if not left:
+        return None
+    newest = workspace.state.newest_outcomes(model.name, left[-1])  # no more than is asked for: this is looked at every few seconds
+    labels = sum(outcome.known_at_ms > since_ms for outcome in newest)
+    passed = [number for number in left if number <= labels]
     if not passed:
         return None
-    reason = (
-        f"{labels} labels since the change of {to_utc(since_ms):%Y-%m-%d %H:%M} UTC; follows decision {alarm.id}, which was {alarm.outcome}"
-    )
+    reason = f"{max(passed)} labels since the change of {to_utc(since_ms):%Y-%m-%d %H:%M} UTC; follows decision {alarm.id}, which was {alarm.outcome}"
     evidence: dict[str, object] = {"follows": alarm.id, "since_ms": since_ms, "labels": labels, "wanted": max(passed)}
     return Ask("retrain", "labels", f"labels:{alarm.id}:{max(passed)}", reason, evidence, champion)
+
+
+def _labels_had(workspace: Workspace, model: Model, alarm: Decision, since_ms: int) -> int:
+    """How many labels since the change the alarm's own retrain could learn from; 0 where it fitted nothing."""
+    if not alarm.fits:
+        return 0
+    told = alarm.evidence.get("n_labels")
+    if isinstance(told, int):
+        return told
+    count = workspace.state.count_outcomes
+    return count(model.name, since_ms) - count(model.name, alarm.requested_at_ms)

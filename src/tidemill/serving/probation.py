@@ -10,6 +10,7 @@ from tidemill.project import Workspace
 from tidemill.registry import CHAMPION, Ask, Probation, Registry, examine, make_decision
 from tidemill.stores import Alert, Decision
 
+_COUNTS = 100  # times within a probation that labels are counted, which takes a look at all of them
 _LONGEST = 5  # probations: a champion with hardly a label is not watched for ever
 
 
@@ -33,6 +34,7 @@ class ProbationWatch:
         self._registry = registry
         self._model = model
         self._name = f"probation:{model.name}"
+        self._counted_ms = 0  # stream time
 
     def step(self) -> list[Decision]:
         """The rollback it asked for now, if any."""
@@ -43,8 +45,11 @@ class ProbationWatch:
         look = _Look(promotion.id)
         if state is not None and state["promotion"] == promotion.id:
             look = _Look(promotion.id, state["labels"], state["ended"])
-        since_ms, labels = promotion.finished_at_ms or 0, 0
-        if look.ended or not self._is_due(since_ms, labels := self._workspace.state.count_outcomes(self._model.name, since_ms), look):
+        since_ms, now_ms = promotion.finished_at_ms or 0, self._workspace.now_ms()
+        if look.ended or now_ms < self._counted_ms + self._model.policy.probation_ms // _COUNTS:
+            return []
+        self._counted_ms, labels = now_ms, self._workspace.state.count_outcomes(self._model.name, since_ms)
+        if not self._is_due(since_ms, labels, look):
             return []
         before, now = int(promotion.from_version or 0), int(promotion.to_version or 0)
         if self._registry.alias(self._workspace.project.registered_name(self._model.name), CHAMPION) != now:
