@@ -68,7 +68,8 @@ def due_follow_up(workspace: Workspace, model: Model, champion: int | None) -> A
     passed = [number for number in left if number <= labels]
     if not passed:
         return None
-    reason = f"{max(passed)} labels since the change of {to_utc(since_ms):%Y-%m-%d %H:%M} UTC; follows decision {alarm.id}, which was {alarm.outcome}"
+    since = f"{to_utc(since_ms):%Y-%m-%d %H:%M} UTC"
+    reason = f"{max(passed)} labels since the change of {since}; follows decision {alarm.id}, which was {alarm.outcome}"
     evidence: dict[str, object] = {"follows": alarm.id, "since_ms": since_ms, "labels": labels, "wanted": max(passed)}
     return Ask("retrain", "labels", f"labels:{alarm.id}:{max(passed)}", reason, evidence, champion)
 
