@@ -43,7 +43,7 @@ from tidemill.registry import (
 from tidemill.registry.estimators import read_estimator
 from tidemill.serving.follow_ups import UpdateWatch
 from tidemill.serving.probation import ProbationWatch
-from tidemill.stores import Answered, Decision
+from tidemill.stores import Answered, Decision, DecisionStore, PredictionStore, open_loop, open_state
 from tidemill.stores.decision_records import Ending
 from tidemill.streams import Entry
 
@@ -196,10 +196,18 @@ class Dying(Registry):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def promote_and_die(workspace: Workspace, registry: Dying, claimed: tuple[Decision, str], learnt: Learnt, step: str) -> None:
-    """The end of a retrain, killed at a named step."""
+def promote_and_die(held: Workspace, uri: str, claimed: tuple[Decision, str], learnt: Learnt, step: str) -> None:
+    """The end of a retrain, killed at a named step; a forked child opens databases of its own, and has no lake."""
     decision, run_id = claimed
+    registry = Dying(uri, held.home)
     registry.after = step
+    project, databases = held.project, held.databases
+    workspace = replace(
+        held,
+        decisions=DecisionStore(open_loop(databases)),
+        predictions=PredictionStore(databases),
+        state=open_state(databases, project.sources, project.labels, project.retention_ms),
+    )
     mark = workspace.decisions.mark
 
     def marking(decision_id: str, flow_run_id: str, stage: str, at_ms: int, findings: object = None) -> bool:
@@ -225,8 +233,7 @@ def test_killed_at_any_step_of_a_promotion_one_champion_and_one_outcome_are_left
     keep_learnt(workspace, loop.registry, MODEL, (decision, "run-1"), loop.learnt)
     pid = os.fork()
     if not pid:
-        child = Workspace.open(workspace.project, workspace.home)
-        end_after(promote_and_die, child, Dying(mlflow_uri, workspace.home), (decision, "run-1"), loop.learnt, step)
+        end_after(promote_and_die, workspace, mlflow_uri, (decision, "run-1"), loop.learnt, step)
     _, status = os.waitpid(pid, 0)
     assert os.WTERMSIG(status) == signal.SIGKILL
 
