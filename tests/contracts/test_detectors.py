@@ -52,7 +52,7 @@ def _baseline_and_settings() -> tuple[Any, OutcomeSettings]:
     settings, builder = OutcomeSettings(), BaselineBuilder()
     for index in range(-N, 0):
         y, p, at_ms = outcome(index + 3 * N, changed=False)
-        builder.add(y, p, at_ms, settings)
+        builder.add((p >= 0.5) != (y == 1), y - p, at_ms, settings)
     return builder.freeze(settings), settings
 
 
@@ -75,7 +75,7 @@ def residuals(state: Mapping[str, Any] | None = None) -> Kit:
 
     def step(index: int, changed: bool) -> int:
         y, p, at_ms = outcome(index, changed=False)
-        return int(cusum.update(1 if changed else y, p, at_ms) is not None)
+        return int(cusum.update((1 if changed else y) - p, at_ms) is not None)
 
     return Kit(cusum.state, residuals, step)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 
-from tidemill.stores import Answered, Databases, PredictionStore, Role, Said
+from tidemill.stores import Answer, Answered, Databases, PredictionStore, Role, Said
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_scores_are_oldest_first_over_any_number_of_keys(store: PredictionStore)
     wanted = [*keys[::-1], keys[0]]  # asked for twice, told once
     scores = store.scores("m", wanted)
     assert [score.prediction_id for score in scores] == sorted([*range(1, 1_201), *range(1, 2_401)])
-    mine = [(score.at_ms, score.role, score.version, score.probability) for score in scores if score.key == "k3"]
+    mine = [(score.at_ms, score.role, score.version, score.answer.probability) for score in scores if score.key == "k3"]
     assert mine == [(1, "champion", 2, 2.03), (1, "frozen", 1, 1.03), (2, "champion", 3, 3 + 1_196 / 100)]
     assert store.scores("n", wanted) == []
     assert store.scores("m", []) == []
@@ -107,7 +107,7 @@ def test_what_champions_said_comes_in_the_order_of_its_ids(store: PredictionStor
     store.write(answered(["a"], versions={"champion": 4, "frozen": 1}))
     store.write(answered(["b", "c"], at_ms=2_000, model="n"))
     assert store.last_id() == 3
-    assert store.said(0, 1) == [Said(1, "m", "a", 1_000, 1_007, '{"taps":{"0":3}}', '{"key":"a"}', 4, 4.0)]
+    assert store.said(0, 1) == [Said(1, "m", "a", 1_000, 1_007, '{"taps":{"0":3}}', '{"key":"a"}', 4, Answer(probability=4.0))]
     assert [(one.id, one.model, one.key, one.version) for one in store.said(1, 10)] == [(2, "n", "b", 1), (3, "n", "c", 1)]
     assert store.said(3, 10) == []
 

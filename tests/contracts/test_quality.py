@@ -114,16 +114,16 @@ def test_quality_counts_what_one_loop_counts(asked: list[Asked], told: list[Told
             judged.role.tolist(),
             judged.version.tolist(),
             judged.at_ms.tolist(),
-            judged.probability.tolist(),
+            judged.said.tolist(),
             judged.outcome.tolist(),
             strict=True,
         )
     )
     assert sorted(rows) == naive_judged(asked, told, from_minute, from_minute + minutes)
     assert judged.at_ms.tolist() == sorted(judged.at_ms.tolist())
-    assert again.probability.tolist() == judged.probability.tolist()
+    assert again.said.tolist() == judged.said.tolist()
     frozen = judged.of_role("frozen")
-    assert frozen.probability.tolist() == [row[3] for row in rows if row[0] == "frozen"]
+    assert frozen.said.tolist() == [row[3] for row in rows if row[0] == "frozen"]
 
 
 def test_on_every_database_it_counts_the_same(databases: Databases) -> None:
@@ -134,7 +134,7 @@ def test_on_every_database_it_counts_the_same(databases: Databases) -> None:
     reader = QualityReader(databases)
     judged = reader.judged("m", LABEL, 0, 40 * MINUTE_MS)
     reader.close()
-    columns = (judged.role, judged.version, judged.at_ms, judged.probability, judged.outcome)
+    columns = (judged.role, judged.version, judged.at_ms, judged.said, judged.outcome)
     rows = list(zip(*(column.tolist() for column in columns), strict=True))
     assert sorted(rows) == naive_judged(asked, told, 0, 40)
     assert judged.at_ms.tolist() == sorted(judged.at_ms.tolist())

@@ -6,6 +6,7 @@ from tidemill.learning.lake_sql import Limits
 from tidemill.learning.metrics import Quality, auc, losses, quality, weekly
 from tidemill.learning.model import Model, Requests
 from tidemill.learning.moments import Clock, Moments
+from tidemill.learning.objective import Metric, Objective, Task
 from tidemill.learning.parity import Mismatch, Parity, check_parity
 from tidemill.learning.point_in_time import values_at
 from tidemill.learning.policy import Monitor, RetrainPolicy, Trigger
@@ -18,16 +19,19 @@ __all__ = [
     "Clock",
     "Fitted",
     "Limits",
+    "Metric",
     "Mismatch",
     "Model",
     "Moments",
     "Monitor",
+    "Objective",
     "OnnxModel",
     "Parity",
     "Quality",
     "Requests",
     "RetrainPolicy",
     "Sample",
+    "Task",
     "TrainingSet",
     "TrainingSetBuilder",
     "Trigger",

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tidemill.clock import NowMs
-from tidemill.errors import NotReadyError, TidemillError
+from tidemill.errors import ConflictError, NotReadyError, TidemillError
 from tidemill.learning import Model, OnnxModel
 from tidemill.project import Workspace
 from tidemill.registry import CHAMPION, FROZEN, Registry
@@ -100,4 +100,9 @@ class Champions:
         ready = {loaded.version: loaded for loaded in held}
         for version in set(wanted.values()) - set(ready):
             ready[version] = Loaded(version, OnnxModel(self._registry.load(name, version).onnx, model.columns))
-        return {role: ready[version] for role, version in wanted.items()}
+        task = model.objective.task
+        champion = ready[wanted["champion"]]
+        if champion.scorer.task != task:
+            what = f"version {champion.version} of model {model.name!r} is a {champion.scorer.task} model, the project file says {task}"
+            raise ConflictError(f"{what}; run `tidemill train {model.name}`, then `tidemill promote` what it registers")
+        return {role: ready[version] for role, version in wanted.items() if ready[version].scorer.task == task}

@@ -31,7 +31,7 @@ def test_they_are_what_scikit_learn_says(rows: list[tuple[int, float]]) -> None:
 
 
 def test_of_nothing_there_is_no_metric() -> None:
-    assert quality(np.array([]), np.array([])) == Quality(0, None, None)
+    assert quality(np.array([]), np.array([])) == Quality(0)
     assert auc(np.ones(3), np.arange(3.0)) is None
 
 
