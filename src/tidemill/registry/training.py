@@ -118,8 +118,8 @@ def compare_unseen(
     if not unseen.any():
         return None
     rows = challenger.gate.rows(unseen)
-    said = champion(rows.columns), challenger.said[unseen]
-    return compare(*(objective.losses(rows.outcome, one) for one in said), rows.at_ms)
+    of_champion, of_challenger = champion(rows.columns), challenger.said[unseen]
+    return compare(objective.losses(rows.outcome, of_champion), objective.losses(rows.outcome, of_challenger), rows.at_ms)
 
 
 def make_ready(model: Model, challenger: Challenger, rows: TrainingSet, *, promoted: bool) -> Ready:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -278,7 +278,7 @@ class PredictionStore:
         """What champions of whichever models have said, in the order in which it was logged."""
         with reading_cursor(self._engine) as cursor:
             rows = cursor.execute(_SAID, (after_id, limit)).fetchall()
-        return [Said(*row[:8], answer=self._answer(row[1], row[7], *row[8:])) for row in rows]
+        return [self._said(*row) for row in rows]
 
     def last_id(self) -> int:
         """The id of the newest prediction; 0 before the first."""
@@ -304,6 +304,10 @@ class PredictionStore:
     def close(self) -> None:
         """Let go of the database."""
         self._engine.dispose()
+
+    def _said(self, number: int, model: str, key: str, *rest: Any) -> Said:
+        *about, version, probability, value, packed = rest
+        return Said(number, model, key, *about, version, self._answer(model, version, probability, value, packed))
 
     def _answer(self, model: str, version: int, probability: float | None, value: float | None, packed: bytes | None) -> Answer:
         if packed is None:
