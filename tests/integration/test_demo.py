@@ -173,5 +173,7 @@ def said_by(databases: Databases, limit: int = ALL) -> tuple[Served, list[float]
     """The first predictions of a home, and the probabilities of its champion."""
     with closing(PredictionStore(databases)) as store:
         served = store.served("late_arrival", limit=limit)
-        champions = {one.prediction_id: one.answer.probability for one in store.scores("late_arrival", served.keys) if one.role == "champion"}
+        champions = {
+            one.prediction_id: one.answer.probability for one in store.scores("late_arrival", served.keys) if one.role == "champion"
+        }
     return served, [champions[prediction] for prediction in served.ids.tolist()]

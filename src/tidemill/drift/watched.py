@@ -99,7 +99,7 @@ class Watched:
 class WatchedClass(Watched):
     """A version that tells several classes apart."""
 
-    def _error(self, y: float, p: float) -> int:  # noqa: ARG002  # it is wrong however sure it was
+    def _error(self, y: float, p: float) -> int:
         return int(y == 0)
 
     def _detectors(self, baseline: Baseline) -> tuple[ErrorCusum, ResidualCusum]:

@@ -63,8 +63,9 @@ def export(model: Model, estimator: Any, frame: pd.DataFrame, classes: Sequence[
     said, trained = OnnxModel(content, model.columns).score(columns, classes), predict(model, estimator, frame, len(classes))
     largest, wrong = objective.largest_difference(said, trained)
     if wrong.any():
+        where = f"on {wrong.sum()} of {len(frame)} rows, by up to {largest:.2g}"
         raise ExportError(
-            f"the ONNX form of model {model.name!r} differs from the trained one on {wrong.sum()} of {len(frame)} rows, by up to {largest:.2g}; "
+            f"the ONNX form of model {model.name!r} differs from the trained one {where}; "
             "encode categories yourself (native categorical features convert wrongly)"
         )
     return Exported(content, largest, len(frame))

@@ -13,9 +13,10 @@ from pydantic import BaseModel
 from tidemill.errors import ProjectError
 from tidemill.events import Column, FieldKind, Stream, to_column
 from tidemill.features import Derived, Expression, FeatureSource, Label, Table, View, in_order
-from tidemill.learning.objective import Metric, Objective, Task, objective_of
+from tidemill.learning.objective import Objective, objective_of
 from tidemill.learning.policy import Monitor, RetrainPolicy
 from tidemill.learning.sampling import Sample
+from tidemill.learning.task import Metric, Task
 
 Part = str | View | Table | Derived
 

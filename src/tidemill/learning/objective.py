@@ -12,29 +12,21 @@ Within a training set, and wherever many rows are judged, an outcome is a float6
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tidemill.errors import ProjectError
 from tidemill.events import Column
 from tidemill.features import Label
 from tidemill.kernels import Floats
 from tidemill.learning.metrics import Quality, class_losses, class_quality, losses, quality, value_quality
+from tidemill.learning.task import Metric, Task, check_metric, task_of
 from tidemill.stores import Answer, AnswerKind, Class
 from tidemill.stores.answer import class_of, in_class_order
 
-Task = Literal["binary", "multiclass", "regression"]
-Metric = Literal["log_loss", "squared_error", "absolute_error"]
-
 MAX_CLASSES = 100
-_METRICS: dict[Task, tuple[Metric, ...]] = {
-    "binary": ("log_loss",),
-    "multiclass": ("log_loss",),
-    "regression": ("squared_error", "absolute_error"),
-}
 
 
 @dataclass(frozen=True)
@@ -144,7 +136,7 @@ class Binary:
         """0 or 1, as integers."""
         return outcome.astype(np.int64)
 
-    def predict(self, estimator: Any, frame: pd.DataFrame, n_classes: int) -> Floats:  # noqa: ARG002  # as the others
+    def predict(self, estimator: Any, frame: pd.DataFrame, n_classes: int) -> Floats:
         """(n,) the probability of 1."""
         return np.asarray(estimator.predict_proba(frame)[:, 1], dtype=np.float64)
 
@@ -250,7 +242,7 @@ class Regression:
         """As it is."""
         return outcome
 
-    def predict(self, estimator: Any, frame: pd.DataFrame, n_classes: int) -> Floats:  # noqa: ARG002  # as the others
+    def predict(self, estimator: Any, frame: pd.DataFrame, n_classes: int) -> Floats:
         """(n,) values."""
         return np.asarray(estimator.predict(frame), dtype=np.float64).reshape(len(frame))
 
@@ -293,38 +285,11 @@ def objective_of(label: Label, task: Task | None, metric: Metric | None, where: 
     Raises:
         ProjectError: an unknown task or metric, one that does not fit the label, or a number of which nobody says what it is.
     """
-    found = _task(label, task, where)
-    if metric is not None and metric not in _METRICS[found]:
-        raise ProjectError(f"metric={metric!r} judges no {found} model", where=where, fix=f"choose of {', '.join(_METRICS[found])}")
+    found = task_of(label, task, where)
+    check_metric(found, metric, where)
     if found == "regression":
         return Regression(metric or "squared_error")
     return Binary() if found == "binary" else Multiclass()
-
-
-def _task(label: Label, task: Task | None, where: str) -> Task:
-    value = label.expression.text
-    if task is not None and task not in _METRICS:
-        raise ProjectError(f"unknown task {task!r}", where=where, fix=f"choose of {', '.join(_METRICS)}")
-    certain: dict[str, Task] = {"condition": "binary", "text": "multiclass"}
-    if label.kind in certain:
-        if task is not None and task != certain[label.kind]:
-            what = "true or false" if label.kind == "condition" else "a text"
-            fix = f"leave task out, or make the label {_NEEDED[task]}"
-            raise ProjectError(f"task={task!r}, but the label's value {value} is {what}", where=where, fix=fix)
-        return certain[label.kind]
-    if task is None:
-        fix = "say task='binary' for 0 or 1, 'multiclass' for one of several classes, 'regression' for a quantity"
-        raise ProjectError(f"the label's value {value} is a number, which can mean three things", where=where, fix=fix)
-    if task == "multiclass" and label.kind != "whole":
-        raise ProjectError(f"classes cannot be read from {value}", where=where, fix=f"make the label {_NEEDED['multiclass']}")
-    return task
-
-
-_NEEDED: dict[Task, str] = {
-    "binary": "a condition, e.g. col('x') > 3 or col('kind').equals('late')",
-    "multiclass": "a field of the type str or int",
-    "regression": "a number",
-}
 
 
 def _apart(difference: Floats, most: float) -> tuple[float, npt.NDArray[np.bool_]]:

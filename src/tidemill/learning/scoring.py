@@ -10,7 +10,7 @@ import onnxruntime as ort
 
 from tidemill.events import Column, FieldKind
 from tidemill.kernels import Floats
-from tidemill.learning.objective import Task
+from tidemill.learning.task import Task
 from tidemill.stores import Class
 
 _TASK, _CLASSES = "tidemill.task", "tidemill.classes"

@@ -60,9 +60,7 @@ class OutcomeWatch:
                 for score in _last_of_each_version(scores.get(outcome.key, []), outcome.known_at_ms, self._model.label.within_ms)
                 if (watched := self._model.objective.watched(outcome.value, score.answer)) is not None
             ]
-            alarms = [
-                alarm for one in met if (alarm := monitor.update(str(one.version), one.came_true, one.predicted, one.known_at_ms))
-            ]
+            alarms = [alarm for one in met if (alarm := monitor.update(str(one.version), one.came_true, one.predicted, one.known_at_ms))]
             champion = self._registry.alias(self._workspace.project.registered_name(self._model.name), CHAMPION) if alarms else None
             current = [alarm for alarm in alarms if alarm.model_version == str(champion)]
             self._workspace.monitors.save(

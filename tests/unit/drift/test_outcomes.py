@@ -115,7 +115,9 @@ def test_an_outcome_of_0_or_1_raises_the_alarms_it_always_did() -> None:
     assert json.loads(json.dumps(make_alarms.alarms())) == json.loads(make_alarms.FILE.read_text(encoding="utf-8"))
 
 
-def valued(n_days: int, seed: int, tail: float = 30.0, luck: float = 0.3, scale: float = 1.0, shift: float = 0.0, first: int = 0) -> Iterator[Day]:
+def valued(
+    n_days: int, seed: int, tail: float = 30.0, luck: float = 0.3, scale: float = 1.0, shift: float = 0.0, first: int = 0
+) -> Iterator[Day]:
     """Days of values of around 1,000 and predictions that are off by some 40; days share their luck, `tail` says how heavy errors are."""
     rng = np.random.default_rng(seed)
     for day in range(first, first + n_days):

@@ -32,7 +32,11 @@ def test_it_is_the_largest_sum_of_logarithms_since_any_time_before(sizes: list[f
 def test_a_stake_neither_grows_nor_shrinks_on_average_while_nothing_changes(draw: str) -> None:
     """E[1 + bet * (size - mean)] = 1: what makes the threshold mean the same for every distribution."""
     rng = np.random.default_rng(0)
-    sizes = {"exponential": rng.exponential(0.8, 400_000), "lognormal": rng.lognormal(0, 1, 400_000), "bernoulli": rng.random(400_000) < 0.3}
+    sizes = {
+        "exponential": rng.exponential(0.8, 400_000),
+        "lognormal": rng.lognormal(0, 1, 400_000),
+        "bernoulli": rng.random(400_000) < 0.3,
+    }
     drawn = np.minimum(sizes[draw].astype(np.float64), 5.0)
     mean = float(drawn.mean())
     baseline = replace(BASELINE, error_rate=mean, error_limit=mean, error_variance=float(drawn.var()))

@@ -156,9 +156,9 @@ def test_what_the_monitor_is_given() -> None:
 def test_how_far_an_export_may_lie_from_what_was_trained() -> None:
     trained = np.array([1_000.0, 1_200.0, 800.0])
     assert not Regression().largest_difference(trained + 0.005, trained)[1].any()
-    largest, wrong = Regression().largest_difference(trained + [0.0, 5.0, np.nan], trained)
+    largest, wrong = Regression().largest_difference(trained + np.array([0.0, 5.0, np.nan]), trained)
     assert wrong.tolist() == [False, True, True] and np.isnan(largest)
     assert not Regression().largest_difference(np.full(3, 5.0), np.full(3, 5.0))[1].any()
     said = np.array([[0.5, 0.5], [0.1, 0.9]])
-    assert Multiclass().largest_difference(said + [[0, 0], [1e-3, 0]], said)[1].tolist() == [False, True]
+    assert Multiclass().largest_difference(said + np.array([[0, 0], [1e-3, 0]]), said)[1].tolist() == [False, True]
     assert Binary().largest_difference(np.array([0.5, 0.5]), np.array([0.5, 0.5 + 1e-6]))[0] == pytest.approx(1e-6)
