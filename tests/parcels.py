@@ -6,6 +6,7 @@ It is a project file like any other (`TIDEMILL_PROJECT=tests/parcels.py`), with 
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel
@@ -96,7 +97,7 @@ DAYS = Model(
 project = Project("parcels", streams=[PARCELS, ENDINGS], views=[BY_DEPOT], models=[FATE, DAYS])
 
 
-def questions(day: int) -> list[dict[str, object]]:
+def questions(day: int) -> list[dict[str, Any]]:
     """The parcels of a day, as they are asked about."""
     rng = np.random.default_rng(day)
     weights = rng.uniform(0, 10, A_DAY).round(2)
@@ -116,7 +117,7 @@ def happen(day: int, *, changed: bool = False) -> list[Entry]:
     begin_ms = START_MS + day * DAY_MS
     sent, ended = [], []
     for place, asked in enumerate(questions(day)):
-        weight = float(str(asked["weight"]))
+        weight = asked["weight"]
         fates = ["arrived", "late", "lost"][:: -1 if changed else 1]
         fate = fates[min(int(weight / 3.34), 2)] if rng.random() < 0.85 else str(rng.choice(fates))
         if changed and place % 10 == 0:

@@ -278,7 +278,7 @@ class PredictionStore:
         """What champions of whichever models have said, in the order in which it was logged."""
         with reading_cursor(self._engine) as cursor:
             rows = cursor.execute(_SAID, (after_id, limit)).fetchall()
-        return [self._said(*row) for row in rows]
+        return [self._said(row) for row in rows]
 
     def last_id(self) -> int:
         """The id of the newest prediction; 0 before the first."""
@@ -305,9 +305,9 @@ class PredictionStore:
         """Let go of the database."""
         self._engine.dispose()
 
-    def _said(self, number: int, model: str, key: str, *rest: Any) -> Said:
-        *about, version, probability, value, packed = rest
-        return Said(number, model, key, *about, version, self._answer(model, version, probability, value, packed))
+    def _said(self, row: Sequence[Any]) -> Said:
+        about = dict(zip(("id", "model", "key", "at_ms", "made_wall_ms", "position", "request", "version"), row, strict=False))
+        return Said(**about, answer=self._answer(about["model"], about["version"], *row[len(about) :]))
 
     def _answer(self, model: str, version: int, probability: float | None, value: float | None, packed: bytes | None) -> Answer:
         if packed is None:

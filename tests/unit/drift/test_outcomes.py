@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +13,10 @@ import pytest
 from tests.golden import make_alarms
 from tidemill.clock import DAY_MS
 from tidemill.drift import Alarm, OutcomeMonitor, OutcomeSettings
+from tidemill.learning import Task
 
 PER_DAY = 300
-Day = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int64]]
+Day = tuple[npt.NDArray[Any], npt.NDArray[np.float64], npt.NDArray[np.int64]]
 
 
 def days(n_days: int, seed: int, luck: float = 0.4, shift: float = 0.0, first: int = 0) -> Iterator[Day]:
@@ -104,7 +106,7 @@ def test_a_model_biased_from_its_first_week_is_held_to_its_own_bias() -> None:
 def test_only_binary_outcomes_and_probabilities(y: float, p: float) -> None:
     monitor = OutcomeMonitor()
     with pytest.raises(ValueError, match="not"):
-        monitor.update("1", y, p, 0)  # type: ignore[arg-type]  # a wrong type is the point
+        monitor.update("1", y, p, 0)
     with pytest.raises(ValueError, match="not"):
         monitor.update_many("1", [0, y], [0.5, p], [0, 1])
     assert monitor.versions == ()
@@ -194,8 +196,8 @@ def test_of_several_classes_another_one_that_comes_true_is_an_error_however_sure
 
 
 def test_a_state_says_of_which_task_it_is() -> None:
-    for task in ("binary", "multiclass", "regression"):
-        again = OutcomeMonitor.from_state(OutcomeMonitor(task=task).state())  # type: ignore[arg-type]  # one of its literals
+    for task in get_args(Task):
+        again = OutcomeMonitor.from_state(OutcomeMonitor(task=task).state())
         assert again.task == task
     assert OutcomeMonitor.from_state({"versions": {}}).task == "binary", "of before there were others"
 
