@@ -9,8 +9,6 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Any
 
-import numpy as np
-
 from tidemill.errors import NotReadyError
 from tidemill.learning.fitting import to_input
 from tidemill.learning.model import Model
@@ -34,7 +32,7 @@ def go_on(model: Model, estimator: Any, rows: TrainingSet) -> Any:
     again, given = deepcopy(estimator), to_input(model, rows.frame())
     for _, step in getattr(again, "steps", [])[:-1]:
         given = step.transform(given)
-    _last(again).partial_fit(given, rows.outcome.astype(np.int64))
+    _last(again).partial_fit(given, model.objective.target(rows.outcome))
     return again
 
 

@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from tidemill.errors import UnfitRowsError
 from tidemill.learning.fitting import MIN_ROWS, Fitted, fit_all, predict
-from tidemill.learning.metrics import quality
 from tidemill.learning.model import Model
 from tidemill.learning.retrain_policy import Window
 from tidemill.learning.training_set import TrainingSet
@@ -117,5 +116,5 @@ def _lack(rows: TrainingSet, least: int) -> str:
 
 def _fit(model: Model, train: TrainingSet, judged: TrainingSet) -> Fitted:
     estimator = fit_all(model, train)
-    probability = predict(model, estimator, judged.frame())
-    return Fitted(estimator, train, judged, probability, quality(judged.outcome, probability))
+    said = predict(model, estimator, judged.frame(), len(judged.classes))
+    return Fitted(estimator, train, judged, said, model.objective.quality(judged.outcome, said))

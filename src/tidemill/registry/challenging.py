@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -12,11 +13,11 @@ from tidemill.drift import ReferenceProfile
 from tidemill.errors import UnfitRowsError
 from tidemill.events import Column
 from tidemill.kernels import Floats
-from tidemill.learning import Fitted, Model, OnnxModel, TrainingSet, losses, to_feed
+from tidemill.learning import Fitted, Model, OnnxModel, TrainingSet, to_feed
 from tidemill.learning.candidates import fit_candidates
 from tidemill.loop import Trial, calibration_error, compare, compare_slices
 from tidemill.project import Workspace
-from tidemill.registry.faults import label_fault, reference_outcomes, row_fault
+from tidemill.registry.faults import label_fault, outcomes_of, reference_outcomes, row_fault
 from tidemill.registry.registry import CHAMPION, Registry, Version
 
 _TIMED_ROWS = 32
@@ -83,13 +84,16 @@ def train(workspace: Workspace, registry: Registry, model: Model, rows: Training
     name = workspace.project.registered_name(model.name)
     champion = registry.alias(name, CHAMPION)
     served = None if champion is None else registry.load(name, champion)
+    if served is not None and OnnxModel(served.onnx, model.columns).task != model.objective.task:
+        champion, served = None, None  # it answers another question, so there is nothing to compare with
     if served is not None:
         refuse_spoilt_rows(model, rows, served)
     fitted = fit_candidates(model, rows, plan.since_ms, plan.most, () if served else ("all",))  # the first has nothing to stand beside
     scorer = None if served is None else OnnxModel(served.onnx, model.columns)
+    said = None if scorer is None else partial(scorer.score, classes=rows.classes)
     learnt_until_ms = 0 if served is None else ReferenceProfile.from_json(served.reference).end_ms
     tried = tuple(
-        Tried(one.window, one.fitted, None if scorer is None else try_unseen(model, one.fitted, scorer.score, learnt_until_ms))
+        Tried(one.window, one.fitted, None if said is None else try_unseen(model, one.fitted, said, learnt_until_ms))
         for one in fitted.fitted
     )
     return Challenger(tried, champion, plan.since_ms, fitted.left_out, scorer)
@@ -102,7 +106,8 @@ def refuse_spoilt_rows(model: Model, rows: TrainingSet, served: Version) -> None
         UnfitRowsError: a column is missing in all of them, or their outcomes are all one.
     """
     newest = rows.rows(rows.at_ms > rows.at_ms[-1] - model.policy.gate_ms)
-    fault = row_fault(model, newest, ReferenceProfile.from_json(served.reference)) or label_fault(rows.outcome, reference_outcomes(served))
+    fault = row_fault(model, newest, ReferenceProfile.from_json(served.reference))
+    fault = fault or label_fault(outcomes_of(rows.outcome, rows.classes), reference_outcomes(served, model))
     if fault:
         raise UnfitRowsError("BadData", f"{fault}; passes once the data is repaired")
 
@@ -116,21 +121,28 @@ def try_unseen(model: Model, challenger: Fitted, champion: Callable[[Mapping[str
     Args:
         model: whose policy names the slices.
         challenger: fitted on the older rows.
-        champion: says the probabilities (n,) of (n,) columns.
+        champion: says of (n,) columns what `OnnxModel.score` does, in the classes of the rows.
         learnt_until_ms: time of the last row the champion has learnt from.
     """
     unseen = challenger.gate.at_ms > learnt_until_ms
     if not unseen.any():
         return None
     rows = challenger.gate.rows(unseen)
-    said, mine = champion(rows.columns), challenger.probability[unseen]
-    theirs_lost, mine_lost = losses(rows.outcome, said), losses(rows.outcome, mine)
+    said, mine, objective = champion(rows.columns), challenger.said[unseen], model.objective
+    theirs_lost, mine_lost = objective.losses(rows.outcome, said), objective.losses(rows.outcome, mine)
     texts = {name: rows.columns[name].tolist() for name in model.policy.slices}
     return Trial(
         comparison=compare(theirs_lost, mine_lost, rows.at_ms),
         slices=compare_slices(theirs_lost, mine_lost, rows.at_ms, texts, model.policy.slice_min_rows),
-        calibration=(calibration_error(rows.outcome, said), calibration_error(rows.outcome, mine)),
+        calibration=None if objective.kind == "value" else (_miscalibration(rows.outcome, said), _miscalibration(rows.outcome, mine)),
     )
+
+
+def _miscalibration(outcome: Floats, said: Floats) -> float:
+    """The calibration error of the probability of 1, or of several classes that of the most probable one."""
+    if said.ndim == 1:
+        return calibration_error(outcome, said)
+    return calibration_error((said.argmax(axis=1) == outcome).astype(np.float64), said.max(axis=1))
 
 
 def measure_latency(scorers: tuple[OnnxModel, ...], columns: Mapping[str, Column], model: Model) -> tuple[float, ...]:

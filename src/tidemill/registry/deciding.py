@@ -19,6 +19,7 @@ from tidemill.registry.faults import NEWEST_LABELS, book_fault, label_fault, ref
 from tidemill.registry.judging import Judgement
 from tidemill.registry.registry import CHAMPION, Registry, Version
 from tidemill.stores import Decision
+from tidemill.stores.answer import class_of
 from tidemill.stores.decision_records import Act, Ending, Outcome, Stage, Trigger, decision_id
 
 GATE, GUARD = "gate", "guard"  # what decides where no person does; `probation` besides
@@ -115,8 +116,10 @@ def data_fault(workspace: Workspace, model: Model, served: Version | None) -> st
     fault = book_fault(workspace, model) or watched_fault(workspace.monitors.load(f"windows:{model.name}")[1])
     if fault or served is None:
         return fault
-    newest = [outcome.value for outcome in workspace.state.newest_outcomes(model.name, NEWEST_LABELS)]
-    return label_fault(np.array(newest, dtype=np.float64), reference_outcomes(served))
+    several = model.objective.task == "multiclass"
+    told = workspace.state.newest_outcomes(model.name, NEWEST_LABELS)
+    newest = np.array([class_of(outcome.value) if several else outcome.value for outcome in told], dtype=object)
+    return label_fault(newest, reference_outcomes(served, model))
 
 
 def mark(workspace: Workspace, decision: Decision, run_id: str, stage: Stage, findings: Mapping[str, Any] | None = None) -> None:
@@ -177,7 +180,7 @@ def finish(workspace: Workspace, model: Model, decision: Decision, run_id: str, 
         wall_ms=wall_ms(),
         from_version=None if judgement.champion is None else str(judgement.champion),
         to_version=str(learnt.version),
-        metric_name=model.metric,
+        metric_name=model.objective.metric,
         metric_champion=judgement.metric_champion,
         metric_challenger=judgement.metric_challenger,
         fits=learnt.fits,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +16,10 @@ import numpy.typing as npt
 from tidemill.clock import to_utc
 from tidemill.drift import ReferenceProfile
 from tidemill.events import Column
-from tidemill.learning import Model, TrainingSet
+from tidemill.learning import Model, OnnxModel, TrainingSet
 from tidemill.project import Workspace
 from tidemill.registry.registry import Version
+from tidemill.stores import Class
 
 NEWEST_LABELS = 5_000
 LEAST_RUN = 500  # labels in a row: a calm day must not look like a broken feed
@@ -50,7 +52,7 @@ def watched_fault(state: Mapping[str, object] | None) -> str:
     return f"column {first.get('column')!r} is {first.get('what', 'broken')}{when}{others}"
 
 
-def label_fault(newest: npt.NDArray[np.float64], reference: npt.NDArray[np.float64]) -> str:
+def label_fault(newest: npt.NDArray[Any], reference: npt.NDArray[Any]) -> str:
     """Whether the newest labels have all been one value for so long that the reference calls it impossible.
 
     Args:
@@ -72,7 +74,7 @@ def label_fault(newest: npt.NDArray[np.float64], reference: npt.NDArray[np.float
     if run < LEAST_RUN or run * math.log(share) > math.log(IMPOSSIBLE):
         return ""
     known = 100 * np.mean(reference == value)
-    return f"the newest {run} labels are all {value:g}, which {known:.0f} % of those that the champion learnt from were"
+    return f"the newest {run} labels are all {_text(value)}, which {known:.0f} % of those that the champion learnt from were"
 
 
 def row_fault(model: Model, rows: TrainingSet, reference: ReferenceProfile | None) -> str:
@@ -93,9 +95,20 @@ def row_fault(model: Model, rows: TrainingSet, reference: ReferenceProfile | Non
     return f"column {gone[0]!r} is missing in all {len(rows)} newest rows{others}"
 
 
-def reference_outcomes(version: Version) -> npt.NDArray[np.float64]:
-    """Outcomes that a version has learnt from: those of its sample."""
-    return np.asarray(version.sample["outcome"], dtype=np.float64)
+def reference_outcomes(version: Version, model: Model) -> npt.NDArray[Any]:
+    """(m,) outcomes that a version has learnt from: those of its sample."""
+    told = np.asarray(version.sample["outcome"], dtype=np.float64)
+    return outcomes_of(told, OnnxModel(version.onnx, model.columns).classes) if model.objective.task == "multiclass" else told
+
+
+def outcomes_of(places: npt.NDArray[np.float64], classes: Sequence[Class]) -> npt.NDArray[Any]:
+    """(n,) the newest outcomes as label events tell them: of several classes their names, which training sets keep as places."""
+    newest = places[-NEWEST_LABELS:]
+    return np.array([classes[int(place)] for place in newest], dtype=object) if classes else newest
+
+
+def _text(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float | int) else str(value)
 
 
 def _all_missing(column: Column) -> bool:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from tidemill.errors import ExportError
 from tidemill.learning import Model, OnnxModel
+from tidemill.learning.objective import Objective
 from tidemill.loop import GateSettings, Trial, TrialSettings, Verdict, judge, judge_trial
 from tidemill.registry.challenging import Challenger, Tried, measure_latency
 
@@ -46,7 +48,7 @@ def trial_settings(model: Model) -> TrialSettings:
     """What a model's policy asks of a challenger."""
     policy = model.policy
     return TrialSettings(
-        gate=GateSettings(metric_name=model.metric, min_gain=policy.min_gain, z=policy.z),
+        gate=GateSettings(metric_name=model.objective.metric, min_gain=policy.min_gain, z=policy.z),
         slice_margin=policy.slice_margin,
         slice_min_rows=policy.slice_min_rows,
         calibration_margin=policy.calibration_margin,
@@ -61,7 +63,7 @@ def gate(model: Model, challenger: Challenger) -> Judged:
     beside the champion; one that does not convert is out.
     """
     settings = trial_settings(model)
-    ordered = sorted(challenger.tried, key=_merit)
+    ordered = sorted(challenger.tried, key=partial(_merit, model.objective))
     verdicts: dict[int, Verdict] = {}
     best = 0
     for place, tried in enumerate(ordered):
@@ -71,7 +73,7 @@ def gate(model: Model, challenger: Challenger) -> Judged:
             break
     told = [_told(tried, verdicts.get(place), place == best) for place, tried in enumerate(ordered)]
     told += [{"window": window, "left_out": reason} for window, reason in challenger.left_out.items()]
-    trial, metric = ordered[best].trial, ordered[best].fitted.quality.log_loss
+    trial, metric = ordered[best].trial, model.objective.loss(ordered[best].fitted.quality)
     judgement = Judgement(
         champion=challenger.champion,
         verdict=verdicts[best],
@@ -82,11 +84,12 @@ def gate(model: Model, challenger: Challenger) -> Judged:
     return Judged(judgement, ordered[best], challenger.since_ms, len(ordered))
 
 
-def _merit(tried: Tried) -> float:
+def _merit(objective: Objective, tried: Tried) -> float:
     """What orders challengers, the best first: the gain, and without a champion the loss."""
     if tried.trial is not None:
         return -tried.trial.comparison.gain
-    return float("inf") if tried.fitted.quality.log_loss is None else tried.fitted.quality.log_loss
+    loss = objective.loss(tried.fitted.quality)
+    return float("inf") if loss is None else loss
 
 
 def _judge(model: Model, challenger: Challenger, tried: Tried, settings: TrialSettings) -> tuple[Tried, Verdict]:
@@ -95,7 +98,7 @@ def _judge(model: Model, challenger: Challenger, tried: Tried, settings: TrialSe
         if champion is not None:
             reason = f"version {champion} has learnt from all {n_rows} rows to judge on; wait for newer ones, or promote by hand"
             return tried, Verdict(False, reason)
-        metric = tried.fitted.quality.log_loss
+        metric = model.objective.loss(tried.fitted.quality)
         return tried, judge(None, float("nan") if metric is None else metric, n_rows, settings.gate)
     verdict = judge_trial(tried.trial, settings)
     if not verdict.promote or challenger.scorer is None:
@@ -110,7 +113,7 @@ def _judge(model: Model, challenger: Challenger, tried: Tried, settings: TrialSe
 def _timed(model: Model, tried: Tried, trial: Trial, champion: OnnxModel) -> Trial:
     from tidemill.learning.export import export  # here: the converter takes seconds to import, and only who judges needs it
 
-    exported = export(model, tried.fitted.estimator, tried.fitted.gate.frame())
+    exported = export(model, tried.fitted.estimator, tried.fitted.gate.frame(), tried.fitted.gate.classes)
     before, after = measure_latency((champion, OnnxModel(exported.content, model.columns)), tried.fitted.gate.columns, model)
     return replace(trial, latency_ms=(before, after))
 

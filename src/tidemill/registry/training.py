@@ -16,10 +16,12 @@ import pandas as pd
 from tidemill.clock import to_utc
 from tidemill.drift import profile_reference
 from tidemill.errors import ExportError
+from tidemill.kernels import Floats
 from tidemill.learning import (
     Fitted,
     Limits,
     Model,
+    Objective,
     OnnxModel,
     Sample,
     TrainingSet,
@@ -44,9 +46,10 @@ if TYPE_CHECKING:
     from tidemill.learning.export import Exported
 
 SAMPLE_ROWS = 5_000
-AGREEMENT = 0.1  # of probabilities; of other scores the same share of their standard deviation would be
+AGREEMENT = 0.1  # of probabilities; of values the same share of their standard deviation
 IMPORTANT = "important_columns"
 FITS = "fits"
+_LONGEST_TAG = 5_000  # what MLflow keeps; for people, as the ONNX file holds all classes
 
 
 @dataclass(frozen=True)
@@ -96,16 +99,22 @@ def make_ready(model: Model, judged: Judged, rows: TrainingSet) -> Ready:
     if judged.judgement.verdict.promote:
         again = _fit_again(model, judged, rows)
         fits += 1
-        apart = float(np.abs(predict(model, again.estimator, frame) - fitted.probability).mean())
+        apart = _apart(model.objective, predict(model, again.estimator, frame, len(rows.classes)), fitted.said)
         told = {"served": "refitted", "difference": f"{apart:.4f}"}
         try:
             if apart <= AGREEMENT:
-                return Ready(again, export(model, again.estimator, frame), judged, fits, told)
+                return Ready(again, export(model, again.estimator, frame, rows.classes), judged, fits, told)
             why = f"its scores differ by {apart:.4f} on average, {AGREEMENT} is allowed"
         except ExportError as error:
             why = str(error)
         told = {"served": "judged", "difference": f"{apart:.4f}", "why": why}
-    return Ready(fitted, export(model, fitted.estimator, frame), judged, fits, told)
+    return Ready(fitted, export(model, fitted.estimator, frame, rows.classes), judged, fits, told)
+
+
+def _apart(objective: Objective, said: Floats, judged: Floats) -> float:
+    """How far the answers of two models lie apart on average: as probabilities, or of values in standard deviations."""
+    spread = float(np.std(judged)) if objective.kind == "value" else 1.0
+    return float(np.abs(said - judged).mean()) / (spread or 1.0)
 
 
 def _fit_again(model: Model, judged: Judged, rows: TrainingSet) -> Fitted:
@@ -138,7 +147,8 @@ def _release(workspace: Workspace, model: Model, ready: Ready, tags: dict[str, s
     """What is uploaded. Profile and sample are of the rows it was fitted on; importances of the newest, which a refitted model has seen."""
     fitted, train_rows = ready.fitted, ready.fitted.train
     scorer = OnnxModel(ready.exported.content, model.columns)
-    scores = scorer.score(train_rows.columns)
+    objective = model.objective
+    scores = objective.score(scorer.score(train_rows.columns))
     profile = profile_reference(train_rows.columns, scores, train_rows.at_ms)
     label_stream = model.label.stream.name
     until = to_utc(int(train_rows.at_ms[-1])).date()
@@ -152,12 +162,11 @@ def _release(workspace: Workspace, model: Model, ready: Ready, tags: dict[str, s
         "maturity_h": round(train_rows.maturity_ms / 3_600_000, 2),
         **_hyperparameters(fitted),
     }
-    metrics = {  # auc and log_loss: of the challenger on the newest rows, which it had not seen, also where it was then refitted
-        "auc": fitted.quality.auc or float("nan"),
-        "log_loss": fitted.quality.log_loss or float("nan"),
+    metrics = {  # the figures: of the challenger on the newest rows, which it had not seen, also where it was then refitted
+        **fitted.quality.figures,
         "onnx_largest_difference": ready.exported.largest_difference,
     }
-    metrics |= _trials(ready.judged)
+    metrics |= _trials(ready.judged, objective.metric)
     return Release(
         name=workspace.project.registered_name(model.name),
         run_name=f"{model.name} to {until}",
@@ -172,8 +181,10 @@ def _release(workspace: Workspace, model: Model, ready: Ready, tags: dict[str, s
             FITS: str(ready.fits),
             "window": ready.judged.best.window,
             "refitted": str(ready.refit["served"] == "refitted").lower(),
-            "gate_log_loss": str(fitted.quality.log_loss),
-            IMPORTANT: json.dumps(important_columns(scorer, fitted.gate)),
+            f"gate_{objective.metric}": str(objective.loss(fitted.quality)),
+            "task": objective.task,
+            **({"classes": json.dumps(scorer.classes)[:_LONGEST_TAG]} if scorer.classes else {}),
+            IMPORTANT: json.dumps(important_columns(scorer, fitted.gate, objective)),
         },
         onnx=ready.exported.content,
         example=to_input(model, train_rows.frame().head(50)),
@@ -185,14 +196,14 @@ def _release(workspace: Workspace, model: Model, ready: Ready, tags: dict[str, s
     )
 
 
-def _trials(judged: Judged) -> dict[str, float]:
+def _trials(judged: Judged, metric: str) -> dict[str, float]:
     """The figures of every challenger, of which only the best is uploaded: `gain` is its own, `change.gain` that of a window."""
     figures: dict[str, float] = {}
     for told in judged.judgement.findings["candidates"]:
         held = {name: told[name] for name in ("challenger", "gain", "rows") if name in told}
-        figures |= {f"{told['window']}.{'log_loss' if name == 'challenger' else name}": float(value) for name, value in held.items()}
+        figures |= {f"{told['window']}.{metric if name == 'challenger' else name}": float(value) for name, value in held.items()}
         if told.get("best") and "gain" in told:
-            figures |= {"gain": told["gain"], "champion_log_loss": told["champion"]}
+            figures |= {"gain": told["gain"], f"champion_{metric}": told["champion"]}
     return figures
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from tidemill.drift import ReferenceProfile
 from tidemill.errors import UnfitRowsError
-from tidemill.learning import Fitted, Model, OnnxModel, TrainingSet, predict, quality
+from tidemill.learning import Fitted, Model, OnnxModel, TrainingSet, predict
 from tidemill.learning.by_parts import go_on
 from tidemill.learning.candidates import HELD_OUT, MIN_JUDGED
 from tidemill.project import Workspace
@@ -59,7 +61,8 @@ def learn_more(workspace: Workspace, registry: Registry, model: Model, rows: Tra
     judges = np.arange(len(fresh)) >= len(fresh) - n_judged
     older, newest = fresh.rows(~judges), fresh.rows(judges)
     estimator = go_on(model, read_estimator(workspace.home, name, champion), older)
-    said = predict(model, estimator, newest.frame())
-    fitted = Fitted(estimator, older, newest, said, quality(newest.outcome, said))
+    said = predict(model, estimator, newest.frame(), len(rows.classes))
+    fitted = Fitted(estimator, older, newest, said, model.objective.quality(newest.outcome, said))
     scorer = OnnxModel(served.onnx, model.columns)
-    return Challenger((Tried(UPDATE, fitted, try_unseen(model, fitted, scorer.score, learnt_until_ms)),), champion, scorer=scorer)
+    trial = try_unseen(model, fitted, partial(scorer.score, classes=rows.classes), learnt_until_ms)
+    return Challenger((Tried(UPDATE, fitted, trial),), champion, scorer=scorer)

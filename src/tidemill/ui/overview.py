@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from tidemill.clock import MINUTE_MS, SECOND_MS, NowMs, wall_ms
 from tidemill.learning import Model
+from tidemill.learning.objective import Figure
 from tidemill.loop.story import Rival, Step, asked_for, knew, rivals, steps
 from tidemill.project import ViewDetail, Workspace, describe_views
 from tidemill.settings import Settings
@@ -56,6 +57,7 @@ class ModelPanel:
     champion: Champion | None
     frozen_version: str | None
     quality: WeeklyQuality
+    figures: tuple[Figure, ...]
     n_predictions: int
     drift: DriftSummary
     report_url: str | None
@@ -192,6 +194,7 @@ def _model(workspace: Workspace, settings: Settings, model: Model, quality: Week
         champion=_champion(workspace, model.name, quality, heard),
         frozen_version=_frozen_version(workspace, model.name),
         quality=quality,
+        figures=model.objective.figures,
         n_predictions=workspace.predictions.count(model.name),
         drift=drift,
         report_url=safe_link(drift.check.url) if drift.check else None,

@@ -57,7 +57,7 @@ def test_rows_that_the_champion_has_learnt_from_do_not_judge() -> None:
     assert trial is not None
     compared = trial.comparison
     assert compared.n_rows == A_DAY
-    expected = losses(challenger.gate.outcome[newest], challenger.probability[newest]).mean()
+    expected = losses(challenger.gate.outcome[newest], challenger.said[newest]).mean()
     assert compared.challenger == pytest.approx(expected)
 
 
@@ -81,7 +81,7 @@ def test_of_several_the_one_with_the_greatest_gain_that_passes_serves_and_all_ar
     challenger = fitted()
     known = int(challenger.train.at_ms[-1])
     good = try_unseen(MODEL, challenger, undecided, known)
-    worse = try_unseen(MODEL, replace(challenger, probability=np.full(2 * A_DAY, 0.5)), undecided, known)
+    worse = try_unseen(MODEL, replace(challenger, said=np.full(2 * A_DAY, 0.5)), undecided, known)
     tried = (Tried("change", challenger, worse), Tried("all", challenger, good))
     found = gate(MODEL, Challenger(tried, 1, since_ms=5, left_out={"recent": "the same rows"}))
     assert (found.best.window, found.judgement.verdict.promote, found.fits, found.since_ms) == ("all", True, 2, 5)
