@@ -86,7 +86,7 @@ def open_log(kind: str, tmp_path: Path) -> Iterator[Open]:
 
 
 def write_when_told(home: Path, kind: str, name: str) -> None:
-    """Append in turns, once the start file is there: neither writer is done before the other has begun. Their clocks disagree on purpose."""
+    """Append in turns once the start file is there: no writer is done before the other has begun. Their clocks disagree on purpose."""
     log = LOGS[kind](home)
     (home / f"ready-{name}").touch()
     while not (home / "start").exists():
