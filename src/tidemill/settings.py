@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as SourceError
 
+from tidemill.clock import duration_ms
 from tidemill.errors import SettingsError
 
 _PREFIX = "TIDEMILL_"
@@ -106,10 +107,34 @@ class PrefectSettings(Section):
     api_url: str = Field("", description="API URL; empty means the server that `up` starts")
 
 
-class AlertSettings(Section):
-    """Where alerts go."""
+class ChannelSettings(Section):
+    """One place that alerts go to. A URL alone means this with the least severity."""
 
-    urls: tuple[SecretStr, ...] = Field((), description="apprise URLs, e.g. slack://..., mailto://..., json://127.0.0.1:9000/")
+    url: SecretStr = Field(description="an apprise URL, e.g. slack://..., mailto://..., json://127.0.0.1:9000/; it may hold a password")
+    severity: Literal["info", "warning", "critical"] = Field("info", description="nothing less grave goes there")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_url(cls, value: object) -> object:
+        return {"url": value} if isinstance(value, str | SecretStr) else value
+
+
+class AlertSettings(Section):
+    """Where alerts go, and how often."""
+
+    urls: tuple[ChannelSettings, ...] = Field(
+        (), description='apprise URLs, or {"url": ..., "severity": "critical"} for the grave ones only'
+    )
+    cooldown: str = Field(
+        "6h", description="after a message, time until the next of the same model and kind; what comes meanwhile is summed up"
+    )
+    gather: str = Field("10s", description="how long the first alert of a model and kind waits for others to go out with")
+
+    @field_validator("cooldown", "gather")
+    @classmethod
+    def _is_duration(cls, text: str) -> str:
+        duration_ms(text)
+        return text
 
 
 class DatabaseSettings(Section):

@@ -1,6 +1,9 @@
 """Stores: the SQL log, the engine's state with its tiles, the lake, predictions, and what the loop keeps."""
 
-from tidemill.stores.alerts import Alert, AlertRecord, AlertStore
+from tidemill.stores.alert_messages import AlertMessages
+from tidemill.stores.alert_records import Alert, AlertRecord, Conditions, Message, Moment, Plan, Planned, Silence
+from tidemill.stores.alert_silences import AlertSilences
+from tidemill.stores.alerts import AlertStore
 from tidemill.stores.applied import AppliedReader
 from tidemill.stores.backfill import backfill_view, rebuild
 from tidemill.stores.backup import back_up
@@ -34,10 +37,13 @@ __all__ = [
     "KNOWN_AT",
     "OFFSET",
     "Alert",
+    "AlertMessages",
     "AlertRecord",
+    "AlertSilences",
     "AlertStore",
     "Answered",
     "AppliedReader",
+    "Conditions",
     "Databases",
     "Decision",
     "DecisionStore",
@@ -49,8 +55,12 @@ __all__ = [
     "Manifest",
     "MappedState",
     "Match",
+    "Message",
+    "Moment",
     "MonitorStateStore",
     "Outcome",
+    "Plan",
+    "Planned",
     "PredictionStore",
     "PublicationStanding",
     "PublicationStore",
@@ -62,6 +72,7 @@ __all__ = [
     "Said",
     "Score",
     "Served",
+    "Silence",
     "Size",
     "SqlLog",
     "SqlState",
