@@ -19,6 +19,7 @@ from tidemill.clock import duration_ms
 from tidemill.errors import SettingsError
 
 _PREFIX = "TIDEMILL_"
+_NONE = "0s"
 _DATABASE_URL = f"{_PREFIX}DATABASE__URL"
 
 
@@ -125,16 +126,25 @@ class AlertSettings(Section):
     urls: tuple[ChannelSettings, ...] = Field(
         (), description='apprise URLs, or {"url": ..., "severity": "critical"} for the grave ones only'
     )
-    cooldown: str = Field(
-        "6h", description="after a message, time until the next of the same model and kind; what comes meanwhile is summed up"
-    )
-    gather: str = Field("10s", description="how long the first alert of a model and kind waits for others to go out with")
+    cooldown: str = Field("6h", description="after a message, the time until the next of its model and kind, which sums up; 0s for none")
+    gather: str = Field("10s", description="how long a first alert waits for others of its model and kind; 0s for not at all")
 
     @field_validator("cooldown", "gather")
     @classmethod
     def _is_duration(cls, text: str) -> str:
-        duration_ms(text)
+        if text != _NONE:
+            duration_ms(text)
         return text
+
+    @property
+    def cooldown_ms(self) -> int:
+        """The cooldown, in ms."""
+        return 0 if self.cooldown == _NONE else duration_ms(self.cooldown)
+
+    @property
+    def gather_ms(self) -> int:
+        """How long to gather, in ms."""
+        return 0 if self.gather == _NONE else duration_ms(self.gather)
 
 
 class DatabaseSettings(Section):

@@ -89,7 +89,7 @@ def fill(ferry: Ferry) -> None:
     ferry.workspace.alerts.raise_alert(
         Alert("a", "late_ferry", "critical", "Errors of v1 rose", "20.1% were wrong", "http://127.0.0.1:5000/", START_MS + 17 * DAY_MS)
     )
-    ferry.workspace.alerts.mark_delivered("a", wall_ms())
+    ferry.tell("a")
 
 
 def test_one_look_tells_how_it_stands(site: Site, page: Page) -> None:

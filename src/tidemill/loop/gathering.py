@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tidemill.clock import duration_ms
 from tidemill.settings import AlertSettings
 from tidemill.stores.alert_messages import AlertMessages
 from tidemill.stores.alert_records import SEVERITIES, Moment, Outlook, Over, Plan, Planned, Severity, Silence, Told, Waiting
@@ -30,7 +29,7 @@ class GatherRules:
     @classmethod
     def of(cls, settings: AlertSettings) -> GatherRules:
         """Those of the settings."""
-        return cls(duration_ms(settings.gather), duration_ms(settings.cooldown))
+        return cls(settings.gather_ms, settings.cooldown_ms)
 
 
 def gather(messages: AlertMessages, rules: GatherRules, now: Moment) -> Plan:

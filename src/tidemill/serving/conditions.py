@@ -74,5 +74,5 @@ def outcomes_standing(model: str, before: Alarmed, after: Alarmed, champion: str
 
 def _is_calm(monitor: OutcomeMonitor, version: str, last: tuple[str, int]) -> bool:
     detector, n_labels = last
-    statistics: Mapping[str, float] = monitor.statistics(version)
-    return monitor.n_labels(version) - n_labels >= monitor.settings.baseline_labels and statistics.get(detector, 0.0) == 0.0
+    sums = {str(name): value for name, value in monitor.statistics(version).items()}
+    return monitor.n_labels(version) - n_labels >= monitor.settings.baseline_labels and sums.get(detector, 0.0) == 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, and_, bindparam, func, insert, literal_column, or_, select, update
+from sqlalchemy import Connection, Engine, and_, bindparam, func, insert, literal_column, or_, select, update
 
 from tidemill.errors import ConflictError
 from tidemill.stores.alert_records import Message, Moment, Outlook, Over, Plan, Planned, Silence, Told, Waiting
@@ -137,7 +137,7 @@ def standing_silences(connection: Connection, wall_ms: int) -> tuple[Silence, ..
     return tuple(Silence(*row) for row in connection.execute(query))
 
 
-def _waiting(row: Row[Any]) -> Waiting:
+def _waiting(row: Sequence[Any]) -> Waiting:
     *values, noticed_at_ms, noticed_wall_ms = row
     return Waiting(*values, None if noticed_at_ms is None else Moment(noticed_at_ms, noticed_wall_ms))
 
@@ -151,7 +151,7 @@ def _told(connection: Connection, pairs: set[tuple[str, str]]) -> Mapping[tuple[
     return found
 
 
-def _message(connection: Connection, row: Row[Any], channels: frozenset[str]) -> Message:
+def _message(connection: Connection, row: Any, channels: frozenset[str]) -> Message:
     told = RECORDS.where(_A.message == (row.number if row.ends is None else row.ends)).order_by(_A.at_ms, _A.key)
     alerts = read_records(connection, told)
     return Message(row.number, row.model, row.kind, row.severity, row.about, row.attempts, channels, tuple(alerts))
