@@ -139,7 +139,7 @@ def standing_silences(connection: Connection, wall_ms: int) -> tuple[Silence, ..
 
 def _waiting(row: Sequence[Any]) -> Waiting:
     *values, noticed_at_ms, noticed_wall_ms = row
-    return Waiting(*values, None if noticed_at_ms is None else Moment(noticed_at_ms, noticed_wall_ms))
+    return Waiting(*values, noticed=None if noticed_at_ms is None else Moment(noticed_at_ms, noticed_wall_ms))
 
 
 def _told(connection: Connection, pairs: set[tuple[str, str]]) -> Mapping[tuple[str, str], Told]:
