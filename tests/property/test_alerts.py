@@ -191,7 +191,7 @@ def engine(databases: Databases) -> Iterator[Engine]:
     engine.dispose()
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(steps=STEPS)
 def test_no_alert_is_lost_whatever_dies_and_nobody_is_told_too_often(engine: Engine, steps: list[tuple[object, ...]]) -> None:
     history = History(engine, next(NUMBERS))

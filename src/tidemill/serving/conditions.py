@@ -38,7 +38,7 @@ def columns_standing(model: str, version: int, moved: Iterable[str], at_ms: int)
         at_ms: stream time of the newest row that was looked at.
     """
     standing = frozenset(column_condition(model, version, column) for column in moved)
-    return Conditions(model, "windows", standing, at_ms, f"no longer high for version {version}")
+    return Conditions(model, "windows", standing, at_ms, "no longer high, or another version serves")
 
 
 def outcome_condition(model: str, version: str) -> str:
