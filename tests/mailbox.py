@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.message import EmailMessage
-from typing import Any, cast
+from typing import Any
 
 from aiosmtpd.controller import Controller
 
@@ -28,7 +28,7 @@ class Mailbox:
         """Keep a letter, or refuse it."""
         if self.refusals:
             return self.refusals.pop(0)
-        self.letters.append(cast(EmailMessage, message_from_bytes(envelope.content, policy=email.policy.default)))
+        self.letters.append(message_from_bytes(envelope.content, policy=email.policy.default))
         self.recipients += envelope.rcpt_tos
         return "250 OK"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -175,7 +176,7 @@ class History:
         """How every alert ended up."""
         return self.alerts.recent(self.model, 100)
 
-    def rows(self) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
+    def rows(self) -> tuple[list[Any], list[Any]]:
         """Its messages and its silences, as they lie in the store."""
         m, s = ALERT_MESSAGES.c, ALERT_SILENCES.c
         messages = select(m.number, m.kind, m.severity, m.about, m.at_ms, m.wall_ms, m.ends).where(m.model == self.model).order_by(m.number)
@@ -191,7 +192,7 @@ def engine(databases: Databases) -> Iterator[Engine]:
     engine.dispose()
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(steps=STEPS)
 def test_no_alert_is_lost_whatever_dies_and_nobody_is_told_too_often(engine: Engine, steps: list[tuple[object, ...]]) -> None:
     history = History(engine, next(NUMBERS))
@@ -226,32 +227,32 @@ def assert_accounted_for(record: AlertRecord, by_key: dict[str, AlertRecord], hi
     assert not record.alert.condition or record.ended_at_ms is not None, "what still goes on after a silence is told"
 
 
-def assert_cooled_down(messages: list[tuple[object, ...]]) -> None:
+def assert_cooled_down(messages: list[Any]) -> None:
     """Of one kind, each message is a cooldown after the one before, or graver."""
     for kind in KINDS:
         told = [row for row in messages if row[1] == kind and row[3] != "end"]
         for (_, _, last, _, at_ms, wall_ms, _), (_, _, severity, _, next_at_ms, next_wall_ms, _) in itertools.pairwise(told):
-            since, now = Moment(at_ms, wall_ms), Moment(next_at_ms, next_wall_ms)  # type: ignore[arg-type]  # of a row
-            graver = SEVERITIES.index(severity) > SEVERITIES.index(last)  # type: ignore[arg-type]  # of a row
+            since, now = Moment(at_ms, wall_ms), Moment(next_at_ms, next_wall_ms)
+            graver = SEVERITIES.index(severity) > SEVERITIES.index(last)
             assert graver or now.is_past(since, RULES.cooldown_ms)
 
 
-def assert_silent(messages: list[tuple[object, ...]], silences: list[tuple[object, ...]]) -> None:
+def assert_silent(messages: list[Any], silences: list[Any]) -> None:
     """No message was made while a silence stood."""
     for _, kind, _, _, _, wall_ms, _ in messages:
         for silent, from_ms, until_ms, ended_ms in silences:
-            end_ms = until_ms if ended_ms is None else min(until_ms, ended_ms)  # type: ignore[type-var]  # of a row
-            assert silent not in ("", kind) or not from_ms <= wall_ms < end_ms  # type: ignore[operator]  # of a row
+            end_ms = until_ms if ended_ms is None else min(until_ms, ended_ms)
+            assert silent not in ("", kind) or not from_ms <= wall_ms < end_ms
 
 
-def assert_ends_are_told(messages: list[tuple[object, ...]], records: list[AlertRecord]) -> None:
+def assert_ends_are_told(messages: list[Any], records: list[AlertRecord]) -> None:
     """A message is followed by one end at most, and by one if it was all over after it was told."""
     ended = [row[6] for row in messages if row[3] == "end"]
     assert len(set(ended)) == len(ended)
     for number, _, _, about, at_ms, _, _ in messages:
         alerts = [record for record in records if record.message == number]
         ends_ms = [record.ended_at_ms for record in alerts]
-        if about != "end" and None not in ends_ms and max(filter(None, ends_ms), default=0) > at_ms:  # type: ignore[operator]  # of a row
+        if about != "end" and None not in ends_ms and max(filter(None, ends_ms), default=0) > at_ms:
             assert number in ended
         if number in ended:
             assert None not in ends_ms

@@ -137,9 +137,10 @@ def standing_silences(connection: Connection, wall_ms: int) -> tuple[Silence, ..
     return tuple(Silence(*row) for row in connection.execute(query))
 
 
-def _waiting(row: Sequence[Any]) -> Waiting:
-    *values, noticed_at_ms, noticed_wall_ms = row
-    return Waiting(*values, noticed=None if noticed_at_ms is None else Moment(noticed_at_ms, noticed_wall_ms))
+def _waiting(row: Any) -> Waiting:
+    values = row._asdict()
+    at_ms, wall_ms = values.pop("noticed_at_ms"), values.pop("noticed_wall_ms")
+    return Waiting(**values, noticed=None if at_ms is None else Moment(at_ms, wall_ms))
 
 
 def _told(connection: Connection, pairs: set[tuple[str, str]]) -> Mapping[tuple[str, str], Told]:
