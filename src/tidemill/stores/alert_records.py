@@ -107,6 +107,7 @@ class AlertRecord:
         delivered_wall_ms: when every channel had it.
         last_error: of the last try; no secrets.
         channels: those that have it.
+        explaining_wall_ms: when a check was started that explains it.
     """
 
     alert: Alert
@@ -122,6 +123,7 @@ class AlertRecord:
     delivered_wall_ms: int | None = None
     last_error: str = ""
     channels: frozenset[str] = frozenset()
+    explaining_wall_ms: int | None = None
 
     @property
     def delivery(self) -> DeliveryState:

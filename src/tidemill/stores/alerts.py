@@ -37,7 +37,7 @@ _A, _M = ALERTS.c, ALERT_MESSAGES.c
 
 _FIELDS = [_A[field.name] for field in fields(Alert)]
 _STANDING = [_A[name] for name in ("ended_at_ms", "ended_why", "acked_by", "acked_wall_ms", "held_until_ms", "silence", "covered_by")]
-_DELIVERY = [_M.attempts, _M.delivered_wall_ms, _M.last_error]
+_DELIVERY = [_A.explaining_wall_ms, _M.attempts, _M.delivered_wall_ms, _M.last_error]
 RECORDS = select(*_FIELDS, *_STANDING, _A.message, *_DELIVERY).outerjoin_from(ALERTS, ALERT_MESSAGES, _M.number == _A.message)
 # Asked at every step of the relay, and built here once: building a statement costs as much as running it.
 _UNEXPLAINED = select(*_FIELDS).where(WANTS_CHECK, _A.at_ms >= bindparam("since_ms")).order_by(_A.at_ms, _A.key).limit(bindparam("most"))
