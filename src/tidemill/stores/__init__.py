@@ -4,6 +4,7 @@ from tidemill.stores.alert_messages import AlertMessages
 from tidemill.stores.alert_records import Alert, AlertRecord, Conditions, Message, Moment, Plan, Planned, Silence
 from tidemill.stores.alert_silences import AlertSilences
 from tidemill.stores.alerts import AlertStore
+from tidemill.stores.answer import Answer, AnswerKind, Class
 from tidemill.stores.applied import AppliedReader
 from tidemill.stores.backfill import backfill_view, rebuild
 from tidemill.stores.backup import back_up
@@ -41,8 +42,11 @@ __all__ = [
     "AlertRecord",
     "AlertSilences",
     "AlertStore",
+    "Answer",
+    "AnswerKind",
     "Answered",
     "AppliedReader",
+    "Class",
     "Conditions",
     "Databases",
     "Decision",
