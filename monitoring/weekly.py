@@ -12,7 +12,7 @@ from tidemill.errors import NotReadyError
 from tidemill.learning import Model
 from tidemill.project import Workspace
 from tidemill.registry import CHAMPION, Registry, Version
-from tidemill.stores import Alert, Decision
+from tidemill.stores import Alert, Conditions, Decision
 from tidemill.stores.decision_records import decision_id
 
 
@@ -42,6 +42,7 @@ def check_model(workspace: Workspace, registry: Registry, model: Model, trigger:
         _state(version, result, verdict, url, now_ms),
         alerts=[_alert(model, version, verdict, url, now_ms)] if verdict.alarm else [],
         decisions=[_decision(model, version, verdict, url, now_ms)] if wanted else [],
+        conditions=[Conditions(model.name, "check", frozenset({_condition(model)} if verdict.alarm else ()), now_ms, verdict.reason)],
     )
     return Checked(result, verdict.alarm, verdict.reason, url)
 
@@ -65,7 +66,20 @@ def _state(version: Version, result: CheckResult, verdict: Verdict, url: str, no
 
 def _alert(model: Model, version: Version, verdict: Verdict, url: str, now_ms: int) -> Alert:
     title = f"{model.name}: what is asked has moved away from what version {version.number} was trained on"
-    return Alert(f"check:{model.name}:{version.number}:{now_ms}", model.name, "warning", title, verdict.reason, url, now_ms)
+    return Alert(
+        key=f"check:{model.name}:{version.number}:{now_ms}",
+        model=model.name,
+        severity="warning",
+        title=title,
+        body=verdict.reason,
+        link=url,
+        at_ms=now_ms,
+        condition=_condition(model),
+    )
+
+
+def _condition(model: Model) -> str:
+    return f"check:{model.name}"
 
 
 def _decision(model: Model, version: Version, verdict: Verdict, url: str, now_ms: int) -> Decision:

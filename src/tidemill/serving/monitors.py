@@ -12,11 +12,20 @@ from typing import Any
 
 import numpy as np
 
-from tidemill.clock import to_utc, wall_ms
+from tidemill.clock import wall_ms
 from tidemill.drift import Alarm, ColumnWarning, OutcomeMonitor, OutcomeSettings, ReferenceProfile, WindowedDrift
 from tidemill.learning import Model, vectors_of
 from tidemill.project import Workspace
 from tidemill.registry import CHAMPION, Registry
+from tidemill.serving.conditions import (
+    NO_HARM_KNOWN,
+    Alarmed,
+    column_condition,
+    columns_standing,
+    outcome_condition,
+    outcomes_standing,
+    still_worse,
+)
 from tidemill.stores import Alert, Decision, Score
 from tidemill.stores.decision_records import decision_id
 
@@ -61,14 +70,19 @@ class OutcomeWatch:
                 if (watched := self._model.objective.watched(outcome.value, score.answer)) is not None
             ]
             alarms = [alarm for one in met if (alarm := monitor.update(str(one.version), one.came_true, one.predicted, one.known_at_ms))]
-            champion = self._registry.alias(self._workspace.project.registered_name(self._model.name), CHAMPION) if alarms else None
-            current = [alarm for alarm in alarms if alarm.model_version == str(champion)]
+            before: Alarmed = {} if state is None else state.get("alarmed", {})
+            wanted = alarms or before
+            champion = str(self._registry.alias(self._workspace.project.registered_name(self._model.name), CHAMPION)) if wanted else ""
+            current = [alarm for alarm in alarms if alarm.model_version == champion]
+            new = {alarm.model_version: (alarm.detector, monitor.n_labels(alarm.model_version)) for alarm in current}
+            after = still_worse({**before, **new}, monitor, champion)
             self._workspace.monitors.save(
                 self._name,
                 cursor,
                 outcomes[-1].number,
-                monitor.state(),
+                monitor.state() | {"alarmed": after},
                 alerts=[self._alert(alarm) for alarm in current],
+                conditions=[outcomes_standing(self._model.name, before, after, champion, outcomes[-1].known_at_ms)] if wanted else [],
                 decisions=[self._decision(alarm) for alarm in current if "error" in self._model.policy.on],
             )
             raised.extend(current)
@@ -93,10 +107,13 @@ class OutcomeWatch:
             model=self._model.name,
             severity="critical",
             title=f"{self._model.name} version {alarm.model_version} has become worse",
-            body=alarm.detail,
+            body=f"the CUSUM of its {alarm.detector} is {alarm.statistic:.1f}, past {alarm.threshold:g}, after {alarm.n_labels} labels",
             link="",
             at_ms=alarm.at_ms,
             explain=alarm.model_version,
+            since_ms=alarm.since_ms,
+            harm=alarm.detail,
+            condition=outcome_condition(self._model.name, alarm.model_version),
         )
 
     def _decision(self, alarm: Alarm) -> Decision:
@@ -142,6 +159,7 @@ class FeatureWatch:
                 int(served.ids[-1]),
                 {"version": version, "detector": detector.state(), "thresholds": detector.thresholds},
                 alerts=[self._alert(warning, version) for warning in warnings],
+                conditions=[columns_standing(self._model.name, version, (one.column for one in detector.active), int(served.at_ms[-1]))],
             )
             raised.extend(warnings)
 
@@ -154,15 +172,17 @@ class FeatureWatch:
         return WindowedDrift(profile)
 
     def _alert(self, warning: ColumnWarning, version: int) -> Alert:
-        since = to_utc(warning.since_ms).isoformat(timespec="minutes")
         return Alert(
             key=f"{self._name}:{version}:{warning.column}:{warning.at_ms}",
             model=self._model.name,
             severity="warning",
             title=f"{self._model.name}: {warning.column} has moved",
-            body=f"{warning.statistic:.3g} against a threshold of {warning.threshold:.3g}, since {since}; it warns only",
+            body=f"{warning.statistic:.3g} against a threshold of {warning.threshold:.3g}; it warns only",
             link="",
             at_ms=warning.at_ms,
+            since_ms=warning.since_ms,
+            harm=NO_HARM_KNOWN,
+            condition=column_condition(self._model.name, version, warning.column),
         )
 
 

@@ -16,7 +16,7 @@ from tidemill import Label, Model, Project, Requests, Stream, View, col, mean
 from tidemill.clock import DAY_MS, HOUR_MS, MINUTE_MS, to_ms, to_utc
 from tidemill.drift import OutcomeMonitor, WindowedDrift, profile_reference
 from tidemill.project import Workspace
-from tidemill.stores import Answered, Decision, Lookup
+from tidemill.stores import Answered, Decision, Lookup, Moment, Plan, Planned
 from tidemill.stores.decision_records import Ending
 from tidemill.streams import Entry
 
@@ -193,6 +193,19 @@ class Ferry:
             "thresholds": {"wind": 0.12, "port": 0.2},
         }
         self.workspace.monitors.save("check:late_ferry", 0, 1, check)
+
+    def tell(self, *keys: str, error: str = "") -> None:
+        """Put alerts into a message each; it is delivered, or has failed once."""
+        messages = self.workspace.alert_messages
+        for key in keys:
+            alert = self.workspace.alerts.get(key)
+            planned = Planned(alert.model, alert.kind, alert.severity, "alerts", (key,), awaits_end=bool(alert.condition))
+            messages.keep(Plan(messages=(planned,)), Moment(alert.at_ms, WALL_MS))
+            number = max(message.number for message in messages.pending(WALL_MS, 1_000))
+            if error:
+                messages.mark_failed(number, error, WALL_MS)
+            else:
+                messages.mark_delivered(number, WALL_MS)
 
     def decide(self, name: str, ending: Ending | None, day: int = 17, reason: str = "20.1% of 340 predictions were wrong") -> None:
         """One decision by the error monitor, claimed, and ended if `ending` says how."""
