@@ -175,6 +175,8 @@ def said_by(databases: Databases, limit: int = ALL) -> tuple[Served, list[float]
     with closing(PredictionStore(databases)) as store:
         served = store.served("late_arrival", limit=limit)
         champions = {
-            one.prediction_id: one.answer.probability for one in store.scores("late_arrival", served.keys) if one.role == "champion" and one.answer.probability is not None
+            one.prediction_id: one.answer.probability
+            for one in store.scores("late_arrival", served.keys)
+            if one.role == "champion" and one.answer.probability is not None
         }
     return served, [champions[prediction] for prediction in served.ids.tolist()]
