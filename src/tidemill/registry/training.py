@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from tidemill.clock import to_utc
-from tidemill.drift import ReferenceProfile, profile_reference
+from tidemill.drift import ReferenceProfile, Sampling, profile_reference
 from tidemill.events import Column
 from tidemill.kernels import Floats
 from tidemill.learning import (
@@ -142,7 +142,9 @@ def _release(workspace: Workspace, model: Model, ready: Ready, tags: dict[str, s
     fitted, train_rows = ready.fitted, ready.fitted.train
     scorer = OnnxModel(ready.exported.content, model.columns)
     scores = scorer.score(train_rows.columns)
-    profile = profile_reference(train_rows.columns, scores, train_rows.at_ms)
+    sampling = Sampling(cycle_ms=model.monitor.cycle_ms, share=model.sample)
+    # The score's reference is what a model said of rows it had not seen: of those it has learnt from it is more certain than it will be.
+    profile = profile_reference(train_rows.columns, fitted.probability, train_rows.at_ms, sampling, scored_at_ms=fitted.gate.at_ms)
     label_stream = model.label.stream.name
     until = to_utc(int(train_rows.at_ms[-1])).date()
     params = {

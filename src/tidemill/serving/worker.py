@@ -12,7 +12,8 @@ from tidemill.project import Workspace
 from tidemill.registry import Registry
 from tidemill.serving.age import AgeWatch
 from tidemill.serving.dead_letters import DeadLetterWatch
-from tidemill.serving.monitors import FeatureWatch, OutcomeWatch
+from tidemill.serving.feature_watch import FeatureWatch
+from tidemill.serving.monitors import OutcomeWatch
 from tidemill.serving.reactions import ReactionWatch
 from tidemill.settings import EngineSettings
 from tidemill.stores import Alert, Decision

@@ -1,4 +1,4 @@
-"""`make bench NAME=drift`: what the feature windows and the outcome monitor cost, beside scipy's two-sample test column by column.
+"""`make bench NAME=drift_cost`: what the feature windows and the outcome monitor cost, beside scipy's two-sample test column by column.
 
 Ours counts a window into the reference's bins once; the peer compares it with a sample of the reference, as one would by hand.
 """
@@ -14,7 +14,7 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.report import Report, show
-from tidemill.drift import SAMPLE_ROWS, WINDOW_ROWS, OutcomeMonitor, WindowedDrift, profile_reference
+from tidemill.drift import SAMPLE_ROWS, WINDOW_ROWS, FeatureDrift, OutcomeMonitor, profile_reference
 
 COLUMNS, REFERENCE_ROWS, ROUNDS, OUTCOMES = 80, 20_000, 20, 300_000
 
@@ -24,7 +24,7 @@ def main() -> int:
     rng = np.random.default_rng(0)
     reference = {f"x{i}": rng.normal(size=REFERENCE_ROWS) for i in range(COLUMNS)}
     windows = [{name: rng.normal(size=WINDOW_ROWS) for name in reference} for _ in range(ROUNDS)]
-    detector = WindowedDrift(profile_reference(reference, rng.random(REFERENCE_ROWS), np.arange(REFERENCE_ROWS) * 60_000))
+    detector = FeatureDrift(profile_reference(reference, rng.random(REFERENCE_ROWS), np.arange(REFERENCE_ROWS) * 60_000))
     samples = {name: column[:SAMPLE_ROWS] for name, column in reference.items()}
     ours_ms = [_cpu_ms(lambda rows=rows: detector.update(rows, 0)) for rows in windows]
     peer_ms = [
@@ -40,7 +40,7 @@ def main() -> int:
         (f"{OUTCOMES:,} outcomes", f"{outcomes_ms:.0f} ms", "-", "-"),
     ]
     show(
-        Report("drift", ("tidemill", "numpy", "scipy"), figures, {"scipy_over_ours": peer / ours}), ("what", "ours", "scipy", "ratio"), rows
+        Report("drift_cost", ("tidemill", "numpy", "scipy"), figures, {"scipy_over_ours": peer / ours}), ("what", "ours", "scipy", "ratio"), rows
     )
     return 0
 
