@@ -40,7 +40,9 @@ def main() -> int:
         (f"{OUTCOMES:,} outcomes", f"{outcomes_ms:.0f} ms", "-", "-"),
     ]
     show(
-        Report("drift_cost", ("tidemill", "numpy", "scipy"), figures, {"scipy_over_ours": peer / ours}), ("what", "ours", "scipy", "ratio"), rows
+        Report("drift_cost", ("tidemill", "numpy", "scipy"), figures, {"scipy_over_ours": peer / ours}),
+        ("what", "ours", "scipy", "ratio"),
+        rows,
     )
     return 0
 

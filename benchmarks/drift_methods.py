@@ -6,7 +6,6 @@ Ours and the tests by hand run here; the libraries run in their own environment,
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -81,16 +80,16 @@ class ByHand:
         return cls(numbers, bins, kinds)
 
     def alarms(self, live: Rows, window: int) -> Alarms:
-        """The rows at which windows of some length began to be called drifted."""
+        """The rows at which windows of some length that are called drifted end."""
         ends = range(window, len(live.at_ms) + 1, window)
         found = [self._window(live.part(end - window, end)) for end in ends]
         q, psi = (np.array(side) for side in zip(*found, strict=True))
         last = np.array(ends) - 1
         limit = min(window / PERIOD_ROWS, 0.05)
         return {
-            f"KS/BH 0.05 W={window}": _rising(q < 0.05, last),
-            f"KS/BH at the budget W={window}": _rising(q < limit, last),
-            f"PSI 0.2 W={window}": _rising(psi > PSI_LIMIT, last),
+            f"KS/BH 0.05 W={window}": last[q < 0.05].tolist(),
+            f"KS/BH at the budget W={window}": last[q < limit].tolist(),
+            f"PSI 0.2 W={window}": last[psi > PSI_LIMIT].tolist(),
         }
 
     def _window(self, rows: Rows) -> tuple[float, float]:
@@ -132,9 +131,3 @@ def _chi(reference: dict[str, int], values: npt.NDArray[np.object_]) -> tuple[fl
 def _psi(reference: Floats, live: Floats) -> float:
     ours, theirs = np.maximum(reference, _LEAST_SHARE), np.maximum(live, _LEAST_SHARE)
     return float(((theirs - ours) * np.log(theirs / ours)).sum())
-
-
-def _rising(flags: npt.NDArray[np.bool_], rows: Sequence[int] | npt.NDArray[np.int64]) -> list[int]:
-    """The rows at which a flag came up; one that stays up is one alarm."""
-    up = np.flatnonzero(flags & ~np.concatenate(([False], flags[:-1])))
-    return [int(rows[place]) for place in up]

@@ -1,5 +1,6 @@
-"""The runs of `make bench NAME=drift`: a reference, a live stream after it, and what each method said; kept on disk, so that a bench that was
-stopped goes on where it was.
+"""The runs of `make bench NAME=drift`: a reference, a live stream after it, and what each method said.
+
+All is kept on disk, so that a bench that was stopped goes on where it was.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from benchmarks import drift_methods, drift_streams
 from benchmarks.drift_methods import Alarms, ByHand
-from benchmarks.drift_streams import CYCLE_ROWS, PERIOD_ROWS, REFERENCE_ROWS, Regime, Rows, make_rows
+from benchmarks.drift_streams import CYCLE_ROWS, PERIOD_ROWS, REFERENCE_ROWS, Drift, Regime, Rows, make_rows
 from tidemill import drift
 from tidemill.drift import ReferenceProfile, profile_reference
 
@@ -45,7 +46,8 @@ class Run:
     def live(self) -> Rows:
         """What comes after the reference, from anywhere in a cycle on."""
         first_row = REFERENCE_ROWS + self.seed * 977 % CYCLE_ROWS
-        return make_rows(self.regime, self.n_rows, _LIVE_SEEDS + self.seed, self.kind, self.change_at, first_row)
+        drift = None if self.kind is None else Drift(self.kind, self.change_at)
+        return make_rows(self.regime, self.n_rows, _LIVE_SEEDS + self.seed, drift, first_row)
 
     def file(self, methods: str) -> Path:
         """Where what these methods said is kept."""

@@ -7,7 +7,7 @@ The model's score is the true probability of the outcome until something drifts,
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -59,15 +59,21 @@ class Rows:
         return Rows({name: values[cut] for name, values in self.columns.items()}, self.scores[cut], self.outcomes[cut], self.at_ms[cut])
 
 
-def make_rows(regime: Regime, n_rows: int, seed: int, kind: str | None = None, change_at: int = 0, first_row: int = 0) -> Rows:
-    """A stream of one regime, which drifts from a row on if a kind is named.
+class Drift(NamedTuple):
+    """How a stream drifts, one of `KINDS`, and the first row that has."""
+
+    kind: str
+    change_at: int
+
+
+def make_rows(regime: Regime, n_rows: int, seed: int, drift: Drift | None = None, first_row: int = 0) -> Rows:
+    """A stream of one regime, which may drift from a row on.
 
     Args:
         regime: how rows hang together.
         n_rows: how many.
         seed: of everything.
-        kind: one of `KINDS`; None for a stream that does not drift.
-        change_at: the first row that has drifted.
+        drift: how; None for a stream that does not.
         first_row: rows since the beginning of a cycle, from which the times follow too.
 
     >>> rows = make_rows("iid", 1_000, seed=1)
@@ -77,7 +83,8 @@ def make_rows(regime: Regime, n_rows: int, seed: int, kind: str | None = None, c
     rng = np.random.default_rng(seed)
     numbers = _numbers(regime, n_rows, first_row, rng)
     kinds = _kinds(regime, n_rows, first_row, rng)
-    after = np.arange(n_rows) >= change_at if kind else np.zeros(n_rows, dtype=bool)
+    kind, change_at = drift or (None, n_rows)
+    after = np.arange(n_rows) >= change_at
     numbers, kinds = _move(kind, numbers, kinds, after, rng)
     seen = _break(kind, numbers, after, rng)
     logits, said = (_logit(side, kinds) for side in (numbers, np.nan_to_num(seen)))

@@ -54,7 +54,11 @@ class DomainCheck:
 
 
 def tell_apart(
-    profile: ReferenceProfile, reference: pd.DataFrame, reference_at_ms: npt.NDArray[np.int64], current: pd.DataFrame, every: tuple[Budget, int]
+    profile: ReferenceProfile,
+    sample: pd.DataFrame,
+    sampled_at_ms: npt.NDArray[np.int64],
+    current: pd.DataFrame,
+    every: tuple[Budget, int],
 ) -> DomainCheck | None:
     """Try to tell the newest 1,000 rows from the reference's sample.
 
@@ -63,8 +67,8 @@ def tell_apart(
 
     Args:
         profile: names the columns, and says how long a cycle is.
-        reference: sampled rows that were learnt from.
-        reference_at_ms: (n_reference,) their stream times.
+        sample: some of the rows that were learnt from.
+        sampled_at_ms: (n_sample,) their stream times.
         current: rows in the order in which they were served.
         every: the budget of false warnings of all detectors, and the stream time between two checks, ms.
 
@@ -73,14 +77,14 @@ def tell_apart(
     """
     names = [column.name for column in profile.columns]
     newest = current[names].tail(WINDOW_ROWS)
-    if min(len(newest), len(reference)) < _LEAST_ROWS:
+    if min(len(newest), len(sample)) < _LEAST_ROWS:
         return None
-    table = _encoded(pd.concat([reference[names], newest], ignore_index=True))
-    is_new = np.arange(len(table)) >= len(reference)
+    table = _encoded(pd.concat([sample[names], newest], ignore_index=True))
+    is_new = np.arange(len(table)) >= len(sample)
     budget, every_ms = every
     return DomainCheck(
         auc=_auc(table, is_new),
-        threshold=_threshold(table[~is_new], _cycles(reference_at_ms, profile), budget.part(DOMAIN_SHARE).within(every_ms)),
+        threshold=_threshold(table[~is_new], _cycles(sampled_at_ms, profile), budget.part(DOMAIN_SHARE).within(every_ms)),
         columns=_tellers(table, is_new, names),
     )
 

@@ -55,7 +55,7 @@ def profile_reference(
     columns: Mapping[str, Values],
     scores: Values,
     at_ms: Rows,
-    sampling: Sampling = Sampling(),  # noqa: B008  # a frozen value
+    sampling: Sampling = Sampling(),  # a frozen value
     *,
     scored_at_ms: Rows | None = None,
 ) -> ReferenceProfile:

@@ -291,7 +291,9 @@ def data_faults(state: Mapping[str, Any] | None) -> list[str]:
     ['column wind is stuck since 1970-01-01T00:00+00:00']
     """
     faults = (state or {}).get("faults", [])
-    return [f"column {fault['column']} is {fault['what']} since {to_utc(fault['since_ms']).isoformat(timespec='minutes')}" for fault in faults]
+    return [
+        f"column {fault['column']} is {fault['what']} since {to_utc(fault['since_ms']).isoformat(timespec='minutes')}" for fault in faults
+    ]
 
 
 def plain_values(profile: ReferenceProfile, columns: Mapping[str, Values]) -> dict[str, Values]:

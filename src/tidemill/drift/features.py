@@ -15,6 +15,8 @@ from tidemill.drift.reference import WINDOW_ROWS, ReferenceProfile, Values, enco
 from tidemill.drift.windows import ColumnWarning, WindowedDrift
 from tidemill.learning import Budget
 
+Codes = npt.NDArray[np.int64]
+
 
 class FeatureDrift:
     """Windows, bets and checks over one reference, within one budget of false alarms.
@@ -73,7 +75,9 @@ class FeatureDrift:
             first = rows.stop
         return raised
 
-    def _changes(self, values: Mapping[str, Values], codes: Mapping[str, npt.NDArray[np.int64]], times: npt.NDArray[np.int64]) -> list[Change]:
+    def _changes(
+        self, values: Mapping[str, Values], codes: Mapping[str, npt.NDArray[np.int64]], times: npt.NDArray[np.int64]
+    ) -> list[Change]:
         """What changed in rows of one window, in the order of the rows; of one row the bets first, then checks, then the window."""
         changes: list[Change] = [(row, column, "bets", warning) for row, column, warning in self.bets.take(codes, times)]
         changes += self.checks.take(values, codes, times)

@@ -81,7 +81,7 @@ def replay_column(column: ColumnProfile, values: Values, codes: Rows, blocks: Bl
         bets=tuple(_calibration(heights[:, bet]) for bet in range(heights.shape[1])),
         window_peaks=_peaks(twice, blocks),
         bet_peaks=_peaks(bets, blocks),
-        ordinary=_ordinary(column, values, codes, counts, others, blocks),
+        ordinary=_ordinary(column, values, longest_run(same_as_before(values, codes)), (counts, others), blocks),
     )
 
 
@@ -160,8 +160,8 @@ def _calibration(statistics: Floats) -> Calibration:
     return Calibration(median=float(median), q99=float(q99), maximum=float(statistics.max()))
 
 
-def _ordinary(column: ColumnProfile, values: Values, codes: Rows, counts: Counts, others: Counts, blocks: Blocks) -> Ordinary:
-    run = longest_run(same_as_before(values, codes))
+def _ordinary(column: ColumnProfile, values: Values, run: int, counted: tuple[Counts, Counts], blocks: Blocks) -> Ordinary:
+    counts, others = counted
     missing = int(counts[:, -1].max())
     if column.kind == "categorical":
         unseen = max(int(counts[window][:-1][others[block][:-1] == 0].sum()) for window, block in enumerate(blocks.of_window))

@@ -38,7 +38,9 @@ def significance(windows: Mapping[str, tuple[ColumnProfile, Counts]]) -> dict[st
     """
     p = np.array([p_value(column, counts) for column, counts in windows.values()])
     q = q_values(p)
-    return {name: Significance(psi(column.counts, counts), float(q[place])) for place, (name, (column, counts)) in enumerate(windows.items())}
+    return {
+        name: Significance(psi(column.counts, counts), float(q[place])) for place, (name, (column, counts)) in enumerate(windows.items())
+    }
 
 
 def psi(reference: Counts | tuple[int, ...], counts: Counts) -> float:

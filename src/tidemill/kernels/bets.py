@@ -38,7 +38,7 @@ def advance_bets(codes: Ints, at_ms: Ints, gains: Floats, levels: Floats, sums: 
             peaks[bet] = max(peaks[bet], value)
             reached |= value >= levels[bet]
             quiet &= value < 0.5 * levels[bet]
-        if (quiet if high else reached):
+        if quiet if high else reached:
             return row
     return codes.size
 

@@ -28,7 +28,9 @@ class Budget:
     def __post_init__(self) -> None:
         """Check the budget: a budget of none can only be kept by watching nothing."""
         if not 0 < self.alarms < float("inf") or self.period_ms <= 0:
-            raise ValueError(f"a budget allows a number of false alarms above 0 in a time above 0, not {self.alarms} in {self.period_ms} ms")
+            raise ValueError(
+                f"a budget allows a number of false alarms above 0 in a time above 0, not {self.alarms} in {self.period_ms} ms"
+            )
 
     @classmethod
     def parse(cls, text: str) -> Budget:

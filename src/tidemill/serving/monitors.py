@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import asdict, dataclass, replace
+
 from tidemill.clock import wall_ms
 from tidemill.drift import Alarm, OutcomeMonitor, OutcomeSettings, outcome_thresholds
 from tidemill.learning import Model
