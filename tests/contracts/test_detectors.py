@@ -13,6 +13,7 @@ import pytest
 from tidemill.clock import HOUR_MS
 from tidemill.drift import BernoulliCusum, FeatureDrift, OutcomeMonitor, OutcomeSettings, ResidualCusum, WindowedDrift, profile_reference
 from tidemill.drift.baseline import BaselineBuilder
+from tidemill.learning import Budget
 
 N = 6_000
 
@@ -46,7 +47,8 @@ def windows(state: Mapping[str, Any] | None = None) -> Kit:
 def features(state: Mapping[str, Any] | None = None) -> Kit:
     rng = np.random.default_rng(0)
     profile = profile_reference({"x": rng.normal(size=4_000)}, rng.random(4_000), np.arange(4_000) * HOUR_MS)
-    drift = FeatureDrift(profile) if state is None else FeatureDrift.from_state(profile, state)
+    rarely = Budget.parse("1/9999d")
+    drift = FeatureDrift(profile, rarely) if state is None else FeatureDrift.from_state(profile, state, rarely)
 
     def step(index: int, changed: bool) -> int:
         return len(drift.update({"x": np.random.default_rng(index).normal(3.0 * changed, size=1)}, index * HOUR_MS))

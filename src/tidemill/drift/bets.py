@@ -70,8 +70,8 @@ def _missing_gains(rows: Floats) -> Floats:
 def _share_gains(rows: Floats, place: int, grown: float) -> Floats:
     """The likelihood ratio of a bin's share having grown by a part of the rest, or shrunk by a part of itself."""
     share = rows[place] / max(rows.sum(), 1.0)
-    if grown < 0 and share < _LEAST_SHARE:  # there is nothing to lose; a bet on it would win on every row
-        return np.zeros(rows.size)
+    if share < _LEAST_SHARE if grown < 0 else share > 1.0 - _LEAST_SHARE:
+        return np.zeros(rows.size)  # there is nothing left to lose or to gain; a bet on it would win on every row
     share = min(max(share, _LEAST_SHARE), 1.0 - _LEAST_SHARE)
     other = share + grown * (1.0 - share if grown > 0 else share)
     gains = np.full(rows.size, np.log((1.0 - other) / (1.0 - share)))

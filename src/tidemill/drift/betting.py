@@ -51,7 +51,7 @@ class _Column:
     def _warn(self, at_ms: int) -> ColumnWarning:
         bet = self.highest
         nats, since_ms = float(self.sums[bet]), int(self.since_ms[bet])
-        detail = f"a bet against its reference has won {nats:.3g} nats, {nats:.3g} is what the reference itself hardly allows"
+        detail = f"its rows have won a bet against the reference by {nats:.3g} nats, more than the budget of false alarms lets pass"
         return ColumnWarning(self.name, nats, float(self.levels[bet]), since_ms, at_ms, "bets", detail)
 
 

@@ -61,7 +61,8 @@ def tail_level(peaks: Floats, alarms_per_block: float) -> float:
     n_columns, n_blocks = peaks.shape
     n_above = max(min(n_blocks, n_columns * n_blocks // 2), 1)
     ordered = np.sort(peaks, axis=None)[::-1]
-    floor = float(ordered[min(n_above, ordered.size - 1)])
+    # Where columns move together the largest peaks are those of one block, and half of the blocks have to bear witness.
+    floor = min(float(ordered[min(n_above, ordered.size - 1)]), float(np.median(peaks.max(axis=0))))
     above = peaks > floor
     n_known = int(above.any(axis=0).sum())  # peaks of one block are one witness
     often = float(above.sum()) / n_blocks

@@ -67,7 +67,8 @@ class _Run:
         return changes
 
     def _warn(self, value: float | str | None, at_ms: int) -> ColumnWarning:
-        what = "is missing in" if value is None else f"has been {value} in"
+        shown = f"{value:.6g}" if isinstance(value, float) else value
+        what = "is missing in" if value is None else f"has been {shown} in"
         detail = f"{what} {self.limit} rows running, at most {self.limit // RUN_MARGIN} is usual; the data may be broken"
         return ColumnWarning(self.column.name, float(self.limit), float(self.limit), self.since_ms, at_ms, "checks", detail)
 

@@ -108,7 +108,7 @@ def test_rows_that_stay_away_or_double_are_seen_when_the_next_come() -> None:
     week = 7 * DAY_MS
     checks = Checks(profile())
     assert checks.update(rows(1, 2 * PER_WEEK), times(2 * PER_WEEK)) == []
-    after_gap = checks.update(rows(2, 10), times(10, 2 * week + DAY_MS))
+    after_gap = checks.update(rows(2, 200), times(200, 2 * week + DAY_MS))
     assert [(warning.column, warning.since_ms) for warning in after_gap] == [("(rows)", 2 * week)]
     assert "0 rows in 6h, about 50 are usual" in after_gap[0].detail
     many = 1_000
