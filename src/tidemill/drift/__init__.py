@@ -5,7 +5,7 @@ from tidemill.drift.betting import BettingDrift
 from tidemill.drift.budget import DEFAULT_BUDGET, DOMAIN_SHARE, outcome_thresholds, tail_level
 from tidemill.drift.calibration import SAMPLE_ROWS, Sampling, profile_reference
 from tidemill.drift.checks import ROWS, Checks, data_faults
-from tidemill.drift.cusum import BernoulliCusum, ResidualCusum
+from tidemill.drift.cusum import BernoulliCusum, ResidualCusum, SizeCusum
 from tidemill.drift.features import FeatureDrift
 from tidemill.drift.outcomes import Alarm, OutcomeMonitor
 from tidemill.drift.reference import CYCLE_MS, WINDOW_ROWS, ColumnProfile, ReferenceProfile
@@ -31,6 +31,7 @@ __all__ = [
     "ReferenceProfile",
     "ResidualCusum",
     "Sampling",
+    "SizeCusum",
     "WindowedDrift",
     "data_faults",
     "outcome_thresholds",

@@ -12,7 +12,7 @@ from tidemill.kernels import Floats
 from tidemill.learning import Model, vectors_of
 from tidemill.project import Workspace
 from tidemill.registry import Registry
-from tidemill.stores import Alert, Served
+from tidemill.stores import Alert, Answer, Served
 
 _BATCH = 5_000
 
@@ -65,9 +65,9 @@ class FeatureWatch:
         return FeatureDrift(profile, budget)
 
     def _scores(self, served: Served) -> Floats:
-        """(n,) what the champion said of each."""
+        """(n,) what the champion said of each, as one number; see `Objective.score`."""
         said = self._workspace.predictions.scores(self._model.name, served.keys)
-        by_id = {score.prediction_id: score.probability for score in said if score.role == "champion"}
+        by_id = {score.prediction_id: _as_score(score.answer) for score in said if score.role == "champion"}
         return np.array([by_id[prediction_id] for prediction_id in served.ids.tolist()])
 
     def _alert(self, warning: ColumnWarning, version: int) -> Alert:
@@ -81,6 +81,13 @@ class FeatureWatch:
             link="",
             at_ms=warning.at_ms,
         )
+
+
+def _as_score(answer: Answer) -> float:
+    if answer.probabilities is not None:
+        return max(answer.probabilities.values())
+    said = answer.probability if answer.value is None else answer.value
+    return float("nan") if said is None else said
 
 
 def shown(drift: FeatureDrift) -> dict[str, Any]:
