@@ -12,21 +12,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tidemill.clock import duration_text, to_utc
+from tidemill.clock import to_utc
 from tidemill.drift.budget import CHECKS_SHARE, DEFAULT_BUDGET, tail_level
-from tidemill.drift.reference import WINDOW_ROWS, ColumnProfile, Ordinary, ReferenceProfile, Values, Volume, as_numbers, encode_columns
-from tidemill.drift.replay import SLOTS, outside, same_as_before, strayed_by
-from tidemill.drift.windows import ColumnWarning
+from tidemill.drift.reference import WINDOW_ROWS, ColumnProfile, Ordinary, ReferenceProfile, Values, as_numbers, encode_columns
+from tidemill.drift.replay import SLOTS, outside, same_as_before
+from tidemill.drift.volume import RowCount
+from tidemill.drift.windows import Change, ColumnWarning
 from tidemill.learning import Budget
 
 Codes = npt.NDArray[np.int64]
 
-ROWS = "(rows)"  # how many rows come, watched like a column
 RUN_MARGIN, LEAST_RUN = 3, 50
 COUNT_MARGIN, LEAST_COUNT = 2, 3
 _EXAMPLES = 3
 _Fault = dict[str, Any]
-Change = tuple[int, str, str, ColumnWarning | None]  # at which row, of which column, what; with the warning, or None when it is over
 
 
 class _Run:
@@ -121,54 +120,6 @@ class _Counts:
         return beyond, "are missing", f"are in categories the reference has not{shown}"
 
 
-class _Rows:
-    """How many rows come in each slot of a cycle, beside the reference's and scaled to the first live cycle.
-
-    Scaled, because the reference holds the rows that were labelled and learnt from, which may be few of all that are served.
-    """
-
-    def __init__(self, volume: Volume, start_ms: int, level: float) -> None:
-        self._volume, self._start_ms = volume, start_ms
-        self.threshold = volume.strayed.statistic_at(level, 1.0)
-        self.slot: int | None = None
-        self.n_rows = 0
-        self.first_cycle = [0.0, 0.0, 0.0]  # slots, their rows, the reference's rows of them
-        self.high = False
-
-    def take(self, times: Codes) -> list[Change]:
-        """The rows that ended a slot with an unusual number of rows, or the first usual one after; rows of an ended slot count nothing."""
-        slots = (times - self._start_ms) // self._volume.slot_ms
-        if self.slot is None and len(slots):
-            self.slot = int(slots[0]) + 1  # the first is seen in part only
-        changes: list[Change] = []
-        for slot, first, n_rows in zip(*(found.tolist() for found in np.unique(slots, return_index=True, return_counts=True)), strict=True):
-            if self.slot is None or slot < self.slot:
-                continue
-            self.slot = max(self.slot, slot - 2 * SLOTS)  # after a long stop the empty cycles need not be gone through one by one
-            while self.slot < slot:
-                changes += self._close(self.slot, first, int(times[first]))
-                self.slot, self.n_rows = self.slot + 1, 0
-            self.n_rows += n_rows
-        return changes
-
-    def _close(self, slot: int, row: int, at_ms: int) -> list[Change]:
-        usual = self._volume.rows[slot % SLOTS]
-        n_slots, rows, of_reference = self.first_cycle
-        if n_slots < SLOTS:
-            self.first_cycle = [n_slots + 1, rows + self.n_rows, of_reference + usual]
-            return []
-        usual *= rows / max(of_reference, 1.0)
-        strayed = abs(float(strayed_by(np.float64(self.n_rows), np.float64(usual))))
-        was_high, self.high = self.high, strayed > self.threshold
-        if self.high == was_high:
-            return []
-        if was_high:
-            return [(row, ROWS, "rows", None)]
-        since_ms = self._start_ms + slot * self._volume.slot_ms
-        detail = f"{self.n_rows} rows in {duration_text(self._volume.slot_ms)}, about {usual:.0f} are usual at this time of the cycle"
-        return [(row, ROWS, "rows", ColumnWarning(ROWS, strayed, self.threshold, since_ms, at_ms, "checks", detail))]
-
-
 class Checks:
     """The checks of all columns of one reference.
 
@@ -194,7 +145,7 @@ class Checks:
         if profile.volume is not None:
             cycle_ms = SLOTS * profile.volume.slot_ms
             level = max(tail_level(np.array([profile.volume.peaks]), budget.within(cycle_ms)), 1.0)
-            self._rows = _Rows(profile.volume, profile.start_ms, level)
+            self._rows = RowCount(profile.volume, profile.start_ms, level)
         self._filled, self._opened_ms = 0, 0
         self._high: set[str] = set()
 

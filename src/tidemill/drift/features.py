@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from tidemill.drift.betting import BettingDrift
 from tidemill.drift.budget import BETS_SHARE, CHECKS_SHARE, DEFAULT_BUDGET, WINDOWS_SHARE
-from tidemill.drift.checks import Change, Checks, plain_values
+from tidemill.drift.checks import Checks, plain_values
 from tidemill.drift.reference import WINDOW_ROWS, ReferenceProfile, Values, encode_columns
-from tidemill.drift.windows import ColumnWarning, WindowedDrift
+from tidemill.drift.windows import Change, ColumnWarning, WindowedDrift
 from tidemill.learning import Budget
 
 Codes = npt.NDArray[np.int64]
@@ -41,6 +41,11 @@ class FeatureDrift:
         self.checks = Checks(profile, budget.part(CHECKS_SHARE))
         self._high: dict[str, list[str]] = {}
         self._warnings: dict[str, ColumnWarning] = {}
+
+    @property
+    def provisional(self) -> bool:
+        """Whether the reference covers too few cycles to know its own swings."""
+        return self._profile.provisional
 
     @property
     def active(self) -> list[ColumnWarning]:

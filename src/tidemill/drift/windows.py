@@ -41,6 +41,9 @@ class ColumnWarning:
     detail: str = ""
 
 
+Change = tuple[int, str, str, ColumnWarning | None]  # at which row, of which column, what; with the warning, or None when it is over
+
+
 def window_thresholds(profile: ReferenceProfile, budget: Budget = DEFAULT_BUDGET.part(WINDOWS_SHARE)) -> dict[str, float]:  # noqa: B008
     """The statistic each column, and the score, must stay below; a column the reference is too short for has none."""
     levels = score_levels(profile, budget, lambda column: column.window_peaks)

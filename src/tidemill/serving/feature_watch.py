@@ -29,6 +29,7 @@ class FeatureWatch:
         self._registry = registry
         self._model = model
         self._name = f"windows:{model.name}"
+        self._held: tuple[int, int, FeatureDrift] | None = None  # up to which prediction, of which version: making them anew costs more
 
     def step(self) -> list[ColumnWarning]:
         """Take the predictions made since the last step; answers the warnings they raised."""
@@ -41,25 +42,28 @@ class FeatureWatch:
             version = int(served.versions[0])
             others = np.flatnonzero(served.versions != version)
             served = served.rows(np.arange(others[0] if len(others) else len(served.ids)))
-            profile = self._profile(version)
-            drift = self._drift(profile, version, state)
+            drift = self._drift(cursor, version, state)
+            self._held = None  # until they are saved as they are then
             warnings = drift.update(vectors_of(self._model, served), served.at_ms, self._scores(served))
             self._workspace.monitors.save(
                 self._name,
                 cursor,
                 int(served.ids[-1]),
-                {"version": version, "provisional": profile.provisional, "detector": drift.state(), **shown(drift)},
+                {"version": version, "detector": drift.state(), **shown(drift)},
                 alerts=[self._alert(warning, version) for warning in warnings],
             )
+            self._held = int(served.ids[-1]), version, drift
             raised.extend(warnings)
 
     def _profile(self, version: int) -> ReferenceProfile:
         name = self._workspace.project.registered_name(self._model.name)
         return ReferenceProfile.from_json(self._registry.load(name, version).reference)
 
-    def _drift(self, profile: ReferenceProfile, version: int, state: dict[str, Any] | None) -> FeatureDrift:
+    def _drift(self, cursor: int, version: int, state: dict[str, Any] | None) -> FeatureDrift:
         """As it was saved; a new one for another version, and where an older release saved another kind of state."""
-        budget = self._model.monitor.budget
+        if self._held is not None and self._held[:2] == (cursor, version):
+            return self._held[2]
+        profile, budget = self._profile(version), self._model.monitor.budget
         if state is not None and state["version"] == version and "bets" in state["detector"]:
             return FeatureDrift.from_state(profile, state["detector"], budget)
         return FeatureDrift(profile, budget)
@@ -109,4 +113,6 @@ def shown(drift: FeatureDrift) -> dict[str, Any]:
                 "q": None if seen is None else seen.q,
             }
         )
-    return {"columns": columns, "active": [vars(warning).copy() for warning in drift.active], "faults": drift.checks.faults}
+    faults = drift.checks.faults
+    active = [vars(warning).copy() for warning in drift.active]
+    return {"provisional": drift.provisional, "columns": columns, "active": active, "faults": faults}

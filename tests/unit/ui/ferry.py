@@ -157,7 +157,7 @@ class Ferry:
         profile = profile_reference({"wind": rng.normal(size=4_000), "waves": rng.normal(size=4_000)}, rng.random(4_000), hours)
         features = FeatureDrift(profile)
         features.update({"wind": rng.normal(2.0, size=400), "waves": rng.normal(size=400)}, hours[:400])
-        state = {"version": 1, "provisional": profile.provisional, "detector": features.state(), **shown(features)}
+        state = {"version": 1, "detector": features.state(), **shown(features)}
         self.workspace.monitors.save("windows:late_ferry", 0, 1, state)
 
         check = {
