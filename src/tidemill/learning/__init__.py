@@ -10,7 +10,8 @@ from tidemill.learning.moments import Clock, Moments
 from tidemill.learning.objective import Objective
 from tidemill.learning.parity import Mismatch, Parity, check_parity
 from tidemill.learning.point_in_time import values_at
-from tidemill.learning.policy import Monitor, RetrainPolicy, Trigger
+from tidemill.learning.policy import Monitor
+from tidemill.learning.retrain_policy import RetrainPolicy, Window
 from tidemill.learning.sampling import Sample
 from tidemill.learning.scoring import OnnxModel, to_feed
 from tidemill.learning.task import Metric, Task
@@ -37,8 +38,8 @@ __all__ = [
     "Task",
     "TrainingSet",
     "TrainingSetBuilder",
-    "Trigger",
     "ValueCache",
+    "Window",
     "auc",
     "build_training_set",
     "check_parity",
