@@ -1,5 +1,6 @@
 """Learning: what a model is, training sets, fitting, evaluation and export."""
 
+from tidemill.learning.budget import Budget
 from tidemill.learning.fitting import Fitted, fit, fit_all, predict, refit, to_input
 from tidemill.learning.importance import important_columns
 from tidemill.learning.lake_sql import Limits
@@ -18,6 +19,7 @@ from tidemill.learning.training_set import TrainingSet, TrainingSetBuilder, buil
 from tidemill.learning.value_cache import ValueCache
 
 __all__ = [
+    "Budget",
     "Clock",
     "Fitted",
     "Limits",

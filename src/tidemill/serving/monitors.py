@@ -1,27 +1,22 @@
-"""The monitors: read what was served and what became of it, and say when the world has moved.
+"""The monitor of outcomes: reads what became of what was served, and says when a version has become worse.
 
-Each keeps its detectors' state with a cursor; state, alerts and decisions are saved in one transaction, so that a crash anywhere
+It keeps its detectors' state with a cursor; state, alerts and decisions are saved in one transaction, so that a crash anywhere
 repeats nothing and forgets nothing.
 """
 
 from __future__ import annotations
 
 import random
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from tidemill.clock import wall_ms
-from tidemill.drift import Alarm, ColumnWarning, OutcomeMonitor, OutcomeSettings, ReferenceProfile, WindowedDrift
-from tidemill.learning import Model, vectors_of
+from tidemill.drift import Alarm, OutcomeMonitor, OutcomeSettings, outcome_thresholds
+from tidemill.learning import Model
 from tidemill.project import Workspace
 from tidemill.registry import CHAMPION, Registry
 from tidemill.serving.conditions import (
-    NO_HARM_KNOWN,
     Alarmed,
-    column_condition,
-    columns_standing,
     outcome_condition,
     outcomes_standing,
     still_worse,
@@ -50,7 +45,7 @@ class OutcomeWatch:
         self._registry = registry
         self._model = model
         self._name = f"outcomes:{model.name}"
-        self._settings = OutcomeSettings(baseline_ms=model.monitor.cycle_ms)
+        self._settings = replace(OutcomeSettings(baseline_ms=model.monitor.cycle_ms), **outcome_thresholds(model.monitor.budget))
         self._rng = random.SystemRandom()
 
     def step(self) -> list[Alarm]:
@@ -128,61 +123,6 @@ class OutcomeWatch:
             requested_wall_ms=now,
             evidence=asdict(alarm),
             from_version=alarm.model_version,
-        )
-
-
-class FeatureWatch:
-    """Watches the vectors that one model's champions were served with; it warns and never retrains."""
-
-    def __init__(self, workspace: Workspace, registry: Registry, model: Model) -> None:
-        self._workspace = workspace
-        self._registry = registry
-        self._model = model
-        self._name = f"windows:{model.name}"
-
-    def step(self) -> list[ColumnWarning]:
-        """Take the predictions made since the last step; answers the warnings they raised."""
-        raised: list[ColumnWarning] = []
-        while True:
-            cursor, state = self._workspace.monitors.load(self._name)
-            served = self._workspace.predictions.served(self._model.name, after_id=cursor, limit=_BATCH)
-            if not len(served.ids):
-                return raised
-            version = int(served.versions[0])
-            others = np.flatnonzero(served.versions != version)
-            served = served.rows(np.arange(others[0] if len(others) else len(served.ids)))
-            detector = self._detector(version, state)
-            warnings = detector.update(vectors_of(self._model, served), served.at_ms)
-            self._workspace.monitors.save(
-                self._name,
-                cursor,
-                int(served.ids[-1]),
-                {"version": version, "detector": detector.state(), "thresholds": detector.thresholds},
-                alerts=[self._alert(warning, version) for warning in warnings],
-                conditions=[columns_standing(self._model.name, version, (one.column for one in detector.active), int(served.at_ms[-1]))],
-            )
-            raised.extend(warnings)
-
-    def _detector(self, version: int, state: dict[str, Any] | None) -> WindowedDrift:
-        profile = ReferenceProfile.from_json(
-            self._registry.load(self._workspace.project.registered_name(self._model.name), version).reference
-        )
-        if state is not None and state["version"] == version:
-            return WindowedDrift.from_state(profile, state["detector"])
-        return WindowedDrift(profile)
-
-    def _alert(self, warning: ColumnWarning, version: int) -> Alert:
-        return Alert(
-            key=f"{self._name}:{version}:{warning.column}:{warning.at_ms}",
-            model=self._model.name,
-            severity="warning",
-            title=f"{self._model.name}: {warning.column} has moved",
-            body=f"{warning.statistic:.3g} against a threshold of {warning.threshold:.3g}; it warns only",
-            link="",
-            at_ms=warning.at_ms,
-            since_ms=warning.since_ms,
-            harm=NO_HARM_KNOWN,
-            condition=column_condition(self._model.name, version, warning.column),
         )
 
 

@@ -14,8 +14,9 @@ from sklearn.linear_model import LogisticRegression
 
 from tidemill import Label, Model, Project, Requests, Stream, View, col, mean
 from tidemill.clock import DAY_MS, HOUR_MS, MINUTE_MS, to_ms, to_utc
-from tidemill.drift import OutcomeMonitor, WindowedDrift, profile_reference
+from tidemill.drift import FeatureDrift, OutcomeMonitor, profile_reference
 from tidemill.project import Workspace
+from tidemill.serving.feature_watch import shown
 from tidemill.stores import Answered, Decision, Lookup, Moment, Plan, Planned
 from tidemill.stores.decision_records import Ending
 from tidemill.streams import Entry
@@ -177,9 +178,10 @@ class Ferry:
 
         hours = START_MS + np.arange(4_000) * HOUR_MS
         profile = profile_reference({"wind": rng.normal(size=4_000), "waves": rng.normal(size=4_000)}, rng.random(4_000), hours)
-        windows = WindowedDrift(profile)
-        windows.update({"wind": rng.normal(2.0, size=400), "waves": rng.normal(size=400)}, hours[:400])
-        self.workspace.monitors.save("windows:late_ferry", 0, 1, {**windows.state(), "thresholds": windows.thresholds})
+        features = FeatureDrift(profile)
+        features.update({"wind": rng.normal(2.0, size=400), "waves": rng.normal(size=400)}, hours[:400])
+        state = {"version": 1, "detector": features.state(), **shown(features)}
+        self.workspace.monitors.save("windows:late_ferry", 0, 1, state)
 
         check = {
             "at_ms": START_MS + 21 * DAY_MS,
