@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tidemill.clock import DAY_MS
+from tidemill.drift.estimate import QualityReference
 from tidemill.drift.statistics import Counts, Floats, chi_square, ks_with_missing
 
 Values = npt.NDArray[Any]
@@ -134,6 +135,7 @@ class ReferenceProfile:
         margin: by how much live data must exceed the reference's own largest difference; larger with few cycles.
         columns: one profile a feature.
         score: the profile of the model's score.
+        quality: what its answers are worth, of rows it had not learnt from; None where that was not told.
 
     >>> from tidemill.drift.calibration import profile_reference
     >>> rng, hours = np.random.default_rng(0), np.arange(2_000) * 3_600_000
@@ -151,6 +153,7 @@ class ReferenceProfile:
     margin: float
     columns: tuple[ColumnProfile, ...]
     score: ColumnProfile
+    quality: QualityReference | None = None
 
     @property
     def provisional(self) -> bool:
@@ -177,7 +180,9 @@ class ReferenceProfile:
         """The profile of `to_json`."""
         raw = json.loads(text)
         columns = tuple(_column(column) for column in raw.pop("columns"))
-        return cls(columns=columns, score=_column(raw.pop("score")), **raw)
+        quality = raw.pop("quality", None)  # versions made before it was kept have none
+        known = None if quality is None else QualityReference.from_json(quality)
+        return cls(columns=columns, score=_column(raw.pop("score")), quality=known, **raw)
 
 
 def as_numbers(values: Values, name: str) -> Floats:

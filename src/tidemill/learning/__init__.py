@@ -2,7 +2,10 @@
 
 from tidemill.learning.fitting import Fitted, fit, fit_all, predict, refit, to_input
 from tidemill.learning.importance import important_columns
+from tidemill.learning.intervals import Figures, Interval
+from tidemill.learning.label_lag import LabelLag
 from tidemill.learning.lake_sql import Limits
+from tidemill.learning.measured import Measured, measure
 from tidemill.learning.metrics import Quality, auc, losses, quality, weekly
 from tidemill.learning.model import Model, Requests
 from tidemill.learning.moments import Clock, Moments
@@ -11,13 +14,18 @@ from tidemill.learning.point_in_time import values_at
 from tidemill.learning.policy import Monitor, RetrainPolicy, Trigger
 from tidemill.learning.sampling import Sample
 from tidemill.learning.scoring import OnnxModel, to_feed
+from tidemill.learning.slices import SliceQuality, slice_quality
 from tidemill.learning.training_set import TrainingSet, TrainingSetBuilder, build_training_set, vectors_of
 from tidemill.learning.value_cache import ValueCache
 
 __all__ = [
     "Clock",
+    "Figures",
     "Fitted",
+    "Interval",
+    "LabelLag",
     "Limits",
+    "Measured",
     "Mismatch",
     "Model",
     "Moments",
@@ -28,6 +36,7 @@ __all__ = [
     "Requests",
     "RetrainPolicy",
     "Sample",
+    "SliceQuality",
     "TrainingSet",
     "TrainingSetBuilder",
     "Trigger",
@@ -39,9 +48,11 @@ __all__ = [
     "fit_all",
     "important_columns",
     "losses",
+    "measure",
     "predict",
     "quality",
     "refit",
+    "slice_quality",
     "to_feed",
     "to_input",
     "values_at",

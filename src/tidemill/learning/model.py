@@ -15,6 +15,7 @@ from tidemill.events import Column, FieldKind, Stream, to_column
 from tidemill.features import Derived, Expression, FeatureSource, Label, Table, View, in_order
 from tidemill.learning.policy import Monitor, RetrainPolicy
 from tidemill.learning.sampling import Sample
+from tidemill.learning.slices import check_slices
 
 Part = str | View | Table | Derived
 
@@ -87,6 +88,7 @@ class Model:
             if isinstance(part, str) and part not in fields:
                 raise ProjectError(f"{part!r} is not a field of the request", where=where, fix=f"choose of {', '.join(fields)}")
         self._check_keys(where)
+        check_slices(self.monitor.slices, self.columns, where)
         readable = set(fields) | {column for source in self.sources for column in source.feature_columns}
         for derived in self.derived:
             for name in derived.parameters:

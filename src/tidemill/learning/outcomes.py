@@ -87,3 +87,15 @@ where o.known_at_ms > r.at_ms and o.known_at_ms <= r.at_ms + $within_ms"""
         row = connection.execute(query, {**parameters, "now_ms": now_ms, "within_ms": model.label.within_ms}).fetchone()
     lag_ms = row[0] if row else None
     return model.label.within_ms if lag_ms is None else min(int(lag_ms), model.label.within_ms)
+
+
+def settled(label: Label, outcome: Floats, at_ms: Ints, now_ms: int) -> Floats:
+    """(n,) the outcomes that may be counted at `now_ms`, NaN where there is none; of predictions asked at `at_ms`.
+
+    Where no outcome means something, one that was told counts only once `within` is over, like one that was not: until then only one
+    kind of outcome can have been told, and quality would be that of this kind alone.
+    """
+    if label.absent == "drop":
+        return outcome
+    told = np.where(np.isnan(outcome), float(label.absent), outcome)
+    return np.where(at_ms + label.within_ms < now_ms, told, np.nan)

@@ -21,11 +21,13 @@ class Monitor:
             follow from it; those in force are the defaults of `tidemill.drift.OutcomeSettings`, measured at 0.4 in 30 days.
         cycle: the longest regular rhythm of the data; a baseline holds at least one whole cycle.
         check_every: how often Evidently checks, in stream time.
+        slices: text columns of the vector by whose values quality is told apart, e.g. `("origin",)`; `tidemill quality` names the worst.
     """
 
     false_alarm_budget: str = "1/30d"
     cycle: str | int = "7d"
     check_every: str | int = "7d"
+    slices: tuple[str, ...] = ()
 
     @property
     def cycle_ms(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version as package_version
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from tidemill.clock import to_utc
-from tidemill.drift import ReferenceProfile, profile_reference
+from tidemill.drift import ReferenceProfile, profile_quality, profile_reference, window_ms
 from tidemill.events import Column
 from tidemill.kernels import Floats
 from tidemill.learning import (
@@ -138,11 +138,15 @@ def code_version() -> str:
 
 
 def _release(workspace: Workspace, model: Model, ready: Ready, tags: dict[str, str]) -> Release:
-    """What is uploaded. Profile and sample are of the rows it was fitted on; importances of the newest, which a refitted model has seen."""
+    """What is uploaded. Profile and sample are of the rows it was fitted on; importances of the newest, which a refitted model has seen.
+
+    What its answers are worth is told by the newest rows too, as answered by the challenger, which had not seen them.
+    """
     fitted, train_rows = ready.fitted, ready.fitted.train
     scorer = OnnxModel(ready.exported.content, model.columns)
     scores = scorer.score(train_rows.columns)
     profile = profile_reference(train_rows.columns, scores, train_rows.at_ms)
+    quality = profile_quality(fitted.gate.outcome, fitted.probability, fitted.gate.at_ms, window_ms(model.monitor.cycle_ms))
     label_stream = model.label.stream.name
     until = to_utc(int(train_rows.at_ms[-1])).date()
     params = {
@@ -181,7 +185,7 @@ def _release(workspace: Workspace, model: Model, ready: Ready, tags: dict[str, s
         },
         onnx=ready.exported.content,
         example=to_input(model, train_rows.frame().head(50)),
-        reference=profile.to_json(),
+        reference=replace(profile, quality=quality).to_json(),
         sample=_sample(train_rows, scores),
         dataset=DatasetRef(
             f"{model.name} training rows", train_rows.digest, workspace.lake.path(label_stream), train_rows.lake_versions[label_stream]

@@ -1,7 +1,8 @@
-"""Predictions met by their outcomes: what quality is computed from."""
+"""Predictions beside their outcomes: what quality is computed from."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,20 +14,31 @@ from tidemill.stores.cursors import reading_cursor
 from tidemill.stores.databases import Databases
 
 # An outcome counts for a prediction when it became known after the question and within the label's time. Of each (key, version,
-# role) the last prediction that has one is kept, with the last outcome that counts for it.
-_JOIN = """
+# role) one prediction is kept: the last that has such an outcome, with the last of those outcomes; where none has, the last.
+_MET = """
 with met as (
   select p.id, s.role, s.version, p.at_ms, s.probability, o.value,
-    row_number() over (partition by p.key, s.version, s.role order by p.id desc, o.number desc) as newest
+    min(o.known_at_ms) over (partition by p.id, s.role) as first_known_ms,
+    count(o.number) over (partition by p.id, s.role) as n_told,
+    row_number() over (
+      partition by p.key, s.version, s.role order by case when o.number is null then 1 else 0 end, p.id desc, o.number desc
+    ) as newest
   from prediction p
   join score s on s.prediction_id = p.id
-  join state.outcome o on o.model = p.model and o.key = p.key and o.known_at_ms > p.at_ms and o.known_at_ms <= p.at_ms + ?2
+  {join} state.outcome o on o.model = p.model and o.key = p.key and o.known_at_ms > p.at_ms and o.known_at_ms <= p.at_ms + ?2
   where p.model = ?1 and p.key in (select key from prediction where model = ?1 and at_ms >= ?3 and at_ms < ?4)
 )
-select role, version, at_ms, probability, value from met
-where newest = 1 and at_ms >= ?3 and at_ms < ?4
-order by id, role
+select met.role, met.version, met.at_ms, met.probability, met.value{more} from met{beside}
+where met.newest = 1 and met.at_ms >= ?3 and met.at_ms < ?4
+order by met.id, met.role
 """
+_JUDGED = _MET.format(join="join", more="", beside="")
+_FOLLOWED = _MET.format(join="left join", more=", met.first_known_ms, met.n_told", beside="")
+_FOLLOWED_WITH_TEXTS = _MET.format(
+    join="left join",
+    more=", met.first_known_ms, met.n_told, asked.request, said.texts",
+    beside=" join prediction asked on asked.id = met.id left join prediction_text said on said.prediction_id = met.id",
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +57,37 @@ class Judged:
         return Judged(self.role[mine], self.version[mine], self.at_ms[mine], self.probability[mine], self.outcome[mine])
 
 
+@dataclass(frozen=True)
+class Followed:
+    """(n,) predictions, with the outcome or without, in the order they were made.
+
+    Args:
+        role: who said it, by role.
+        version: and by version.
+        at_ms: when it was asked.
+        probability: what was said.
+        outcome: the last known one that counts; NaN where there is none.
+        first_known_ms: when the first one that counts became known; -1 where there is none.
+        n_told: how many count; more than one where the outcome was corrected.
+        requests: (n,) JSON of each request, if asked for.
+        texts: (n,) JSON of each vector's texts that its request does not hold, None where there are none; if asked for.
+    """
+
+    role: npt.NDArray[np.str_]
+    version: npt.NDArray[np.int64]
+    at_ms: npt.NDArray[np.int64]
+    probability: Floats
+    outcome: Floats
+    first_known_ms: npt.NDArray[np.int64]
+    n_told: npt.NDArray[np.int64]
+    requests: Sequence[str] = ()
+    texts: Sequence[bytes | None] = ()
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self.at_ms)
+
+
 class QualityReader:
     """Reads the databases `serving` and `state` side by side; writes nothing."""
 
@@ -53,9 +96,7 @@ class QualityReader:
 
     def judged(self, model: str, label: Label, from_ms: int, to_ms: int) -> Judged:
         """The predictions asked in `[from_ms, to_ms)` whose outcome is known."""
-        with reading_cursor(self._engine) as cursor:
-            rows = cursor.execute(_JOIN, (model, label.within_ms, from_ms, to_ms)).fetchall()
-        role, version, at_ms, probability, outcome = zip(*rows, strict=True) if rows else ((),) * 5
+        role, version, at_ms, probability, outcome = self._columns(_JUDGED, (model, label.within_ms, from_ms, to_ms), 5)
         return Judged(
             role=np.array(role, dtype=np.str_),
             version=np.array(version, dtype=np.int64),
@@ -64,6 +105,27 @@ class QualityReader:
             outcome=np.array(outcome, dtype=np.float64),
         )
 
+    def followed(self, model: str, label: Label, span: tuple[int, int], *, with_texts: bool = False) -> Followed:
+        """The predictions asked in `[span[0], span[1])`, one of each (key, version, role), with the outcome if it is known."""
+        query, n_columns = (_FOLLOWED_WITH_TEXTS, 9) if with_texts else (_FOLLOWED, 7)
+        role, version, at_ms, probability, outcome, first, told, *texts = self._columns(query, (model, label.within_ms, *span), n_columns)
+        return Followed(
+            role=np.array(role, dtype=np.str_),
+            version=np.array(version, dtype=np.int64),
+            at_ms=np.array(at_ms, dtype=np.int64),
+            probability=np.array(probability, dtype=np.float64),
+            outcome=np.array(outcome, dtype=np.float64),  # None becomes NaN
+            first_known_ms=np.array([-1 if each is None else each for each in first], dtype=np.int64),
+            n_told=np.array(told, dtype=np.int64),
+            requests=texts[0] if texts else (),
+            texts=texts[1] if texts else (),
+        )
+
     def close(self) -> None:
         """Let go of the databases."""
         self._engine.dispose()
+
+    def _columns(self, query: str, parameters: tuple[object, ...], n_columns: int) -> Sequence[Sequence[object]]:
+        with reading_cursor(self._engine) as cursor:
+            rows = cursor.execute(query, parameters).fetchall()
+        return list(zip(*rows, strict=True)) if rows else [()] * n_columns
