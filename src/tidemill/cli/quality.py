@@ -68,7 +68,7 @@ def _labels(report: QualityReport) -> str:
 
 def _trust(model: str, report: QualityReport) -> str:
     if not report.has_estimate:
-        return f"no estimate: no reference of {model}'s versions is held here that tells what their answers are worth; versions have one from their next training on"
+        return f"no estimate: nothing held here tells what the answers of {model}'s versions are worth; the next training keeps it"
     if not report.trust:
         return "the estimate has not met enough labels yet to say how far to trust it"
     lines = [

@@ -66,7 +66,7 @@ class QualityReference:
         return self.n_windows < _LEAST_WINDOWS
 
     def interval(self, metric: str, expected: Expected) -> Interval:
-        """The estimate of one metric over a window: the reach of luck and that of the spread, the latter by Student's t as windows are few."""
+        """The estimate of one metric over a window: the reach of luck, and that of the spread by Student's t, as windows are few."""
         spread = 0.0
         if not self.provisional:
             spread = student_quantile(self.n_windows - 1) * math.sqrt(1.0 + 1.0 / self.n_windows) * self.spread.get(metric, 0.0)

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request, Response
 from tidemill.ui.files import Files, read_files
 from tidemill.ui.lights import headline, read_lights
 from tidemill.ui.overview import Overview
-from tidemill.ui.quality_cache import Week
+from tidemill.ui.quality_series import quality_series, series_revision
 from tidemill.ui.rendering import Renderer
 
 logger = logging.getLogger(__name__)
@@ -51,14 +51,7 @@ def page_router(overview: Callable[[], Overview]) -> APIRouter:
         if model not in panels:
             known = ", ".join(sorted(panels)) or "none"
             return Response(json.dumps({"detail": f"no model {model!r}; there is: {known}"}), 404, _HEADERS, "application/json")
-        quality = panels[model].quality
-        found = {
-            "weeks": [week.start_ms // 1_000 for week in quality.weeks],
-            "live": _lines(quality.weeks, "live"),
-            "frozen": _lines(quality.weeks, "frozen"),
-            "marks": [{"at": run.at_ms / 1_000, "version": run.version} for run in quality.runs],
-        }
-        return _tagged(request, json.dumps(found).encode(), "application/json")
+        return _tagged(request, json.dumps(quality_series(panels[model])).encode(), "application/json")
 
     def static(request: Request, path: str) -> Response:
         return _static(request, files, path)
@@ -70,11 +63,6 @@ def page_router(overview: Callable[[], Overview]) -> APIRouter:
     return router
 
 
-def series_revision(weeks: tuple[Week, ...]) -> str:
-    """Changes whenever the series of a chart does, so that the page fetches it again only then."""
-    return sha256(repr(weeks).encode()).hexdigest()[:12]
-
-
 def _shown(seen: Overview) -> dict[str, Any]:
     lights = read_lights(seen)
     level, sentence = headline(lights)
@@ -83,13 +71,8 @@ def _shown(seen: Overview) -> dict[str, Any]:
         "lights": lights,
         "level": level,
         "sentence": sentence,
-        "revisions": {panel.name: series_revision(panel.quality.weeks) for panel in seen.models},
+        "revisions": {panel.name: series_revision(panel) for panel in seen.models},
     }
-
-
-def _lines(weeks: tuple[Week, ...], role: str) -> dict[str, list[float | None]]:
-    found = [getattr(week, role) for week in weeks]
-    return {"log_loss": [each.log_loss for each in found], "auc": [each.auc for each in found]}
 
 
 def _answer(
