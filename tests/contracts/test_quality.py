@@ -92,7 +92,15 @@ def naive_followed(asked: list[Asked], told: list[Told], from_minute: int, to_mi
 
 
 def rows_of(followed: Followed) -> list[tuple[object, ...]]:
-    columns = (followed.role, followed.version, followed.at_ms, followed.probability, followed.outcome, followed.first_known_ms, followed.n_told)
+    columns = (
+        followed.role,
+        followed.version,
+        followed.at_ms,
+        followed.probability,
+        followed.outcome,
+        followed.first_known_ms,
+        followed.n_told,
+    )
     rows = zip(*(column.tolist() for column in columns), strict=True)
     return sorted(((*row[:4], None if np.isnan(row[4]) else row[4], *row[5:]) for row in rows), key=repr)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from tidemill.clock import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, to_utc
-
 from tidemill.learning import Interval
 
 DASH = "–"

@@ -142,9 +142,7 @@ def read_overview(workspace: Workspace, settings: Settings, now_wall_ms: int, me
         now_ms=now_ms,
         streams=_streams(workspace, now_ms, now_wall_ms, memory.rates),
         views=tuple(describe_views(workspace, now_wall_ms)),
-        models=tuple(
-            _model(workspace, settings, model, _Seen(memory, now_ms, now_wall_ms)) for model in workspace.project.models
-        ),
+        models=tuple(_model(workspace, settings, model, _Seen(memory, now_ms, now_wall_ms)) for model in workspace.project.models),
         decisions=tuple(_decision(decision, settings) for decision in decisions),
         alert_groups=read_alerts(workspace),
         links=Links(settings.mlflow_uri, experiments_link(settings), prefect_link(settings)),
