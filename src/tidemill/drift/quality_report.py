@@ -13,7 +13,7 @@ from tidemill.learning.intervals import Figures, Interval, mean_of_blocks
 from tidemill.learning.measured import Measured
 from tidemill.learning.slices import SliceQuality, slice_quality
 
-LEAST_LABELS = 30  # of a window, to hold its estimate against them
+LEAST_LABELS = 10  # of a window, to hold its estimate against them
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def report_quality(read: QualityWindows) -> QualityReport:
 
 
 def trust_of(windows: Sequence[QualityWindow]) -> dict[str, Trust]:
-    """By metric; only closed windows with at least 30 labels count, as a few labels say little of the real value."""
+    """By metric; only closed windows with at least 10 labels count, as a few labels say little of the real value."""
     judged = [window for window in windows if window.closed and window.live.n >= LEAST_LABELS]
     pairs: dict[str, list[tuple[float, Interval]]] = {}
     for window in judged:

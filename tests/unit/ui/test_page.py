@@ -227,7 +227,12 @@ def test_quality_is_shown_before_the_labels_and_after(ferry: Ferry) -> None:
     sliced = replace(seen, models=(replace(panel, report=replace(panel.report, slices=tuple(slice_quality(sums)))),))
     client = client_of(lambda: sliced)
     text = client.get("/").text
-    for said in ("Before and after the labels", "How far to trust the estimate", "port &lt;b&gt; is worse than expected", "harder than the rest"):
+    for said in (
+        "Before and after the labels",
+        "How far to trust the estimate",
+        "port &lt;b&gt; is worse than expected",
+        "harder than the rest",
+    ):
         assert said in text
     series = client.get("/ui/series/late_ferry.json").json()["windows"]
     assert (len(series["at"]), series["step"]) == (len(panel.report.windows), 86_400)

@@ -70,7 +70,7 @@
       of: [
         { ...end, label: "high" },
         { ...end, label: "low" },
-        { label: "estimated", stroke: colour("--busy"), width: 1.5, value: promised },
+        { label: "estimated", stroke: colour("--guess"), width: 1.5, value: promised },
         live,
         { ...frozen, width: 1.25 },
       ],
