@@ -126,6 +126,7 @@ def test_the_page_refreshes_itself_and_keeps_what_a_person_does(site: Site, page
     page.get_by_role("link", name="Evidently report").focus()
     page.evaluate("scrollTo(0, 700)")
     page.wait_for_function("scrollY === 700")
+    expect(page.get_by_text("Older windows are being added")).to_have_count(0, timeout=REFRESHED_MS)
     canvas = page.locator(".plot canvas").first.element_handle()
 
     site.ferry.leave("new", site.ferry.workspace.now_ms())

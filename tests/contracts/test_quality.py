@@ -156,7 +156,7 @@ def test_quality_counts_what_one_loop_counts(asked: list[Asked], told: list[Told
     assert judged.at_ms.tolist() == sorted(judged.at_ms.tolist())
     found = rows_of(followed)
     assert found == naive_followed(asked, told, from_minute, from_minute + minutes)
-    assert sorted(row[:5] for row in found if row[4] is not None) == sorted(rows)  # type: ignore[type-var]  # rows of plain values
+    assert sorted(row[:5] for row in found if row[4] is not None) == sorted(rows)
     assert again.probability.tolist() == judged.probability.tolist()
     frozen = judged.of_role("frozen")
     assert frozen.probability.tolist() == [row[3] for row in rows if row[0] == "frozen"]

@@ -113,7 +113,9 @@ def test_slices_are_those_of_a_loop(windows: list[list[tuple[str | None, bool, f
     mean = sum(row[2] for row in every) / len(every)
     for value, one in found.items():
         mine = [row for row in every if (MISSING if row[0] is None else row[0]) == value]
-        assert (one.n, one.accuracy) == (len(mine), pytest.approx(sum(row[1] for row in mine) / len(mine)))
-        assert (one.loss.value, one.expected) == (pytest.approx(sum(row[2] for row in mine) / len(mine)), pytest.approx(0.3))
+        assert one.n == len(mine)
+        assert one.accuracy == pytest.approx(sum(row[1] for row in mine) / len(mine))
+        assert one.loss.value == pytest.approx(sum(row[2] for row in mine) / len(mine))
+        assert one.expected == pytest.approx(0.3)
         assert one.hard == (one.loss.low is not None and one.loss.low > mean)
         assert one.worse == (one.loss.low is not None and one.loss.low > 0.3)

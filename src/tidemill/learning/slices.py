@@ -108,8 +108,8 @@ def _sum_column(column: str, texts: Sequence[str | None], rows: SlicedRows) -> l
     kept = {value for value, _ in Counter(named).most_common(MOST_VALUES)}
     values = [value if value in kept else OTHER for value in named]
     places = {value: place for place, value in enumerate(sorted(set(values)))}
-    at = np.array([places[value] for value in values], dtype=np.int64)
-    n, right, loss, expected = (np.bincount(at, weights, len(places)) for weights in (None, rows.right, rows.loss, rows.expected))
+    codes = np.array([places[value] for value in values], dtype=np.int64)
+    n, right, loss, expected = (np.bincount(codes, weights, len(places)) for weights in (None, rows.right, rows.loss, rows.expected))
     sums = [SliceSums(column, value, int(n[at]), int(right[at]), float(loss[at]), float(expected[at])) for value, at in places.items()]
     return sorted(sums, key=lambda one: (-one.n, one.value))
 

@@ -40,5 +40,6 @@ def test_blocks_that_share_their_luck_are_held_at_the_nominal_rate() -> None:
 
 def test_where_nothing_tells_how_sure_it_is_no_interval_is_claimed() -> None:
     found = mean_of_blocks(np.array([4.0, 6.0]), np.array([0.1, 0.2]))
-    assert found == Interval(pytest.approx(0.16))
+    assert found.value == pytest.approx(0.16)
+    assert found == Interval(found.value)
     assert not found.holds(0.16)
