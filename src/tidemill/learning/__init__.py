@@ -9,12 +9,17 @@ from tidemill.learning.measured import Measured, measure
 from tidemill.learning.metrics import Quality, auc, losses, quality, weekly
 from tidemill.learning.model import Model, Requests
 from tidemill.learning.moments import Clock, Moments
+from tidemill.learning.objective import Objective
 from tidemill.learning.parity import Mismatch, Parity, check_parity
 from tidemill.learning.point_in_time import values_at
 from tidemill.learning.policy import Monitor, RetrainPolicy, Trigger
 from tidemill.learning.sampling import Sample
 from tidemill.learning.scoring import OnnxModel, to_feed
+<<<<<<< HEAD
 from tidemill.learning.slices import SliceQuality, slice_quality
+=======
+from tidemill.learning.task import Metric, Task
+>>>>>>> origin/main
 from tidemill.learning.training_set import TrainingSet, TrainingSetBuilder, build_training_set, vectors_of
 from tidemill.learning.value_cache import ValueCache
 
@@ -25,18 +30,27 @@ __all__ = [
     "Interval",
     "LabelLag",
     "Limits",
+<<<<<<< HEAD
     "Measured",
+=======
+    "Metric",
+>>>>>>> origin/main
     "Mismatch",
     "Model",
     "Moments",
     "Monitor",
+    "Objective",
     "OnnxModel",
     "Parity",
     "Quality",
     "Requests",
     "RetrainPolicy",
     "Sample",
+<<<<<<< HEAD
     "SliceQuality",
+=======
+    "Task",
+>>>>>>> origin/main
     "TrainingSet",
     "TrainingSetBuilder",
     "Trigger",

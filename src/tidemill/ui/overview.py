@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from tidemill.clock import MINUTE_MS, SECOND_MS, NowMs, wall_ms
 from tidemill.drift import QualityMemory, QualityReport, report_quality
 from tidemill.learning import Model
+from tidemill.learning.objective import Figure
 from tidemill.project import ViewDetail, Workspace, describe_views
 from tidemill.settings import Settings
 from tidemill.stores import Decision
@@ -55,7 +56,11 @@ class ModelPanel:
     champion: Champion | None
     frozen_version: str | None
     quality: WeeklyQuality
+<<<<<<< HEAD
     report: QualityReport
+=======
+    figures: tuple[Figure, ...]
+>>>>>>> origin/main
     n_predictions: int
     drift: DriftSummary
     report_url: str | None
@@ -187,7 +192,11 @@ def _model(workspace: Workspace, settings: Settings, model: Model, seen: _Seen) 
         champion=_champion(workspace, model.name, quality, heard),
         frozen_version=_frozen_version(workspace, model.name),
         quality=quality,
+<<<<<<< HEAD
         report=report_quality(seen.memory.windows.read(workspace, model, seen.now_ms)),
+=======
+        figures=model.objective.figures,
+>>>>>>> origin/main
         n_predictions=workspace.predictions.count(model.name),
         drift=drift,
         report_url=safe_link(drift.check.url) if drift.check else None,

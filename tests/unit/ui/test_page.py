@@ -231,7 +231,7 @@ def test_quality_is_shown_before_the_labels_and_after(ferry: Ferry) -> None:
         "Before and after the labels",
         "How far to trust the estimate",
         "port &lt;b&gt; is worse than expected",
-        "harder than the rest",
+        "Harder than the rest",
     ):
         assert said in text
     series = client.get("/ui/series/late_ferry.json").json()["windows"]
