@@ -96,7 +96,7 @@ def rows_of(followed: Followed) -> list[tuple[object, ...]]:
         followed.role,
         followed.version,
         followed.at_ms,
-        followed.probability,
+        followed.said,
         followed.outcome,
         followed.first_known_ms,
         followed.n_told,
@@ -154,14 +154,10 @@ def test_quality_counts_what_one_loop_counts(asked: list[Asked], told: list[Told
     )
     assert sorted(rows) == naive_judged(asked, told, from_minute, from_minute + minutes)
     assert judged.at_ms.tolist() == sorted(judged.at_ms.tolist())
-<<<<<<< HEAD
     found = rows_of(followed)
     assert found == naive_followed(asked, told, from_minute, from_minute + minutes)
     assert sorted(row[:5] for row in found if row[4] is not None) == sorted(rows)
-    assert again.probability.tolist() == judged.probability.tolist()
-=======
     assert again.said.tolist() == judged.said.tolist()
->>>>>>> origin/main
     frozen = judged.of_role("frozen")
     assert frozen.said.tolist() == [row[3] for row in rows if row[0] == "frozen"]
 
@@ -175,19 +171,14 @@ def test_on_every_database_it_counts_the_same(databases: Databases) -> None:
     judged = reader.judged("m", LABEL, 0, 40 * MINUTE_MS)
     followed = reader.followed("m", LABEL, (0, 40 * MINUTE_MS), with_texts=True)
     reader.close()
-<<<<<<< HEAD
     assert rows_of(followed) == naive_followed(asked, told, 0, 40)
     assert (list(followed.requests), list(followed.texts)) == (["{}"] * len(followed), [None] * len(followed))
-    columns = (judged.role, judged.version, judged.at_ms, judged.probability, judged.outcome)
-=======
     columns = (judged.role, judged.version, judged.at_ms, judged.said, judged.outcome)
->>>>>>> origin/main
     rows = list(zip(*(column.tolist() for column in columns), strict=True))
     assert sorted(rows) == naive_judged(asked, told, 0, 40)
     assert judged.at_ms.tolist() == sorted(judged.at_ms.tolist())
 
 
-<<<<<<< HEAD
 def test_of_a_correction_the_last_known_counts_and_both_are_kept(databases: Databases) -> None:
     write_all(databases, [Asked("a", 0, 1, False)], [Told("a", 5, 1), Told("a", 9, 0)])
     state = open_state(databases, [VIEW], {"m": LABEL}, {"results": VIEW.retention_ms})
@@ -198,7 +189,8 @@ def test_of_a_correction_the_last_known_counts_and_both_are_kept(databases: Data
         store.close()
     assert (followed.outcome.tolist(), followed.first_known_ms.tolist(), followed.n_told.tolist()) == ([0.0], [5 * MINUTE_MS], [2])
     assert kept == [(5 * MINUTE_MS, 1.0), (9 * MINUTE_MS, 0.0)]
-=======
+
+
 class Graded(BaseModel):
     """An outcome that is one of several, and a number."""
 
@@ -250,4 +242,3 @@ def test_classes_and_values_meet_their_outcomes_on_every_database(databases: Dat
     assert (minute.said.tolist(), minute.outcome.tolist(), minute.classes) == ([0, 1, 2, 3], [2.5, 0.5, 1.5, 4.5], ())
     for store in (log, state, predictions):
         store.close()
->>>>>>> origin/main

@@ -68,7 +68,7 @@ def _labels(report: QualityReport) -> str:
 
 def _trust(model: str, report: QualityReport) -> str:
     if not report.has_estimate:
-        return f"no estimate: nothing held here tells what the answers of {model}'s versions are worth; the next training keeps it"
+        return f"no estimate: nothing held here tells what answers of {model} are worth; the next training keeps it (a number has none)"
     if not report.trust:
         return "the estimate has not met enough labels yet to say how far to trust it"
     lines = [
@@ -93,7 +93,14 @@ def _slices(report: QualityReport) -> Table:
     for one in report.slices[:_SLICES]:
         said = "worse than expected" if one.worse else "harder than the rest" if one.hard else ""
         expected = "-" if one.expected is None else f"{one.expected:.4f}"
-        table.add_row(f"{one.column} {one.value}", f"{one.n:,}", f"{one.accuracy:.4f}", _figure(one.loss), expected, said)
+        table.add_row(
+            f"{one.column} {one.value}",
+            f"{one.n:,}",
+            "-" if one.accuracy is None else f"{one.accuracy:.4f}",
+            _figure(one.loss),
+            expected,
+            said,
+        )
     return table
 
 

@@ -5,12 +5,8 @@ And how good is the model: estimated before its labels, measured after.
 
 from tidemill.drift.baseline import Baseline, OutcomeSettings
 from tidemill.drift.calibration import SAMPLE_ROWS, profile_reference
-<<<<<<< HEAD
-from tidemill.drift.cusum import BernoulliCusum, ResidualCusum
-from tidemill.drift.estimate import QualityReference, estimate_quality, profile_quality, window_ms
-=======
 from tidemill.drift.cusum import BernoulliCusum, ResidualCusum, SizeCusum
->>>>>>> origin/main
+from tidemill.drift.estimate import QualityReference, estimate_quality, profile_quality, window_ms
 from tidemill.drift.outcomes import Alarm, OutcomeMonitor
 from tidemill.drift.quality_memory import QualityMemory, QualityWindows
 from tidemill.drift.quality_report import QualityReport, report_quality

@@ -21,6 +21,7 @@ from tidemill.drift.expected import Expected, expect
 from tidemill.drift.statistics import Floats
 from tidemill.learning.intervals import Interval, Z, student_quantile
 from tidemill.learning.measured import Measured, by_class, measure
+from tidemill.stores import Class
 
 WINDOWS_A_CYCLE = 7
 _WINDOWS_MS = (DAY_MS, 6 * HOUR_MS, 3 * HOUR_MS, HOUR_MS, 15 * MINUTE_MS, 5 * MINUTE_MS, MINUTE_MS)
@@ -52,6 +53,7 @@ class QualityReference:
             holidays. Each window was estimated with the calibrator of the others.
         n_windows: how many windows that was measured on; below 3 there was nothing to measure.
         window_ms: their length.
+        classes: what the calibrator's columns stand for, where an outcome is one of several.
     """
 
     calibrator: Calibrator
@@ -59,6 +61,7 @@ class QualityReference:
     spread: Mapping[str, float]
     n_windows: int
     window_ms: int
+    classes: tuple[Class, ...] = ()
 
     @property
     def provisional(self) -> bool:
@@ -75,10 +78,12 @@ class QualityReference:
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> QualityReference:
         """The reference of `dataclasses.asdict`."""
-        return cls(**{**raw, "calibrator": Calibrator.from_json(raw["calibrator"])})
+        return cls(**{**raw, "calibrator": Calibrator.from_json(raw["calibrator"]), "classes": tuple(raw["classes"])})
 
 
-def profile_quality(outcome: Floats, probability: Floats, at_ms: npt.NDArray[np.int64], length_ms: int) -> QualityReference:
+def profile_quality(
+    outcome: Floats, probability: Floats, at_ms: npt.NDArray[np.int64], length_ms: int, classes: tuple[Class, ...] = ()
+) -> QualityReference:
     """The reference of rows that the model has not learnt from.
 
     Args:
@@ -86,6 +91,7 @@ def profile_quality(outcome: Floats, probability: Floats, at_ms: npt.NDArray[np.
         probability: (n,) of class 1, or (n, n_classes).
         at_ms: (n,) stream time of each row.
         length_ms: of a window.
+        classes: what the columns stand for, where an outcome is one of several.
 
     >>> rng = np.random.default_rng(0)
     >>> said = rng.random(7_000)
@@ -103,6 +109,7 @@ def profile_quality(outcome: Floats, probability: Floats, at_ms: npt.NDArray[np.
         spread={name: _spread([gap[name] for gap in gaps if name in gap]) for name in names} if enough else {},
         n_windows=len(gaps),
         window_ms=length_ms,
+        classes=classes,
     )
 
 

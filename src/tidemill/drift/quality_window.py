@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from tidemill.drift.estimate import QualityReference, estimate_quality, estimate_together
+from tidemill.drift.estimate import QualityReference, estimate_together
 from tidemill.drift.expected import row_losses_expected
 from tidemill.drift.statistics import Floats
 from tidemill.learning import Model
 from tidemill.learning.label_lag import LabelLag
-from tidemill.learning.measured import Measured, by_class, measure, predicted_class, row_losses
+from tidemill.learning.measured import Measured, by_class, measure, measure_values, predicted_class
 from tidemill.learning.outcomes import settled
 from tidemill.learning.slices import SlicedRows, SliceSums, sum_slices
 from tidemill.stores import Followed
@@ -85,17 +85,24 @@ class Judging:
     now_ms: int
     lag: LabelLag
 
+    @property
+    def is_value(self) -> bool:
+        """Whether the model predicts a number."""
+        return self.model.objective.kind == "value"
+
 
 def judge_window(judging: Judging, rows: Followed, start_ms: int, *, closed: bool) -> QualityWindow:
     """One window of rows, which have their texts where the model has slices."""
-    label = judging.model.label
-    outcome = settled(label, rows.outcome, rows.at_ms, judging.now_ms)
+    outcome = settled(rows, judging.model.label, judging.now_ms)
     champion, frozen = rows.role == "champion", (rows.role == "frozen") & ~np.isnan(outcome)
-    versions = np.unique(rows.version[champion]).tolist()
-    parts = {version: champion & (rows.version == version) for version in versions}
-    known = {version: reference for version in versions if (reference := judging.references(version)) is not None}
-    labelled = champion & ~np.isnan(outcome)
-    told = champion & (rows.first_known_ms >= 0)
+    parts = {version: champion & (rows.version == version) for version in np.unique(rows.version[champion]).tolist()}
+    known = _known(judging, rows, list(parts))
+    labelled, told = champion & ~np.isnan(outcome), champion & (rows.first_known_ms >= 0)
+    answers = {version: (said_in(rows, parts[version], reference), reference) for version, reference in known.items()}
+
+    def live(which: npt.NDArray[np.bool_]) -> Measured:
+        return (measure_values if judging.is_value else measure)(outcome[which], rows.said[which])
+
     return QualityWindow(
         start_ms=start_ms,
         closed=closed,
@@ -103,19 +110,33 @@ def judge_window(judging: Judging, rows: Followed, start_ms: int, *, closed: boo
         n_corrected=int((rows.n_told[labelled] > 1).sum()),
         expected_share=None if closed else _expected_share(judging, rows.at_ms[champion]),
         lag=LabelLag.of((rows.first_known_ms - rows.at_ms)[told], int(champion.sum())),
-        live=measure(outcome[labelled], rows.probability[labelled]),
-        frozen=measure(outcome[frozen], rows.probability[frozen]),
-        estimated=estimate_together([(by_class(rows.probability[parts[version]]), known[version]) for version in known]),
+        live=live(labelled),
+        frozen=live(frozen),
+        estimated=estimate_together(list(answers.values())),
         versions=tuple(
-            VersionQuality(
-                version=version,
-                live=measure(outcome[mine & labelled], rows.probability[mine & labelled]),
-                estimated=estimate_quality(rows.probability[mine], known[version]) if version in known else Measured(),
-            )
+            VersionQuality(version, live(mine & labelled), estimate_together([answers[version]]) if version in answers else Measured())
             for version, mine in parts.items()
         ),
-        slices=_slices(judging.model, rows, np.flatnonzero(labelled), (outcome, known)),
+        slices=_slices(judging, rows, np.flatnonzero(labelled), (outcome, known)),
     )
+
+
+def said_in(rows: Followed, which: npt.NDArray[Any], reference: QualityReference) -> Floats:
+    """(n, n_classes) what was said in some rows, in the classes of a version's reference."""
+    if not rows.classes:
+        return by_class(rows.said[which])
+    place = {one: number for number, one in enumerate(rows.classes)}
+    return rows.said[which][:, [place[one] for one in reference.classes]]
+
+
+def _known(judging: Judging, rows: Followed, versions: Sequence[int]) -> dict[int, QualityReference]:
+    """The references that tell what these answers are worth: of a model of the same kind, whose classes are all among them."""
+    found = {version: judging.references(version) for version in versions}
+    return {
+        version: reference
+        for version, reference in found.items()
+        if reference is not None and bool(reference.classes) == bool(rows.classes) and set(reference.classes) <= {*rows.classes}
+    }
 
 
 def _expected_share(judging: Judging, at_ms: npt.NDArray[np.int64]) -> float | None:
@@ -126,20 +147,20 @@ def _expected_share(judging: Judging, at_ms: npt.NDArray[np.int64]) -> float | N
 
 
 def _slices(
-    model: Model, rows: Followed, places: npt.NDArray[np.int64], known: tuple[Floats, Mapping[int, QualityReference]]
+    judging: Judging, rows: Followed, places: npt.NDArray[np.int64], known: tuple[Floats, Mapping[int, QualityReference]]
 ) -> tuple[SliceSums, ...]:
+    model, (outcome, references) = judging.model, known
     if not model.monitor.slices or not len(places):
         return ()
-    outcome, references = known
-    said = by_class(rows.probability[places])
-    classes, versions = outcome[places].astype(np.int64), rows.version[places]
-    expected = np.full(len(places), np.nan)
+    versions, expected = rows.version[places], np.full(len(places), np.nan)
     for version, reference in references.items():
-        mine = versions == version
-        expected[mine] = row_losses_expected(said[mine], reference.calibrator.apply(said[mine]))
+        mine = np.flatnonzero(versions == version)
+        said = said_in(rows, places[mine], reference)
+        expected[mine] = row_losses_expected(said, reference.calibrator.apply(said))
     texts = slice_texts(model.monitor.slices, [rows.requests[place] for place in places], [rows.texts[place] for place in places])
-    right = (predicted_class(said) == classes).astype(np.float64)
-    return sum_slices(SlicedRows(texts, right, row_losses(classes, said), expected))
+    came, said = outcome[places], rows.said[places]
+    right = np.full(len(places), np.nan) if judging.is_value else (predicted_class(by_class(said)) == came).astype(np.float64)
+    return sum_slices(SlicedRows(texts, right, model.objective.losses(came, said), expected))
 
 
 def slice_texts(slices: Sequence[str], requests: Sequence[str], texts: Sequence[bytes | None]) -> dict[str, list[str | None]]:

@@ -15,11 +15,8 @@ from tidemill.learning.point_in_time import values_at
 from tidemill.learning.policy import Monitor, RetrainPolicy, Trigger
 from tidemill.learning.sampling import Sample
 from tidemill.learning.scoring import OnnxModel, to_feed
-<<<<<<< HEAD
 from tidemill.learning.slices import SliceQuality, slice_quality
-=======
 from tidemill.learning.task import Metric, Task
->>>>>>> origin/main
 from tidemill.learning.training_set import TrainingSet, TrainingSetBuilder, build_training_set, vectors_of
 from tidemill.learning.value_cache import ValueCache
 
@@ -30,11 +27,8 @@ __all__ = [
     "Interval",
     "LabelLag",
     "Limits",
-<<<<<<< HEAD
     "Measured",
-=======
     "Metric",
->>>>>>> origin/main
     "Mismatch",
     "Model",
     "Moments",
@@ -46,11 +40,8 @@ __all__ = [
     "Requests",
     "RetrainPolicy",
     "Sample",
-<<<<<<< HEAD
     "SliceQuality",
-=======
     "Task",
->>>>>>> origin/main
     "TrainingSet",
     "TrainingSetBuilder",
     "Trigger",

@@ -56,13 +56,34 @@ def measure(outcome: Floats, probability: Floats) -> Measured:
         return Measured()
     probabilities, classes = by_class(probability), outcome.astype(np.int64)
     loss = row_losses(classes, probabilities)
-    mean = float(loss.mean())
     figures = {
-        "log_loss": Interval.around(mean, Z * float(loss.std(ddof=1)) / math.sqrt(n), (0.0, math.inf)) if n > 1 else Interval(mean),
+        "log_loss": _mean(loss),
         "accuracy": wilson(float((predicted_class(probabilities) == classes).sum()), n),
     }
     area = _one_against_rest(classes, probabilities)
     return Measured(n, figures if area is None else {**figures, "auc": area})
+
+
+def measure_values(outcome: Floats, value: Floats) -> Measured:
+    """MAE and RMSE of labelled rows whose outcome is a number; the intervals are normal ones that take the rows as independent.
+
+    Source: the ends of the RMSE are the roots of those of the mean squared error.
+
+    >>> measure_values(np.array([1.0, 2.0]), np.array([1.5, 1.5])).figures["mae"].value
+    0.5
+    """
+    n = len(outcome)
+    if not n:
+        return Measured()
+    off = np.abs(outcome - value)
+    squares = _mean(off**2)
+    ends = [None if end is None else math.sqrt(end) for end in (squares.low, squares.high)]
+    return Measured(n, {"mae": _mean(off), "rmse": Interval(math.sqrt(squares.value), *ends)})
+
+
+def _mean(positive: Floats) -> Interval:
+    n, mean = len(positive), float(positive.mean())
+    return Interval(mean) if n < 2 else Interval.around(mean, Z * float(positive.std(ddof=1)) / math.sqrt(n), (0.0, math.inf))
 
 
 def row_losses(classes: Ints, probabilities: Floats) -> Floats:

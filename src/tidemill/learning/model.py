@@ -16,11 +16,8 @@ from tidemill.features import Derived, Expression, FeatureSource, Label, Table, 
 from tidemill.learning.objective import Objective, objective_of
 from tidemill.learning.policy import Monitor, RetrainPolicy
 from tidemill.learning.sampling import Sample
-<<<<<<< HEAD
 from tidemill.learning.slices import check_slices
-=======
 from tidemill.learning.task import Metric, Task
->>>>>>> origin/main
 
 Part = str | View | Table | Derived
 

@@ -25,7 +25,7 @@ class SliceSums:
         column: the text column.
         value: its value, or `(missing)`, or `(other)`.
         n: labelled rows.
-        n_right: rows whose most probable class came true.
+        n_right: rows whose most probable class came true; NaN of a number.
         loss: the sum of the rows' losses.
         expected: the sum of the losses that were to be expected; NaN where a version has no reference to tell.
     """
@@ -33,7 +33,7 @@ class SliceSums:
     column: str
     value: str
     n: int
-    n_right: int
+    n_right: float
     loss: float
     expected: float
 
@@ -49,7 +49,7 @@ class SliceQuality:
     column: str
     value: str
     n: int
-    accuracy: float
+    accuracy: float | None
     loss: Interval
     expected: float | None
     hard: bool
@@ -84,7 +84,7 @@ def sum_slices(rows: SlicedRows) -> tuple[SliceSums, ...]:
 
     >>> rows = SlicedRows({"port": ["a", "b", "a", None]}, *np.array([[1.0, 1, 0, 1], [0.1, 0.2, 0.9, 0.4], [0.3, 0.3, 0.3, 0.3]]))
     >>> [(one.value, one.n, one.n_right, one.loss) for one in sum_slices(rows)]
-    [('a', 2, 1, 1.0), ('(missing)', 1, 1, 0.4), ('b', 1, 1, 0.2)]
+    [('a', 2, 1.0, 1.0), ('(missing)', 1, 1.0, 0.4), ('b', 1, 1.0, 0.2)]
     """
     return tuple(one for column, texts in rows.texts.items() for one in _sum_column(column, texts, rows))
 
@@ -110,7 +110,7 @@ def _sum_column(column: str, texts: Sequence[str | None], rows: SlicedRows) -> l
     places = {value: place for place, value in enumerate(sorted(set(values)))}
     codes = np.array([places[value] for value in values], dtype=np.int64)
     n, right, loss, expected = (np.bincount(codes, weights, len(places)) for weights in (None, rows.right, rows.loss, rows.expected))
-    sums = [SliceSums(column, value, int(n[at]), int(right[at]), float(loss[at]), float(expected[at])) for value, at in places.items()]
+    sums = [SliceSums(column, value, int(n[at]), float(right[at]), float(loss[at]), float(expected[at])) for value, at in places.items()]
     return sorted(sums, key=lambda one: (-one.n, one.value))
 
 
@@ -123,12 +123,13 @@ def _judge(parts: Sequence[SliceSums], of_all: float) -> SliceQuality:
     loss = mean_of_blocks(sizes, np.array([one.loss for one in parts]) / sizes)
     n = int(sizes.sum())
     expected = sum(one.expected for one in parts) / n
+    right = sum(one.n_right for one in parts) / n
     known = None if np.isnan(expected) else expected
     return SliceQuality(
         column=parts[0].column,
         value=parts[0].value,
         n=n,
-        accuracy=sum(one.n_right for one in parts) / n,
+        accuracy=None if np.isnan(right) else right,
         loss=loss,
         expected=known,
         hard=loss.low is not None and loss.low > of_all,

@@ -5,12 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable, Mapping
-<<<<<<< HEAD
 from dataclasses import dataclass, replace
-=======
-from dataclasses import dataclass
 from functools import partial
->>>>>>> origin/main
 from importlib.metadata import version as package_version
 from pathlib import Path
 
@@ -18,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from tidemill.clock import to_utc
-from tidemill.drift import ReferenceProfile, profile_quality, profile_reference, window_ms
+from tidemill.drift import QualityReference, ReferenceProfile, profile_quality, profile_reference, window_ms
 from tidemill.events import Column
 from tidemill.kernels import Floats
 from tidemill.learning import (
@@ -161,7 +157,7 @@ def _release(workspace: Workspace, model: Model, ready: Ready, tags: dict[str, s
     objective = model.objective
     scores = objective.score(scorer.score(train_rows.columns))
     profile = profile_reference(train_rows.columns, scores, train_rows.at_ms)
-    quality = profile_quality(fitted.gate.outcome, fitted.probability, fitted.gate.at_ms, window_ms(model.monitor.cycle_ms))
+    quality = _quality(model, fitted)
     label_stream = model.label.stream.name
     until = to_utc(int(train_rows.at_ms[-1])).date()
     params = {
@@ -207,6 +203,14 @@ def _release(workspace: Workspace, model: Model, ready: Ready, tags: dict[str, s
             f"{model.name} training rows", train_rows.digest, workspace.lake.path(label_stream), train_rows.lake_versions[label_stream]
         ),
     )
+
+
+def _quality(model: Model, fitted: Fitted) -> QualityReference | None:
+    """What the answers are worth; None of a number, whose quality is not estimated."""
+    if model.objective.kind == "value":
+        return None
+    gate = fitted.gate
+    return profile_quality(gate.outcome, fitted.said, gate.at_ms, window_ms(model.monitor.cycle_ms), gate.classes)
 
 
 def _sample(rows: TrainingSet, scores: np.ndarray) -> pd.DataFrame:

@@ -56,11 +56,8 @@ class ModelPanel:
     champion: Champion | None
     frozen_version: str | None
     quality: WeeklyQuality
-<<<<<<< HEAD
-    report: QualityReport
-=======
     figures: tuple[Figure, ...]
->>>>>>> origin/main
+    report: QualityReport
     n_predictions: int
     drift: DriftSummary
     report_url: str | None
@@ -192,11 +189,8 @@ def _model(workspace: Workspace, settings: Settings, model: Model, seen: _Seen) 
         champion=_champion(workspace, model.name, quality, heard),
         frozen_version=_frozen_version(workspace, model.name),
         quality=quality,
-<<<<<<< HEAD
-        report=report_quality(seen.memory.windows.read(workspace, model, seen.now_ms)),
-=======
         figures=model.objective.figures,
->>>>>>> origin/main
+        report=report_quality(seen.memory.windows.read(workspace, model, seen.now_ms)),
         n_predictions=workspace.predictions.count(model.name),
         drift=drift,
         report_url=safe_link(drift.check.url) if drift.check else None,

@@ -10,7 +10,6 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from tidemill.learning.objective import Figure
 from tidemill.ui.files import Files, read_files
 from tidemill.ui.lights import headline, read_lights
 from tidemill.ui.overview import Overview
@@ -52,18 +51,7 @@ def page_router(overview: Callable[[], Overview]) -> APIRouter:
         if model not in panels:
             known = ", ".join(sorted(panels)) or "none"
             return Response(json.dumps({"detail": f"no model {model!r}; there is: {known}"}), 404, _HEADERS, "application/json")
-<<<<<<< HEAD
         return _tagged(request, json.dumps(quality_series(panels[model])).encode(), "application/json")
-=======
-        quality, figures = panels[model].quality, panels[model].figures
-        found = {
-            "weeks": [week.start_ms // 1_000 for week in quality.weeks],
-            "live": _lines(quality.weeks, "live", figures),
-            "frozen": _lines(quality.weeks, "frozen", figures),
-            "marks": [{"at": run.at_ms / 1_000, "version": run.version} for run in quality.runs],
-        }
-        return _tagged(request, json.dumps(found).encode(), "application/json")
->>>>>>> origin/main
 
     def static(request: Request, path: str) -> Response:
         return _static(request, files, path)
@@ -87,14 +75,6 @@ def _shown(seen: Overview) -> dict[str, Any]:
     }
 
 
-<<<<<<< HEAD
-=======
-def _lines(weeks: tuple[Week, ...], role: str, figures: tuple[Figure, ...]) -> dict[str, list[float | None]]:
-    found = [getattr(week, role) for week in weeks]
-    return {figure.name: [getattr(each, figure.name) for each in found] for figure in figures}
-
-
->>>>>>> origin/main
 def _answer(
     request: Request, overview: Callable[[], Overview], render: Callable[[Overview], str], failure: Callable[[str], str]
 ) -> Response:

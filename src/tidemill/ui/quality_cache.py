@@ -8,12 +8,8 @@ from dataclasses import dataclass, field
 
 from tidemill.clock import DAY_MS
 from tidemill.learning import Model
-<<<<<<< HEAD
-from tidemill.learning.metrics import Quality, quality
-from tidemill.learning.outcomes import settled
-=======
 from tidemill.learning.metrics import Quality
->>>>>>> origin/main
+from tidemill.learning.outcomes import settled
 from tidemill.project import Workspace
 from tidemill.stores import Judged
 
@@ -154,9 +150,9 @@ def _judged(workspace: Workspace, model: Model, start_ms: int, now_ms: int) -> J
     if model.label.absent == "drop":
         return workspace.quality.judged(model.name, model.label, start_ms, start_ms + WEEK_MS)
     rows = workspace.quality.followed(model.name, model.label, (start_ms, start_ms + WEEK_MS))
-    outcome = settled(model.label, rows.outcome, rows.at_ms, now_ms)
+    outcome = settled(rows, model.label, now_ms)
     known = outcome == outcome
-    return Judged(rows.role[known], rows.version[known], rows.at_ms[known], rows.probability[known], outcome[known])
+    return Judged(rows.role[known], rows.version[known], rows.at_ms[known], rows.said[known], outcome[known], rows.classes)
 
 
 def _runs(live: Judged) -> tuple[Run, ...]:

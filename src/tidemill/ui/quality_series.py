@@ -8,7 +8,6 @@ from typing import Any
 from tidemill.clock import SECOND_MS
 from tidemill.drift import QualityWindow
 from tidemill.ui.overview import ModelPanel
-from tidemill.ui.quality_cache import Week
 
 Line = list[float | None]
 
@@ -19,8 +18,8 @@ def quality_series(panel: ModelPanel) -> dict[str, Any]:
     metrics = sorted({name for window in windows for each in (window.live, window.frozen, window.estimated) for name in each.figures})
     return {
         "weeks": [week.start_ms // SECOND_MS for week in weeks],
-        "live": _of_weeks(weeks, "live"),
-        "frozen": _of_weeks(weeks, "frozen"),
+        "live": _of_weeks(panel, "live"),
+        "frozen": _of_weeks(panel, "frozen"),
         "marks": [{"at": run.at_ms / SECOND_MS, "version": run.version} for run in panel.quality.runs],
         "windows": {
             "at": [window.start_ms // SECOND_MS for window in windows],
@@ -39,9 +38,9 @@ def series_revision(panel: ModelPanel) -> str:
     return sha256(repr(quality_series(panel)).encode()).hexdigest()[:12]
 
 
-def _of_weeks(weeks: tuple[Week, ...], role: str) -> dict[str, Line]:
-    found = [getattr(week, role) for week in weeks]
-    return {"log_loss": [each.log_loss for each in found], "auc": [each.auc for each in found]}
+def _of_weeks(panel: ModelPanel, role: str) -> dict[str, Line]:
+    found = [getattr(week, role) for week in panel.quality.weeks]
+    return {figure.name: [getattr(each, figure.name) for each in found] for figure in panel.figures}
 
 
 def _of_windows(windows: tuple[QualityWindow, ...], which: str, metric: str, part: str) -> Line:

@@ -103,11 +103,15 @@ def test_a_closed_window_is_judged_once_and_an_open_one_again(ferry: Ferry, monk
 
 
 def test_where_no_outcome_means_something_labels_count_only_once_the_time_is_over(ferry: Ferry) -> None:
+    asked_ms = START_MS + 8 * HOUR_MS
+    for day, trips in ((0, ["a", "b"]), (5, ["c", "d"])):
+        ferry.predict(trips, asked_ms + day * DAY_MS, 1, ([0.2, 0.2], [0.2, 0.2]))
+        ferry.arrive(trips[:1], asked_ms + day * DAY_MS + HOUR_MS, [20.0])
     label = replace(model_of(ferry).label, absent=0.0)
-    outcome, at_ms = np.array([1.0, np.nan, 1.0, np.nan]), np.array([0, 0, 5, 5]) * DAY_MS
-    assert settled(label, outcome, at_ms, 3 * DAY_MS).tolist()[:2] == [1.0, 0.0]
-    assert np.isnan(settled(label, outcome, at_ms, 3 * DAY_MS)[2:]).all()
-    assert settled(model_of(ferry).label, outcome, at_ms, 3 * DAY_MS) is outcome
+    rows = ferry.workspace.quality.followed("late_ferry", label, (START_MS, START_MS + 6 * DAY_MS))
+    mine = rows.role == "champion"
+    np.testing.assert_array_equal(settled(rows, label, START_MS + 6 * DAY_MS)[mine], [1.0, 0.0, np.nan, np.nan])
+    np.testing.assert_array_equal(settled(rows, model_of(ferry).label, START_MS + 6 * DAY_MS)[mine], [1.0, np.nan, 1.0, np.nan])
 
 
 def test_the_report_is_plain_json(ferry: Ferry) -> None:

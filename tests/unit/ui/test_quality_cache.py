@@ -106,7 +106,7 @@ def test_where_no_outcome_means_something_rows_without_one_count_once_the_time_i
     early = QualityCache(clock_s=lambda: 0.0).read(ferry.workspace, absent, asked_ms + 2 * HOUR_MS)
     later = QualityCache(clock_s=lambda: 0.0).read(ferry.workspace, absent, asked_ms + DAY_MS + 1)
     assert (early.n_labelled, later.n_labelled) == (0, 24)
-    assert later.log_loss("live") == pytest.approx(-(np.log(0.2) + 23 * np.log(0.8)) / 24)
+    assert later.mean("live", "log_loss") == pytest.approx(-(np.log(0.2) + 23 * np.log(0.8)) / 24)
 
 
 def test_no_prediction_is_no_week(ferry: Ferry) -> None:
