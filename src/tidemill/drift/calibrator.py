@@ -112,5 +112,5 @@ def _never_falling(shares: Floats, sizes: Floats) -> Floats:
 def _one_a_score(knots: Floats, shares: Floats, sizes: Floats) -> tuple[Floats, Floats, Floats]:
     """Bins at the same score, as a model that says few different ones has, become one."""
     at, place = np.unique(knots, return_inverse=True)
-    weight = np.bincount(place, sizes)
+    weight = np.asarray(np.bincount(place, sizes), dtype=np.float64)
     return at, np.bincount(place, sizes * shares) / weight, weight
