@@ -92,7 +92,8 @@ def test_json_and_http_are_the_same_values(home: Path) -> None:
     said = RUNNER.invoke(app, ["quality", "late_order", "--json"])
     found = json.loads(said.output)
     workspace = Workspace.open(tiny.project, home)
-    client = TestClient(create_app(workspace, Settings(), Champions(workspace, Registry("http://127.0.0.1:9", home), "test")))
+    champions = Champions(workspace, Registry("http://127.0.0.1:9", home), "test")
+    client = TestClient(create_app(workspace, Settings(), champions), base_url="http://127.0.0.1:8000")
     answers = (client.get("/v1/models/late_order/quality").json() for _ in range(DAYS + 1))  # each reads at least one window more
     assert next(answer for answer in answers if answer["complete"]) == found
     assert client.get("/v1/models/late_ordr/quality").status_code == 404

@@ -53,7 +53,7 @@ def test_before_labels_there_is_an_estimate_and_after_them_it_is_held_against_wh
     assert newest.live.figures == {}
     assert report.labels.n_labelled == 800
     rows = ferry.workspace.quality.judged("late_ferry", model_of(ferry).label, START_MS, START_MS + DAY_MS).of_role("champion")
-    assert report.windows[0].live == measure(rows.outcome, rows.probability)
+    assert report.windows[0].live == measure(rows.outcome, rows.said)
     trust = report.trust["accuracy"]
     assert trust.n_windows == 19  # the 20th day may still get labels
     assert trust.n_held >= 16
