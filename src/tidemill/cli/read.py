@@ -1,4 +1,4 @@
-"""Commands that read: `status`, `doctor`, `features`, `drift`, `audit`, `parity`, `deadletters`."""
+"""Commands that read: `status`, `doctor`, `features`, `drift`, `parity`, `deadletters`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tidemill.errors import NotReadyError
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
-    for command in (status, doctor, features, drift, audit, parity, deadletters):
+    for command in (status, doctor, features, drift, parity, deadletters):
         app.command()(command)
 
 
@@ -109,23 +109,6 @@ def drift(model: ModelName, project: ProjectPath = None, json_: AsJson = False) 
         table.add_row(column, f"{value:.3f}", f"{check['thresholds'][column]:.3f}", "yes" if column in check["failed"] else "")
     console.print(table)
     console.print(check["url"])
-
-
-def audit(model: ModelName, project: ProjectPath = None, json_: AsJson = False) -> None:
-    """Show every decision of the loop about a model, newest first."""
-    workspace = workspace_for(settings_for(project), remember=False)
-    decisions = workspace.decisions.recent(workspace.project.model(model).name, 200)
-    if json_:
-        print_json(decisions)
-        return
-    table = Table("when", "trigger", "outcome", "versions", "metric", "reason", box=None)
-    for one in decisions:
-        metric = f"{one.metric_champion:.4f} → {one.metric_challenger:.4f}" if one.metric_champion and one.metric_challenger else ""
-        versions = f"{one.from_version or '-'} → {one.to_version}" if one.to_version else one.from_version or ""
-        table.add_row(
-            _moment(one.requested_at_ms), one.trigger, one.outcome or one.state, versions, metric, one.outcome_reason or one.reason
-        )
-    Console().print(table if decisions else f"no decision about {model} yet")
 
 
 def parity(

@@ -12,7 +12,8 @@ from tidemill.learning.moments import Clock, Moments
 from tidemill.learning.objective import Objective
 from tidemill.learning.parity import Mismatch, Parity, check_parity
 from tidemill.learning.point_in_time import values_at
-from tidemill.learning.policy import Monitor, RetrainPolicy, Trigger
+from tidemill.learning.policy import Monitor
+from tidemill.learning.retrain_policy import RetrainPolicy, Window
 from tidemill.learning.sampling import Sample
 from tidemill.learning.scoring import OnnxModel, to_feed
 from tidemill.learning.slices import SliceQuality, slice_quality
@@ -44,8 +45,8 @@ __all__ = [
     "Task",
     "TrainingSet",
     "TrainingSetBuilder",
-    "Trigger",
     "ValueCache",
+    "Window",
     "auc",
     "build_training_set",
     "check_parity",

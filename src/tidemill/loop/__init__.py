@@ -5,6 +5,7 @@ from tidemill.loop.gate import Comparison, GateSettings, Verdict, compare, judge
 from tidemill.loop.guard import Admitted, GuardFacts, GuardPolicy, Refused, admit, read_facts
 from tidemill.loop.outbox import Relayed, relay
 from tidemill.loop.reacting import CarriedOut, carry_out
+from tidemill.loop.trial import Slice, Trial, TrialSettings, calibration_error, compare_slices, judge_trial
 from tidemill.loop.webhook import Webhook
 
 __all__ = [
@@ -17,13 +18,19 @@ __all__ = [
     "GuardPolicy",
     "Refused",
     "Relayed",
+    "Slice",
+    "Trial",
+    "TrialSettings",
     "Verdict",
     "Webhook",
     "admit",
+    "calibration_error",
     "carry_out",
     "compare",
+    "compare_slices",
     "deliver",
     "judge",
+    "judge_trial",
     "read_facts",
     "relay",
 ]

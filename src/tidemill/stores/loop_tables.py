@@ -59,11 +59,17 @@ DECISIONS = Table(
     Column("finished_wall_ms", BigInteger),
     Column("flow_run_id", Word),
     Column("fits", Integer, nullable=False),
+    Column("act", Word, nullable=False),
+    Column("decided_by", Word, nullable=False),
+    Column("findings", JSON, nullable=False),
+    Column("stages", JSON, nullable=False),
     # The rest is not part of a `Decision`. `claim_order` says who of two running retrains came first, `alive_wall_ms` when its
-    # run last gave a sign of life, `releases` how often a dead run's claim was taken back.
+    # run last gave a sign of life, `releases` how often a dead run's claim was taken back, `put_backs` how often a run gave its own
+    # back because a server was away.
     Column("claim_order", Integer),
     Column("alive_wall_ms", BigInteger),
     Column("releases", Integer, nullable=False, default=0),
+    Column("put_backs", Integer, nullable=False, default=0),
     UniqueConstraint("model", "alarm_key"),
     Index("decisions_by_state", "model", "state"),
 )

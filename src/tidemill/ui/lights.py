@@ -105,7 +105,13 @@ def _decision(overview: Overview) -> Light:
     detail = f"{decision.model}, asked {utc(decision.requested_at_ms)}"
     if row.alarm_to_serving_s is not None:
         detail = f"v{decision.to_version} served {seconds(row.alarm_to_serving_s)} after the alarm"
-    return Light("Last decision", "bad" if decision.outcome == "failed" else "ok", decision.outcome.capitalize(), detail, "decisions")
+    return Light(
+        "Last decision",
+        "bad" if decision.outcome == "failed" else "ok",
+        decision.outcome.replace("_", " ").capitalize(),
+        detail,
+        "decisions",
+    )
 
 
 def _alerts(overview: Overview) -> Light:

@@ -44,9 +44,14 @@ CREATE TABLE decisions (
 	finished_wall_ms BIGINT, 
 	flow_run_id VARCHAR, 
 	fits INTEGER NOT NULL, 
+	act VARCHAR NOT NULL, 
+	decided_by VARCHAR NOT NULL, 
+	findings JSON NOT NULL, 
+	stages JSON NOT NULL, 
 	claim_order INTEGER, 
 	alive_wall_ms BIGINT, 
 	releases INTEGER NOT NULL, 
+	put_backs INTEGER NOT NULL, 
 	PRIMARY KEY (id), 
 	UNIQUE (model, alarm_key)
 );

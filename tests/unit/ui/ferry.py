@@ -37,6 +37,29 @@ PROMOTED = Ending(
     fits=1,
 )
 
+MLFLOW_RUN = "http://127.0.0.1:5000/#/experiments/1/runs/r7"
+CANDIDATES = [
+    {
+        "window": "change",
+        "rows": 1_404,
+        "from_ms": START_MS + 12 * DAY_MS,
+        "to_ms": START_MS + 15 * DAY_MS,
+        "judged_rows": 602,
+        "judged_to_ms": START_MS + 16 * DAY_MS,
+        "best": True,
+        "promoted": True,
+        "verdict": "log_loss 0.44020 against 0.57310 on 602 rows, gain 0.13290",
+        "champion": 0.5731,
+        "challenger": 0.4402,
+        "gain": 0.1329,
+        "interval": [0.1101, 0.1557],
+        "calibration": [0.11, 0.03],
+        "latency_ms": [0.02, 0.02],
+        "worst_slices": [{"column": "port", "value": None, "gain": 0.0104, "rows": 211}],
+    },
+    {"window": "all", "left_out": "max_fits is used up"},
+]
+
 
 class Departure(BaseModel):
     """A ferry leaves."""
@@ -191,6 +214,8 @@ class Ferry:
         wall_ms = WALL_MS + day * MINUTE_MS
         self.workspace.decisions.request(Decision(name, "late_ferry", "error", name, reason, at_ms, wall_ms))
         self.workspace.decisions.claim(name, RUN_ID, wall_ms + 1_000)
+        self.workspace.decisions.mark(name, RUN_ID, "guarded", wall_ms + 1_500, {"guard": {"labels": 2_408, "running": ""}})
+        self.workspace.decisions.mark(name, RUN_ID, "judged", wall_ms + 9_000, {"candidates": CANDIDATES, "mlflow_run": MLFLOW_RUN})
         if ending is not None:
             self.workspace.decisions.finish(name, ending, RUN_ID)
 

@@ -120,6 +120,19 @@ def test_nothing_is_inline_and_nothing_comes_from_elsewhere(ferry: Ferry, client
         assert address.startswith("/static/")
 
 
+def test_a_decision_tells_its_whole_story(ferry: Ferry, client: TestClient) -> None:
+    ferry.decide("d1", replace(PROMOTED, decided_by="gate"))
+    text = " ".join(client.get("/").text.split())
+    assert '<details id="story-d1">' in text
+    assert "<dt>Decided by</dt><dd>gate</dd>" in text
+    assert "labels 2408" in text and "running" not in text.partition("The guard knew")[2][:60]
+    assert "Fitted on change, the best" in text
+    assert "0.44020 against 0.57310, gain +0.1101 to +0.1557" in text
+    assert "port = missing: gain +0.0104 on 211" in text
+    assert "not fitted: max_fits is used up" in text
+    assert 'href="http://127.0.0.1:5000/#/experiments/1/runs/r7">run in MLflow</a>' in text
+
+
 def test_what_stores_hold_is_escaped(ferry: Ferry, client: TestClient) -> None:
     nasty = "<img src=x onerror=alert(1)>\"'"
     ferry.decide("d1", None, reason=nasty)
