@@ -86,6 +86,7 @@ def fill(ferry: Ferry) -> None:
     """A line that has seen everything: two versions, drift, a promotion, alerts."""
     ferry.sail(16)
     ferry.sail(20, first_day=16, version=2)
+    ferry.hold(1, 2)
     ferry.watch()
     ferry.decide("d1", PROMOTED)
     ferry.serve(2, seen_wall_ms=wall_ms() + HOUR_MS)  # heard of until the test ends, however long it takes
@@ -110,7 +111,8 @@ def test_one_look_tells_how_it_stands(site: Site, page: Page) -> None:
     expect(page.get_by_role("link", name="Versions in MLflow")).to_have_attribute(
         "href", "http://127.0.0.1:5000/#/models/ferries.late_ferry"
     )
-    expect(page.locator(".plot canvas")).to_have_count(2)
+    expect(page.locator(".plot canvas")).to_have_count(4)
+    expect(page.get_by_role("region", name="How far to trust the estimate")).to_contain_text("Interval held")
     with page.expect_request("**/ui/overview", timeout=REFRESHED_MS):
         pass
     assert heard.hosts == {"127.0.0.1"}
@@ -127,6 +129,7 @@ def test_the_page_refreshes_itself_and_keeps_what_a_person_does(site: Site, page
     page.get_by_role("link", name="Evidently report").focus()
     page.evaluate("scrollTo(0, 700)")
     page.wait_for_function("scrollY === 700")
+    expect(page.get_by_text("Older windows are being added")).to_have_count(0, timeout=REFRESHED_MS)
     canvas = page.locator(".plot canvas").first.element_handle()
 
     site.ferry.leave("new", site.ferry.workspace.now_ms())
@@ -278,7 +281,7 @@ def test_nothing_sticks_out_at_any_width(site: Site, chromium: Browser, size: st
     try:
         page = context.new_page()
         page.goto(site.url)
-        expect(page.locator(".plot canvas")).to_have_count(2 if state == "full" else 0)
+        expect(page.locator(".plot canvas")).to_have_count(4 if state == "full" else 0)
         for summary in page.locator("summary").all():
             summary.click()
         assert page.evaluate("document.documentElement.scrollWidth") == width

@@ -37,6 +37,7 @@ from tidemill.stores import (
     rebuild,
 )
 from tidemill.stores.file_lock import try_lock
+from tidemill.stores.held_versions import held_reference
 from tidemill.stores.newest_vectors import NewestVectors
 from tidemill.streams import Books, Engine, LogReader
 
@@ -215,6 +216,10 @@ class Workspace:
     def now_ms(self) -> int:
         """Stream time: the `known_at` of the last event the tiles have taken; 0 before the first."""
         return self.state.position_and_time()[1]
+
+    def held_reference(self, model: str, version: int) -> str | None:
+        """JSON of what a version's training looked like; None where no process of this home has loaded that version yet."""
+        return held_reference(self.home, self.project.registered_name(model), version)
 
     def applied(self) -> AppliedReader:
         """A reader of applied events, from the log."""

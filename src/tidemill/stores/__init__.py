@@ -21,7 +21,7 @@ from tidemill.stores.mapped_state import MappedState
 from tidemill.stores.monitor_state import MonitorStateStore
 from tidemill.stores.predictions import Answered, PredictionStore, Role, Said, Score, Served
 from tidemill.stores.publications import PublicationStanding, PublicationStore
-from tidemill.stores.quality import Judged, QualityReader
+from tidemill.stores.quality import Followed, Judged, QualityReader
 from tidemill.stores.reactions import Match, ReactionStanding, ReactionStore
 from tidemill.stores.restore import restore_home
 from tidemill.stores.sizes import Size, total_text
@@ -52,6 +52,7 @@ __all__ = [
     "Decision",
     "DecisionStore",
     "Entity",
+    "Followed",
     "Judged",
     "Lake",
     "LakeWriter",
