@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import TypedDict
 
 import numpy as np
 
@@ -69,7 +70,7 @@ def tail_level(peaks: Floats, alarms_per_block: float) -> float:
     if n_known == 0 or often <= alarms_per_block:
         return floor
     mean = float((peaks[above] - floor).mean())
-    return floor + n_known * mean * ((often / alarms_per_block) ** (1.0 / n_known) - 1.0)
+    return float(floor + n_known * mean * ((often / alarms_per_block) ** (1.0 / n_known) - 1.0))
 
 
 def score_levels(profile: ReferenceProfile, budget: Budget, peaks_of: Callable[[ColumnProfile], Sequence[float]]) -> dict[str, float]:
@@ -104,7 +105,14 @@ def _levels(
     return {column.name: float(level) for column, level in zip(judged, levels, strict=True)}
 
 
-def outcome_thresholds(budget: Budget) -> dict[str, float]:
+class OutcomeThresholds(TypedDict):
+    """Arguments of `OutcomeSettings`: in nats, and in standard deviations of a block."""
+
+    error_threshold: float
+    residual_threshold: float
+
+
+def outcome_thresholds(budget: Budget) -> OutcomeThresholds:
     """The thresholds of labelled outcomes, as arguments of `OutcomeSettings`.
 
     The residual CUSUM is a textbook one, of days in standard deviations: its average run length is known. The errors' likelihood ratios
