@@ -23,6 +23,7 @@ from tidemill.stores.kafka_share import KafkaShare
 from tidemill.stores.kafka_topics import KNOWN_AT_HEADER, is_log, topics_of
 from tidemill.stores.kafka_writer import KafkaWriter, Message
 from tidemill.stores.source_books import SourceBooks
+from tidemill.stores.topic_keeps import CLEANUP, RETENTION, TopicKeeps, topic_keeps
 from tidemill.streams import Advance, Entry, Position, Records, Tally
 
 logger = logging.getLogger(__name__)
@@ -108,6 +109,11 @@ class KafkaLog:
             end = self.end()
         return sum(_offsets_between(after, end, stream) for stream in end.offsets)
 
+    def identity(self) -> Mapping[str, str]:
+        """See `Log`: the ids of the topics."""
+        ids = self._cluster.topic_ids([topic.name for topic in self._topics.values()])
+        return {stream: ids[topic.name] for stream, topic in self._topics.items()}
+
     def holds(self, source: Source) -> bool:
         """See `Log`."""
         return is_log(source, self._settings.brokers)
@@ -145,6 +151,23 @@ class KafkaLog:
         if settings.group is None:
             return None
         return KafkaShare(self._cluster, self._topics, settings.group, settings.session_s, self._on_gap)
+
+    def members(self) -> int:
+        """How many engines are in the group that shares it; one that was killed is, until its session is over.
+
+        Raises:
+            NotReadyError: the cluster does not answer.
+        """
+        return 0 if self._settings.group is None else self._cluster.members_of(self._settings.group)
+
+    def keeps(self, stream: str, log_offsets: Iterable[int], newest_ms: int) -> TopicKeeps:
+        """What stays of some events of a stream, as no single one can be deleted; see `topic_keeps`.
+
+        Raises:
+            NotReadyError: the cluster does not answer.
+        """
+        topic = self._topics[stream].name
+        return topic_keeps(topic, self._cluster.settings_of(topic, RETENTION, CLEANUP), log_offsets, newest_ms)
 
     def close(self) -> None:
         """Let go of the connections."""
