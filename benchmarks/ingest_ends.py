@@ -33,6 +33,9 @@ class Pace:
     probes_per_s: float = 100.0
 
 
+FULL = Pace()
+
+
 class End(Protocol):
     """Where events are put, from any process: it can be pickled, and connects when it is first used."""
 
@@ -68,7 +71,7 @@ class Http:
     """`POST /v1/streams/payments/events` of a server at `port`."""
 
     port: int
-    pace: Pace = Pace()
+    pace: Pace = FULL
     _link: HTTPConnection | None = field(default=None, repr=False)
 
     def put(self, texts: Sequence[str]) -> None:
@@ -96,7 +99,7 @@ class Folder:
     """A watched folder: a file of lines with every `put`."""
 
     path: Path
-    pace: Pace = Pace()
+    pace: Pace = FULL
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
     @property
@@ -125,7 +128,7 @@ class Topic:
 
     bootstrap: str
     name: str
-    pace: Pace = Pace()
+    pace: Pace = FULL
     _producer: Any = field(default=None, repr=False)
 
     @property

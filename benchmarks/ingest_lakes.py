@@ -1,4 +1,4 @@
-"""Ends of `bench_ingest` whose writers bring many events at a time: Parquet files, a Delta table, and a Kinesis data stream of one shard."""
+"""Ends of `bench_ingest` whose writers bring many events at a time: Parquet files, a Delta table, a Kinesis stream of one shard."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 import psycopg
 
-from benchmarks.ingest_ends import Pace
+from benchmarks.ingest_ends import FULL, Pace
 from tests.databases import PostgresServer, new_database
 from tidemill.events import Source
 from tidemill.sources import SqlOutbox, SqlTable
@@ -41,7 +41,7 @@ class Rows:
 
     url: str
     table: str
-    pace: Pace = Pace()
+    pace: Pace = FULL
     _link: Any = field(default=None, repr=False)
 
     @property

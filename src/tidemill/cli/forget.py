@@ -24,7 +24,8 @@ def forget(
     topic_keeps: Annotated[
         bool,
         typer.Option(
-            "--topic-keeps", help="With the log in Kafka: I know that its topics keep the events; delete everywhere else and report what stays."
+            "--topic-keeps",
+            help="With the log in Kafka: I know that its topics keep the events; delete everywhere else and report what stays.",
         ),
     ] = False,
     project: ProjectPath = None,

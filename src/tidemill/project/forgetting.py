@@ -10,8 +10,8 @@ marks is judged `forgotten` (rejected) by an engine that begins anew. What tells
 of predictions, the log the offsets of everything, dead letters tell of themselves. Killed anywhere, the same command run again completes
 it; a file `forgetting` in the home says that one is unfinished.
 
-A log in Kafka keeps the events, as no single one can be deleted there: whoever asks must say that they know (`topic_keeps`), and is told which
-topics hold how many for how long. Nothing reads them again but an engine that builds state and lake anew from the first event on.
+A log in Kafka keeps the events, as no single one can be deleted there: whoever asks must say that they know (`topic_keeps`), and is told
+which topics hold how many for how long. Nothing reads them again but an engine that builds state and lake anew from the first event on.
 
 No engine may be at work: one that has read an event and not yet committed it would bring it back. Servers may answer meanwhile; views read
 as missing until the tiles are there again.
@@ -155,8 +155,8 @@ def _check_log(workspace: Workspace, *, topic_keeps: bool) -> None:
     if isinstance(workspace.log, SqlLog):
         return
     if not topic_keeps:
-        what = "the log is in Kafka, which cannot delete single events: they stay in its topics, and come back if state and lake are built anew"
-        raise ConflictError(f"{what}; add --topic-keeps to delete them everywhere else and be told what stays where and until when")
+        what = "the log is in Kafka, which deletes no single event: its topics keep them, and who builds state and lake anew has them back"
+        raise ConflictError(f"{what}; add --topic-keeps to delete them everywhere else, and be told what stays where and until when")
     if n_engines := workspace.log.members():
         what = f"{n_engines} engines are in the log's group, here or on another machine; end them"
         raise ConflictError(f"{what}, wait until the session of one that was killed is over, and try again")

@@ -1,4 +1,4 @@
-"""Which log a state was made from: a topic that was deleted and made anew has the name of the one before, and offsets that mean other events."""
+"""Which log a state was made from: a topic that was deleted and made anew has the same name, and offsets that mean other events."""
 
 from __future__ import annotations
 

@@ -67,4 +67,6 @@ def until_text(cleanup: str, retention_ms: int, newest_ms: int) -> str:
     if retention_ms < 0:
         return f"for good: {RETENTION} is {retention_ms}"
     until = to_utc(newest_ms + retention_ms)
-    return f"until some time after {until:%Y-%m-%d %H:%M} UTC: {RETENTION} is {duration_text(retention_ms)}, and Kafka deletes whole segments"
+    return (
+        f"until some time after {until:%Y-%m-%d %H:%M} UTC: {RETENTION} is {duration_text(retention_ms)}, and Kafka deletes whole segments"
+    )
