@@ -33,6 +33,7 @@ from tidemill.settings import KafkaLogSettings, LogSettings
 from tidemill.sources import Avro, Kafka
 from tidemill.stores import OFFSET, AppliedReader, Databases, Entity, Lake, Lookup, SqlState, rebuild
 from tidemill.stores.kafka_log import KafkaLog
+from tidemill.stores.kafka_replay import clear_topics
 from tidemill.stores.source_books import open_source_books
 from tidemill.streams import Advance, Entry, Log, Position, Record, log_offset
 
@@ -457,6 +458,15 @@ def test_a_replays_log_is_one_for_whoever_opens_it(server: KafkaServer, tmp_path
         assert sorted(record.known_at_ms for record in read_all(log)) == [*range(1_000, 1_009), 5_000]
     with pytest.raises(NotReadyError, match="CreateTime"):
         KafkaLog([stream], settings, f"another_{name}", open_source_books(Databases(tmp_path)))
+    with pytest.raises(ConflictError, match="holds the events of an earlier run; start anew with --fresh"):
+        clear_topics([stream], settings, name, drop=False)
+    with pytest.raises(ConflictError, match="is not of a replay, so it stays"):
+        clear_topics([stream], settings, f"another_{name}", drop=True)
+    clear_topics([stream], settings, name, drop=True)
+    clear_topics([stream], settings, name, drop=False)
+    with closing(KafkaLog([stream], settings, name, open_source_books(Databases(tmp_path)), replay=True)) as log:
+        log.append([entry("t1", 1_000)], 0)
+        assert [record.known_at_ms for record in read_all(log)] == [1_000]
 
 
 def test_what_was_served_on_three_partitions_is_what_the_lake_says(server: KafkaServer, tmp_path: Path) -> None:

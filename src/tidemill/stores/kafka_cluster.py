@@ -14,13 +14,34 @@ from kafka.errors import GroupIdNotFoundError, KafkaError, NoError, TopicAlready
 from kafka.structs import OffsetAndMetadata
 
 from tidemill.errors import NotReadyError
+from tidemill.settings import KafkaLogSettings
 from tidemill.sources.kafka_client import opened
+from tidemill.sources.kafka_security import KafkaSecurity, keep_secrets_out_of_logs
 
 _ANSWER_MS = 5_000
 _PATIENCE_S = 30.0
 _LOOK_EVERY_S = 5.0
 STAMPED_BY = "message.timestamp.type"
 _KEPT = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}  # the log is the truth
+
+
+def cluster_of(settings: KafkaLogSettings) -> KafkaCluster:
+    """The cluster that the settings name; it is connected to when it is first asked.
+
+    Raises:
+        SettingsError: the environment lacks what the settings name.
+    """
+    keep_secrets_out_of_logs()
+    config = {"bootstrap_servers": settings.brokers, "bootstrap_timeout_ms": settings.connect_s * 1_000, **_security(settings)}
+    return KafkaCluster(f"kafka at {','.join(settings.brokers)}", config)
+
+
+def _security(settings: KafkaLogSettings) -> dict[str, object]:
+    """What a client is told of TLS and login, secrets included."""
+    if settings.protocol == "PLAINTEXT":
+        return {}
+    login = (settings.mechanism, settings.username_env, settings.password_env)
+    return KafkaSecurity(settings.protocol, *login, ca_file=settings.ca_file).config()
 
 
 class KafkaCluster:
@@ -66,6 +87,29 @@ class KafkaCluster:
         return dict.fromkeys(names, stamped_by) | {
             name: self.settings_of(name, STAMPED_BY)[STAMPED_BY] for name in there.intersection(names)
         }
+
+    def there(self, topics: Iterable[str]) -> set[str]:
+        """Those of these topics that there are.
+
+        Raises:
+            NotReadyError: the cluster does not answer.
+        """
+        with self.asked() as admin:
+            return set(topics).intersection(admin.list_topics())
+
+    def drop(self, topics: Iterable[str]) -> None:
+        """Delete topics with all they hold; they are gone on return.
+
+        Raises:
+            NotReadyError: the cluster does not answer, or does not let us.
+        """
+        names, deadline_s = sorted(topics), time.monotonic() + _PATIENCE_S
+        with self.asked() as admin:
+            admin.delete_topics(names)
+        while left := sorted(self.there(names)):
+            if time.monotonic() > deadline_s:
+                raise NotReadyError(f"{self.where}: the topic {left[0]} was deleted and is there after {_PATIENCE_S:.0f} s")
+            time.sleep(0.1)
 
     def make_compacted(self, topic: str, *, replication: int) -> None:
         """Make a topic that keeps the last value of each key, unless it is there.

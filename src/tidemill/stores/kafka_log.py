@@ -15,12 +15,11 @@ from kafka import TopicPartition
 from tidemill.errors import ConflictError, InputError, NotReadyError
 from tidemill.events import Copied, Source, Stream
 from tidemill.settings import KafkaLogSettings
-from tidemill.sources.kafka_security import KafkaSecurity, keep_secrets_out_of_logs
 from tidemill.stores.kafka_checkpoints import KafkaCheckpoints
-from tidemill.stores.kafka_cluster import STAMPED_BY, KafkaCluster
+from tidemill.stores.kafka_cluster import STAMPED_BY, cluster_of
 from tidemill.stores.kafka_cursors import KafkaCursors
 from tidemill.stores.kafka_share import KafkaShare
-from tidemill.stores.kafka_topics import KNOWN_AT_HEADER, is_log, topics_of
+from tidemill.stores.kafka_topics import KNOWN_AT_HEADER, checkpoints_topic, is_log, topics_of
 from tidemill.stores.kafka_writer import KafkaWriter, Message
 from tidemill.stores.source_books import SourceBooks
 from tidemill.stores.topic_keeps import CLEANUP, RETENTION, TopicKeeps, topic_keeps
@@ -62,17 +61,14 @@ class KafkaLog:
         self.sources = sources
         self._settings = settings
         self._topics = topics_of(streams, settings.brokers)
-        keep_secrets_out_of_logs()
-        config = {"bootstrap_servers": settings.brokers, "bootstrap_timeout_ms": settings.connect_s * 1_000, **_security(settings)}
-        where = f"kafka at {','.join(settings.brokers)}"
-        self._cluster = KafkaCluster(where, config)
-        self._writer = KafkaWriter(where, config, project)
-        self._checkpoints = KafkaCheckpoints(self._cluster, f"tidemill.sources.{project}")
+        self._cluster = cluster_of(settings)
+        self._writer = KafkaWriter(self._cluster.where, self._cluster.config, project)
+        self._checkpoints = KafkaCheckpoints(self._cluster, checkpoints_topic(project))
         self._cursors = KafkaCursors(self._cluster, self._topics, self._on_gap)
         self._seen: tuple[float, Position] = (0.0, Position({}))
         self._followed_s = 0.0
         try:
-            self._cluster.make_compacted(f"tidemill.sources.{project}", replication=settings.replication)
+            self._cluster.make_compacted(checkpoints_topic(project), replication=settings.replication)
             self._replay = self._make_topics(replay=replay)
             self.end()
             self._last_ms = self._last_known() if self._replay else 0
@@ -261,14 +257,6 @@ class KafkaLog:
         shortly_before = Position({stream: {part: max(0, end - _LAST) for part, end in parts.items()} for stream, parts in ends.items()})
         records, _ = self.read(shortly_before, _LAST * sum(map(len, ends.values())))
         return max(records.known_at_ms, default=0)
-
-
-def _security(settings: KafkaLogSettings) -> dict[str, object]:
-    """What a client is told of TLS and login, secrets included."""
-    if settings.protocol == "PLAINTEXT":
-        return {}
-    login = (settings.mechanism, settings.username_env, settings.password_env)
-    return KafkaSecurity(settings.protocol, *login, ca_file=settings.ca_file).config()
 
 
 def _known_at(entry: Entry, now_ms: int, last_ms: int) -> int:

@@ -35,6 +35,6 @@ CREATE TABLE server (
 	seen_wall_ms INTEGER NOT NULL, 
 	PRIMARY KEY (id, model)
 );
-CREATE INDEX prediction_by_time ON prediction (model, at_ms);
 CREATE INDEX prediction_by_key ON prediction (model, "key");
+CREATE INDEX prediction_by_time ON prediction (model, at_ms);
 COMMIT;

@@ -8,9 +8,9 @@ CREATE TABLE book (
 	last_event_ms INTEGER NOT NULL, 
 	PRIMARY KEY (stream)
 );
+INSERT INTO "book" VALUES('deliveries',44,0,0,0,1736905860000);
 INSERT INTO "book" VALUES('orders',76,0,0,1,1736905950000);
 INSERT INTO "book" VALUES('shops',4,0,0,0,1736899200000);
-INSERT INTO "book" VALUES('deliveries',44,0,0,0,1736905860000);
 CREATE TABLE dead_letter (
 	stream VARCHAR NOT NULL, 
 	log_offset INTEGER NOT NULL, 
@@ -49,6 +49,14 @@ CREATE TABLE follower (
 	name VARCHAR NOT NULL, 
 	token TEXT NOT NULL, 
 	PRIMARY KEY (name)
+)
+ WITHOUT ROWID
+
+;
+CREATE TABLE log_identity (
+	stream VARCHAR NOT NULL, 
+	identity VARCHAR NOT NULL, 
+	PRIMARY KEY (stream)
 )
  WITHOUT ROWID
 
