@@ -27,6 +27,7 @@ from tidemill.registry import CHAMPION, Registry
 from tidemill.serving import Worker
 from tidemill.settings import Settings
 from tidemill.stores import Databases
+from tidemill.stores.databases import NAMES
 from tidemill.streams import Recording
 
 _FIRST_FIT_TIMEOUT_S = 600.0
@@ -114,11 +115,11 @@ def _prepare_home(settings: Settings, fresh: bool) -> None:
     """Refuse to mix two runs in one home."""
     home = settings.home.resolve()
     databases = Databases(home, settings.database_url)
-    if fresh and databases.exists("log"):
-        databases.remove("log", "state", "serving", "loop")
+    if fresh and databases.exists("state"):
+        databases.remove(*NAMES)
         shutil.rmtree(home, ignore_errors=True)
-    if databases.exists("log"):
-        where = f"{databases.called('log')} holds the events of an earlier run"
+    if databases.exists("state"):
+        where = f"{databases.called('state')} holds what an earlier run has made"
         raise ConflictError(f"{where}; keep them and look with `tidemill up`, or start anew with --fresh")
 
 

@@ -145,7 +145,7 @@ def _delete(workspace: Workspace, entity: Entity, found: Found, tell: Tell) -> i
     tell("dead letters")
     for name, mine in found.offsets.items():
         forget_dead_letters(databases, name, mine)
-    for name in _WRITTEN_ANEW:
+    for name in filter(databases.exists, _WRITTEN_ANEW):
         tell(f"writing the database {name} anew")
         wipe(databases, name)
     return built_anew

@@ -78,7 +78,7 @@ def back_up(home: Path, folder: Path, progress: Progress, database: str | None =
     """
     home, folder = home.resolve(), folder.resolve()
     databases = Databases(home, database)
-    if not databases.exists("state" if database else "log"):
+    if not databases.exists("log") and not databases.exists("sources"):
         where = "TIDEMILL_DATABASE__URL" if database else "TIDEMILL_HOME"
         raise InputError(f"there is no {databases.called('log')}, so nothing to back up; is {where} right?", where=str(home))
     if folder.is_relative_to(home):
@@ -143,13 +143,13 @@ class _Moment:
 
     def _standing(self) -> tuple[Any, ...]:
         """Position, its time, how far the lake has come, and the log's last offset."""
+        state, log = self.snapshots.get("state.db"), self.snapshots.get("log.db")
         if self.database is not None:
-            log_end = self.database.log_end
-            token, *rest = self.database.position
-            return token, *rest, last_offset(token) if log_end is None else log_end
-        state = self.snapshots.get("state.db")
-        position = state.row(_POSITION) if state is not None else (_NOWHERE, 0, _NOWHERE)
-        return *position, self.snapshots["log.db"].row(_LOG_END)[0]
+            position, log_end = self.database.position, self.database.log_end
+        else:
+            position = state.row(_POSITION) if state is not None else (_NOWHERE, 0, _NOWHERE)
+            log_end = None if log is None else log.row(_LOG_END)[0]
+        return *position, last_offset(str(position[0])) if log_end is None else log_end
 
 
 def _copy(home: Path, staged: Path, moment: _Moment, tally: Tally) -> dict[str, Contents]:

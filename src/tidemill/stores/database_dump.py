@@ -12,10 +12,10 @@ import psycopg
 from sqlalchemy import make_url
 
 from tidemill.errors import ConflictError, NotReadyError
+from tidemill.stores.databases import NAMES
 from tidemill.stores.postgres import schema_exists
 
 DUMP = "tidemill.dump"
-SCHEMAS = ("log", "loop", "serving", "state")
 _POSITION = "select token, known_at_ms, lake_token from state.position"
 _LOG_END = "select log_offset from log.tail"
 _HAS_LOG = "select to_regclass('log.tail') is not null"
@@ -47,7 +47,7 @@ class DatabaseSnapshot:
     @property
     def n_bytes(self) -> int:
         """What it takes there; a dump is smaller."""
-        return int(self._row(_SIZE, (list(SCHEMAS),))[0])
+        return int(self._row(_SIZE, (list(NAMES),))[0])
 
     @property
     def position(self) -> tuple[str, int, str]:
@@ -67,7 +67,7 @@ class DatabaseSnapshot:
             NotReadyError: pg_dump is not there, or says why it could not.
         """
         how = ["--format=custom", "--no-owner", "--no-privileges", f"--snapshot={self._name}"]
-        _run(self._url, ["pg_dump", *how, f"--file={target}", *(f"--schema={schema}" for schema in SCHEMAS)])
+        _run(self._url, ["pg_dump", *how, f"--file={target}", *(f"--schema={schema}" for schema in NAMES)])
 
     def close(self) -> None:
         """Let go of it."""
@@ -86,7 +86,7 @@ def refuse_held(url: str) -> None:
         ConflictError: it does.
         UnavailableError: the server does not answer.
     """
-    held = [schema for schema in SCHEMAS if schema_exists(url, schema)]
+    held = [schema for schema in NAMES if schema_exists(url, schema)]
     if held:
         raise ConflictError(f"the database holds the schema {held[0]!r} already; nothing is overwritten, so name an empty one (createdb)")
 
