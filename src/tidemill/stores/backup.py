@@ -80,7 +80,8 @@ def back_up(home: Path, folder: Path, progress: Progress, database: str | None =
     databases = Databases(home, database)
     if not databases.exists("log") and not databases.exists("sources"):
         where = "TIDEMILL_DATABASE__URL" if database else "TIDEMILL_HOME"
-        raise InputError(f"there is no {databases.called('log')}, so nothing to back up; is {where} right?", where=str(home))
+        what = databases.called("log") if database else databases.path("log").name
+        raise InputError(f"there is no {what}, so nothing to back up; is {where} right?", where=str(home))
     if folder.is_relative_to(home):
         raise ConflictError(f"{folder} lies in the home {home}; name a folder outside, best on another disk")
     with said_plainly("the backup"), staged_folder(folder) as staged, ExitStack() as held:
