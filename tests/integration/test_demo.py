@@ -179,8 +179,6 @@ def test_on_kafka_and_postgresql_it_says_the_same_to_the_last_bit(
     assert {len(parts) for position in positions for parts in position.offsets.values()} == {log.partitions}
     in_one_log = [Position.from_token(token).last("departures") for token in in_files.positions]
     assert [events_of(position) for position in positions] == in_one_log
-        Position.from_token(token).last("departures") for token in in_files.positions
-    ]
     np.testing.assert_array_equal(served.numbers, in_files.numbers)
     np.testing.assert_array_equal(scores, scores_in_files)
     assert {path.name for path in server.home.glob("*.db")} == {"mlflow.db"}
