@@ -365,7 +365,7 @@ def test_an_entity_is_forgotten_but_for_its_topics_and_one_is_told_what_they_kee
         with closing(opened_anew()) as workspace:
             books = workspace.books()
             found = forget_entity(workspace, entity, lambda _: None, topic_keeps=True)
-            assert found.lake["payments"] > 0 and found.predictions == {"fraud": 2}
+            assert found.lake["payments"] > 0 and found.predictions["fraud"] >= 2
             assert {keeps.topic: keeps.events for keeps in found.topics} == found.log
             assert all(keeps.until == "for good: retention.ms is -1" for keeps in found.topics)
             ends = workspace.log.end().offsets
