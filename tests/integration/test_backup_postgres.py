@@ -18,6 +18,7 @@ from tidemill.stores import OFFSET, Lookup, Manifest, back_up, restore_home
 from tidemill.streams import Entry, Position, Record
 
 MOVED = 300  # events are applied before a backup is taken, and after the last
+PATIENCE_S = 600.0
 LOOKUPS = [Lookup(name, [*"abcde", None]) for name in ("by_shop", "shop_info")]
 
 
@@ -47,7 +48,7 @@ class Load(threading.Thread):
     def wait_for(self, offset: int) -> None:
         """Until so much is applied."""
         with self._moved:
-            assert self._moved.wait_for(lambda: self._offset >= offset or not self.is_alive(), 240)
+            assert self._moved.wait_for(lambda: self._offset >= offset or not self.is_alive(), PATIENCE_S)
         assert self.is_alive()
 
     def stop(self) -> None:
