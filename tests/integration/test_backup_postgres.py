@@ -19,6 +19,7 @@ from tidemill.streams import Entry, Position, Record
 
 MOVED = 300  # events are applied before a backup is taken, and after the last
 PATIENCE_S = 600.0
+pytestmark = pytest.mark.timeout(1_800)  # seconds alone on two cores
 LOOKUPS = [Lookup(name, [*"abcde", None]) for name in ("by_shop", "shop_info")]
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import psycopg
+from psycopg.rows import TupleRow
 from sqlalchemy import make_url
 
 from tidemill.errors import ConflictError, NotReadyError
@@ -16,10 +17,10 @@ from tidemill.stores.databases import NAMES
 from tidemill.stores.postgres import schema_exists
 
 DUMP = "tidemill.dump"
-_POSITION = "select token, known_at_ms, lake_token from state.position"
-_LOG_END = "select log_offset from log.tail"
-_HAS_LOG = "select to_regclass('log.tail') is not null"
-_SIZE = "select sum(pg_total_relation_size(oid))::int8 from pg_class where relkind = 'r' and relnamespace::regnamespace::text = any(%s)"
+_POSITION = b"select token, known_at_ms, lake_token from state.position"
+_LOG_END = b"select log_offset from log.tail"
+_HAS_LOG = b"select to_regclass('log.tail') is not null"
+_SIZE = b"select sum(pg_total_relation_size(oid))::int8 from pg_class where relkind = 'r' and relnamespace::regnamespace::text = any(%s)"
 _SAID = 2_000
 
 
@@ -39,7 +40,7 @@ class DatabaseSnapshot:
         try:
             self._connection.execute("set idle_in_transaction_session_timeout = 0")  # it stands still while pg_dump works
             self._connection.execute("begin isolation level repeatable read read only")
-            (self._name,) = self._connection.execute("select pg_export_snapshot()").fetchone() or ("",)
+            (self._name,) = self._row(b"select pg_export_snapshot()")
         except BaseException:
             self._connection.close()
             raise
@@ -73,9 +74,9 @@ class DatabaseSnapshot:
         """Let go of it."""
         self._connection.close()
 
-    def _row(self, query: str, values: Sequence[object] = ()) -> tuple[object, ...]:
-        found = self._connection.execute(query, values).fetchone()  # type: ignore[call-overload]  # psycopg asks for literal texts
-        row: tuple[object, ...] = found
+    def _row(self, query: bytes, values: Sequence[object] = ()) -> TupleRow:
+        row = self._connection.execute(query, values).fetchone()
+        assert row is not None
         return row
 
 
@@ -112,7 +113,7 @@ def _run(url: str, line: Sequence[str], last: Sequence[str] = ()) -> None:
         raise NotReadyError(f"{line[0]} has failed, and nothing is left of it: {done.stderr[-_SAID:].strip()}")
 
 
-def _connected(url: str) -> psycopg.Connection[tuple[object, ...]]:
+def _connected(url: str) -> psycopg.Connection[TupleRow]:
     address = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
     try:
         return psycopg.connect(address, autocommit=True, connect_timeout=10)
