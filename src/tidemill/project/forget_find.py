@@ -29,8 +29,7 @@ class Found:
 
     Args:
         offsets: by stream, the log offsets of its events, whatever became of them.
-        in_log: those that the log still holds.
-        newest_ms: by stream, when the last of those became known.
+        newest_ms: by stream, when the last of those that were found in the log became known.
         in_lake: by stream, how many of them the lake holds.
         keys: by view or table whose key holds the field, how many of its keys hold the value.
         dead_letters: by stream, how many of them are dead letters.
@@ -41,7 +40,6 @@ class Found:
     """
 
     offsets: dict[str, set[int]] = field(default_factory=dict)
-    in_log: dict[str, set[int]] = field(default_factory=dict)
     newest_ms: dict[str, int] = field(default_factory=dict)
     in_lake: dict[str, int] = field(default_factory=dict)
     keys: dict[str, int] = field(default_factory=dict)
@@ -115,7 +113,6 @@ def _find_in_log(workspace: Workspace, entity: Entity, names: Mapping[str, list[
         for stream, offset, known_at_ms, payload in rows:
             if payload != FORGOTTEN and entity.is_in(payload, names.get(stream, [])):
                 found.offsets.setdefault(stream, set()).add(offset)
-                found.in_log.setdefault(stream, set()).add(offset)
                 found.newest_ms[stream] = max(found.newest_ms.get(stream, 0), known_at_ms)
         if not len(records):
             return

@@ -166,12 +166,11 @@ def _check_none_waits(workspace: Workspace, found: Found) -> None:
     """In a log that keeps its events, those that nobody has applied would be applied later."""
     if isinstance(workspace.log, SqlLog):
         return
-    position = workspace.state.position()
-    waiting = {
-        name: n for name, mine in found.in_log.items() if (n := int((~position.taken(name, np.array(sorted(mine), dtype=np.int64))).sum()))
-    }
-    if waiting:
-        told = ", ".join(f"{n} of {name}" for name, n in waiting.items())
+    position, waiting = workspace.state.position(), dict[str, int]()
+    for name, mine in found.offsets.items():
+        waiting[name] = int((~position.taken(name, np.array(sorted(mine), dtype=np.int64))).sum())
+    if any(waiting.values()):
+        told = ", ".join(f"{n} of {name}" for name, n in waiting.items() if n)
         raise ConflictError(f"some of its events wait in the topics for the engine ({told}); let it take them, end it, and try again")
 
 
@@ -196,4 +195,6 @@ def _report(workspace: Workspace, entity: Entity, found: Found, *, done: bool, b
 def _topics(workspace: Workspace, found: Found) -> list[TopicKeeps]:
     if isinstance(workspace.log, SqlLog):
         return []
-    return [workspace.log.keeps(name, found.in_log[name], found.newest_ms[name]) for name in sorted(found.in_log)]
+    now_ms = workspace.now_ms()
+    kept = [workspace.log.keeps(name, mine, found.newest_ms.get(name, now_ms)) for name, mine in sorted(found.offsets.items())]
+    return [keeps for keeps in kept if keeps.events]

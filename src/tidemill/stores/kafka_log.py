@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
 from kafka import TopicPartition
 
 from tidemill.errors import ConflictError, InputError, NotReadyError
@@ -157,13 +158,17 @@ class KafkaLog:
         return 0 if self._settings.group is None else self._cluster.members_of(self._settings.group)
 
     def keeps(self, stream: str, log_offsets: Iterable[int], newest_ms: int) -> TopicKeeps:
-        """What stays of some events of a stream, as no single one can be deleted; see `topic_keeps`.
+        """What stays of some events of a stream, as no single one can be deleted, if it is still there; see `topic_keeps`.
 
         Raises:
             NotReadyError: the cluster does not answer.
         """
         topic = self._topics[stream].name
-        return topic_keeps(topic, self._cluster.settings_of(topic, RETENTION, CLEANUP), log_offsets, newest_ms)
+        numbers = range(self._cluster.partitions([one.name for one in self._topics.values()])[topic])
+        begins = self._position(self._cluster.earliest(TopicPartition(topic, number) for number in numbers))
+        wanted = np.array(sorted(log_offsets), dtype=np.int64)
+        there = wanted[~begins.taken(stream, wanted)].tolist()
+        return topic_keeps(topic, self._cluster.settings_of(topic, RETENTION, CLEANUP), there, newest_ms)
 
     def close(self) -> None:
         """Let go of the connections."""
