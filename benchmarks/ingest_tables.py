@@ -69,7 +69,7 @@ class Rows:
         """Insert them in one transaction."""
         link = self._open()
         columns = ("payload",) if self.table == "outbox" else _COLUMNS
-        rows = [(text,) for text in texts] if self.table == "outbox" else [tuple(orjson.loads(text).values()) for text in texts]
+        rows = [(text,) for text in texts] if self.table == "outbox" else [_fields(orjson.loads(text)) for text in texts]
         places = ", ".join(["?" if self.kind == "sqlite" else "%s"] * len(columns))
         link.cursor().executemany(f"insert into {self.table} ({', '.join(columns)}) values ({places})", rows)
         link.commit()
@@ -116,6 +116,10 @@ def in_postgres(folder: Path, table: str) -> Iterator[Rows]:
         yield _made(Rows(new_database(server.url), table))
     finally:
         server.stop()
+
+
+def _fields(event: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(event[name] for name in _COLUMNS)
 
 
 def _made(rows: Rows) -> Rows:

@@ -144,13 +144,12 @@ class _Moment:
 
     def _standing(self) -> tuple[Any, ...]:
         """Position, its time, how far the lake has come, and the log's last offset."""
-        state, log = self.snapshots.get("state.db"), self.snapshots.get("log.db")
         if self.database is not None:
             position, log_end = self.database.position, self.database.log_end
-        else:
-            position = state.row(_POSITION) if state is not None else (_NOWHERE, 0, _NOWHERE)
-            log_end = None if log is None else log.row(_LOG_END)[0]
-        return *position, last_offset(str(position[0])) if log_end is None else log_end
+            return *position, last_offset(position[0]) if log_end is None else log_end
+        state, log = self.snapshots.get("state.db"), self.snapshots.get("log.db")
+        held = state.row(_POSITION) if state is not None else (_NOWHERE, 0, _NOWHERE)
+        return *held, last_offset(str(held[0])) if log is None else log.row(_LOG_END)[0]
 
 
 def _copy(home: Path, staged: Path, moment: _Moment, tally: Tally) -> dict[str, Contents]:
