@@ -7,7 +7,7 @@ becomes a retrain when the guard admits it, and the challenger serves when the g
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -27,6 +27,7 @@ from tidemill.kernels import Floats
 from tidemill.learning import Model, OnnxModel, Quality, TrainingSet, fit, fit_all, important_columns, predict, quality
 from tidemill.loop import Admitted, GuardFacts, GuardPolicy, admit
 from tidemill.registry import Challenger, compare_unseen, gate
+from tidemill.stores import Class
 
 Cause = Literal["error", "evidently"]
 _LEAST_ROWS = 500
@@ -57,12 +58,13 @@ class Scorer:
     """A fitted estimator with the face of an exported model."""
 
     def __init__(self, model: Model, estimator: Any) -> None:
+        self.objective = model.objective
         self._model = model
         self._estimator = estimator
 
-    def score(self, columns: Mapping[str, Column]) -> Floats:
-        """(n,) the probability of outcome 1."""
-        return predict(self._model, self._estimator, pd.DataFrame(dict(columns)))
+    def score(self, columns: Mapping[str, Column], classes: Sequence[Class] = ()) -> Floats:
+        """What it says of n vectors, as `OnnxModel.score`."""
+        return predict(self._model, self._estimator, pd.DataFrame(dict(columns)), len(classes))
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ class Watch:
     def __init__(self, champion: Champion) -> None:
         train = champion.train
         profile = profile_reference(dict(train.columns), champion.scorer.score(dict(train.columns)), train.at_ms)
-        names = important_columns(cast(OnnxModel, champion.scorer), champion.newest)  # it asks for `score` alone
+        names = important_columns(cast(OnnxModel, champion.scorer), champion.newest, champion.scorer.objective)  # it asks for `score` alone
         chosen = np.sort(np.random.default_rng(0).choice(len(train), min(SAMPLE_ROWS, len(train)), replace=False))
         self._reference = {name: train.columns[name][chosen] for name in names}
         self._profile: ReferenceProfile = profile
@@ -213,7 +215,7 @@ class _Play:
         """Whether a challenger fitted on the older rows beats the champion on the newest."""
         self._fits += 1
         fitted = fit(self._model, rows)
-        compared = compare_unseen(fitted, self._champion.scorer.score, int(self._champion.train.at_ms[-1]))
+        compared = compare_unseen(fitted, self._champion.scorer.score, int(self._champion.train.at_ms[-1]), self._model.objective)
         return gate(self._model, Challenger(fitted, int(self._version[-1]), compared)).verdict.promote
 
     def _fit(self, rows: TrainingSet, now_ms: int) -> Champion:

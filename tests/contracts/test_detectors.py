@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tidemill.clock import HOUR_MS
-from tidemill.drift import BernoulliCusum, OutcomeMonitor, OutcomeSettings, ResidualCusum, WindowedDrift, profile_reference
+from tidemill.drift import BernoulliCusum, OutcomeMonitor, OutcomeSettings, ResidualCusum, SizeCusum, WindowedDrift, profile_reference
 from tidemill.drift.baseline import BaselineBuilder
 
 N = 6_000
@@ -48,11 +48,48 @@ def outcomes(state: Mapping[str, Any] | None = None) -> Kit:
     return Kit(monitor.state, outcomes, lambda index, changed: int(monitor.update("1", *outcome(index, changed)) is not None))
 
 
+def value(index: int, changed: bool) -> tuple[float, float, int]:
+    rng = np.random.default_rng(index)
+    predicted = 20 * rng.random()
+    return predicted + 3 * rng.standard_t(3) + 9 * changed, predicted, index * 30 * 60_000
+
+
+def classes(state: Mapping[str, Any] | None = None) -> Kit:
+    monitor = OutcomeMonitor(task="multiclass") if state is None else OutcomeMonitor.from_state(state)
+
+    def step(index: int, changed: bool) -> int:
+        y, p, at_ms = outcome(index, changed=False)
+        return int(monitor.update("1", y * (not changed), p, at_ms) is not None)
+
+    return Kit(monitor.state, classes, step)
+
+
+def values(state: Mapping[str, Any] | None = None) -> Kit:
+    monitor = OutcomeMonitor(task="regression") if state is None else OutcomeMonitor.from_state(state)
+    return Kit(monitor.state, values, lambda index, changed: int(monitor.update("1", *value(index, changed)) is not None))
+
+
+def sizes(state: Mapping[str, Any] | None = None) -> Kit:
+    settings, builder = OutcomeSettings(), BaselineBuilder()
+    for index in range(2 * N, 3 * N):
+        y, p, at_ms = value(index, changed=False)
+        builder.add(abs(y - p), y - p, at_ms, settings)
+    cusum = SizeCusum(builder.freeze(settings, unit=1.0), settings)
+    if state is not None:
+        cusum.load(state)
+
+    def step(index: int, changed: bool) -> int:
+        y, p, at_ms = value(index, changed)
+        return int(cusum.update(abs(y - p), at_ms) is not None)
+
+    return Kit(cusum.state, sizes, step)
+
+
 def _baseline_and_settings() -> tuple[Any, OutcomeSettings]:
     settings, builder = OutcomeSettings(), BaselineBuilder()
     for index in range(-N, 0):
         y, p, at_ms = outcome(index + 3 * N, changed=False)
-        builder.add(y, p, at_ms, settings)
+        builder.add((p >= 0.5) != (y == 1), y - p, at_ms, settings)
     return builder.freeze(settings), settings
 
 
@@ -75,12 +112,12 @@ def residuals(state: Mapping[str, Any] | None = None) -> Kit:
 
     def step(index: int, changed: bool) -> int:
         y, p, at_ms = outcome(index, changed=False)
-        return int(cusum.update(1 if changed else y, p, at_ms) is not None)
+        return int(cusum.update((1 if changed else y) - p, at_ms) is not None)
 
     return Kit(cusum.state, residuals, step)
 
 
-@pytest.fixture(params=[windows, outcomes, errors, residuals], ids=lambda make: make.__name__)
+@pytest.fixture(params=[windows, outcomes, classes, values, errors, sizes, residuals], ids=lambda make: make.__name__)
 def kit(request: pytest.FixtureRequest) -> Kit:
     made: Kit = request.param()
     return made
@@ -96,7 +133,7 @@ def test_loud_on_a_change(kit: Kit) -> None:
     assert sum(kit.step(index, True) for index in range(1_000, 2_000)) >= 1
 
 
-@pytest.mark.parametrize("at", [0, 1, 150, 1_000, 1_233])
+@pytest.mark.parametrize("at", [0, 1, 150, 499, 1_000, 1_233])
 def test_saving_and_restoring_changes_nothing(kit: Kit, at: int) -> None:
     for index in range(at):
         kit.step(index, index >= 1_000)

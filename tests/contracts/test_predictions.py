@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from tidemill.stores import Answered, Databases, PredictionStore, Role, Said
+from tidemill.stores import Answer, Answered, Databases, PredictionStore, Role, Said
 
 
 @pytest.fixture
@@ -96,7 +97,7 @@ def test_scores_are_oldest_first_over_any_number_of_keys(store: PredictionStore)
     wanted = [*keys[::-1], keys[0]]  # asked for twice, told once
     scores = store.scores("m", wanted)
     assert [score.prediction_id for score in scores] == sorted([*range(1, 1_201), *range(1, 2_401)])
-    mine = [(score.at_ms, score.role, score.version, score.probability) for score in scores if score.key == "k3"]
+    mine = [(score.at_ms, score.role, score.version, score.answer.probability) for score in scores if score.key == "k3"]
     assert mine == [(1, "champion", 2, 2.03), (1, "frozen", 1, 1.03), (2, "champion", 3, 3 + 1_196 / 100)]
     assert store.scores("n", wanted) == []
     assert store.scores("m", []) == []
@@ -107,7 +108,7 @@ def test_what_champions_said_comes_in_the_order_of_its_ids(store: PredictionStor
     store.write(answered(["a"], versions={"champion": 4, "frozen": 1}))
     store.write(answered(["b", "c"], at_ms=2_000, model="n"))
     assert store.last_id() == 3
-    assert store.said(0, 1) == [Said(1, "m", "a", 1_000, 1_007, '{"taps":{"0":3}}', '{"key":"a"}', 4, 4.0)]
+    assert store.said(0, 1) == [Said(1, "m", "a", 1_000, 1_007, '{"taps":{"0":3}}', '{"key":"a"}', 4, Answer(probability=4.0))]
     assert [(one.id, one.model, one.key, one.version) for one in store.said(1, 10)] == [(2, "n", "b", 1), (3, "n", "c", 1)]
     assert store.said(3, 10) == []
 
@@ -122,3 +123,31 @@ def test_servers_say_what_they_serve(store: PredictionStore) -> None:
     store.leave("s1")
     assert store.servers("m", seen_after_wall_ms=0) == {"s2": 1}
     assert store.servers("n", seen_after_wall_ms=0) == {}
+
+
+def test_what_was_said_comes_back_as_what_it_was(store: PredictionStore, databases: Databases) -> None:
+    batch = answered(["a", "b"], versions={"champion": 2, "frozen": 1})
+    said = {1: np.array([[0.25, 0.75], [1.0, 0.0]]), 2: np.array([[0.5, 0.25, 0.25], [0.125, 0.75, 0.125]])}
+    scores: dict[Role, tuple[int, np.ndarray[tuple[int, ...], np.dtype[np.float64]]]] = {"champion": (2, said[2]), "frozen": (1, said[1])}
+    store.write(replace(batch, scores=scores, kind="probabilities", classes={1: ("late", "lost"), 2: ("é", "late", "lost")}))
+    store.write(replace(answered(["a"], model="n"), scores={"champion": (1, np.array([-12.5]))}, kind="value"))
+    store.write(replace(answered(["c"], model="o"), scores={"champion": (1, said[1][:1])}, kind="probabilities", classes={1: (7, 12)}))
+    other = PredictionStore(databases)  # one that has not seen the classes
+    found = {(score.key, score.role): score.answer for score in other.scores("m", ["a", "b"])}
+    assert found["a", "champion"] == Answer(probabilities={"é": 0.5, "late": 0.25, "lost": 0.25})
+    assert found["b", "frozen"] == Answer(probabilities={"late": 1.0, "lost": 0.0})
+    assert [one.answer for one in other.said(0, 10)] == [
+        *(found[key, "champion"] for key in "ab"),
+        Answer(value=-12.5),
+        Answer(probabilities={7: 0.25, 12: 0.75}),
+    ]
+    assert [one.answer.prediction for one in other.said(0, 10)] == ["é", "late", -12.5, 12]
+    assert other.said(3, 1)[0].answer.fields() == {"prediction": 12, "probabilities": {"7": 0.25, "12": 0.75}}
+    store.write(replace(batch, scores=scores, kind="probabilities", classes={1: ("late", "lost"), 2: ("é", "late", "lost")}))
+    other.close()
+
+
+def test_the_first_of_equal_classes_is_predicted_and_a_half_is_a_yes() -> None:
+    assert Answer(probabilities={"b": 0.4, "a": 0.4, "c": 0.2}).prediction == "b"
+    assert [Answer(probability=one).prediction for one in (0.4999, 0.5, 1.0)] == [0, 1, 1]
+    assert Answer(value=0.0).fields() == {"prediction": 0.0, "value": 0.0}

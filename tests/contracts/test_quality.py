@@ -114,16 +114,16 @@ def test_quality_counts_what_one_loop_counts(asked: list[Asked], told: list[Told
             judged.role.tolist(),
             judged.version.tolist(),
             judged.at_ms.tolist(),
-            judged.probability.tolist(),
+            judged.said.tolist(),
             judged.outcome.tolist(),
             strict=True,
         )
     )
     assert sorted(rows) == naive_judged(asked, told, from_minute, from_minute + minutes)
     assert judged.at_ms.tolist() == sorted(judged.at_ms.tolist())
-    assert again.probability.tolist() == judged.probability.tolist()
+    assert again.said.tolist() == judged.said.tolist()
     frozen = judged.of_role("frozen")
-    assert frozen.probability.tolist() == [row[3] for row in rows if row[0] == "frozen"]
+    assert frozen.said.tolist() == [row[3] for row in rows if row[0] == "frozen"]
 
 
 def test_on_every_database_it_counts_the_same(databases: Databases) -> None:
@@ -134,7 +134,60 @@ def test_on_every_database_it_counts_the_same(databases: Databases) -> None:
     reader = QualityReader(databases)
     judged = reader.judged("m", LABEL, 0, 40 * MINUTE_MS)
     reader.close()
-    columns = (judged.role, judged.version, judged.at_ms, judged.probability, judged.outcome)
+    columns = (judged.role, judged.version, judged.at_ms, judged.said, judged.outcome)
     rows = list(zip(*(column.tolist() for column in columns), strict=True))
     assert sorted(rows) == naive_judged(asked, told, 0, 40)
     assert judged.at_ms.tolist() == sorted(judged.at_ms.tolist())
+
+
+class Graded(BaseModel):
+    """An outcome that is one of several, and a number."""
+
+    result_id: str
+    at: int
+    key: str
+    grade: str | None
+    stars: int
+    minutes: float
+
+
+GRADED = Stream("graded", schema=Graded, event_time="at", event_id="result_id")
+LABELS = {name: Label(GRADED, key="key", value=name, within="10min") for name in ("grade", "stars", "minutes")}
+GRADES = View("by_key", GRADED, entity="key", features={"n": count(over="1h")})
+
+
+def test_classes_and_values_meet_their_outcomes_on_every_database(databases: Databases) -> None:
+    """Two versions that know other classes, an outcome that neither knows, and one that is null."""
+    log = SqlLog(databases, ["graded"])
+    state = open_state(databases, [GRADES], LABELS, {"graded": GRADES.retention_ms})
+    told = [("a", "good", 5), ("b", "bad", 1), ("c", None, 3), ("d", "new", 9)]
+    payloads = [
+        Graded(result_id=f"r{key}", at=5 * MINUTE_MS, key=key, grade=grade, stars=stars, minutes=stars / 2).model_dump_json()
+        for key, grade, stars in told
+    ]
+    log.append([Entry("graded", text, 5 * MINUTE_MS) for text in payloads], now_ms=0)
+    Engine(log, state, [GRADED], {"graded": GRADES.retention_ms}).drain(3)
+    assert [outcome.value for outcome in state.outcomes("grade", 0, 9)] == ["good", "bad", "new"]
+    assert [outcome.value for outcome in state.outcomes("minutes", 0, 9)] == [2.5, 0.5, 1.5, 4.5]
+    predictions, vectors = PredictionStore(databases), np.zeros((4, 1))
+    asked = {"at_ms": 0, "made_wall_ms": 0, "position": "{}", "digest": "d", "keys": [*"abcd"], "requests": ["{}"] * 4, "numbers": vectors}
+    three, two = np.tile([0.5, 0.25, 0.25], (4, 1)), np.tile([0.75, 0.25], (4, 1))
+    scores = {"champion": (2, three), "frozen": (1, two)}
+    classes = {2: ("bad", "good", "worse"), 1: ("bad", "good")}
+    predictions.write(Answered(model="grade", **asked, scores=scores, kind="probabilities", classes=classes))  # type: ignore[arg-type]  # by name
+    stars = {"champion": (1, two)}
+    predictions.write(Answered(model="stars", **asked, scores=stars, kind="probabilities", classes={1: (1, 5)}))  # type: ignore[arg-type]
+    values = {"champion": (1, np.arange(4.0))}
+    predictions.write(Answered(model="minutes", **asked, scores=values, kind="value"))  # type: ignore[arg-type]  # the same
+    reader = QualityReader(databases)
+    grade, star, minute = (reader.judged(name, LABELS[name], 0, MINUTE_MS) for name in LABELS)
+    reader.close()
+    assert grade.classes == ("bad", "good", "new", "worse")
+    champion, frozen = grade.of_role("champion"), grade.of_role("frozen")
+    assert champion.said.tolist() == [[0.5, 0.25, 0, 0.25]] * 3 and frozen.said.tolist() == [[0.75, 0.25, 0, 0]] * 3
+    assert champion.outcome.tolist() == frozen.outcome.tolist() == [1, 0, 2]
+    assert (star.classes, star.outcome.tolist()) == ((1, 3, 5, 9), [2, 0, 1, 3])
+    assert star.said.tolist() == [[0.75, 0, 0.25, 0]] * 4
+    assert (minute.said.tolist(), minute.outcome.tolist(), minute.classes) == ([0, 1, 2, 3], [2.5, 0.5, 1.5, 4.5], ())
+    for store in (log, state, predictions):
+        store.close()

@@ -42,6 +42,8 @@ KEYS = [
     "log_loss_frozen",
     "log_loss_live",
     "log_loss_weekly",
+    "quality_frozen",
+    "quality_live",
     "fits",
     "retrains",
     "parity",
@@ -193,5 +195,7 @@ def said_by(databases: Databases, limit: int = ALL) -> tuple[Served, list[float]
     """The first predictions of a home, and the probabilities of its champion."""
     with closing(PredictionStore(databases)) as store:
         served = store.served("late_arrival", limit=limit)
-        champions = {one.prediction_id: one.probability for one in store.scores("late_arrival", served.keys) if one.role == "champion"}
+        champions = {
+            one.prediction_id: one.answer.probability for one in store.scores("late_arrival", served.keys) if one.role == "champion"
+        }
     return served, [champions[prediction] for prediction in served.ids.tolist()]

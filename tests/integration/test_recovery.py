@@ -205,5 +205,5 @@ def check_events(workspace: Workspace, client: Client) -> None:
 def check_predictions(workspace: Workspace, client: Client) -> None:
     """Every answer that was given is logged as it was given."""
     served = workspace.predictions.served("late_order")
-    said = {score.prediction_id: score.probability for score in workspace.predictions.scores("late_order", served.keys)}
+    said = {score.prediction_id: score.answer.probability for score in workspace.predictions.scores("late_order", served.keys)}
     assert {place: said.get(place) for place in client.answered} == pytest.approx(client.answered)

@@ -18,6 +18,8 @@ from tidemill.clock import wall_ms
 from tidemill.errors import InputError, NotReadyError, TidemillError
 from tidemill.settings import Settings
 
+_MOST_CLASSES = 3  # that `predict` prints
+
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
@@ -53,7 +55,17 @@ def predict(
         print_json(answer)
         return
     for one in answer if isinstance(answer, list) else [answer]:
-        Console().print(f"{one['probability']:.4f}  (version {one['model_version']}, prediction {one['prediction_id']})", highlight=False)
+        said = _said(one)
+        Console().print(f"{said}  (version {one['model_version']}, prediction {one['prediction_id']})", highlight=False, markup=False)
+
+
+def _said(answer: dict[str, Any]) -> str:
+    """An answer in a few words: a probability, a value, or the most probable classes with their probabilities."""
+    if "probabilities" in answer:
+        likely = sorted(answer["probabilities"].items(), key=lambda one: -one[1])
+        more = f", {len(likely) - _MOST_CLASSES} more" if len(likely) > _MOST_CLASSES else ""
+        return ", ".join(f"{name} {share:.4f}" for name, share in likely[:_MOST_CLASSES]) + more
+    return f"{answer['probability']:.4f}" if "probability" in answer else f"{answer['value']:.6g}"
 
 
 def backfill(view: Annotated[str, typer.Argument(help="The name of a view or table.")], project: ProjectPath = None) -> None:

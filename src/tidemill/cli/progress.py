@@ -12,7 +12,7 @@ from rich.table import Table
 
 from tidemill.cli.replay import Progress
 from tidemill.clock import DAY_MS, to_utc
-from tidemill.learning import auc
+from tidemill.learning.objective import Binary
 from tidemill.project import Workspace
 
 _QUALITY_EVERY_S = 60.0
@@ -31,7 +31,9 @@ class Screen:
         self._quality_s = 0.0
         self._plain_s = 0.0
         self._seen = (0.0, 0)
-        self._auc: dict[str, str] = {"champion": "-", "frozen": "-"}
+        objectives = [model.objective for model in workspace.project.models[:1]] or [Binary()]
+        self._figure = next(figure for figure in objectives[0].figures if figure.more_is_better)
+        self._quality: dict[str, str] = {"champion": "-", "frozen": "-"}
         self._versions = "-"
 
     def __enter__(self) -> Screen:
@@ -78,8 +80,8 @@ class Screen:
             "events/s": f"{progress.events_per_s:,.0f}",
             "fresh p99": fresh,
             "predictions": f"{progress.predictions:,}",
-            "AUC now": self._auc["champion"],
-            "AUC frozen": self._auc["frozen"],
+            f"{self._figure.title} now": self._quality["champion"],
+            f"{self._figure.title} frozen": self._quality["frozen"],
             "alarms": str(progress.alarms),
             "version": self._versions,
             "wall": f"{now_s - self._begin_s:.0f} s",
@@ -96,9 +98,9 @@ class Screen:
     def _read_quality(self, now_ms: int) -> None:
         for model in self._workspace.project.models[:1]:
             judged = self._workspace.quality.judged(model.name, model.label, now_ms - _QUALITY_MS, now_ms)
-            for role in self._auc:
+            for role in self._quality:
                 mine = judged.of_role(role)
-                value = auc(mine.outcome, mine.probability)
-                self._auc[role] = "-" if value is None else f"{value:.3f}"
+                value = getattr(model.objective.quality(mine.outcome, mine.said), self._figure.name)
+                self._quality[role] = "-" if value is None else f"{value:.3f}"
                 if role == "champion" and len(mine.version):
                     self._versions = str(mine.version[-1])

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from tidemill.clock import DAY_MS
 from tidemill.errors import NotReadyError
 from tidemill.kernels import Floats
-from tidemill.learning import Model, TrainingSet, build_training_set, fit_all, predict, quality
+from tidemill.learning import Model, TrainingSet, build_training_set, fit_all, predict
 from tidemill.learning.outcomes import read_outcomes
 from tidemill.project import Workspace, load_project
 from tidemill.stores import Databases
@@ -77,10 +77,13 @@ def read_year(workspace: Workspace, model: Model) -> Year:
 
 
 def fit_week(year: Year, begin_ms: int) -> Floats:
-    """What a model fitted at the begin of a week says of the week's questions: (n_week,) float64."""
+    """What a model fitted at the begin of a week says of the week's questions: (n_week,) float64, or (n_week, n_classes)."""
     asked = week_of(year, begin_ms)
+    n_classes = len(year.rows.classes)
     estimator = fit_all(year.model, year.mature(begin_ms))
-    return predict(year.model, estimator, year.rows.rows(asked).frame()) if asked.any() else np.empty(0)
+    if not asked.any():
+        return np.empty((0, n_classes) if n_classes else 0)
+    return predict(year.model, estimator, year.rows.rows(asked).frame(), n_classes)
 
 
 def week_of(year: Year, begin_ms: int) -> npt.NDArray[np.bool_]:
@@ -91,7 +94,7 @@ def week_of(year: Year, begin_ms: int) -> npt.NDArray[np.bool_]:
 def weekly_reference(
     workspace: Workspace, project: Path, model: Model, tell: Callable[[str], None] = lambda _line: None, workers: int = 2
 ) -> float:
-    """The log loss of a model retrained every week on all mature history, without any gate, over what the run served.
+    """The metric of a model retrained every week on all mature history, without any gate, over what the run served.
 
     44 fits for the whole flights year: about ten minutes on two cores.
 
@@ -106,13 +109,13 @@ def weekly_reference(
         NotReadyError: nothing was served.
     """
     year = read_year(workspace, model)
-    probability = np.full(len(year.rows), np.nan)
+    said: list[Floats] = []  # week after week, as the rows are
     with pool(workers) as executor:
-        weeks = zip(year.weeks, _weeks(executor, project, workspace.databases, year), strict=True)
-        for place, (begin_ms, said) in enumerate(weeks, start=1):
-            probability[week_of(year, begin_ms)] = said
+        for place, of_week in enumerate(_weeks(executor, project, workspace.databases, year), start=1):
+            said.append(of_week)
             tell(f"weekly reference: week {place} of {len(year.weeks)}")
-    found = quality(year.rows.outcome[year.live], probability[year.live]).log_loss
+    objective = model.objective
+    found = objective.loss(objective.quality(year.rows.outcome[year.live], np.concatenate(said)))
     if found is None:
         raise NotReadyError(f"model {model.name!r} has no labelled prediction")
     return found

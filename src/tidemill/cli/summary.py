@@ -10,10 +10,10 @@ import numpy as np
 
 from tidemill.cli.replay import Replay
 from tidemill.errors import ConflictError
-from tidemill.learning import Model, Quality, check_parity, quality
+from tidemill.learning import Model, check_parity
 from tidemill.project import Workspace
 from tidemill.registry import FITS, FROZEN, Registry
-from tidemill.stores import Decision, Judged
+from tidemill.stores import Decision
 from tidemill.streams import Counts, Recording
 
 PARITY_ROWS = 6_000
@@ -36,6 +36,8 @@ class Summary:
     log_loss_frozen: float | None
     log_loss_live: float | None
     log_loss_weekly: float | None
+    quality_frozen: dict[str, float]
+    quality_live: dict[str, float]
     fits: int
     retrains: list[dict[str, Any]]
     parity: dict[str, float]
@@ -48,9 +50,11 @@ class Summary:
         lines = [
             f"{self.events:,} events received: {self.applied:,} applied, {self.duplicates:,} duplicates, {self.late:,} late, "
             f"{self.rejected:,} rejected, {self.pending:,} pending; the books balance and are what the recording says",
-            f"{self.predictions:,} predictions, {self.labels:,} labelled; AUC {_text(self.auc_live)} live, "
-            f"{_text(self.auc_frozen)} frozen; "
-            f"log loss {_text(self.log_loss_live)} live, {_text(self.log_loss_frozen)} frozen",
+            f"{self.predictions:,} predictions, {self.labels:,} labelled; "
+            + "; ".join(
+                f"{name.replace('_', ' ')} {_text(live)} live, {_text(self.quality_frozen.get(name))} frozen"
+                for name, live in self.quality_live.items()
+            ),
             f"{self.fits} fits, {sum(retrain['outcome'] == 'promoted' for retrain in self.retrains)} promoted; parity {self.parity}; "
             f"freshness p99 {self.freshness_ms_p99:.1f} ms; {self.wall_s:.0f} s in all",
         ]
@@ -70,6 +74,7 @@ def summarise(workspace: Workspace, registry: Registry, replay: Replay, recordin
     decisions = list(reversed(workspace.decisions.recent(model.name, 1_000)))
     parity = check_parity(model, workspace.lake, workspace.predictions.sample(model.name, PARITY_ROWS, seed=0))
     freshness = replay.progress.freshness_ms
+    qualities = [model.objective.quality(rows.outcome, rows.said) for rows in (frozen, live)]
     return Summary(
         events=books.received,
         applied=books.applied,
@@ -79,11 +84,13 @@ def summarise(workspace: Workspace, registry: Registry, replay: Replay, recordin
         pending=sum(book.pending for book in workspace.books().values()),
         predictions=workspace.predictions.count(model.name),
         labels=len(live.outcome),
-        auc_frozen=_of(frozen).auc,
-        auc_live=_of(live).auc,
-        log_loss_frozen=_of(frozen).log_loss,
-        log_loss_live=_of(live).log_loss,
+        auc_frozen=qualities[0].auc,
+        auc_live=qualities[1].auc,
+        log_loss_frozen=qualities[0].log_loss,
+        log_loss_live=qualities[1].log_loss,
         log_loss_weekly=None,
+        quality_frozen=qualities[0].figures,
+        quality_live=qualities[1].figures,
         fits=_first_fits(workspace, registry, model) + sum(decision.fits for decision in decisions),
         retrains=_retrains(decisions),
         parity={"checked": parity.checked, "mismatches": len(parity.mismatches), "lag_skew": parity.lag_skew},
@@ -135,10 +142,6 @@ def _reaction_s(decision: Decision) -> float | None:
     if decision.outcome != "promoted" or decision.finished_wall_ms is None:
         return None
     return round((decision.finished_wall_ms - decision.requested_wall_ms) / 1_000, 1)
-
-
-def _of(judged: Judged) -> Quality:
-    return quality(judged.outcome, judged.probability)
 
 
 def _text(value: float | None) -> str:

@@ -2,7 +2,7 @@
 
 from tidemill.drift.baseline import Baseline, OutcomeSettings
 from tidemill.drift.calibration import SAMPLE_ROWS, profile_reference
-from tidemill.drift.cusum import BernoulliCusum, ResidualCusum
+from tidemill.drift.cusum import BernoulliCusum, ResidualCusum, SizeCusum
 from tidemill.drift.outcomes import Alarm, OutcomeMonitor
 from tidemill.drift.reference import CYCLE_MS, WINDOW_ROWS, ColumnProfile, ReferenceProfile
 from tidemill.drift.windows import ColumnWarning, WindowedDrift, window_thresholds
@@ -20,6 +20,7 @@ __all__ = [
     "OutcomeSettings",
     "ReferenceProfile",
     "ResidualCusum",
+    "SizeCusum",
     "WindowedDrift",
     "profile_reference",
     "window_thresholds",

@@ -30,6 +30,7 @@ class OutcomeSettings:
         least_block_effect: least standard deviation of the luck of a block, in standard deviations of one outcome. One week may
             happen to be calm; a model must not be held to a calm week.
         doubt: standard errors by which the baseline itself may be off; a change must be larger. One week is a small sample of days.
+        most_off: where outcomes are numbers, the most that one residual can count, in units of their usual size.
     """
 
     cut: float = 0.5
@@ -43,6 +44,7 @@ class OutcomeSettings:
     residual_clip: float = 3.0
     least_block_effect: float = 0.25
     doubt: float = 1.0
+    most_off: float = 5.0
 
     def __post_init__(self) -> None:
         if self.baseline_labels < 2 or min(self.baseline_ms, self.block_ms) <= 0:
@@ -55,18 +57,23 @@ class OutcomeSettings:
 class Baseline:
     """The frozen yardstick of one version.
 
+    An error is 0 or 1 where a prediction is right or wrong; where outcomes are numbers it is the size of the residual. A residual is
+    y - p, where outcomes are numbers in units of `unit`.
+
     Args:
         n_labels: labels it was made from.
         n_blocks: blocks they fell into.
-        error_rate: share of wrong predictions, never exactly 0 or 1.
-        error_limit: the share it may really have had, given its error; growth is counted from here.
+        error_rate: mean error: the share of wrong predictions, never exactly 0 or 1, or the mean size of residuals.
+        error_limit: the mean it may really have had, given its error; growth is counted from here.
         error_dispersion: variance of the errors of a block over what independent errors would have; at least 1.
-        center: mean residual y - p the version is held to. A well-calibrated model has 0, and a week says little about the third
+        center: mean residual the version is held to. A well-calibrated model has 0, and a week says little about the third
             decimal, so the measured mean is shrunk toward 0 by its own error (positive-part James-Stein): only a model that is
             clearly biased from its first week is held to its own bias.
         center_doubt: by how much the center may be off.
         residual_variance: variance of one residual.
         block_variance: variance of a block's mean residual beyond that of independent residuals.
+        error_variance: variance of one error.
+        unit: what a residual of 1 is, in units of the outcome.
     """
 
     n_labels: int
@@ -78,6 +85,8 @@ class Baseline:
     center_doubt: float
     residual_variance: float
     block_variance: float
+    error_variance: float = 0.0
+    unit: float = 1.0
 
     def block_z(self, n_labels: int, residual_sum: float) -> float:
         """How many standard deviations the residual sum of a block of `n_labels` is outside of what the center's doubt allows."""
@@ -93,7 +102,7 @@ class BaselineBuilder:
 
     >>> builder = BaselineBuilder()
     >>> for hour in range(200):
-    ...     builder.add(int(hour % 4 == 0), 0.25, hour * 3_600_000, OutcomeSettings())
+    ...     builder.add(hour % 4 == 0, (hour % 4 == 0) - 0.25, hour * 3_600_000, OutcomeSettings())
     >>> builder.is_full(OutcomeSettings(baseline_labels=100)), builder.is_full(OutcomeSettings())
     (True, False)
     >>> builder.freeze(OutcomeSettings()).error_rate
@@ -103,18 +112,20 @@ class BaselineBuilder:
     first_ms: int | None = None
     last_ms: int = 0
     squares: float = 0.0
+    error_squares: float = 0.0
     blocks: dict[int, list[float]] = field(default_factory=dict)
 
-    def add(self, y: int, p: float, at_ms: int, settings: OutcomeSettings) -> None:
-        """Take one outcome in."""
+    def add(self, error: float, residual: float, at_ms: int, settings: OutcomeSettings) -> None:
+        """Take one outcome in; see `Baseline` for what error and residual are."""
         if self.first_ms is None:
             self.first_ms = self.last_ms = at_ms
         self.last_ms = max(self.last_ms, at_ms)
         block = self.blocks.setdefault(at_ms // settings.block_ms, [0, 0, 0.0])
         block[0] += 1
-        block[1] += int((p >= settings.cut) != (y == 1))
-        block[2] += y - p
-        self.squares += (y - p) ** 2
+        block[1] += error
+        block[2] += residual
+        self.squares += residual**2
+        self.error_squares += error**2
 
     @property
     def n_labels(self) -> int:
@@ -127,42 +138,48 @@ class BaselineBuilder:
             return False
         return self.n_labels >= settings.baseline_labels
 
-    def freeze(self, settings: OutcomeSettings) -> Baseline:
-        """The yardstick of what was taken in."""
+    def freeze(self, settings: OutcomeSettings, unit: float | None = None) -> Baseline:
+        """The yardstick of what was taken in; `unit` is that of the residuals where outcomes are numbers."""
         sizes = [block[0] for block in self.blocks.values()]
         n = sum(sizes)
-        rate = (sum(block[1] for block in self.blocks.values()) + 0.5) / (n + 1.0)
+        errors = sum(block[1] for block in self.blocks.values())
+        rate = (errors + 0.5) / (n + 1.0) if unit is None else max(errors / n, 1e-3)
         mean = sum(block[2] for block in self.blocks.values()) / n
         variance = max(self.squares / n - mean * mean, 1e-6)
         least = settings.least_block_effect**2
         effect = max(_block_variance(sizes, [block[2] for block in self.blocks.values()], variance), least * variance)
-        spread = rate * (1.0 - rate)
+        spread = rate * (1.0 - rate) if unit is None else max(self.error_squares / n - rate * rate, 1e-6)
         error_effect = max(_block_variance(sizes, [block[1] for block in self.blocks.values()], spread), least * spread)
         share = sum(size**2 for size in sizes) / n**2
         mean_variance = variance / n + effect * share
         rate_error = math.sqrt(spread / n + error_effect * share)
+        limit = rate + settings.doubt * rate_error
         return Baseline(
             n_labels=int(n),
             n_blocks=len(sizes),
             error_rate=rate,
-            error_limit=min(rate + settings.doubt * rate_error, (1.0 + rate) / 2.0),
+            error_limit=min(limit, (1.0 + rate) / 2.0) if unit is None else limit,
             error_dispersion=1.0 + n * share * error_effect / spread,
             center=mean * max(0.0, 1.0 - mean_variance / mean**2) if mean else 0.0,
             center_doubt=settings.doubt * math.sqrt(mean_variance),
             residual_variance=variance,
             block_variance=effect,
+            error_variance=spread,
+            unit=1.0 if unit is None else unit,
         )
 
     def state(self) -> dict[str, Any]:
         """As plain JSON values."""
         blocks = [[start, *block] for start, block in self.blocks.items()]
-        return {"first_ms": self.first_ms, "last_ms": self.last_ms, "squares": self.squares, "blocks": blocks}
+        squares = {"squares": self.squares, "error_squares": self.error_squares}
+        return {"first_ms": self.first_ms, "last_ms": self.last_ms, **squares, "blocks": blocks}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> BaselineBuilder:
         """The builder as it was."""
         blocks = {raw[0]: [raw[1], raw[2], raw[3]] for raw in state["blocks"]}
-        return cls(first_ms=state["first_ms"], last_ms=state["last_ms"], squares=state["squares"], blocks=blocks)
+        squares = {"squares": state["squares"], "error_squares": state.get("error_squares", 0.0)}
+        return cls(first_ms=state["first_ms"], last_ms=state["last_ms"], **squares, blocks=blocks)
 
 
 def _block_variance(sizes: list[float], sums: list[float], variance: float) -> float:

@@ -9,10 +9,12 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from tidemill.drift.baseline import Baseline, BaselineBuilder, OutcomeSettings
-from tidemill.drift.cusum import BernoulliCusum, Change, ResidualCusum
+from tidemill.drift.baseline import Baseline, OutcomeSettings
+from tidemill.drift.cusum import Change
+from tidemill.drift.watched import WATCHED, Watched
+from tidemill.learning import Task
 
-Detector = Literal["error", "residual"]
+Detector = Literal["error", "size", "residual"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Alarm:
 
     Args:
         model_version: the version that predicted them.
-        detector: `error` (wrong predictions) or `residual` (mean of y - p).
+        detector: `error` (wrong predictions), `size` (of the errors, where outcomes are numbers) or `residual` (mean of y - p).
         statistic: the CUSUM when it passed.
         threshold: what it passed.
         since_ms: stream time at which the change is taken to have begun, the CUSUM's last zero.
@@ -40,42 +42,16 @@ class Alarm:
     detail: str
 
 
-@dataclass
-class _Version:
-    """One version: gathering its baseline until `judge` is set, judged against it after."""
-
-    builder: BaselineBuilder
-    n_labels: int = 0
-    baseline: Baseline | None = None
-    judge: tuple[BernoulliCusum, ResidualCusum] | None = None
-
-    def update(self, y: int, p: float, at_ms: int, settings: OutcomeSettings) -> tuple[Detector, Change] | None:
-        self.n_labels += 1
-        if self.judge is None:
-            self.builder.add(y, p, at_ms, settings)
-            if self.n_labels >= settings.baseline_labels and self.builder.is_full(settings):
-                self.begin(self.builder.freeze(settings), settings)
-            return None
-        errors, residuals = self.judge
-        wrong = errors.update((p >= settings.cut) != (y == 1), at_ms)
-        moved = residuals.update(y, p, at_ms)
-        if wrong is not None:
-            return "error", wrong
-        return None if moved is None else ("residual", moved)
-
-    def begin(self, baseline: Baseline, settings: OutcomeSettings) -> tuple[BernoulliCusum, ResidualCusum]:
-        self.baseline = baseline
-        self.builder = BaselineBuilder()
-        self.judge = BernoulliCusum(baseline, settings), ResidualCusum(baseline, settings)
-        return self.judge
-
-
 class OutcomeMonitor:
-    """The outcomes of every version of one binary model, each held against its own baseline.
+    """The outcomes of every version of one model, each held against its own baseline.
 
     A label counts for the version that predicted it: after a promotion labels of the old one keep coming, and would spoil the new
     one's baseline. A version's first 500 labels and first whole cycle are its baseline, frozen for good; after an alarm only the
-    CUSUM that gave it starts again. Only binary outcomes: y is 0 or 1, p the probability of 1. Feed labels in the order known.
+    CUSUM that gave it starts again. Feed labels in the order known. What y and p are depends on the task:
+
+    - binary: the outcome, 0 or 1, and the probability of 1 that was predicted. It is wrong where p is on the other side of the cut.
+    - multiclass: whether the most probable class came true, 0 or 1, and its probability. It is wrong where y is 0.
+    - regression: the outcome and the value that was predicted. The size of the error is |y - p|.
 
     >>> monitor = OutcomeMonitor(OutcomeSettings(baseline_ms=1_000, block_ms=100))
     >>> for i in range(1_001):
@@ -87,9 +63,9 @@ class OutcomeMonitor:
     ('error', 1001)
     """
 
-    def __init__(self, settings: OutcomeSettings | None = None) -> None:
-        self.settings = settings or OutcomeSettings()
-        self._versions: dict[str, _Version] = {}
+    def __init__(self, settings: OutcomeSettings | None = None, task: Task = "binary") -> None:
+        self.settings, self.task = settings or OutcomeSettings(), task
+        self._versions: dict[str, Watched] = {}
 
     @property
     def versions(self) -> tuple[str, ...]:
@@ -106,29 +82,30 @@ class OutcomeMonitor:
         held = self._versions.get(version)
         if held is None or held.judge is None:
             return {}
-        return {"error": held.judge[0].statistic, "residual": held.judge[1].statistic}
+        errors: Detector = "size" if self.task == "regression" else "error"
+        return {errors: held.judge[0].statistic, "residual": held.judge[1].statistic}
 
     def n_labels(self, version: str) -> int:
         """Labels taken in for a version, its baseline included."""
         return self._versions[version].n_labels if version in self._versions else 0
 
-    def update(self, version: str, y: int, p: float, at_ms: int) -> Alarm | None:
+    def update(self, version: str, y: float, p: float, at_ms: int) -> Alarm | None:
         """Take one outcome in.
 
         Args:
             version: the version that predicted.
-            y: the outcome, 0 or 1.
-            p: the probability of 1 it predicted.
+            y: what came true; see above.
+            p: what was predicted of it.
             at_ms: stream time at which the outcome became known.
 
         Returns:
             At most one alarm; when both detectors pass at once, that of the errors.
 
         Raises:
-            ValueError: y is not 0 or 1, or p not within 0 to 1.
+            ValueError: y is not 0 or 1, or p not within 0 to 1; where they are values, one that is not finite.
         """
-        _refuse_unless_binary(y, p)
-        return self._update(version, int(y), float(p), int(at_ms))
+        WATCHED[self.task].refuse_unless_fit(y, p)
+        return self._update(version, float(y), float(p), int(at_ms))
 
     def update_many(self, version: str, y: npt.ArrayLike, p: npt.ArrayLike, at_ms: npt.ArrayLike) -> list[Alarm]:
         """Take (n,) outcomes in; exactly what `update` one by one would do.
@@ -139,9 +116,9 @@ class OutcomeMonitor:
         ys, ps, times = (np.asarray(values).ravel() for values in (y, p, at_ms))
         if not ys.size == ps.size == times.size:
             raise ValueError(f"{ys.size} outcomes, {ps.size} predictions and {times.size} times do not match")
-        for bad in np.flatnonzero(~(((ys == 0) | (ys == 1)) & (ps >= 0) & (ps <= 1)))[:1]:
-            _refuse_unless_binary(ys[bad], ps[bad])
-        rows = zip(ys.astype(int).tolist(), ps.astype(float).tolist(), times.astype(int).tolist(), strict=True)
+        rows = list(zip(ys.astype(float).tolist(), ps.astype(float).tolist(), times.astype(int).tolist(), strict=True))
+        for y_one, p_one, _ in rows:
+            WATCHED[self.task].refuse_unless_fit(y_one, p_one)
         return [alarm for alarm in (self._update(version, *row) for row in rows) if alarm is not None]
 
     def forget(self, version: str) -> None:
@@ -150,46 +127,26 @@ class OutcomeMonitor:
 
     def state(self) -> dict[str, Any]:
         """Everything a restart needs, as plain JSON values; the settings are not part of it."""
-        return {"versions": {name: _state(version) for name, version in self._versions.items()}}
+        return {"task": self.task, "versions": {name: version.state() for name, version in self._versions.items()}}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], settings: OutcomeSettings | None = None) -> OutcomeMonitor:
         """The monitor as it was; `settings` must be those it was made with."""
-        monitor = cls(settings)
-        monitor._versions = {name: _version(raw, monitor.settings) for name, raw in state["versions"].items()}
+        monitor = cls(settings, state.get("task", "binary"))
+        kind = WATCHED[monitor.task]
+        monitor._versions = {name: kind.from_state(raw, monitor.settings) for name, raw in state["versions"].items()}
         return monitor
 
-    def _update(self, version: str, y: int, p: float, at_ms: int) -> Alarm | None:
+    def _update(self, version: str, y: float, p: float, at_ms: int) -> Alarm | None:
         held = self._versions.get(version)
         if held is None:
-            held = self._versions[version] = _Version(BaselineBuilder())
-        found = held.update(y, p, at_ms, self.settings)
-        if found is None:
-            return None
-        detector, change = found
-        return Alarm(model_version=version, detector=detector, at_ms=at_ms, **asdict(change))
+            held = self._versions[version] = WATCHED[self.task](self.settings)
+        wrong, moved = held.update(y, p, at_ms)
+        if wrong is not None:
+            errors: Detector = "size" if self.task == "regression" else "error"
+            return _alarm(version, errors, at_ms, wrong)
+        return None if moved is None else _alarm(version, "residual", at_ms, moved)
 
 
-def _refuse_unless_binary(y: Any, p: Any) -> None:
-    if not (y == 0 or y == 1):
-        raise ValueError(f"an outcome is 0 or 1, not {y!r}; other targets are not monitored by this detector")
-    if not 0.0 <= p <= 1.0:
-        raise ValueError(f"a prediction is a probability from 0 to 1, not {p!r}")
-
-
-def _state(version: _Version) -> dict[str, Any]:
-    return {
-        "n_labels": version.n_labels,
-        "builder": version.builder.state(),
-        "baseline": None if version.baseline is None else asdict(version.baseline),
-        "judge": None if version.judge is None else [detector.state() for detector in version.judge],
-    }
-
-
-def _version(raw: Mapping[str, Any], settings: OutcomeSettings) -> _Version:
-    version = _Version(BaselineBuilder.from_state(raw["builder"]), raw["n_labels"])
-    if raw["baseline"] is not None:
-        errors, residuals = version.begin(Baseline(**raw["baseline"]), settings)
-        errors.load(raw["judge"][0])
-        residuals.load(raw["judge"][1])
-    return version
+def _alarm(version: str, detector: Detector, at_ms: int, change: Change) -> Alarm:
+    return Alarm(model_version=version, detector=detector, at_ms=at_ms, **asdict(change))

@@ -6,11 +6,13 @@ from tidemill.learning.lake_sql import Limits
 from tidemill.learning.metrics import Quality, auc, losses, quality, weekly
 from tidemill.learning.model import Model, Requests
 from tidemill.learning.moments import Clock, Moments
+from tidemill.learning.objective import Objective
 from tidemill.learning.parity import Mismatch, Parity, check_parity
 from tidemill.learning.point_in_time import values_at
 from tidemill.learning.policy import Monitor, RetrainPolicy, Trigger
 from tidemill.learning.sampling import Sample
 from tidemill.learning.scoring import OnnxModel, to_feed
+from tidemill.learning.task import Metric, Task
 from tidemill.learning.training_set import TrainingSet, TrainingSetBuilder, build_training_set, vectors_of
 from tidemill.learning.value_cache import ValueCache
 
@@ -18,16 +20,19 @@ __all__ = [
     "Clock",
     "Fitted",
     "Limits",
+    "Metric",
     "Mismatch",
     "Model",
     "Moments",
     "Monitor",
+    "Objective",
     "OnnxModel",
     "Parity",
     "Quality",
     "Requests",
     "RetrainPolicy",
     "Sample",
+    "Task",
     "TrainingSet",
     "TrainingSetBuilder",
     "Trigger",

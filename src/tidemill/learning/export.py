@@ -6,12 +6,14 @@ Not among what `tidemill.learning` names: the converter takes seconds to import,
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
+from onnx.helper import set_model_props
 from skl2onnx import to_onnx
 from skl2onnx.common import _container
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
@@ -20,9 +22,9 @@ from sklearn.pipeline import Pipeline
 from tidemill.errors import ExportError
 from tidemill.learning.fitting import predict
 from tidemill.learning.model import Model
-from tidemill.learning.scoring import OnnxModel
+from tidemill.learning.scoring import OnnxModel, describe
+from tidemill.stores import Class
 
-TOLERANCE = 1e-5
 _CONVERTING = threading.Lock()
 
 
@@ -35,26 +37,35 @@ class Exported:
     n_compared: int
 
 
-def export(model: Model, estimator: Any, frame: pd.DataFrame) -> Exported:
-    """The estimator as ONNX, compared with it on the rows of `frame`.
+def export(model: Model, estimator: Any, frame: pd.DataFrame, classes: Sequence[Class] = ()) -> Exported:
+    """The estimator as ONNX, compared with it on the rows of `frame`; the file says what it answers, so that it can be read alone.
+
+    Args:
+        model: whose.
+        estimator: fitted.
+        frame: (n, n_columns) vectors to compare on.
+        classes: what the outcomes it was fitted to are places of, where they are one of several.
 
     Raises:
-        ExportError: it cannot be converted, or an output differs by more than 1e-5.
+        ExportError: it cannot be converted, or an output differs by more than `Objective.largest_difference` allows.
     """
+    objective = model.objective
+    options = None if objective.task == "regression" else {"zipmap": False}
     types = [(name, StringTensorType([None, 1]) if kind == "text" else FloatTensorType([None, 1])) for name, kind in model.columns.items()]
     try:
         with _CONVERTING, patch.object(_container, "make_node", _plain_make_node(_container.make_node)):
-            proto = to_onnx(estimator, initial_types=types, options={"zipmap": False})
+            proto = to_onnx(estimator, initial_types=types, options=options)
     except Exception as error:  # the converter raises whatever it meets; what matters is that this model cannot serve
         raise ExportError(f"model {model.name!r} does not convert to ONNX: {error!r}; {_advice(estimator)}") from error
+    set_model_props(proto, describe(objective.task, [classes[place] for place in estimator.classes_] if classes else ()))
     content = proto.SerializeToString()
     columns = {name: frame[name].to_numpy() for name in model.columns}
-    difference = np.abs(OnnxModel(content, model.columns).score(columns) - predict(model, estimator, frame))
-    largest = float(difference.max(initial=0.0))
-    if largest > TOLERANCE:
-        wrong = int((difference > TOLERANCE).sum())
+    said, trained = OnnxModel(content, model.columns).score(columns, classes), predict(model, estimator, frame, len(classes))
+    largest, wrong = objective.largest_difference(said, trained)
+    if wrong.any():
+        where = f"on {wrong.sum()} of {len(frame)} rows, by up to {largest:.2g}"
         raise ExportError(
-            f"the ONNX form of model {model.name!r} differs from the trained one on {wrong} of {len(frame)} rows, by up to {largest:.2g}; "
+            f"the ONNX form of model {model.name!r} differs from the trained one {where}; "
             "encode categories yourself (native categorical features convert wrongly)"
         )
     return Exported(content, largest, len(frame))

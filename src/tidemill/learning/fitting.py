@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from tidemill.errors import NotReadyError
 from tidemill.kernels import Floats
-from tidemill.learning.metrics import Quality, quality
+from tidemill.learning.metrics import Quality
 from tidemill.learning.model import Model
 from tidemill.learning.training_set import TrainingSet
 
@@ -27,15 +27,15 @@ class Fitted:
         estimator: of scikit-learn, fitted.
         train: the rows it was fitted on.
         gate: the newest rows.
-        probability: (n_gate,) what an estimator that had not seen the newest rows said of them.
-        quality: of those probabilities.
+        said: what an estimator that had not seen the newest rows said of them: (n_gate,), or (n_gate, n_classes).
+        quality: of that.
         fits: how many estimators were fitted to come to this one.
     """
 
     estimator: Any
     train: TrainingSet
     gate: TrainingSet
-    probability: Floats
+    said: Floats
     quality: Quality
     fits: int = 1
 
@@ -44,15 +44,15 @@ def fit(model: Model, rows: TrainingSet) -> Fitted:
     """Fit on all but the newest `policy.gate` of the rows, and judge on those; `refit` makes of it what serves.
 
     Raises:
-        NotReadyError: too few rows, or one class only, to fit and to judge.
+        NotReadyError: too few rows, or always the same outcome, to fit and to judge.
     """
     train, gate = rows.split(model.policy.gate_ms)
     for part, name in ((train, "fit on"), (gate, "judge on")):
         if len(part) < MIN_ROWS or len(np.unique(part.outcome)) < 2:
-            raise NotReadyError(f"model {model.name!r} has {len(part)} rows to {name}; {MIN_ROWS} with both outcomes are needed")
+            raise NotReadyError(f"model {model.name!r} has {len(part)} rows to {name}; {MIN_ROWS} with more than one outcome are needed")
     estimator = fit_all(model, train)
-    probability = predict(model, estimator, gate.frame())
-    return Fitted(estimator, train, gate, probability, quality(gate.outcome, probability))
+    said = predict(model, estimator, gate.frame(), len(rows.classes))
+    return Fitted(estimator, train, gate, said, model.objective.quality(gate.outcome, said))
 
 
 def refit(model: Model, fitted: Fitted, rows: TrainingSet) -> Fitted:
@@ -63,13 +63,13 @@ def refit(model: Model, fitted: Fitted, rows: TrainingSet) -> Fitted:
 def fit_all(model: Model, rows: TrainingSet) -> Any:
     """An estimator fitted on every row, none held back."""
     with threadpool_limits(limits=_threads()):
-        return model.estimator().fit(to_input(model, rows.frame()), rows.outcome.astype(np.int64))
+        return model.estimator().fit(to_input(model, rows.frame()), model.objective.target(rows.outcome))
 
 
-def predict(model: Model, estimator: Any, frame: pd.DataFrame) -> Floats:
-    """(n,) the probability of outcome 1."""
+def predict(model: Model, estimator: Any, frame: pd.DataFrame, n_classes: int = 0) -> Floats:
+    """What an estimator says of n rows: (n,) the probability of outcome 1, or the value; (n, n_classes) of several classes."""
     with threadpool_limits(limits=_threads()):
-        return np.asarray(estimator.predict_proba(to_input(model, frame))[:, 1], dtype=np.float64)
+        return model.objective.predict(estimator, to_input(model, frame), n_classes)
 
 
 def _threads() -> int:

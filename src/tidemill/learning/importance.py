@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
-from tidemill.learning.metrics import losses
+from tidemill.events import Column
+from tidemill.learning.objective import Objective
 from tidemill.learning.scoring import OnnxModel
 from tidemill.learning.training_set import TrainingSet
 
 _ROWS = 2_000
 
 
-def important_columns(scorer: OnnxModel, rows: TrainingSet, most: int = 20) -> list[str]:
-    """The columns whose shuffling costs the model most log loss, the most important first.
+def important_columns(scorer: OnnxModel, rows: TrainingSet, objective: Objective, most: int = 20) -> list[str]:
+    """The columns whose shuffling costs the model most, by the metric of its gate, the most important first.
 
     Source: Breiman, "Random Forests", 2001, section 10 (permutation importance).
     """
@@ -20,9 +23,10 @@ def important_columns(scorer: OnnxModel, rows: TrainingSet, most: int = 20) -> l
     chosen = np.sort(rng.choice(len(rows), min(_ROWS, len(rows)), replace=False))
     columns = {name: column[chosen] for name, column in rows.columns.items()}
     outcome = rows.outcome[chosen]
-    usual = losses(outcome, scorer.score(columns)).mean()
-    cost = {
-        name: float(losses(outcome, scorer.score({**columns, name: rng.permutation(column)})).mean() - usual)
-        for name, column in columns.items()
-    }
+
+    def loss(of: Mapping[str, Column]) -> float:
+        return float(objective.losses(outcome, scorer.score(of, rows.classes)).mean())
+
+    usual = loss(columns)
+    cost = {name: loss({**columns, name: rng.permutation(column)}) - usual for name, column in columns.items()}
     return sorted(cost, key=lambda name: (-cost[name], name))[:most]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel
@@ -13,8 +13,10 @@ from pydantic import BaseModel
 from tidemill.errors import ProjectError
 from tidemill.events import Column, FieldKind, Stream, to_column
 from tidemill.features import Derived, Expression, FeatureSource, Label, Table, View, in_order
+from tidemill.learning.objective import Objective, objective_of
 from tidemill.learning.policy import Monitor, RetrainPolicy
 from tidemill.learning.sampling import Sample
+from tidemill.learning.task import Metric, Task
 
 Part = str | View | Table | Derived
 
@@ -43,14 +45,16 @@ class Model:
         features: what the model reads, in order: a field of the request by name, a view (all its features), a table (all its columns), or
             `derive(...)`.
         label: the outcome.
-        estimator: makes a fresh scikit-learn estimator that takes a pandas frame of the features.
-        metric: what the gate compares; smaller is better.
+        estimator: makes a fresh scikit-learn estimator that takes a pandas frame of the features: a classifier, or for a number a
+            regressor. One of several classes it is given as a whole number.
+        task: `"binary"`, `"multiclass"` or `"regression"`; left out where the label tells it: a condition is binary, a text multiclass.
+        metric: what the gate compares, smaller is better: `"log_loss"`, or for a number `"squared_error"` or `"absolute_error"`.
         monitor: how drift is watched.
         policy: what the loop may do.
         sample: the share of questions learnt from, by their label's key.
 
     Raises:
-        ProjectError: a feature that the request cannot feed, or a label key that it lacks.
+        ProjectError: a feature that the request cannot feed, a label key that it lacks, or a task that does not fit the label.
     """
 
     name: str
@@ -59,10 +63,12 @@ class Model:
     features: Sequence[Part] = field(kw_only=True)
     label: Label = field(kw_only=True)
     estimator: Callable[[], Any] = field(kw_only=True)
-    metric: Literal["log_loss"] = field(default="log_loss", kw_only=True)
+    task: Task | None = field(default=None, kw_only=True)
+    metric: Metric | None = field(default=None, kw_only=True)
     monitor: Monitor = field(default_factory=Monitor, kw_only=True)
     policy: RetrainPolicy = field(default_factory=RetrainPolicy, kw_only=True)
     sample: float = field(default=1.0, kw_only=True)
+    objective: Objective = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Check the declaration."""
@@ -76,6 +82,7 @@ class Model:
             fix = f"add {missing!r} to stream {self.requests.stream.name!r}, or make it a feature"
             raise ProjectError(f"request field {missing!r} has no history", where=where, fix=fix)
         self._check_features(where)
+        object.__setattr__(self, "objective", objective_of(self.label, self.task, self.metric, where))
         try:
             Sample(self.sample)
         except ValueError as error:

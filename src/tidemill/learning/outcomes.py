@@ -4,24 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.dataset as ds
 
+from tidemill.events import Column
 from tidemill.features import Label
-from tidemill.kernels import Floats, Ints
-from tidemill.learning.lake_sql import known_by, open_duckdb, relation, scan, stored
+from tidemill.kernels import Ints
+from tidemill.learning.lake_sql import column_of, known_by, open_duckdb, relation, scan, stored
 from tidemill.learning.model import Model
 from tidemill.stores import KNOWN_AT, OFFSET
 
 
 @dataclass(frozen=True)
 class Outcomes:
-    """The last known outcome of each key: (n,) `value`, NaN where there is none, and when it was known, -1 where there is none."""
+    """The last known outcome of each key.
 
-    value: Floats
+    Args:
+        value: (n,) float64, NaN where there is none; or texts, None where there is none.
+        known_at_ms: (n,) when it was known; -1 where there is none.
+    """
+
+    value: Column
     known_at_ms: npt.NDArray[np.int64]
 
 
@@ -35,8 +42,8 @@ def read_outcomes(label: Label, events: ds.Dataset, keys: Sequence[str], now_ms:
         now_ms: what is known later does not count.
         at_ms: (n,) int64, when each was asked; then only what became known after that, and up to `within` later, counts.
     """
-    parameters: dict[str, int | float] = {}
-    value = label.expression.sql(parameters)
+    parameters: dict[str, Any] = {}
+    value = label.expression.read_sql(parameters) if label.is_text else label.expression.sql(parameters)
     until_ms = np.full(len(keys), now_ms) if at_ms is None else np.minimum(at_ms + label.within_ms, now_ms)
     asks = pa.table({"ask": np.arange(len(keys)), "key": pa.array(keys, type=pa.string()), "until_ms": until_ms.astype(np.int64)})
     fields = {label.key, *label.expression.names}
@@ -50,17 +57,29 @@ with told as (
   )
   where known_at_ms <= $now_ms and value is not null and key in (select key from asks) group by all
 )
-select coalesce(value, 'nan'::double) as value, coalesce(told.known_at_ms, -1) as known_at_ms
+select {"value" if label.is_text else "coalesce(value, 'nan'::double) as value"}, coalesce(told.known_at_ms, -1) as known_at_ms
 from asks asof left join told on asks.key = told.key and asks.until_ms >= told.known_at_ms order by asks.ask"""
     with open_duckdb() as connection:
         scan(connection, "events", events, stored(fields), known_by(now_ms))
         connection.register("asks", asks)
         found = connection.sql(query, params={**parameters, "now_ms": now_ms}).to_arrow_table()
-    values, known_at_ms = found.column("value").to_numpy().astype(np.float64), found.column("known_at_ms").to_numpy().astype(np.int64)
+    values, known_at_ms = column_of(found.column("value")), found.column("known_at_ms").to_numpy().astype(np.int64)
     if at_ms is None:
         return Outcomes(values, known_at_ms)
     after = known_at_ms > at_ms
-    return Outcomes(np.where(after, values, np.nan), np.where(after, known_at_ms, -1))
+    values = values.copy()
+    values[~after] = None if label.is_text else np.nan
+    return Outcomes(values, np.where(after, known_at_ms, -1))
+
+
+def is_missing(values: Column) -> npt.NDArray[np.bool_]:
+    """(n,) where there is no outcome."""
+    return np.asarray(values == None if values.dtype == object else np.isnan(values), dtype=np.bool_)  # noqa: E711  # of each
+
+
+def with_absent(label: Label, values: Column) -> Column:
+    """(n,) outcomes, with what the label says for those that are missing."""
+    return values if label.absent == "drop" else np.where(is_missing(values), label.absent, values)
 
 
 def maturity_ms(model: Model, requests: ds.Dataset, outcomes: ds.Dataset, now_ms: int) -> int:

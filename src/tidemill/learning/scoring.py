@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnxruntime as ort
 
 from tidemill.events import Column, FieldKind
 from tidemill.kernels import Floats
+from tidemill.learning.task import Task
+from tidemill.stores import Class
+
+_TASK, _CLASSES = "tidemill.task", "tidemill.classes"
 
 
 class OnnxModel:
@@ -17,6 +22,10 @@ class OnnxModel:
     Args:
         content: the ONNX file.
         columns: the vector's columns and kinds, in order.
+
+    Attributes:
+        task: what it answers.
+        classes: what the columns of its probabilities stand for, where it tells several classes apart.
     """
 
     def __init__(self, content: bytes, columns: Mapping[str, FieldKind]) -> None:
@@ -26,15 +35,36 @@ class OnnxModel:
         self._session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         self._columns = dict(columns)
         self._inputs = [value.name for value in self._session.get_inputs()]
+        about = self._session.get_modelmeta().custom_metadata_map
+        self.task: Task = about.get(_TASK, "binary")
+        self.classes: tuple[Class, ...] = tuple(json.loads(about.get(_CLASSES, "[]")))
+        self._output = self._session.get_outputs()[0].name if self.task == "regression" else "probabilities"
 
-    def score(self, columns: Mapping[str, Column]) -> Floats:
-        """(n,) the probability of outcome 1, for (n,) columns as `Model.assemble` makes them."""
-        return self.run(to_feed(columns, self._columns))
+    def score(self, columns: Mapping[str, Column], classes: Sequence[Class] = ()) -> Floats:
+        """What it says of n vectors: (n,) the probability of outcome 1 or the value, (n, n_classes) the probabilities of its classes.
+
+        Args:
+            columns: (n,) columns as `Model.assemble` makes them.
+            classes: those to answer for, in this order; one that it does not know has probability 0.
+        """
+        said = self.run(to_feed(columns, self._columns))
+        if not classes or tuple(classes) == self.classes:
+            return said
+        wanted = np.zeros((len(said), len(classes)))
+        for place, one in enumerate(classes):
+            if one in self.classes:
+                wanted[:, place] = said[:, self.classes.index(one)]
+        return wanted
 
     def run(self, feed: Mapping[str, Column]) -> Floats:
-        """The same for tensors that `to_feed` made, so that several models of one vector share them."""
-        probabilities = self._session.run(["probabilities"], {name: feed[name] for name in self._inputs})[0]
-        return np.asarray(probabilities, dtype=np.float64)[:, 1]
+        """What it says of tensors that `to_feed` made, so that several models of one vector share them."""
+        said = np.asarray(self._session.run([self._output], {name: feed[name] for name in self._inputs})[0], dtype=np.float64)
+        return said if self.task == "multiclass" else said[:, 1] if self.task == "binary" else said.reshape(len(said))
+
+
+def describe(task: Task, classes: Sequence[Class]) -> dict[str, str]:
+    """What the ONNX file itself says of its answers, so that a version can be read without its project file."""
+    return {_TASK: task, _CLASSES: json.dumps(list(classes))}
 
 
 def to_feed(columns: Mapping[str, Column], kinds: Mapping[str, FieldKind]) -> dict[str, Column]:

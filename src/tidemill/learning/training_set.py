@@ -21,11 +21,11 @@ from tidemill.kernels import Floats
 from tidemill.learning.lake_sql import DEFAULT_LIMITS, Limits, known_by, open_duckdb, relation, scan, stored
 from tidemill.learning.model import Model
 from tidemill.learning.moments import Moments
-from tidemill.learning.outcomes import maturity_ms, read_outcomes
+from tidemill.learning.outcomes import is_missing, maturity_ms, read_outcomes, with_absent
 from tidemill.learning.point_in_time import values_at
 from tidemill.learning.sampling import Sample
 from tidemill.learning.value_cache import Missing, ValueCache
-from tidemill.stores import KNOWN_AT, OFFSET, Lake, PredictionStore, Served
+from tidemill.stores import KNOWN_AT, OFFSET, Class, Lake, PredictionStore, Served
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,14 @@ class TrainingSet:
 
     Args:
         columns: the vectors, by column; see `Model.assemble`.
-        outcome: (n,) float64, 0 or 1.
+        outcome: (n,) float64: 0 or 1, a number, or the place of a class; see `Objective`.
         at_ms: (n,) int64, when each was asked; rising.
         keys: (n,) the label's key of each.
         n_served: how many rows carry the vector that was served.
         lake_versions: by stream, the Delta version that was read.
         now_ms: the stream time it was built at.
         maturity_ms: how old a question had to be.
+        classes: what the outcomes are places of, where they are one of several.
     """
 
     columns: Mapping[str, Column]
@@ -51,6 +52,7 @@ class TrainingSet:
     lake_versions: Mapping[str, int]
     now_ms: int
     maturity_ms: int
+    classes: tuple[Class, ...] = ()
 
     def __len__(self) -> int:
         """How many rows."""
@@ -71,6 +73,7 @@ class TrainingSet:
             lake_versions=self.lake_versions,
             now_ms=self.now_ms,
             maturity_ms=self.maturity_ms,
+            classes=self.classes,
         )
 
     def split(self, gate_ms: int) -> tuple[TrainingSet, TrainingSet]:
@@ -81,7 +84,7 @@ class TrainingSet:
     @property
     def digest(self) -> str:
         """Sixteen hex digits of the rows: equal rows in equal order, equal digests."""
-        hashed = hashlib.sha256()
+        hashed = hashlib.sha256(orjson.dumps(self.classes) if self.classes else b"")
         for column in (self.at_ms, self.outcome, *self.columns.values()):
             hashed.update(column.tobytes() if column.dtype != object else orjson.dumps(column.tolist()))
         return hashed.hexdigest()[:16]
@@ -124,23 +127,26 @@ class TrainingSetBuilder:
         parts = [_served_vectors(model, served), self._computed_vectors(unserved, datasets)]
         keys = [*served.keys, *unserved.keys]
         at_ms = np.concatenate([served.at_ms, unserved.at_ms])
-        absent = np.nan if label.absent == "drop" else float(label.absent)
-        told = read_outcomes(label, outcomes, keys, now_ms, at_ms).value
-        outcome = np.where(np.isnan(told), absent, told)
-        usable = np.flatnonzero(~np.isnan(outcome))
+        told = with_absent(label, read_outcomes(label, outcomes, keys, now_ms, at_ms).value)
+        usable = np.flatnonzero(~is_missing(told))
         if not len(usable):
             at = to_utc(now_ms).isoformat(timespec="minutes")
             raise NotReadyError(f"model {model.name!r} has no labelled question by {at}; let more events in, then train again")
         order = usable[np.argsort(at_ms[usable], kind="stable")]
+        try:
+            outcome, classes = model.objective.encode(told[order])
+        except ValueError as error:
+            raise NotReadyError(f"model {model.name!r} cannot be trained: {error}") from error
         return TrainingSet(
             columns={name: np.concatenate([part[name] for part in parts])[order] for name in model.columns},
-            outcome=outcome[order],
+            outcome=outcome,
             at_ms=at_ms[order],
             keys=[keys[place] for place in order],
             n_served=int((order < len(served.keys)).sum()),
             lake_versions={name: version for name, (_, version) in opened.items()},
             now_ms=now_ms,
             maturity_ms=matured_ms,
+            classes=classes,
         )
 
     def _served(self, up_to_ms: int) -> Served:

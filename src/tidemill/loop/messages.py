@@ -22,8 +22,7 @@ def prediction_message(project: str, said: Said) -> Message:
         "key": said.key,
         "at_ms": said.at_ms,
         "made_wall_ms": said.made_wall_ms,
-        "prediction": int(said.probability >= 0.5),
-        "probability": said.probability,
+        **said.answer.fields(),
         "request": orjson.Fragment(said.request),
         "position": said.position,
     }

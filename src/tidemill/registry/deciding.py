@@ -65,7 +65,7 @@ def guard(workspace: Workspace, registry: Registry, model: Model, decision: Deci
 
 def gate(model: Model, challenger: Challenger) -> Judgement:
     """Whether a challenger serves: it must beat the champion on the newest mature rows, of those that neither has learnt from."""
-    settings = GateSettings(metric_name=model.metric, min_gain=model.policy.min_gain)
+    settings = GateSettings(metric_name=model.objective.metric, min_gain=model.policy.min_gain)
     compared, champion, fitted = challenger.comparison, challenger.champion, challenger.fitted
     if compared is not None:
         verdict = judge(compared.champion, compared.challenger, compared.n_rows, settings)
@@ -73,7 +73,7 @@ def gate(model: Model, challenger: Challenger) -> Judgement:
     if champion is not None:
         reason = f"version {champion} has learnt from all {len(fitted.gate)} rows to judge on; wait for newer ones, or promote by hand"
         return Judgement(champion, Verdict(False, reason), None, None)
-    metric = fitted.quality.log_loss
+    metric = model.objective.loss(fitted.quality)
     return Judgement(None, judge(None, float("nan") if metric is None else metric, len(fitted.gate), settings), None, metric)
 
 
@@ -91,7 +91,7 @@ def finish(workspace: Workspace, model: Model, decision: Decision, run_id: str, 
         wall_ms=wall_ms(),
         from_version=None if judgement.champion is None else str(judgement.champion),
         to_version=str(learnt.version),
-        metric_name=model.metric,
+        metric_name=model.objective.metric,
         metric_champion=judgement.metric_champion,
         metric_challenger=judgement.metric_challenger,
         fits=learnt.fits,

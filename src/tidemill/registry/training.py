@@ -6,6 +6,7 @@ import json
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version as package_version
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from tidemill.learning import (
     Fitted,
     Limits,
     Model,
+    Objective,
     OnnxModel,
     Sample,
     TrainingSet,
@@ -27,7 +29,6 @@ from tidemill.learning import (
     ValueCache,
     fit,
     important_columns,
-    losses,
     refit,
     to_input,
 )
@@ -40,6 +41,7 @@ from tidemill.stores import wait_for_lake
 SAMPLE_ROWS = 5_000
 IMPORTANT = "important_columns"
 FITS = "fits"
+_LONGEST_TAG = 5_000  # what MLflow keeps; for people, as the ONNX file holds all classes
 
 
 @dataclass(frozen=True)
@@ -90,11 +92,17 @@ def train(workspace: Workspace, registry: Registry, model: Model, rows: Training
     if champion is None:
         return Challenger(fitted, None, None)
     served = registry.load(name, champion)
+    scorer = OnnxModel(served.onnx, model.columns)
+    if scorer.task != model.objective.task:
+        return Challenger(fitted, None, None)  # it answers another question, so there is nothing to compare with
     learnt_until_ms = ReferenceProfile.from_json(served.reference).end_ms
-    return Challenger(fitted, champion, compare_unseen(fitted, OnnxModel(served.onnx, model.columns).score, learnt_until_ms))
+    said_by_champion = partial(scorer.score, classes=rows.classes)
+    return Challenger(fitted, champion, compare_unseen(fitted, said_by_champion, learnt_until_ms, model.objective))
 
 
-def compare_unseen(challenger: Fitted, champion: Callable[[Mapping[str, Column]], Floats], learnt_until_ms: int) -> Comparison | None:
+def compare_unseen(
+    challenger: Fitted, champion: Callable[[Mapping[str, Column]], Floats], learnt_until_ms: int, objective: Objective
+) -> Comparison | None:
     """Compare on the newest rows that neither has learnt from; None when there are none.
 
     A champion that has passed the gate has learnt from all rows of its time. Asked again within the gate's length, which only a
@@ -102,14 +110,16 @@ def compare_unseen(challenger: Fitted, champion: Callable[[Mapping[str, Column]]
 
     Args:
         challenger: fitted on the older rows.
-        champion: says the probabilities (n,) of (n,) columns.
+        champion: says of (n,) columns what `OnnxModel.score` does, in the classes of the rows.
         learnt_until_ms: time of the last row the champion has learnt from.
+        objective: of both.
     """
     unseen = challenger.gate.at_ms > learnt_until_ms
     if not unseen.any():
         return None
     rows = challenger.gate.rows(unseen)
-    return compare(losses(rows.outcome, champion(rows.columns)), losses(rows.outcome, challenger.probability[unseen]), rows.at_ms)
+    of_champion, of_challenger = champion(rows.columns), challenger.said[unseen]
+    return compare(objective.losses(rows.outcome, of_champion), objective.losses(rows.outcome, of_challenger), rows.at_ms)
 
 
 def make_ready(model: Model, challenger: Challenger, rows: TrainingSet, *, promoted: bool) -> Ready:
@@ -119,7 +129,7 @@ def make_ready(model: Model, challenger: Challenger, rows: TrainingSet, *, promo
         ExportError: the ONNX form does not say what the estimator says; such a model never serves.
     """
     fitted = refit(model, challenger.fitted, rows) if promoted else challenger.fitted
-    return Ready(fitted, export(model, fitted.estimator, fitted.gate.frame()), challenger.comparison)
+    return Ready(fitted, export(model, fitted.estimator, fitted.gate.frame(), rows.classes), challenger.comparison)
 
 
 def register(workspace: Workspace, registry: Registry, model: Model, ready: Ready, tags: dict[str, str]) -> int:
@@ -141,7 +151,8 @@ def _release(workspace: Workspace, model: Model, ready: Ready, tags: dict[str, s
     """What is uploaded. Profile and sample are of the rows it was fitted on; importances of the newest, which a refitted model has seen."""
     fitted, train_rows = ready.fitted, ready.fitted.train
     scorer = OnnxModel(ready.exported.content, model.columns)
-    scores = scorer.score(train_rows.columns)
+    objective = model.objective
+    scores = objective.score(scorer.score(train_rows.columns))
     profile = profile_reference(train_rows.columns, scores, train_rows.at_ms)
     label_stream = model.label.stream.name
     until = to_utc(int(train_rows.at_ms[-1])).date()
@@ -155,13 +166,12 @@ def _release(workspace: Workspace, model: Model, ready: Ready, tags: dict[str, s
         "maturity_h": round(train_rows.maturity_ms / 3_600_000, 2),
         **_hyperparameters(fitted),
     }
-    metrics = {  # auc and log_loss: of the challenger on the newest rows, which it had not seen, also where it was then refitted
-        "auc": fitted.quality.auc or float("nan"),
-        "log_loss": fitted.quality.log_loss or float("nan"),
+    metrics = {  # the figures: of the challenger on the newest rows, which it had not seen, also where it was then refitted
+        **fitted.quality.figures,
         "onnx_largest_difference": ready.exported.largest_difference,
     }
     if ready.comparison is not None:
-        metrics["champion_log_loss"] = ready.comparison.champion
+        metrics[f"champion_{objective.metric}"] = ready.comparison.champion
         metrics["gain"] = ready.comparison.gain
     return Release(
         name=workspace.project.registered_name(model.name),
@@ -176,8 +186,10 @@ def _release(workspace: Workspace, model: Model, ready: Ready, tags: dict[str, s
             "stream_time_ms": str(train_rows.now_ms),
             FITS: str(fitted.fits),
             "refitted": str(fitted.fits > 1).lower(),
-            "gate_log_loss": str(fitted.quality.log_loss),
-            IMPORTANT: json.dumps(important_columns(scorer, fitted.gate)),
+            f"gate_{objective.metric}": str(objective.loss(fitted.quality)),
+            "task": objective.task,
+            **({"classes": json.dumps(scorer.classes)[:_LONGEST_TAG]} if scorer.classes else {}),
+            IMPORTANT: json.dumps(important_columns(scorer, fitted.gate, objective)),
         },
         onnx=ready.exported.content,
         example=to_input(model, train_rows.frame().head(50)),

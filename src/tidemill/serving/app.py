@@ -18,6 +18,7 @@ from tidemill.errors import BusyError, ConflictError, InputError, NotFoundError,
 from tidemill.kernels.ahead import compile_kernels
 from tidemill.project import Workspace, describe_view, list_views
 from tidemill.serving.champions import Champions
+from tidemill.serving.examples import predict_examples
 from tidemill.serving.features import KeysAsked, read_features, read_features_of
 from tidemill.serving.guards import Guards
 from tidemill.serving.intake import take
@@ -90,7 +91,9 @@ def _write_routes(served: Served) -> APIRouter:
         served.metrics.received(stream, received.accepted + received.duplicates + len(received.rejected))
         return dataclasses.asdict(received)
 
-    @router.post("/models/{model}/predict", summary="Predict: one request object, or an array of them")
+    predicting = predict_examples(workspace.project)
+
+    @router.post("/models/{model}/predict", summary="Predict: one request object, or an array of them", **predicting)
     async def predict(model: str, request: Request, at: int | None = None) -> Response:
         wanted = workspace.project.model(model)
         if at is not None and not server.replay:
@@ -103,7 +106,8 @@ def _write_routes(served: Served) -> APIRouter:
             else:
                 answers = await run_in_threadpool(served.predictor.predict, wanted, requests, at)
         single = body.lstrip()[:1] != b"["
-        return Response(orjson.dumps(answers[0] if single else answers), media_type="application/json")
+        told = [answer.fields() for answer in answers]
+        return Response(orjson.dumps(told[0] if single else told), media_type="application/json")
 
     return router
 
@@ -139,6 +143,7 @@ def _read_routes(served: Served) -> APIRouter:
             "model": wanted.name,
             "registered_name": project.registered_name(wanted.name),
             "versions": {role: held.version for role, held in loaded.items()},
+            "task": wanted.objective.task,
             "columns": wanted.columns,
             "predictions": workspace.predictions.count(wanted.name),
         }

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tidemill.clock import NowMs
-from tidemill.errors import NotReadyError, TidemillError
+from tidemill.errors import ConflictError, NotReadyError, TidemillError
 from tidemill.learning import Model, OnnxModel
 from tidemill.project import Workspace
 from tidemill.registry import CHAMPION, FROZEN, Registry
@@ -45,6 +44,7 @@ class Champions:
         self._registry = registry
         self._server = server
         self._serving: dict[str, dict[Role, Loaded]] = {}
+        self._wanted: dict[str, dict[Role, int]] = {}
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -86,18 +86,32 @@ class Champions:
 
     def _refresh(self, model: Model, now_wall_ms: int) -> None:
         name = self._workspace.project.registered_name(model.name)
-        held = self._serving.get(model.name, {})
         wanted = {role: version for role in _ROLES if (version := self._registry.alias(name, _ALIASES[role])) is not None}
         if "champion" not in wanted:
             self._workspace.predictions.confirm(self._server, model.name, 0, now_wall_ms)  # the first deployment waits for it too
             return
-        if {role: loaded.version for role, loaded in held.items()} != wanted:
-            self._serving[model.name] = self._load(model, name, wanted, list(held.values()))
-            logger.info("serving model=%s versions=%s", model.name, wanted)
-        self._workspace.predictions.confirm(self._server, model.name, wanted["champion"], now_wall_ms)
+        if self._wanted.get(model.name) != wanted:
+            try:
+                self._serving[model.name] = self._load(model, name, wanted)
+                logger.info("serving model=%s versions=%s", model.name, wanted)
+            except ConflictError as error:  # it stays as it is until the aliases move on
+                logger.error("champion not served model=%s error=%s", model.name, error)
+            self._wanted[model.name] = wanted
+        served = self._serving.get(model.name)
+        self._workspace.predictions.confirm(self._server, model.name, served["champion"].version if served else 0, now_wall_ms)
 
-    def _load(self, model: Model, name: str, wanted: dict[Role, int], held: Sequence[Loaded]) -> dict[Role, Loaded]:
-        ready = {loaded.version: loaded for loaded in held}
+    def _load(self, model: Model, name: str, wanted: dict[Role, int]) -> dict[Role, Loaded]:
+        """What the aliases name, without other roles of another task.
+
+        Raises:
+            ConflictError: the champion is of another task than the project file says.
+        """
+        ready = {loaded.version: loaded for loaded in self._serving.get(model.name, {}).values()}
         for version in set(wanted.values()) - set(ready):
             ready[version] = Loaded(version, OnnxModel(self._registry.load(name, version).onnx, model.columns))
-        return {role: ready[version] for role, version in wanted.items()}
+        task = model.objective.task
+        champion = ready[wanted["champion"]]
+        if champion.scorer.task != task:
+            what = f"version {champion.version} of model {model.name!r} is a {champion.scorer.task} model, the project file says {task}"
+            raise ConflictError(f"{what}; run `tidemill train {model.name}`, then `tidemill promote` what it registers")
+        return {role: ready[version] for role, version in wanted.items() if ready[version].scorer.task == task}

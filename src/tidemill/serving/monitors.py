@@ -25,11 +25,11 @@ _BATCH = 5_000
 
 @dataclass(frozen=True)
 class _Outcome:
-    """One label met by the last thing a version said of its key."""
+    """One label met by the last thing a version said of its key, as `OutcomeMonitor` takes them."""
 
     version: int
-    probability: float
-    value: float
+    came_true: float
+    predicted: float
     known_at_ms: int
 
 
@@ -52,14 +52,15 @@ class OutcomeWatch:
             outcomes = self._workspace.state.outcomes(self._model.name, cursor, _BATCH)
             if not outcomes:
                 return raised
-            monitor = OutcomeMonitor(self._settings) if state is None else OutcomeMonitor.from_state(state, self._settings)
+            monitor = self._monitor(state)
             scores = self._scores([outcome.key for outcome in outcomes])
             met = [
-                _Outcome(score.version, score.probability, outcome.value, outcome.known_at_ms)
+                _Outcome(score.version, *watched, outcome.known_at_ms)
                 for outcome in outcomes
                 for score in _last_of_each_version(scores.get(outcome.key, []), outcome.known_at_ms, self._model.label.within_ms)
+                if (watched := self._model.objective.watched(outcome.value, score.answer)) is not None
             ]
-            alarms = [alarm for one in met if (alarm := monitor.update(str(one.version), int(one.value), one.probability, one.known_at_ms))]
+            alarms = [alarm for one in met if (alarm := monitor.update(str(one.version), one.came_true, one.predicted, one.known_at_ms))]
             champion = self._registry.alias(self._workspace.project.registered_name(self._model.name), CHAMPION) if alarms else None
             current = [alarm for alarm in alarms if alarm.model_version == str(champion)]
             self._workspace.monitors.save(
@@ -71,6 +72,13 @@ class OutcomeWatch:
                 decisions=[self._decision(alarm) for alarm in current if "error" in self._model.policy.on],
             )
             raised.extend(current)
+
+    def _monitor(self, state: dict[str, Any] | None) -> OutcomeMonitor:
+        """As it was saved; a new one where the model's task was another then."""
+        task = self._model.objective.task
+        if state is None or state.get("task", "binary") != task:
+            return OutcomeMonitor(self._settings, task)
+        return OutcomeMonitor.from_state(state, self._settings)
 
     def _scores(self, keys: list[str]) -> dict[str, list[Score]]:
         found: dict[str, list[Score]] = {}

@@ -15,18 +15,27 @@ from tidemill.events import Column
 from tidemill.learning import Model, to_feed
 from tidemill.project import Workspace
 from tidemill.serving.champions import Champions
-from tidemill.stores import Answered, Lookup
+from tidemill.stores import Answer, Answered, Lookup
+from tidemill.stores.answer import to_answers
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """One answer: the probability of outcome 1, and whether it is at least a half."""
+    """One answer, logged under its id."""
 
     prediction_id: str
-    prediction: int
-    probability: float
+    answer: Answer
     model_version: int
     position: str
+
+    def fields(self) -> dict[str, object]:
+        """As JSON shows it."""
+        return {
+            "prediction_id": self.prediction_id,
+            **self.answer.fields(),
+            "model_version": self.model_version,
+            "position": self.position,
+        }
 
 
 class Predictor:
@@ -97,12 +106,14 @@ class Predictor:
                 numbers=np.column_stack([vector[name] for name in model.number_columns]),
                 scores={role: (loaded.version, scored[loaded.version]) for role, loaded in serving.items()},
                 texts=_logged_texts(model, vector),
+                kind=model.objective.kind,
+                classes={held.version: held.scorer.classes for held in serving.values() if held.scorer.classes},
             )
         )
-        version = serving["champion"].version
+        champion = serving["champion"]
+        answers = to_answers(model.objective.kind, scored[champion.version], champion.scorer.classes)
         return [
-            Prediction(str(prediction_id), int(probability >= 0.5), float(probability), version, position)
-            for prediction_id, probability in zip(ids, scored[version], strict=True)
+            Prediction(str(prediction_id), answer, champion.version, position) for prediction_id, answer in zip(ids, answers, strict=True)
         ]
 
 

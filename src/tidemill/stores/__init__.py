@@ -1,6 +1,7 @@
 """Stores: the SQL log, the engine's state with its tiles, the lake, predictions, and what the loop keeps."""
 
 from tidemill.stores.alerts import Alert, AlertRecord, AlertStore
+from tidemill.stores.answer import Answer, AnswerKind, Class
 from tidemill.stores.applied import AppliedReader
 from tidemill.stores.backfill import backfill_view, rebuild
 from tidemill.stores.backup import back_up
@@ -36,8 +37,11 @@ __all__ = [
     "Alert",
     "AlertRecord",
     "AlertStore",
+    "Answer",
+    "AnswerKind",
     "Answered",
     "AppliedReader",
+    "Class",
     "Databases",
     "Decision",
     "DecisionStore",

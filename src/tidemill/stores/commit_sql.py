@@ -23,7 +23,7 @@ _WRITE_BOOK = (
 _APPLIED, _DUPLICATE, _LATE, _REJECTED, _LAST = range(5)
 _WRITE_DEAD_LETTER = "insert into dead_letter (stream, log_offset, known_at_ms, reason, detail, payload) values (?, ?, ?, ?, ?, ?)"
 _WRITE_DUPLICATE = "insert into duplicate (stream, log_offset) values (?, ?)"
-_WRITE_OUTCOME = "insert into outcome (model, number, log_offset, key, known_at_ms, value) values (?, ?, ?, ?, ?, ?)"
+_WRITE_OUTCOME = "insert into outcome (model, number, log_offset, key, known_at_ms, value, text) values (?, ?, ?, ?, ?, ?, ?)"
 
 
 def advance(cursor: Cursor, commit: Commit, change: int) -> None:
@@ -61,11 +61,11 @@ def write_duplicates(cursor: Cursor, commit: Commit) -> None:
 def write_outcomes(cursor: Cursor, commit: Commit, labels: Mapping[str, Label]) -> None:
     """Keep what the label events among the applied said; `labels` by model."""
     outcomes = [
-        (model, number, offset, key, known_at_ms, float(value))
+        (model, number, offset, key, known_at_ms, *((None, value) if label.is_text else (float(value), None)))
         for model, label in labels.items()
         if (batch := commit.applied.get(label.stream.name)) is not None
         for number, offset, known_at_ms, key, value in zip(*_numbered(batch, commit.before), *label.read(batch), strict=True)
-        if key is not None and value == value
+        if key is not None and value is not None and value == value
     ]
     if outcomes:
         cursor.executemany(_WRITE_OUTCOME, outcomes)

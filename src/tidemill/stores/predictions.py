@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 from sqlalchemy import (
     Column,
     Float,
@@ -21,6 +22,7 @@ from sqlalchemy import (
 )
 
 from tidemill.kernels import Floats
+from tidemill.stores.answer import Answer, AnswerKind, Class
 from tidemill.stores.column_types import Whole, Word, Words
 from tidemill.stores.cursors import reading, reading_cursor, writing_cursor
 from tidemill.stores.databases import Databases
@@ -55,7 +57,17 @@ _SCORE = Table(
     Column("prediction_id", Whole, primary_key=True, autoincrement=False),
     Column("role", Word, primary_key=True),
     Column("version", Whole, nullable=False),
-    Column("probability", Float, nullable=False),
+    Column("probability", Float),  # one of these three, by what the model predicts
+    Column("value", Float),
+    Column("probabilities", LargeBinary),  # float32, in the order of the version's classes
+    sqlite_with_rowid=False,
+)
+_CLASSES = Table(  # what the probabilities of a version are of; a row never changes
+    "version_classes",
+    _TABLES,
+    Column("model", Word, primary_key=True),
+    Column("version", Whole, primary_key=True),
+    Column("classes", Words, nullable=False),  # a JSON array of texts or whole numbers
     sqlite_with_rowid=False,
 )
 _SERVER = Table(
@@ -70,7 +82,9 @@ _SERVER = Table(
 _INSERT = (
     "insert into prediction (id, model, key, at_ms, made_wall_ms, position, digest, request, vector) values (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_INSERT_SCORE = "insert into score (prediction_id, role, version, probability) values (?, ?, ?, ?)"
+_INSERT_SCORE = "insert into score (prediction_id, role, version, probability, value, probabilities) values (?, ?, ?, ?, ?, ?)"
+_INSERT_CLASSES = "insert into version_classes (model, version, classes) values (?, ?, ?) on conflict (model, version) do nothing"
+CLASSES_OF = "select version, classes from version_classes where model = ?"
 _INSERT_TEXT = "insert into prediction_text (prediction_id, texts) values (?, ?)"
 _SERVED = """select p.id, s.version, p.key, p.at_ms, p.position, p.digest, p.request, p.vector, t.texts
 from prediction p join score s on s.prediction_id = p.id and s.role = 'champion' left join prediction_text t on t.prediction_id = p.id """
@@ -78,7 +92,8 @@ _SERVED_ONE = _SERVED + "where p.id = ?"
 _SERVED_SINCE = _SERVED + "where p.model = ? and p.id > ? and p.at_ms between ? and ? order by p.id limit ?"
 # The pluses keep SQLite from the index by time: from the beginning on, sorting by id again costs more than reading in its order.
 _SERVED_ALL = _SERVED_SINCE.replace("p.model = ?", "+p.model = ?").replace("p.at_ms between", "+p.at_ms between")
-_SAID = """select p.id, p.model, p.key, p.at_ms, p.made_wall_ms, p.position, p.request, s.version, s.probability
+_SAID = """select p.id, p.model, p.key, p.at_ms, p.made_wall_ms, p.position, p.request, s.version,
+s.probability, s.value, s.probabilities
 from prediction p join score s on s.prediction_id = p.id and s.role = 'champion' where p.id > ? order by p.id limit ?"""
 _CONFIRM = (
     "insert into server (id, model, version, seen_wall_ms) values (?, ?, ?, ?) "
@@ -101,8 +116,10 @@ class Answered:
         keys: (n,) the label's key of each request.
         requests: (n,) JSON of each request.
         numbers: (n, n_number_columns) float64, the vector's numbers in the model's order.
-        scores: by role, the version that said it and (n,) its probabilities.
+        scores: by role, the version that said it and what it said: (n,) probabilities or values, or (n, n_classes) probabilities.
         texts: (n,) a JSON object of each vector's texts that its request does not hold; empty where there are none.
+        kind: what the scores are.
+        classes: by version, what the columns of its probabilities stand for.
     """
 
     model: str
@@ -115,6 +132,8 @@ class Answered:
     numbers: Floats
     scores: Mapping[Role, tuple[int, Floats]]
     texts: Sequence[bytes] = ()
+    kind: AnswerKind = "probability"
+    classes: Mapping[int, Sequence[Class]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -155,7 +174,7 @@ class Score:
     at_ms: int
     role: str
     version: int
-    probability: float
+    answer: Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +189,7 @@ class Said:
     position: str
     request: str
     version: int
-    probability: float
+    answer: Answer
 
 
 class PredictionStore:
@@ -184,6 +203,7 @@ class PredictionStore:
         self._engine = databases.open("serving", _TABLES)
         self._all = _SERVED_ALL if self._engine.dialect.name == "sqlite" else _SERVED_SINCE
         self._reader = reading(self._engine)
+        self._classes: dict[tuple[str, int], list[Class]] = {}
 
     def write(self, answered: Answered) -> list[int]:
         """Log a batch in one transaction; answers the ids, rising in time."""
@@ -198,10 +218,13 @@ class PredictionStore:
                 for prediction_id, key, request, numbers in zip(ids, answered.keys, answered.requests, answered.numbers, strict=True)
             ]
             scores = [
-                (prediction_id, role, version, float(probability))
-                for role, (version, probabilities) in answered.scores.items()
-                for prediction_id, probability in zip(ids, probabilities, strict=True)
+                (prediction_id, role, version, *one)
+                for role, (version, said) in answered.scores.items()
+                for prediction_id, one in zip(ids, _stored(answered.kind, said), strict=True)
             ]
+            if answered.classes:
+                rows_of_classes = ((answered.model, version, orjson.dumps(list(of)).decode()) for version, of in answered.classes.items())
+                cursor.executemany(_INSERT_CLASSES, list(rows_of_classes))
             cursor.executemany(_INSERT, rows)
             cursor.executemany(_INSERT_SCORE, scores)
             if answered.texts:
@@ -234,7 +257,10 @@ class PredictionStore:
     def scores(self, model: str, keys: Sequence[str]) -> list[Score]:
         """Everything said of these keys, oldest first."""
         query = (
-            select(_PREDICTION.c.id, _PREDICTION.c.key, _PREDICTION.c.at_ms, _SCORE.c.role, _SCORE.c.version, _SCORE.c.probability)
+            select(
+                *(_PREDICTION.c.id, _PREDICTION.c.key, _PREDICTION.c.at_ms, _SCORE.c.role, _SCORE.c.version),
+                *(_SCORE.c.probability, _SCORE.c.value, _SCORE.c.probabilities),
+            )
             .join(_SCORE, _SCORE.c.prediction_id == _PREDICTION.c.id)
             .where(_PREDICTION.c.model == model, _PREDICTION.c.key.in_(bindparam("keys", expanding=True)))
             .order_by(_PREDICTION.c.id)
@@ -244,13 +270,15 @@ class PredictionStore:
         with self._reader.connect() as connection:
             for begin in range(0, len(distinct), _KEYS_A_QUERY):
                 rows = connection.execute(query, {"keys": distinct[begin : begin + _KEYS_A_QUERY]})
-                found.extend(Score(*row) for row in rows)
+                for prediction_id, key, at_ms, role, version, *said in rows:
+                    found.append(Score(prediction_id, key, at_ms, role, version, self._answer(model, version, *said)))
         return sorted(found, key=lambda score: (score.prediction_id, score.role))
 
     def said(self, after_id: int, limit: int) -> list[Said]:
         """What champions of whichever models have said, in the order in which it was logged."""
         with reading_cursor(self._engine) as cursor:
-            return [Said(*row) for row in cursor.execute(_SAID, (after_id, limit)).fetchall()]
+            rows = cursor.execute(_SAID, (after_id, limit)).fetchall()
+        return [self._said(row) for row in rows]
 
     def last_id(self) -> int:
         """The id of the newest prediction; 0 before the first."""
@@ -276,6 +304,31 @@ class PredictionStore:
     def close(self) -> None:
         """Let go of the database."""
         self._engine.dispose()
+
+    def _said(self, row: Sequence[Any]) -> Said:
+        about = dict(zip(("id", "model", "key", "at_ms", "made_wall_ms", "position", "request", "version"), row, strict=False))
+        return Said(**about, answer=self._answer(about["model"], about["version"], *row[len(about) :]))
+
+    def _answer(self, model: str, version: int, probability: float | None, value: float | None, packed: bytes | None) -> Answer:
+        if packed is None:
+            return Answer(probability=probability, value=value)
+        if (model, version) not in self._classes:
+            with reading_cursor(self._engine) as cursor:
+                rows = cursor.execute(CLASSES_OF, (model,)).fetchall()
+            self._classes |= {(model, number): orjson.loads(classes) for number, classes in rows}
+        return Answer(probabilities=dict(zip(self._classes[model, version], unpacked(packed).tolist(), strict=True)))
+
+
+def unpacked(probabilities: bytes) -> Floats:
+    """(n,) the probabilities of one score as it is kept, or of several of one version behind one another."""
+    return np.frombuffer(probabilities, dtype="<f4").astype(np.float64)
+
+
+def _stored(kind: AnswerKind, said: Floats) -> Iterable[tuple[float | None, float | None, bytes | None]]:
+    """What was said as the columns `probability`, `value` and `probabilities`."""
+    if kind == "probabilities":
+        return [(None, None, row.tobytes()) for row in said.astype("<f4")]
+    return [(one, None, None) if kind == "probability" else (None, one, None) for one in said.astype(np.float64).tolist()]
 
 
 def _as_served(rows: Sequence[Sequence[object]]) -> Served:

@@ -39,12 +39,12 @@ _NOT_APPLIED = (
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a label event said of one key; `number` rises in the order of commits."""
+    """What a label event said of one key, a number or a text; `number` rises in the order of commits."""
 
     number: int
     key: str
     known_at_ms: int
-    value: float
+    value: float | str
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,13 +180,14 @@ class SqlState(ABC):
     def outcomes(self, model: str, after: int, limit: int) -> list[Outcome]:
         """Outcomes of a model after a number, in the order of commits."""
         query = (
-            select(OUTCOME.c.number, OUTCOME.c.key, OUTCOME.c.known_at_ms, OUTCOME.c.value)
+            select(OUTCOME.c.number, OUTCOME.c.key, OUTCOME.c.known_at_ms, OUTCOME.c.value, OUTCOME.c.text)
             .where(OUTCOME.c.model == model, OUTCOME.c.number > after)
             .order_by(OUTCOME.c.number)
             .limit(limit)
         )
         with self._reader.connect() as connection:
-            return [Outcome(*row) for row in connection.execute(query)]
+            rows = connection.execute(query).all()
+        return [Outcome(number, key, known_at_ms, value if text is None else text) for number, key, known_at_ms, value, text in rows]
 
     def count_outcomes(self, model: str, after_ms: int) -> int:
         """How many outcomes of a model became known after a time."""

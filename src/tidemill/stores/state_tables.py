@@ -96,7 +96,8 @@ OUTCOME = Table(  # what label events said, in the order of commits
     Column("log_offset", Whole, nullable=False),
     Column("key", Word, nullable=False),
     Column("known_at_ms", Whole, nullable=False),
-    Column("value", Float, nullable=False),
+    Column("value", Float),
+    Column("text", Word),  # in place of the value, where an outcome is a text
     Index("outcome_by_key", "model", "key"),
     sqlite_with_rowid=False,
 )

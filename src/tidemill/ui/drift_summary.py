@@ -151,5 +151,6 @@ def _errors(state: Mapping[str, Any]) -> tuple[ErrorStatistic, ...]:
     for version in monitor.versions:
         now = monitor.statistics(version)
         levels = settings.error_threshold, settings.residual_threshold
-        found.append(ErrorStatistic(version, monitor.n_labels(version), now.get("error"), levels[0], now.get("residual"), levels[1]))
+        errors = now.get("size" if monitor.task == "regression" else "error")
+        found.append(ErrorStatistic(version, monitor.n_labels(version), errors, levels[0], now.get("residual"), levels[1]))
     return tuple(found)

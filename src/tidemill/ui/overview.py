@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from tidemill.clock import MINUTE_MS, SECOND_MS, NowMs, wall_ms
 from tidemill.learning import Model
+from tidemill.learning.objective import Figure
 from tidemill.project import ViewDetail, Workspace, describe_views
 from tidemill.settings import Settings
 from tidemill.stores import Decision
@@ -54,6 +55,7 @@ class ModelPanel:
     champion: Champion | None
     frozen_version: str | None
     quality: WeeklyQuality
+    figures: tuple[Figure, ...]
     n_predictions: int
     drift: DriftSummary
     report_url: str | None
@@ -177,6 +179,7 @@ def _model(workspace: Workspace, settings: Settings, model: Model, quality: Week
         champion=_champion(workspace, model.name, quality, heard),
         frozen_version=_frozen_version(workspace, model.name),
         quality=quality,
+        figures=model.objective.figures,
         n_predictions=workspace.predictions.count(model.name),
         drift=drift,
         report_url=safe_link(drift.check.url) if drift.check else None,

@@ -10,6 +10,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from tidemill.learning.objective import Figure
 from tidemill.ui.files import Files, read_files
 from tidemill.ui.lights import headline, read_lights
 from tidemill.ui.overview import Overview
@@ -51,11 +52,11 @@ def page_router(overview: Callable[[], Overview]) -> APIRouter:
         if model not in panels:
             known = ", ".join(sorted(panels)) or "none"
             return Response(json.dumps({"detail": f"no model {model!r}; there is: {known}"}), 404, _HEADERS, "application/json")
-        quality = panels[model].quality
+        quality, figures = panels[model].quality, panels[model].figures
         found = {
             "weeks": [week.start_ms // 1_000 for week in quality.weeks],
-            "live": _lines(quality.weeks, "live"),
-            "frozen": _lines(quality.weeks, "frozen"),
+            "live": _lines(quality.weeks, "live", figures),
+            "frozen": _lines(quality.weeks, "frozen", figures),
             "marks": [{"at": run.at_ms / 1_000, "version": run.version} for run in quality.runs],
         }
         return _tagged(request, json.dumps(found).encode(), "application/json")
@@ -87,9 +88,9 @@ def _shown(seen: Overview) -> dict[str, Any]:
     }
 
 
-def _lines(weeks: tuple[Week, ...], role: str) -> dict[str, list[float | None]]:
+def _lines(weeks: tuple[Week, ...], role: str, figures: tuple[Figure, ...]) -> dict[str, list[float | None]]:
     found = [getattr(week, role) for week in weeks]
-    return {"log_loss": [each.log_loss for each in found], "auc": [each.auc for each in found]}
+    return {figure.name: [getattr(each, figure.name) for each in found] for figure in figures}
 
 
 def _answer(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from tidemill.clock import DAY_MS
 from tidemill.learning import Model
-from tidemill.learning.metrics import Quality, quality
+from tidemill.learning.metrics import Quality
 from tidemill.project import Workspace
 from tidemill.stores import Judged
 
@@ -55,18 +55,16 @@ class WeeklyQuality:
             found += [run for run in week.runs if not found or run.version != found[-1].version]
         return tuple(found)
 
-    def log_loss(self, role: str) -> float | None:
-        """The pooled log loss of `live` or `frozen`: exactly the mean over all rows, as each week's is a mean over its own."""
-        parts = [getattr(week, role) for week in self.weeks]
-        known = [part for part in parts if part.log_loss is not None]
-        n = sum(part.n for part in known)
-        return sum(part.log_loss * part.n for part in known) / n if n else None
+    def mean(self, role: str, name: str) -> float | None:
+        """The mean of the weeks' figure of `live` or `frozen`, weighted by their rows.
 
-    def mean_auc(self, role: str) -> float | None:
-        """The mean of the weeks' AUC, weighted by their rows; not the AUC of all rows pooled."""
-        known = [part for part in (getattr(week, role) for week in self.weeks) if part.auc is not None]
-        n = sum(part.n for part in known)
-        return sum(part.auc * part.n for part in known) / n if n else None
+        Of log loss, accuracy and absolute error it is exactly that of all rows, as each week's is a mean over its own; of the others it
+        is not what all rows pooled would give.
+        """
+        weeks = [getattr(week, role) for week in self.weeks]
+        known = [(value, week.n) for week in weeks if (value := getattr(week, name)) is not None]
+        n = sum(n for _, n in known)
+        return sum(value * n for value, n in known) / n if n else None
 
 
 @dataclass
@@ -141,7 +139,7 @@ def _week(workspace: Workspace, model: Model, start_ms: int, *, closed: bool) ->
     live, frozen = judged.of_role("champion"), judged.of_role("frozen")
     if not len(live.outcome) and not len(frozen.outcome):
         return None
-    qualities = [quality(rows.outcome, rows.probability) for rows in (live, frozen)]
+    qualities = [model.objective.quality(rows.outcome, rows.said) for rows in (live, frozen)]
     return Week(start_ms, qualities[0], qualities[1], _runs(live), closed)
 
 

@@ -124,10 +124,10 @@ CREATE TABLE reactions (
 );
 CREATE INDEX decisions_by_state ON decisions (model, state);
 CREATE UNIQUE INDEX one_standing_freeze ON freezes (model) WHERE ended_wall_ms IS NULL;
-CREATE INDEX alerts_to_check ON alerts (at_ms) WHERE "explain" != '' AND explaining_wall_ms IS NULL;
 CREATE INDEX alerts_due ON alerts (delivered_wall_ms, next_attempt_wall_ms);
-CREATE INDEX reactions_due ON reaction_outbox (reaction, next_attempt_wall_ms) WHERE ended_wall_ms IS NULL;
+CREATE INDEX alerts_to_check ON alerts (at_ms) WHERE "explain" != '' AND explaining_wall_ms IS NULL;
 CREATE INDEX reaction_by_key ON reaction_outbox (reaction, once_key, until_ms);
+CREATE INDEX reactions_due ON reaction_outbox (reaction, next_attempt_wall_ms) WHERE ended_wall_ms IS NULL;
 CREATE INDEX publications_due ON publication_outbox (kind, number);
 DELETE FROM "sqlite_sequence";
 COMMIT;

@@ -21,13 +21,15 @@ CREATE TABLE score (
 	prediction_id INTEGER NOT NULL, 
 	role VARCHAR NOT NULL, 
 	version INTEGER NOT NULL, 
-	probability FLOAT NOT NULL, 
+	probability FLOAT, 
+	value FLOAT, 
+	probabilities BLOB, 
 	PRIMARY KEY (prediction_id, role)
 )
  WITHOUT ROWID
 
 ;
-INSERT INTO "score" VALUES(1,'champion',1,0.25);
+INSERT INTO "score" VALUES(1,'champion',1,0.25,NULL,NULL);
 CREATE TABLE server (
 	id VARCHAR NOT NULL, 
 	model VARCHAR NOT NULL, 
@@ -35,6 +37,15 @@ CREATE TABLE server (
 	seen_wall_ms INTEGER NOT NULL, 
 	PRIMARY KEY (id, model)
 );
+CREATE TABLE version_classes (
+	model VARCHAR NOT NULL, 
+	version INTEGER NOT NULL, 
+	classes TEXT NOT NULL, 
+	PRIMARY KEY (model, version)
+)
+ WITHOUT ROWID
+
+;
 CREATE INDEX prediction_by_key ON prediction (model, "key");
 CREATE INDEX prediction_by_time ON prediction (model, at_ms);
 COMMIT;

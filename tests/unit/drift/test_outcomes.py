@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
+from tests.golden import make_alarms
 from tidemill.clock import DAY_MS
 from tidemill.drift import Alarm, OutcomeMonitor, OutcomeSettings
+from tidemill.learning import Task
 
 PER_DAY = 300
-Day = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int64]]
+Day = tuple[npt.NDArray[Any], npt.NDArray[np.float64], npt.NDArray[np.int64]]
 
 
 def days(n_days: int, seed: int, luck: float = 0.4, shift: float = 0.0, first: int = 0) -> Iterator[Day]:
@@ -102,10 +106,100 @@ def test_a_model_biased_from_its_first_week_is_held_to_its_own_bias() -> None:
 def test_only_binary_outcomes_and_probabilities(y: float, p: float) -> None:
     monitor = OutcomeMonitor()
     with pytest.raises(ValueError, match="not"):
-        monitor.update("1", y, p, 0)  # type: ignore[arg-type]  # a wrong type is the point
+        monitor.update("1", y, p, 0)
     with pytest.raises(ValueError, match="not"):
         monitor.update_many("1", [0, y], [0.5, p], [0, 1])
     assert monitor.versions == ()
+
+
+def test_an_outcome_of_0_or_1_raises_the_alarms_it_always_did() -> None:
+    """To the bit: what the monitor said before it knew any other outcome."""
+    assert json.loads(json.dumps(make_alarms.alarms())) == json.loads(make_alarms.FILE.read_text(encoding="utf-8"))
+
+
+def valued(
+    n_days: int, seed: int, tail: float = 30.0, luck: float = 0.3, scale: float = 1.0, shift: float = 0.0, first: int = 0
+) -> Iterator[Day]:
+    """Days of values of around 1,000 and predictions that are off by some 40; days share their luck, `tail` says how heavy errors are."""
+    rng = np.random.default_rng(seed)
+    for day in range(first, first + n_days):
+        p = rng.normal(1_000, 200, PER_DAY)
+        off = 40 * (scale * rng.standard_t(tail, PER_DAY) + luck * rng.normal() + shift)
+        yield p + off, p, day * DAY_MS + np.sort(rng.integers(0, DAY_MS, PER_DAY))
+
+
+@pytest.mark.parametrize("tail", [30.0, 2.5])
+def test_values_alarm_at_most_once_in_thirty_days_in_which_nothing_changes(tail: float) -> None:
+    """8 runs of 52 judged days, with normal errors and with ones of which a few are huge."""
+    assert sum(len(feed(OutcomeMonitor(task="regression"), "1", valued(60, seed, tail))) for seed in range(8)) <= 8 * 52 // 30
+
+
+@pytest.mark.parametrize("tail", [30.0, 2.5])
+def test_values_that_are_off_by_twice_as_much_are_found_within_days_whatever_the_tails(tail: float) -> None:
+    monitor = OutcomeMonitor(task="regression")
+    assert feed(monitor, "1", valued(20, 1, tail)) == []
+    alarm = next(one for one in feed(monitor, "1", valued(8, 2, tail, scale=2.0, first=20)) if one.detector == "size")
+    assert 19.5 * DAY_MS <= alarm.since_ms <= alarm.at_ms < 26 * DAY_MS
+    off, before = (float(word) for word in (alarm.detail.split()[4], alarm.detail.split()[-4]))
+    assert off > 1.3 * before > 30, alarm.detail
+
+
+@pytest.mark.parametrize(("shift", "word"), [(1.0, "low"), (-1.0, "high")])
+def test_values_that_are_off_to_one_side_are_found(shift: float, word: str) -> None:
+    monitor = OutcomeMonitor(task="regression")
+    feed(monitor, "1", valued(20, 1))
+    alarm = next(one for one in feed(monitor, "1", valued(14, 2, shift=shift, first=20)) if one.detector == "residual")
+    assert 19 * DAY_MS <= alarm.since_ms <= alarm.at_ms <= 27 * DAY_MS
+    assert f"predictions are too {word} by" in alarm.detail
+
+
+def test_one_absurd_outcome_is_no_alarm_and_units_do_not_matter() -> None:
+    plain, huge, small = (OutcomeMonitor(task="regression") for _ in range(3))
+    for y, p, at_ms in valued(30, 5):
+        spoilt = y.copy()
+        spoilt[7] = 1e9
+        assert huge.update_many("1", spoilt, p, at_ms) == []
+        alarms = plain.update_many("1", y, p, at_ms), small.update_many("1", y / 1024, p / 1024, at_ms)
+        assert alarms == ([], [])
+    assert plain.statistics("1") == pytest.approx(small.statistics("1"))
+    assert set(plain.statistics("1")) == {"size", "residual"}
+
+
+def test_a_perfect_beginning_is_no_trouble() -> None:
+    monitor = OutcomeMonitor(task="regression")
+    for y, _, at_ms in valued(10, 1):
+        assert monitor.update_many("1", y, y, at_ms) == []
+    assert feed(monitor, "1", valued(2, 1, first=10))[0].detector == "size"
+    with pytest.raises(ValueError, match="numbers, not"):
+        monitor.update("1", float("nan"), 0.0, 0)
+
+
+def told(n_days: int, seed: int, accuracy: float, first: int = 0) -> Iterator[Day]:
+    """Days of whether the most probable of several classes came true, and its probability: often below a half, and right on average."""
+    rng = np.random.default_rng(seed)
+    for day in range(first, first + n_days):
+        p = rng.uniform(0.3, 0.9, PER_DAY)
+        y = rng.random(PER_DAY) < p * accuracy / 0.6
+        yield y.astype(np.int64), p, day * DAY_MS + np.sort(rng.integers(0, DAY_MS, PER_DAY))
+
+
+def test_of_several_classes_another_one_that_comes_true_is_an_error_however_sure_it_was() -> None:
+    monitor = OutcomeMonitor(task="multiclass")
+    assert feed(monitor, "1", told(30, 1, accuracy=0.6)) == []
+    baseline = monitor.baseline("1")
+    assert baseline is not None and baseline.error_rate == pytest.approx(0.4, abs=0.03) and abs(baseline.center) < 0.02
+    alarms = feed(monitor, "1", told(8, 2, accuracy=0.15, first=30))
+    first = next(alarm for alarm in alarms if alarm.detector == "error")
+    assert 29.5 * DAY_MS <= first.since_ms <= first.at_ms < 35 * DAY_MS
+    later = next(alarm for alarm in alarms if alarm.detector == "residual")
+    assert "the most probable class came true less often than its probability said" in later.detail
+
+
+def test_a_state_says_of_which_task_it_is() -> None:
+    for task in get_args(Task):
+        again = OutcomeMonitor.from_state(OutcomeMonitor(task=task).state())
+        assert again.task == task
+    assert OutcomeMonitor.from_state({"versions": {}}).task == "binary", "of before there were others"
 
 
 def test_arrays_of_different_lengths_are_refused() -> None:

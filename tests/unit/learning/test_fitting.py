@@ -39,7 +39,7 @@ def test_the_newest_rows_judge_an_estimator_that_has_not_seen_them() -> None:
     assert (len(fitted.train), len(fitted.gate), fitted.fits) == (8 * A_DAY, 2 * A_DAY, 1)
     assert fitted.train.at_ms[-1] < fitted.gate.at_ms[0]
     assert fitted.quality.auc is not None and fitted.quality.auc < 0.3  # the world has turned and it cannot know
-    np.testing.assert_array_equal(fitted.probability, predict(MODEL, fitted.estimator, fitted.gate.frame()))
+    np.testing.assert_array_equal(fitted.said, predict(MODEL, fitted.estimator, fitted.gate.frame()))
 
 
 def test_what_is_to_serve_has_learnt_from_the_newest_rows_too() -> None:
@@ -48,7 +48,7 @@ def test_what_is_to_serve_has_learnt_from_the_newest_rows_too() -> None:
     again = refit(MODEL, fitted, rows)
     assert (len(again.train), again.fits) == (4 * A_DAY, 2)
     assert again.quality == fitted.quality  # still of the one that had not seen them
-    np.testing.assert_array_equal(again.probability, fitted.probability)
+    np.testing.assert_array_equal(again.said, fitted.said)
     before, after = (float(one.estimator.coef_[0, 0]) for one in (fitted, again))
     assert before > 1 and abs(after) < 0.5
     assert float(fit_all(MODEL, rows).coef_[0, 0]) == pytest.approx(after)

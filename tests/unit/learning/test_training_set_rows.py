@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -160,3 +161,48 @@ def test_numpy_and_duckdb_draw_one_sample(keys: list[str], share: float, seed: i
 def test_a_sample_of_nothing_is_refused(share: float) -> None:
     with pytest.raises(ValueError, match="above 0 and at most 1"):
         Sample(share)
+
+
+class Fate(BaseModel):
+    """An outcome that is one of several."""
+
+    fate_id: str
+    at: int
+    order_id: str
+    fate: str | None
+    bells: int
+
+
+FATES = Stream("fates", schema=Fate, event_time="at", event_id="fate_id")
+CLASSES = replace(tiny.LATE_ORDER, label=Label(FATES, key="order_id", value="fate", within="6h"))
+KEPT = replace(CLASSES, label=replace(CLASSES.label, absent="kept"))
+RUNG = replace(CLASSES, label=replace(CLASSES.label, value=col("fate").when(col("bells") > 0)))
+BELLS = replace(CLASSES, label=replace(CLASSES.label, value="bells"), task="multiclass")
+
+
+def ended(minute: int, name: str, fate: str | None, bells: int = 1) -> tuple[int, str, str]:
+    fields = {"fate_id": f"{name}/{minute}", "at": NOW + minute * MINUTE_MS, "order_id": name, "fate": fate, "bells": bells}
+    return minute, "fates", orjson.dumps(fields).decode()
+
+
+def test_an_outcome_of_several_is_the_place_of_its_class(tmp_path: Path) -> None:
+    project = Project("fates", streams=[*tiny.project.streams, FATES], views=[tiny.BY_SHOP], models=[CLASSES])
+    with closing(Workspace.open(project, tmp_path)) as workspace:
+        happen(
+            workspace,
+            *(ordered(0, name) for name in ("o1", "o2", "o3", "o4")),
+            *(ended(30, "o1", "lost", 10), ended(30, "o2", "late", 0), ended(31, "o3", None, 2), ended(WITHIN + 1, "o4", "lost")),
+            ended(40, "o1", "broken", 1),
+        )
+        found = learn(workspace, 2_000, CLASSES)
+        assert (rows(found), found.classes) == ({"o1": 0, "o2": 1}, ("broken", "late"))
+        assert rows(learn(workspace, 35, CLASSES)) == {"o1": 1, "o2": 0}, "as it was known then: lost, late"
+        kept = learn(workspace, 2_000, KEPT)
+        assert (rows(kept), kept.classes) == ({"o1": 0, "o2": 2, "o3": 1, "o4": 1}, ("broken", "kept", "late"))
+        assert learn(workspace, 2_000, RUNG).classes == ("broken",)
+        bells = learn(workspace, 2_000, BELLS)
+        assert (rows(bells), bells.classes) == ({"o1": 1, "o2": 0, "o3": 2}, (0, 1, 2))
+        assert len({one.digest for one in (found, kept, bells)}) == 3
+        assert found.rows(found.outcome > 0).classes == found.classes
+        with pytest.raises(NotReadyError, match="cannot be trained: an outcome is 2, not 0 or 1"):
+            learn(workspace, 2_000, replace(BELLS, task="binary"))

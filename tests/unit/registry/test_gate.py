@@ -37,7 +37,7 @@ def undecided(columns: Mapping[str, Column]) -> Floats:
 
 def test_a_champion_that_has_not_seen_the_newest_rows_is_compared_on_all_of_them() -> None:
     challenger = fitted()
-    compared = compare_unseen(challenger, undecided, int(challenger.train.at_ms[-1]))
+    compared = compare_unseen(challenger, undecided, int(challenger.train.at_ms[-1]), MODEL.objective)
     assert compared is not None
     assert compared.n_rows == 2 * A_DAY
     assert compared.champion == pytest.approx(np.log(2))
@@ -51,16 +51,16 @@ def test_rows_that_the_champion_has_learnt_from_do_not_judge() -> None:
     challenger = fitted()
     newest = challenger.gate.at_ms > challenger.gate.at_ms[-1] - DAY_MS
     last_ms = int(challenger.gate.at_ms[~newest][-1])
-    compared = compare_unseen(challenger, undecided, last_ms)
+    compared = compare_unseen(challenger, undecided, last_ms, MODEL.objective)
     assert compared is not None
     assert compared.n_rows == A_DAY
-    expected = losses(challenger.gate.outcome[newest], challenger.probability[newest]).mean()
+    expected = losses(challenger.gate.outcome[newest], challenger.said[newest]).mean()
     assert compared.challenger == pytest.approx(expected)
 
 
 def test_a_champion_that_has_learnt_from_all_is_not_replaced_and_it_says_why() -> None:
     challenger = fitted()
-    compared = compare_unseen(challenger, undecided, int(challenger.gate.at_ms[-1]))
+    compared = compare_unseen(challenger, undecided, int(challenger.gate.at_ms[-1]), MODEL.objective)
     assert compared is None
     judged = gate(MODEL, Challenger(challenger, 3, compared))
     assert not judged.verdict.promote

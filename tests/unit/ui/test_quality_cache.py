@@ -40,8 +40,8 @@ def test_the_weeks_are_those_of_a_full_recompute(ferry: Ferry) -> None:
     rows = ferry.workspace.quality.judged(model.name, model.label, 0, now_ms)
     for role, field in (("champion", "live"), ("frozen", "frozen")):
         mine = rows.of_role(role)
-        assert {week.start_ms: getattr(week, field) for week in read.weeks} == weekly(mine.at_ms, mine.outcome, mine.probability, WEEK_MS)
-        assert read.log_loss(field) == pytest.approx(np.mean(losses(mine.outcome, mine.probability)))
+        assert {week.start_ms: getattr(week, field) for week in read.weeks} == weekly(mine.at_ms, mine.outcome, mine.said, WEEK_MS)
+        assert read.mean(field, "log_loss") == pytest.approx(np.mean(losses(mine.outcome, mine.said)))
     assert read.n_labelled == 16 * 24
     assert [week.closed for week in read.weeks] == [True, True, False]
 
@@ -96,4 +96,4 @@ def test_without_time_the_newest_weeks_come_first_and_the_rest_follows(ferry: Fe
 
 def test_no_prediction_is_no_week(ferry: Ferry) -> None:
     read = QualityCache(clock_s=lambda: 0.0).read(ferry.workspace, ferry.workspace.project.models[0], START_MS)
-    assert (read.weeks, read.n_labelled, read.log_loss("live"), read.mean_auc("live")) == ((), 0, None, None)
+    assert (read.weeks, read.n_labelled, read.mean("live", "log_loss"), read.mean("live", "auc")) == ((), 0, None, None)
