@@ -45,7 +45,7 @@ from tidemill.project import Workspace
 
 _KEYS = 100_000
 _CONNECTIONS = 2
-_PATIENCE_S = 120.0
+_PATIENCE_S = 600.0
 _TICK_S = 0.02
 _WARM_UP_S = 3.0
 
