@@ -53,6 +53,14 @@ CREATE TABLE follower (
  WITHOUT ROWID
 
 ;
+CREATE TABLE log_identity (
+	stream VARCHAR NOT NULL, 
+	identity VARCHAR NOT NULL, 
+	PRIMARY KEY (stream)
+)
+ WITHOUT ROWID
+
+;
 CREATE TABLE outcome (
 	model VARCHAR NOT NULL, 
 	number INTEGER NOT NULL, 
