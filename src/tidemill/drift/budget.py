@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import TypedDict
 
 import numpy as np
 
@@ -104,7 +105,14 @@ def _levels(
     return {column.name: float(level) for column, level in zip(judged, levels, strict=True)}
 
 
-def outcome_thresholds(budget: Budget) -> dict[str, float]:
+class OutcomeThresholds(TypedDict):
+    """Arguments of `OutcomeSettings` that follow from a budget."""
+
+    error_threshold: float
+    residual_threshold: float
+
+
+def outcome_thresholds(budget: Budget) -> OutcomeThresholds:
     """The thresholds of labelled outcomes, as arguments of `OutcomeSettings`.
 
     The residual CUSUM is a textbook one, of days in standard deviations: its average run length is known. The errors' likelihood ratios
@@ -117,8 +125,8 @@ def outcome_thresholds(budget: Budget) -> dict[str, float]:
     to a change in distribution", 1971 (likelihood ratios).
 
     >>> thresholds = outcome_thresholds(Budget.parse("1/30d"))
-    >>> {name: round(threshold, 2) for name, threshold in thresholds.items()}
-    {'error_threshold': 9.31, 'residual_threshold': 3.95}
+    >>> round(thresholds["error_threshold"], 2), round(thresholds["residual_threshold"], 2)
+    (9.31, 3.95)
     """
     usual = OutcomeSettings()
     nats = math.log(_ERROR_AT_DEFAULT.within(DAY_MS) / budget.part(_ERROR_SHARE).within(DAY_MS))
