@@ -70,7 +70,7 @@ def tail_level(peaks: Floats, alarms_per_block: float) -> float:
     if n_known == 0 or often <= alarms_per_block:
         return floor
     mean = float((peaks[above] - floor).mean())
-    return float(floor + n_known * mean * ((often / alarms_per_block) ** (1.0 / n_known) - 1.0))
+    return floor + n_known * mean * ((often / alarms_per_block) ** (1.0 / n_known) - 1.0)
 
 
 def score_levels(profile: ReferenceProfile, budget: Budget, peaks_of: Callable[[ColumnProfile], Sequence[float]]) -> dict[str, float]:
@@ -106,7 +106,7 @@ def _levels(
 
 
 class OutcomeThresholds(TypedDict):
-    """Arguments of `OutcomeSettings`: in nats, and in standard deviations of a block."""
+    """Arguments of `OutcomeSettings` that follow from a budget."""
 
     error_threshold: float
     residual_threshold: float
@@ -125,8 +125,8 @@ def outcome_thresholds(budget: Budget) -> OutcomeThresholds:
     to a change in distribution", 1971 (likelihood ratios).
 
     >>> thresholds = outcome_thresholds(Budget.parse("1/30d"))
-    >>> {name: round(threshold, 2) for name, threshold in thresholds.items()}
-    {'error_threshold': 9.31, 'residual_threshold': 3.95}
+    >>> round(thresholds["error_threshold"], 2), round(thresholds["residual_threshold"], 2)
+    (9.31, 3.95)
     """
     usual = OutcomeSettings()
     nats = math.log(_ERROR_AT_DEFAULT.within(DAY_MS) / budget.part(_ERROR_SHARE).within(DAY_MS))

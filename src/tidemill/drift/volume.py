@@ -50,7 +50,7 @@ class RowCount:
             self.first_cycle = [n_slots + 1, rows + self.n_rows, of_reference + usual]
             return []
         usual *= rows / max(of_reference, 1.0)
-        strayed = abs(float(strayed_by(np.array([float(self.n_rows)]), np.array([usual]))[0]))
+        strayed = abs(float(strayed_by(np.array(float(self.n_rows)), np.array(usual))))
         was_high, self.high = self.high, strayed > self.threshold
         if self.high == was_high:
             return []

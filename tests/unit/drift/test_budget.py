@@ -48,9 +48,9 @@ def test_a_smaller_budget_has_higher_thresholds_everywhere() -> None:
     for name in ("x", "(score)"):
         lax, usual, strict = (window_thresholds(profile, budget)[name] for budget in budgets)
         assert lax <= usual < strict
-    errors, residuals = zip(*(outcome_thresholds(budget).values() for budget in budgets), strict=True)
-    assert sorted(errors) == list(errors)
-    assert sorted(residuals) == list(residuals)
+    outcomes = [outcome_thresholds(budget) for budget in budgets]
+    assert outcomes[0]["error_threshold"] < outcomes[1]["error_threshold"] < outcomes[2]["error_threshold"]
+    assert outcomes[0]["residual_threshold"] < outcomes[1]["residual_threshold"] < outcomes[2]["residual_threshold"]
 
 
 def test_the_run_length_is_that_of_simulated_residuals() -> None:
