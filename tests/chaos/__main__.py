@@ -1,9 +1,10 @@
 """Faults at random while events come in, and what is left in the end beside a run that nobody disturbed.
 
-Two senders that never give up send card taps: one to Kafka, one over HTTP. Beside them the whole system runs, embedded and then on servers
-(PostgreSQL and Kafka, started here), and one fault after another befalls it: kill -9 of engine, API server, broker or database, at random and in the middle
-of a commit; restarts; a second engine; full disks; a process that stands still; clocks that jump; connections cut, slowed or half open. After each the system
-must go on by itself. In the end books, lake and tiles must be those of the same events applied in one go: nothing lost, nothing counted twice.
+Two senders that never give up send card taps: one to Kafka, one over HTTP. Beside them the whole system runs, embedded and then on
+servers (PostgreSQL and Kafka, started here), and one fault after another befalls it: kill -9 of engine, API server, broker or database, at
+random and in the middle of a commit; restarts; a second engine; full disks; a process that stands still; clocks that jump; connections cut,
+slowed or half open. After each the system must go on by itself. In the end books, lake and tiles must be those of the same events applied
+in one go: nothing lost, nothing counted twice.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ from tests.chaos.verdict import Verdict, judge
 from tidemill.clock import wall_ms
 
 _EXAMPLES = """examples:
-  make chaos                                                                      60 rounds embedded, then 60 on servers; an hour or two
-  make chaos ARGS="--profile server --rounds 5"                                   five faults of those that only servers have, or any other
-  make chaos ARGS='--faults "kill -9 broker" "disk full" --rounds 2'              these two, in either profile
-  make chaos ARGS="--profile embedded --rounds 20 --seed 7 --into chaos.jsonl"    in parts: each adds a line to the file, and the table adds them up
+  make chaos                                                            60 rounds embedded, then 60 on servers: an hour or two
+  make chaos ARGS="--profile server --minutes 10"                       as many as begin within ten minutes
+  make chaos ARGS='--faults "kill -9 broker" "disk full" --rounds 2'    these two, in either profile
+  make chaos ARGS="--rounds 20 --seed 7 --into chaos.jsonl"             in parts: each adds its lines, the table adds them up
 
-Answers 1 when anything was lost, counted twice or changed, or when the system did not go on; the seed repeats the order of faults, not the moments.
-Needs what `make test` needs, and Debian's package faketime, which it installs when a clock is to step.
+Answers 1 when anything was lost, counted twice or changed, or when the system did not go on; what it has left, logs included, is kept then.
+A seed repeats the order of faults, not the moments. Needs what `make test` needs, and installs Debian's faketime when a clock is to jump.
 """
 
 
@@ -96,7 +97,7 @@ def main() -> int:
     parser.add_argument("--profile", choices=FAULTS, help="only this one; else both, one after the other")
     parser.add_argument("--rounds", type=int, default=60, help="how many faults a profile, each once before any comes again (60)")
     parser.add_argument("--seed", type=int, default=1, help="of the order and the moments (1)")
-    parser.add_argument("--faults", nargs="+", choices=FAULTS["server"], metavar="FAULT", help=f"only these of: {', '.join(FAULTS['server'])}")
+    parser.add_argument("--faults", nargs="+", choices=FAULTS["server"], metavar="FAULT", help=f"only these of {', '.join(FAULTS['server'])}")
     parser.add_argument("--minutes", type=float, default=math.inf, help="of each profile, after which no fault begins")
     parser.add_argument("--into", type=Path, metavar="FILE", help="add what was found to this file, and tell of all that is in it")
     options = parser.parse_args()

@@ -1,4 +1,7 @@
-"""`tidemill` as a process that kills itself, as by kill -9, right before or after a named act: `python -m tests.chaos.dying ACT NTH COMMAND ...`."""
+"""`tidemill` as a process that ends as by kill -9, right before or after a named act.
+
+`python -m tests.chaos.dying ACT NTH COMMAND ...`
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,8 @@ from tidemill.stores.sql_log import SqlLog
 from tidemill.stores.state import SqlState
 from tidemill.stores.table_files import TableFiles
 
-_KINDS = {kind.__name__: kind for kind in (KafkaLog, KafkaWriter, Lake, MappedState, RowIds, RowState, RowTiles, SqlLog, SqlState, TableFiles)}
+_ACTORS = (KafkaLog, KafkaWriter, Lake, MappedState, RowIds, RowState, RowTiles, SqlLog, SqlState, TableFiles)
+_KINDS: dict[str, Any] = {kind.__name__: kind for kind in _ACTORS}
 
 
 def die_at(act: str, nth: int) -> None:

@@ -41,7 +41,10 @@ def full_database_disk(system: System, rng: random.Random) -> None:
 
 
 def step_clock(system: System, rng: random.Random) -> None:
-    """Worker and API server start again on a clock that then jumps while they are at it: what they append to a log in files is known then."""
+    """Worker and API server start again on a clock that then jumps while they are at it.
+
+    What they append to a log in files is known by that clock.
+    """
     clock = Clock(system.folder / "clock")
     for process in (system.server, system.worker):
         process.terminate()

@@ -10,13 +10,13 @@ from tests.chaos.system import PATIENCE_S, SESSION_S, Profile, System
 
 _LOOK_S = 0.2
 _GROUP = "tidemill"  # of the engines, as the log's settings have it
-_SOURCE = ["before SqlLog.append", "after SqlLog.append"]
+_APPEND = ["before SqlLog.append", "after SqlLog.append"]
 _LAKE = ["before Lake.append", "after Lake.append", "before SqlState.in_lake"]
-_FILES = ["before TableFiles.prepare", "after TableFiles.prepare", "before TableFiles.apply", "after TableFiles.apply", "after MappedState.commit"]
+_FILES = ["before TableFiles.prepare", "after TableFiles.prepare", "before TableFiles.apply", "after TableFiles.apply"]
 _ROWS = ["before RowTiles.merge", "after RowTiles.merge", "after RowIds.write", "after RowState.commit"]
-_WORKER_ACTS: dict[Profile, list[str]] = {"embedded": [*_FILES, *_LAKE, *_SOURCE], "server": [*_ROWS, *_LAKE]}
+_WORKER_ACTS: dict[Profile, list[str]] = {"embedded": [*_FILES, "after MappedState.commit", *_LAKE, *_APPEND], "server": [*_ROWS, *_LAKE]}
 _SERVER_ACTS: dict[Profile, list[str]] = {
-    "embedded": ["before SqlLog.append", "after SqlLog.append"],
+    "embedded": _APPEND,
     "server": ["before KafkaLog.append", "before KafkaWriter.write", "after KafkaLog.append"],
 }
 

@@ -132,6 +132,6 @@ def _values(workspace: Workspace, first_ms: int) -> dict[str, str]:
     looked_at = [Lookup(view.name, cards) for view in workspace.project.views]
     found: dict[str, str] = {}
     for at_ms in range(first_ms + DAY_MS, wall_ms() + DAY_MS + HOUR_MS, HOUR_MS):
-        read = workspace.state.tiles.read(looked_at, at_ms).values
-        found |= {f"{column} of {card} at {at_ms}": repr(one) for column, all_ in read.items() for card, one in zip(cards, all_, strict=True)}
+        for column, values in workspace.state.tiles.read(looked_at, at_ms).values.items():
+            found |= {f"{column} of {card} at {at_ms}": repr(value) for card, value in zip(cards, values, strict=True)}
     return found

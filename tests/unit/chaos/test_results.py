@@ -10,7 +10,8 @@ from tests.chaos.results import Result, read_results, summed, tell, why_bad
 from tests.chaos.verdict import Left, Verdict
 
 GOOD = Result("server", 1, 30.0, {"kill -9 broker": [1.0, 2.0], "disk full": [4.0]}, Verdict({"taps": Left(100, 0, 0, 3)}, (), 10))
-BAD = Result("server", 2, 20.0, {"disk full": [5.0]}, Verdict({"taps": Left(50, 2, 1, 0), "gates": Left(7, 0, 0, 0, "Books()")}, ("n: 1 and 2",), 10))
+WRONG = Verdict({"taps": Left(50, 2, 1, 0), "gates": Left(7, 0, 0, 0, "Books()")}, ("n: 1 and 2",), 10)
+BAD = Result("server", 2, 20.0, {"disk full": [5.0]}, WRONG)
 STUCK = Result("embedded", 3, 10.0, {}, Verdict({}, stuck="it does not go on"))
 
 
