@@ -97,7 +97,8 @@ def main() -> int:
     parser.add_argument("--profile", choices=FAULTS, help="only this one; else both, one after the other")
     parser.add_argument("--rounds", type=int, default=60, help="how many faults a profile, each once before any comes again (60)")
     parser.add_argument("--seed", type=int, default=1, help="of the order and the moments (1)")
-    parser.add_argument("--faults", nargs="+", choices=FAULTS["server"], metavar="FAULT", help=f"only these of {', '.join(FAULTS['server'])}")
+    every = FAULTS["server"]
+    parser.add_argument("--faults", nargs="+", choices=every, metavar="FAULT", help=f"only these of {', '.join(every)}")
     parser.add_argument("--minutes", type=float, default=math.inf, help="of each profile, after which no fault begins")
     parser.add_argument("--into", type=Path, metavar="FILE", help="add what was found to this file, and tell of all that is in it")
     options = parser.parse_args()
