@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPException
 from typing import Any
 
@@ -18,6 +19,8 @@ from tests.chaos import project as chaos_project
 from tests.chaos.system import N_CARDS, PATIENCE_S, StuckError, System
 from tidemill.clock import wall_ms
 
+logger = logging.getLogger(__name__)
+
 _PAUSE_S = 0.02
 _PER_PUT = 5
 _DELIVERY_MS = 20_000
@@ -26,15 +29,18 @@ _PRODUCER = {"acks": "all", "request_timeout_ms": 5_000, "delivery_timeout_ms": 
 
 @contextmanager
 def sending(system: System) -> Iterator[None]:
-    """Both senders, until the block ends; what they have sent by then is acknowledged."""
+    """Both senders, until the block ends; what they have sent by then is acknowledged.
+
+    Raises:
+        StuckError: one of them has failed.
+    """
     stopping = threading.Event()
-    failed: list[BaseException] = []
 
     def guarded(send: Callable[[System, threading.Event], None]) -> None:
         try:
             send(system, stopping)
         except BaseException as error:  # a thread's error would be lost
-            failed.append(error)
+            system.failed.append(error)
 
     threads = [threading.Thread(target=guarded, args=(send,)) for send in (_send_taps, _send_gates)]
     for thread in threads:
@@ -45,8 +51,7 @@ def sending(system: System) -> Iterator[None]:
         stopping.set()
         for thread in threads:
             thread.join()
-    if failed:
-        raise failed[0]
+    system.check()
 
 
 def _events(prefix: str) -> Iterator[dict[str, str]]:
@@ -68,11 +73,13 @@ def _send_taps(system: System, stopping: threading.Event) -> None:
                 for told in [producer.send(chaos_project.TOPIC, text.encode()) for text in events.values()]:
                     told.get(_DELIVERY_MS / 1_000)
                 break
-            except KafkaError as error:
+            except Exception as error:  # whatever a client raises
+                logger.warning("taps were not taken error=%r", error)
                 if time.monotonic() > deadline_s:
                     raise StuckError(f"Kafka takes no events for {PATIENCE_S:.0f} s: {error!r}") from error
                 if producer is not None:  # one whose broker was killed may never send again
-                    producer.close(timeout=0)
+                    with suppress(KafkaError):
+                        producer.close(timeout=0)
                 producer = None
                 time.sleep(0.1)
         system.sent["taps"] |= events

@@ -47,6 +47,7 @@ class System:
         self.folder = folder
         self.home = folder / "home"
         self.sent: dict[str, dict[str, str]] = {"taps": {}, "gates": {}}
+        self.failed: list[BaseException] = []  # of its senders
         self.port = free_port()
         self._ending = ExitStack()
         try:
@@ -115,11 +116,21 @@ class System:
         begin_s, wanted = time.monotonic(), {name: len(events) + 1 for name, events in self.sent.items()}
         while not self.has_applied(wanted):
             self.revive()
+            self.check()
             if time.monotonic() - begin_s > PATIENCE_S:
                 applied = {name: self.applied(name) for name in wanted}
                 raise StuckError(f"it does not go on: wanted {wanted}, applied {applied}; {self._manners()}\n{self.log_tail}")
             time.sleep(0.02)
         return time.monotonic() - begin_s
+
+    def check(self) -> None:
+        """Look whether events still come in.
+
+        Raises:
+            StuckError: a sender has failed.
+        """
+        if self.failed:
+            raise StuckError(f"a sender has failed: {self.failed[0]!r}") from self.failed[0]
 
     def _manners(self) -> dict[str, str]:
         """What the proxies do."""
