@@ -37,5 +37,6 @@ class Clock:
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
             "FAKETIME_CACHE_DURATION": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "FAKETIME_FORCE_MONOTONIC_FIX": "0",  # for libraries of old; a JVM would spin in every wait, and Kafka take minutes to come up
             "NO_FAKE_STAT": "1",
         }
