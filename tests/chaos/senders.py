@@ -21,9 +21,9 @@ from tidemill.clock import wall_ms
 
 logger = logging.getLogger(__name__)
 
-_PAUSE_S = 0.02
+_PAUSE_S = 0.05
 _PER_PUT = 5
-_DELIVERY_MS = 20_000
+_DELIVERY_MS = 8_000
 _PRODUCER = {"acks": "all", "request_timeout_ms": 5_000, "delivery_timeout_ms": _DELIVERY_MS}
 
 

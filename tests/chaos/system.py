@@ -29,6 +29,7 @@ SESSION_S = 6.0  # after which others take the partitions of an engine that is s
 PATIENCE_S = 900.0  # a machine with much else to do is no error
 _ROOT = Path(__file__).parents[2]
 _LOG_TAIL = 3_000
+_LOOK_S = 0.1
 
 
 class StuckError(RuntimeError):
@@ -120,7 +121,7 @@ class System:
             if time.monotonic() - begin_s > PATIENCE_S:
                 applied = {name: self.applied(name) for name in wanted}
                 raise StuckError(f"it does not go on: wanted {wanted}, applied {applied}; {self._manners()}\n{self.log_tail}")
-            time.sleep(0.02)
+            time.sleep(_LOOK_S)
         return time.monotonic() - begin_s
 
     def check(self) -> None:
