@@ -98,7 +98,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=60, help="how many faults a profile, each once before any comes again (60)")
     parser.add_argument("--seed", type=int, default=1, help="of the order and the moments (1)")
     every = FAULTS["server"]
-    parser.add_argument("--faults", nargs="+", choices=every, metavar="FAULT", help=f"only these of {', '.join(every)}")
+    parser.add_argument("--faults", nargs="+", choices=every, metavar="FAULT", help=f"only these of: {'; '.join(every)}")
     parser.add_argument("--minutes", type=float, default=math.inf, help="of each profile, after which no fault begins")
     parser.add_argument("--into", type=Path, metavar="FILE", help="add what was found to this file, and tell of all that is in it")
     options = parser.parse_args()

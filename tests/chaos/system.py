@@ -93,7 +93,10 @@ class System:
 
     def _start(self, line: Sequence[str], beside: dict[str, str]) -> subprocess.Popen[bytes]:
         line, environ = [*line, "--project", str(PROJECT)], self._environ | beside
-        return subprocess.Popen(line, cwd=_ROOT, env=environ, stdout=self._log, stderr=self._log, stdin=subprocess.DEVNULL)
+        # a session of its own: who is stopped would else draw a SIGHUP upon all of us when the shell that started us ends
+        return subprocess.Popen(
+            line, cwd=_ROOT, env=environ, stdout=self._log, stderr=self._log, stdin=subprocess.DEVNULL, start_new_session=True
+        )
 
     def applied(self, stream: str) -> int | None:
         """How many of its events the books say are applied; None while a server does not answer."""
