@@ -110,15 +110,16 @@ class System:
         return all((found := self.applied(name)) is not None and found >= count for name, count in counts.items())
 
     def goes_on(self) -> float:
-        """Wait until events of both streams are applied that were sent after this moment; answers the seconds.
+        """Wait until of both streams events have been acknowledged after this moment, and are applied; answers the seconds.
 
+        Applied alone says little: what was on its way may be durable, and nobody has been told.
         What has ended is started again meanwhile, as whoever watches over processes would.
 
         Raises:
             StuckError: not within a quarter of an hour.
         """
         begin_s, wanted = time.monotonic(), {name: len(events) + 1 for name, events in self.sent.items()}
-        while not self.has_applied(wanted):
+        while not (all(len(self.sent[name]) >= count for name, count in wanted.items()) and self.has_applied(wanted)):
             self.revive()
             self.check()
             if time.monotonic() - begin_s > PATIENCE_S:
