@@ -172,7 +172,15 @@ late_arrival = Model(
     estimator=make_estimator,
     metric="log_loss",
     monitor=Monitor(false_alarm_budget="1/30d", cycle="7d"),
-    policy=RetrainPolicy(on=("error", "evidently"), cooldown="14d", min_labels=2000),
+    policy=RetrainPolicy(
+        on=("error", "evidently"),
+        cooldown="14d",
+        min_labels=2000,
+        follow_ups=(500, 1_000, 2_000, 4_000),  # some 840 flights a day: after half a day, a day, two and five
+        slices=("origin",),
+        probation="3d",
+        probation_labels=1_000,
+    ),
 )
 
 

@@ -1,5 +1,6 @@
 """Learning: what a model is, training sets, fitting, evaluation and export."""
 
+from tidemill.learning.budget import Budget
 from tidemill.learning.fitting import Fitted, fit, fit_all, predict, refit, to_input
 from tidemill.learning.importance import important_columns
 from tidemill.learning.lake_sql import Limits
@@ -9,7 +10,8 @@ from tidemill.learning.moments import Clock, Moments
 from tidemill.learning.objective import Objective
 from tidemill.learning.parity import Mismatch, Parity, check_parity
 from tidemill.learning.point_in_time import values_at
-from tidemill.learning.policy import Monitor, RetrainPolicy, Trigger
+from tidemill.learning.policy import Monitor
+from tidemill.learning.retrain_policy import RetrainPolicy, Window
 from tidemill.learning.sampling import Sample
 from tidemill.learning.scoring import OnnxModel, to_feed
 from tidemill.learning.task import Metric, Task
@@ -17,6 +19,7 @@ from tidemill.learning.training_set import TrainingSet, TrainingSetBuilder, buil
 from tidemill.learning.value_cache import ValueCache
 
 __all__ = [
+    "Budget",
     "Clock",
     "Fitted",
     "Limits",
@@ -35,8 +38,8 @@ __all__ = [
     "Task",
     "TrainingSet",
     "TrainingSetBuilder",
-    "Trigger",
     "ValueCache",
+    "Window",
     "auc",
     "build_training_set",
     "check_parity",

@@ -16,6 +16,8 @@ from tidemill.project.open_log import open_log
 from tidemill.project.project import Project
 from tidemill.settings import LogSettings
 from tidemill.stores import (
+    AlertMessages,
+    AlertSilences,
     AlertStore,
     AppliedReader,
     Databases,
@@ -59,6 +61,8 @@ class Workspace:
     quality: QualityReader
     decisions: DecisionStore
     alerts: AlertStore
+    alert_messages: AlertMessages
+    alert_silences: AlertSilences
     monitors: MonitorStateStore
     reactions: ReactionStore
     publications: PublicationStore
@@ -111,6 +115,8 @@ class Workspace:
             quality=QualityReader(databases),
             decisions=DecisionStore(loop),
             alerts=AlertStore(loop),
+            alert_messages=AlertMessages(loop),
+            alert_silences=AlertSilences(loop),
             monitors=MonitorStateStore(loop),
             reactions=ReactionStore(loop),
             publications=PublicationStore(loop),

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from tidemill.clock import MINUTE_MS, SECOND_MS, NowMs, wall_ms
 from tidemill.learning import Model
 from tidemill.learning.objective import Figure
+from tidemill.loop.story import Rival, Step, asked_for, knew, rivals, steps
 from tidemill.project import ViewDetail, Workspace, describe_views
 from tidemill.settings import Settings
-from tidemill.stores import Decision
+from tidemill.stores import Decision, Silence
 from tidemill.streams import Books
 from tidemill.ui.alert_groups import AlertGroup, AlertRow, read_alerts
 from tidemill.ui.drift_summary import DriftSummary, read_drift
@@ -20,6 +21,7 @@ from tidemill.ui.quality_cache import QualityCache, WeeklyQuality
 from tidemill.ui.rates import Rate, Rates
 
 N_DECISIONS = 50
+N_STORIES = 10  # told on the page; `tidemill audit` tells all
 SERVER_SILENT_MS = MINUTE_MS  # a server not heard of for longer is not counted as serving
 _SAME_LOOK_MS = SECOND_MS
 
@@ -63,12 +65,25 @@ class ModelPanel:
 
 
 @dataclass(frozen=True)
+class DecisionStory:
+    """The whole of a decision; see `tidemill.loop.story`. Links are None where there is nothing to see."""
+
+    evidence: tuple[tuple[str, str], ...]
+    knew: tuple[tuple[str, str], ...]
+    rivals: tuple[Rival, ...]
+    steps: tuple[Step, ...]
+    mlflow_url: str | None
+    report_url: str | None
+
+
+@dataclass(frozen=True)
 class DecisionRow:
-    """One decision; `alarm_to_serving_s` (wall time) if it ended with a new champion."""
+    """One decision; `alarm_to_serving_s` (wall time) if it ended with a new champion; a story if it is among the newest."""
 
     decision: Decision
     alarm_to_serving_s: float | None
     flow_run_url: str | None
+    story: DecisionStory | None
 
 
 @dataclass(frozen=True)
@@ -92,6 +107,7 @@ class Overview:
     decisions: tuple[DecisionRow, ...]
     alert_groups: tuple[AlertGroup, ...]
     links: Links
+    silences: tuple[Silence, ...] = ()
 
     @property
     def alerts(self) -> tuple[AlertRow, ...]:
@@ -130,6 +146,11 @@ class OverviewReader:
                 self._last = now_wall_ms, read_overview(self._workspace, self._settings, now_wall_ms, self._memory)
             return self._last[1]
 
+    def forget(self) -> None:
+        """Look anew at the next read: somebody has just changed what is shown."""
+        with self._lock:
+            self._last = None
+
 
 def read_overview(workspace: Workspace, settings: Settings, now_wall_ms: int, memory: Memory | None = None) -> Overview:
     """Look at every store once. Without a `memory` there are no rates, and every week is judged anew."""
@@ -145,9 +166,10 @@ def read_overview(workspace: Workspace, settings: Settings, now_wall_ms: int, me
             _model(workspace, settings, model, memory.quality.read(workspace, model, now_ms), now_wall_ms)
             for model in workspace.project.models
         ),
-        decisions=tuple(_decision(decision, settings) for decision in decisions),
+        decisions=tuple(_decision(decision, settings, told=place < N_STORIES) for place, decision in enumerate(decisions)),
         alert_groups=read_alerts(workspace),
         links=Links(settings.mlflow_uri, experiments_link(settings), prefect_link(settings)),
+        silences=workspace.alert_silences.standing(now_wall_ms),
     )
 
 
@@ -192,7 +214,7 @@ def _champion(workspace: Workspace, model: str, quality: WeeklyQuality, heard: M
     servers: dict[str, int] = {}
     for served in filter(None, heard.values()):  # 0 serves none yet
         servers[str(served)] = servers.get(str(served), 0) + 1
-    promoted = workspace.decisions.last_finished(model, ("promoted",))
+    promoted = workspace.decisions.last_finished(model, ("promoted", "rolled_back"))
     last_run = quality.runs[-1] if quality.runs else None
     told = [promoted.to_version if promoted else None, last_run.version if last_run else None]
     version = max(servers, key=int) if servers else next((each for each in told if each), None)
@@ -210,8 +232,20 @@ def _frozen_version(workspace: Workspace, model: str) -> str | None:
     return str(versions[0]) if versions else None
 
 
-def _decision(decision: Decision, settings: Settings) -> DecisionRow:
+def _decision(decision: Decision, settings: Settings, *, told: bool) -> DecisionRow:
     served_s = None
     if decision.outcome == "promoted" and decision.finished_wall_ms is not None:
         served_s = (decision.finished_wall_ms - decision.requested_wall_ms) / SECOND_MS
-    return DecisionRow(decision, served_s, flow_run_link(settings, decision.flow_run_id))
+    return DecisionRow(decision, served_s, flow_run_link(settings, decision.flow_run_id), _story(decision) if told else None)
+
+
+def _story(decision: Decision) -> DecisionStory:
+    mlflow, report = decision.findings.get("mlflow_run"), decision.evidence.get("report")
+    return DecisionStory(
+        evidence=asked_for(decision),
+        knew=knew(decision),
+        rivals=rivals(decision),
+        steps=steps(decision),
+        mlflow_url=safe_link(mlflow if isinstance(mlflow, str) else None),
+        report_url=safe_link(report if isinstance(report, str) else None),
+    )

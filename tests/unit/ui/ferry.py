@@ -14,9 +14,10 @@ from sklearn.linear_model import LogisticRegression
 
 from tidemill import Label, Model, Project, Requests, Stream, View, col, mean
 from tidemill.clock import DAY_MS, HOUR_MS, MINUTE_MS, to_ms, to_utc
-from tidemill.drift import OutcomeMonitor, WindowedDrift, profile_reference
+from tidemill.drift import FeatureDrift, OutcomeMonitor, profile_reference
 from tidemill.project import Workspace
-from tidemill.stores import Answered, Decision, Lookup
+from tidemill.serving.feature_watch import shown
+from tidemill.stores import Answered, Decision, Lookup, Moment, Plan, Planned
 from tidemill.stores.decision_records import Ending
 from tidemill.streams import Entry
 
@@ -35,6 +36,29 @@ PROMOTED = Ending(
     metric_challenger=0.4402,
     fits=1,
 )
+
+MLFLOW_RUN = "http://127.0.0.1:5000/#/experiments/1/runs/r7"
+CANDIDATES = [
+    {
+        "window": "change",
+        "rows": 1_404,
+        "from_ms": START_MS + 12 * DAY_MS,
+        "to_ms": START_MS + 15 * DAY_MS,
+        "judged_rows": 602,
+        "judged_to_ms": START_MS + 16 * DAY_MS,
+        "best": True,
+        "promoted": True,
+        "verdict": "log_loss 0.44020 against 0.57310 on 602 rows, gain 0.13290",
+        "champion": 0.5731,
+        "challenger": 0.4402,
+        "gain": 0.1329,
+        "interval": [0.1101, 0.1557],
+        "calibration": [0.11, 0.03],
+        "latency_ms": [0.02, 0.02],
+        "worst_slices": [{"column": "port", "value": None, "gain": 0.0104, "rows": 211}],
+    },
+    {"window": "all", "left_out": "max_fits is used up"},
+]
 
 
 class Departure(BaseModel):
@@ -154,9 +178,10 @@ class Ferry:
 
         hours = START_MS + np.arange(4_000) * HOUR_MS
         profile = profile_reference({"wind": rng.normal(size=4_000), "waves": rng.normal(size=4_000)}, rng.random(4_000), hours)
-        windows = WindowedDrift(profile)
-        windows.update({"wind": rng.normal(2.0, size=400), "waves": rng.normal(size=400)}, hours[:400])
-        self.workspace.monitors.save("windows:late_ferry", 0, 1, {**windows.state(), "thresholds": windows.thresholds})
+        features = FeatureDrift(profile)
+        features.update({"wind": rng.normal(2.0, size=400), "waves": rng.normal(size=400)}, hours[:400])
+        state = {"version": 1, "detector": features.state(), **shown(features)}
+        self.workspace.monitors.save("windows:late_ferry", 0, 1, state)
 
         check = {
             "at_ms": START_MS + 21 * DAY_MS,
@@ -171,12 +196,27 @@ class Ferry:
         }
         self.workspace.monitors.save("check:late_ferry", 0, 1, check)
 
+    def tell(self, *keys: str, error: str = "") -> None:
+        """Put alerts into a message each; it is delivered, or has failed once."""
+        messages = self.workspace.alert_messages
+        for key in keys:
+            alert = self.workspace.alerts.get(key)
+            planned = Planned(alert.model, alert.kind, alert.severity, "alerts", (key,), awaits_end=bool(alert.condition))
+            messages.keep(Plan(messages=(planned,)), Moment(alert.at_ms, WALL_MS))
+            number = max(message.number for message in messages.pending(WALL_MS, 1_000))
+            if error:
+                messages.mark_failed(number, error, WALL_MS)
+            else:
+                messages.mark_delivered(number, WALL_MS)
+
     def decide(self, name: str, ending: Ending | None, day: int = 17, reason: str = "20.1% of 340 predictions were wrong") -> None:
         """One decision by the error monitor, claimed, and ended if `ending` says how."""
         at_ms = START_MS + day * DAY_MS
         wall_ms = WALL_MS + day * MINUTE_MS
         self.workspace.decisions.request(Decision(name, "late_ferry", "error", name, reason, at_ms, wall_ms))
         self.workspace.decisions.claim(name, RUN_ID, wall_ms + 1_000)
+        self.workspace.decisions.mark(name, RUN_ID, "guarded", wall_ms + 1_500, {"guard": {"labels": 2_408, "running": ""}})
+        self.workspace.decisions.mark(name, RUN_ID, "judged", wall_ms + 9_000, {"candidates": CANDIDATES, "mlflow_run": MLFLOW_RUN})
         if ending is not None:
             self.workspace.decisions.finish(name, ending, RUN_ID)
 

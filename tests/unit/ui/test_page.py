@@ -54,14 +54,14 @@ def test_the_page_holds_the_fragment_and_every_section(ferry: Ferry, client: Tes
 
 def test_an_alert_shows_its_report_once_there_is_one(ferry: Ferry, client: TestClient) -> None:
     ferry.workspace.alerts.raise_alert(Alert("a", "late_ferry", "critical", "Errors rose", "20 %", "", START_MS, explain="1"))
-    ferry.workspace.alerts.mark_delivered("a", WALL_MS)
+    ferry.tell("a")
     assert "about Errors rose" not in client.get("/ui/overview").text
     ferry.workspace.alerts.explained("a", "http://127.0.0.1:5000/#/report.html")
     assert (
         '<a href="http://127.0.0.1:5000/#/report.html">more<span class="unseen"> about Errors rose</span></a>'
         in client.get("/ui/overview").text
     )
-    assert ferry.workspace.alerts.pending(2**62) == [], "what was delivered without it is not sent again"
+    assert ferry.workspace.alert_messages.pending(2**62) == [], "what was delivered without it is not sent again"
 
 
 def test_an_empty_page_says_what_to_do(client: TestClient) -> None:
@@ -117,6 +117,19 @@ def test_nothing_is_inline_and_nothing_comes_from_elsewhere(ferry: Ferry, client
     for address in re.findall(r'<(?:script|link|img)[^>]*(?:src|href)="([^"]*)"', page.text):
         assert client.get(address).status_code == 200
         assert address.startswith("/static/")
+
+
+def test_a_decision_tells_its_whole_story(ferry: Ferry, client: TestClient) -> None:
+    ferry.decide("d1", replace(PROMOTED, decided_by="gate"))
+    text = " ".join(client.get("/").text.split())
+    assert '<details id="story-d1">' in text
+    assert "<dt>Decided by</dt><dd>gate</dd>" in text
+    assert "labels 2408" in text and "running" not in text.partition("The guard knew")[2][:60]
+    assert "Fitted on change, the best" in text
+    assert "0.44020 against 0.57310, gain +0.1101 to +0.1557" in text
+    assert "port = missing: gain +0.0104 on 211" in text
+    assert "not fitted: max_fits is used up" in text
+    assert 'href="http://127.0.0.1:5000/#/experiments/1/runs/r7">run in MLflow</a>' in text
 
 
 def test_what_stores_hold_is_escaped(ferry: Ferry, client: TestClient) -> None:
