@@ -64,6 +64,7 @@ def test_the_most_tiles_are_allowed() -> None:
         ({"features": {"n": count(over=("1h", "61s"))}}, "feature 'n_61s': a window of 61s is not a multiple", "use over='1min' or '65s'"),
         ({"features": {"n": count(over=("1h", "2h")), "n_1h": count(over="1h")}}, "two features come to the name 'n_1h'", "rename one"),
         ({"features": {"f": share("fare", over="1h")}}, "feature 'f': 'fare' is not true or false (a bool)", "there is none; compare"),
+        ({"features": {"f": quantile("line", 0.5, over="1h")}}, "'line' is not a number of stream 'taps'", "choose of at, fare, riders"),
         ({"features": {"f": distinct("nope", over="1h")}}, "'nope' is not a field of stream 'taps'", "choose of tap_id, at, line"),
         (
             {"features": {"f": count(where=col("fare").equals("DE"), over="1h")}},
@@ -71,6 +72,7 @@ def test_the_most_tiles_are_allowed() -> None:
             "choose of tap_id, line, gate",
         ),
         ({"where": col("fare")}, "view 'v', where: 'fare' is not true or false (a bool) of stream 'taps'", "there is none; compare"),
+        ({"where": col("line") > 1}, "view 'v', where: 'line' is not a number of stream 'taps'", "choose of at, fare, riders"),
         ({"where": col("fare") + 1}, 'where=("fare" + 1) is not a condition', "write e.g. where=col('amount') > 100"),
         ({"where": "fare > 1"}, "where='fare > 1' is not a condition", "write e.g. where=col('amount') > 100"),
         ({"allowed_lateness": "soon"}, "view 'v': 'soon' is not a duration", "write e.g. allowed_lateness='6h'"),
