@@ -26,7 +26,7 @@ from tidemill.events import Column
 from tidemill.kernels import Floats
 from tidemill.learning import Model, OnnxModel, Quality, TrainingSet, fit, fit_all, important_columns, predict, quality
 from tidemill.loop import Admitted, GuardFacts, GuardPolicy, admit
-from tidemill.registry import Challenger, compare_unseen, gate
+from tidemill.registry import Challenger, Tried, gate, try_unseen
 from tidemill.stores import Class
 
 Cause = Literal["error", "evidently"]
@@ -215,8 +215,8 @@ class _Play:
         """Whether a challenger fitted on the older rows beats the champion on the newest."""
         self._fits += 1
         fitted = fit(self._model, rows)
-        compared = compare_unseen(fitted, self._champion.scorer.score, int(self._champion.train.at_ms[-1]), self._model.objective)
-        return gate(self._model, Challenger(fitted, int(self._version[-1]), compared)).verdict.promote
+        trial = try_unseen(self._model, fitted, self._champion.scorer.score, int(self._champion.train.at_ms[-1]))
+        return gate(self._model, Challenger((Tried("all", fitted, trial),), int(self._version[-1]))).judgement.verdict.promote
 
     def _fit(self, rows: TrainingSet, now_ms: int) -> Champion:
         """What serves: it has learnt from every mature row."""

@@ -37,24 +37,33 @@ def main() -> None:
     from flows.retrain import retrain
     from flows.rollback import rollback
     from flows.train import train
-    from tidemill.cli.relay import EVENT
+    from flows.update import update
+    from tidemill.cli.relay import event_of
     from tidemill.cli.services import wait_for
     from tidemill.project import load_project
     from tidemill.settings import read_settings
+    from tidemill.stores.decisions import Act
 
     settings = read_settings()
     project = load_project(settings.project).name
     wait_for(f"{settings.prefect_api_url}/health", "Prefect")
-    trigger = DeploymentEventTrigger(
-        name=f"tidemill: a decision of {project} starts retrain",
-        expect={EVENT},
-        match={"prefect.resource.id": f"tidemill.{project}.*"},
-        parameters={name: from_event(name) for name in ("model", "decision_id", "reason")},
-    )
-    plain: tuple[Flow[Any, Any], ...] = (backfill, deploy, ingest, loop, monitor, rollback, train)
+
+    def started_by_decisions(flow: Flow[Any, Any], act: Act, *parameters: str) -> Any:
+        trigger = DeploymentEventTrigger(
+            name=f"tidemill: a decision of {project} starts {flow.name}",
+            expect={event_of(act)},
+            match={"prefect.resource.id": f"tidemill.{project}.*"},
+            parameters={name: from_event(name) for name in ("model", "decision_id", *parameters)},
+        )
+        return flow.to_deployment(name=project, description=flow.description, triggers=[trigger])
+
+    plain: tuple[Flow[Any, Any], ...] = (backfill, ingest, loop, monitor, train)
     deployments = [flow.to_deployment(name=project, description=flow.description) for flow in plain]
     deployments.append(compact.to_deployment(name=project, description=compact.description, cron=NIGHTLY))
-    deployments.append(retrain.to_deployment(name=project, description=retrain.description, triggers=[trigger]))
+    deployments.append(started_by_decisions(retrain, "retrain", "reason"))
+    deployments.append(started_by_decisions(update, "update"))
+    deployments.append(started_by_decisions(rollback, "rollback"))
+    deployments.append(started_by_decisions(deploy, "promote"))
     serve(*deployments, limit=AT_ONCE, print_starting_message=False)  # type: ignore[arg-type]  # not coroutines outside an event loop
 
 

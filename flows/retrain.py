@@ -1,43 +1,74 @@
 """`retrain`: one decision from claim to ending.
 
 ```
-claim ─► admit ─► snapshot ─► fit ─► gate ─► fit on all rows ─► register ─► deploy
+claim ─► admit ─► snapshot ─► fit ─► gate ─► fit the winner again ─► register ─► deploy
   │        │                          │
   Merged   Cooldown, TooFewLabels,    Rejected (registered, and never serves)
-           Frozen, ...
+           Frozen, BadData, ...
 ```
+A server that is away puts the decision back, and it is tried again after a pause; a run that was killed is followed by another, which goes
+on with what was registered.
 """
 
 from __future__ import annotations
+
+from functools import partial
 
 from prefect import flow, runtime
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows.deploy import deploy
 from flows.train import learn
-from tasks.decisions import admit, claim, end, finish, open_decision
+from tasks import deployment
+from tasks.decisions import admit, begun, claim, end, finish, keep_learnt, mark, open_retrain, plan, put_back
+from tidemill.errors import NotReadyError, UnfitRowsError
 from tidemill.loop import Refused
+from tidemill.registry import Asker
+from tidemill.stores import Decision
 
 
 @flow(name="retrain")
-def retrain(model: str, decision_id: str = "", reason: str = "by hand") -> State:
-    """Retrain a model because of a decision, or by hand; the gate decides what serves."""
+def retrain(model: str, decision_id: str = "", reason: str = "by hand", by: str = "hand", key: str = "") -> State:
+    """Retrain a model because of a decision, or by hand; the gate decides what serves.
+
+    A flow upstream names a `key` of its own, e.g. that of a load: asked for again under it, nothing is done twice.
+    """
     run_id = str(runtime.flow_run.id)
-    decision = open_decision(model, decision_id, reason)
+    decision = open_retrain(model, decision_id, reason, Asker(by, run_id, key))
+    return carry_through(model, decision, run_id)
+
+
+def carry_through(model: str, decision: Decision, run_id: str) -> State:
+    """A decision that learns, from claim to ending; call it within a flow."""
     if not claim(decision, run_id):
-        return Completed(name="Merged", message=f"decision {decision.id} is in another run's hands")
-    admitted = admit(model, decision)
-    if isinstance(admitted, Refused):
-        end(decision, run_id, "refused", f"{admitted.name}: {admitted.reason}")
-        return Completed(name=admitted.name, message=admitted.reason)
+        return Completed(name="Merged", message=f"decision {decision.id} is in another run's hands, or has ended")
     try:
-        learnt = learn(model, {"trigger": decision.trigger, "decision": decision.id})
-        verdict = learnt.judgement.verdict
-        if verdict.promote:
-            deploy(model, learnt.version)
+        return _decide(model, decision, run_id)
+    except UnfitRowsError as error:
+        end(decision, run_id, "refused", f"{error.name}: {error}")
+        return Completed(name=error.name, message=str(error))
+    except NotReadyError as error:  # a server that is away or behind, the lake behind: what was registered is kept, and it goes on later
+        if put_back(decision, run_id):
+            return Completed(name="PutBack", message=f"tried again soon: {error}")
+        end(decision, run_id, "failed", f"{type(error).__name__}: {error}")
+        raise
     except Exception as error:
         end(decision, run_id, "failed", f"{type(error).__name__}: {error}")
         raise
+
+
+def _decide(model: str, decision: Decision, run_id: str) -> State:
+    learnt = begun(model, decision)
+    if learnt is None:
+        admitted = admit(model, decision, run_id)
+        if isinstance(admitted, Refused):
+            end(decision, run_id, admitted.outcome, f"{admitted.name}: {admitted.reason}")
+            return Completed(name="Merged" if admitted.outcome == "merged" else admitted.name, message=admitted.reason)
+        tags = {"trigger": decision.trigger, "decision": decision.id}
+        learnt = learn(model, tags, plan(model, decision), partial(mark, decision, run_id))
+        keep_learnt(model, decision, run_id, learnt)
+    verdict = learnt.judgement.verdict
+    if verdict.promote:
+        deployment.deploy_learnt(model, decision, run_id, learnt)
     finish(model, decision, run_id, learnt)
     return Completed(name="Promoted" if verdict.promote else "Rejected", message=verdict.reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeVar, cast
 
 from prefect import flow
@@ -9,22 +10,25 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 from prefect.utilities.annotations import quote
 
-from flows.deploy import deploy
-from tasks import training
-from tasks.deployment import champion
-from tidemill.registry import Learnt
+from tasks import deployment, training
+from tidemill.registry import Learnt, Plan
+from tidemill.stores.decisions import Stage
 
 T = TypeVar("T")
 
 
-def learn(model: str, tags: dict[str, str]) -> Learnt:
-    """The steps that `train` and `retrain` share; call it within a flow."""
+def learn(model: str, tags: dict[str, str], plan: Plan, reached: Callable[[Stage], None]) -> Learnt:
+    """The steps that `train` and `retrain` share; call it within a flow. `reached` is told each stage."""
     rows = training.snapshot(model)
-    challenger = training.fit(model, _whole(rows))
-    judgement = training.judge(model, _whole(challenger))
-    ready = training.make_ready(model, _whole(challenger), _whole(rows), promoted=judgement.verdict.promote)
+    reached("snapshot")
+    challenger = training.fit(model, _whole(rows), plan)
+    reached("fitted")
+    judged = training.judge(model, _whole(challenger))
+    reached("judged")
+    ready = training.make_ready(model, _whole(judged), _whole(rows))
+    reached("ready")
     version = training.register(model, _whole(ready), tags)
-    return Learnt(version, ready.fitted.fits, judgement)
+    return Learnt(version, ready.fits, judged.judgement, ready.refit)
 
 
 def _whole(value: T) -> T:
@@ -35,9 +39,9 @@ def _whole(value: T) -> T:
 @flow(name="train")
 def train(model: str) -> State:
     """Train a version by hand; it serves only when there is no champion yet."""
-    first = champion(model) is None
-    learnt = learn(model, {"trigger": "train"})
+    first = deployment.champion(model) is None
+    learnt = learn(model, {"trigger": "train"}, Plan(), lambda _stage: None)
     if first:
-        deploy(model, learnt.version)
+        deployment.deploy(model, learnt.version)
     name = "Promoted" if first else "Registered"
     return Completed(name=name, message=f"version {learnt.version}: {learnt.judgement.verdict.reason}")

@@ -7,6 +7,8 @@ from prefect.cache_policies import NO_CACHE
 
 from tasks.context import opened
 from tidemill import registry
+from tidemill.registry import Learnt
+from tidemill.stores import Decision
 
 
 @task(retries=1, retry_delay_seconds=2, cache_policy=NO_CACHE)
@@ -16,11 +18,18 @@ def deploy(model: str, version: int) -> dict[str, int]:
     return registry.deploy(context.workspace, context.registry, context.model(model), version)
 
 
-@task(cache_policy=NO_CACHE)
-def roll_back(model: str) -> int:
-    """See `tidemill.registry.roll_back`."""
+@task(retries=1, retry_delay_seconds=2, cache_policy=NO_CACHE, persist_result=False)
+def deploy_learnt(model: str, decision: Decision, run_id: str, learnt: Learnt) -> dict[str, int]:
+    """The same for what a decision has learnt; see `tidemill.registry.deploy_learnt`."""
     context = opened()
-    return registry.roll_back(context.workspace, context.registry, context.model(model))
+    return registry.deploy_learnt(context.workspace, context.registry, context.model(model), (decision, run_id), learnt)
+
+
+@task(retries=1, retry_delay_seconds=2, cache_policy=NO_CACHE, persist_result=False)
+def carry_out(model: str, decision: Decision, run_id: str) -> bool:
+    """Promote or roll back as a decision says; see `tidemill.registry.carry_out`."""
+    context = opened()
+    return registry.carry_out(context.workspace, context.registry, context.model(model), decision, run_id)
 
 
 @task(cache_policy=NO_CACHE)

@@ -8,7 +8,7 @@ from prefect.cache_policies import NO_CACHE
 from tasks.context import opened
 from tidemill import registry
 from tidemill.learning import Limits, TrainingSet
-from tidemill.registry import Challenger, Judgement, Ready
+from tidemill.registry import Challenger, Judged, Plan, Ready
 
 
 @task(retries=2, retry_delay_seconds=[1, 5], cache_policy=NO_CACHE, persist_result=False)
@@ -21,22 +21,24 @@ def snapshot(model: str) -> TrainingSet:
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
-def fit(model: str, rows: TrainingSet) -> Challenger:
-    """Fit and compare; see `tidemill.registry.train`."""
+def fit(model: str, rows: TrainingSet, plan: Plan) -> Challenger:
+    """Fit and compare; see `tidemill.registry.train`, and for an update `tidemill.registry.learn_more`."""
     context = opened()
-    return registry.train(context.workspace, context.registry, context.model(model), rows)
+    if plan.update:
+        return registry.learn_more(context.workspace, context.registry, context.model(model), rows)
+    return registry.train(context.workspace, context.registry, context.model(model), rows, plan)
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
-def judge(model: str, challenger: Challenger) -> Judgement:
-    """May it serve? See `tidemill.registry.gate`."""
+def judge(model: str, challenger: Challenger) -> Judged:
+    """Which may serve? See `tidemill.registry.gate`."""
     return registry.gate(opened().model(model), challenger)
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
-def make_ready(model: str, challenger: Challenger, rows: TrainingSet, *, promoted: bool) -> Ready:
-    """Fit what may serve again on all rows, and export; see `tidemill.registry.make_ready`."""
-    return registry.make_ready(opened().model(model), challenger, rows, promoted=promoted)
+def make_ready(model: str, judged: Judged, rows: TrainingSet) -> Ready:
+    """Fit what may serve again with the newest rows, and export; see `tidemill.registry.make_ready`."""
+    return registry.make_ready(opened().model(model), judged, rows)
 
 
 @task(retries=2, retry_delay_seconds=[1, 5], cache_policy=NO_CACHE, persist_result=False)

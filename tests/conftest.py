@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 from tests.databases import Disposed, disposing, fresh_databases, running_postgres
 from tests.kafka_server import end_kafka
 from tests.kinesis_feeds import KinesisServer, running_kinesis
+from tests.workers import ByFile, arrange
 from tidemill.stores import Databases
 
 _TESTS = Path(__file__).parent
@@ -42,12 +43,21 @@ settings.register_profile("ci", settings.get_profile("tidemill"), derandomize=Tr
 settings.load_profile("ci" if os.environ.get("CI") else "tidemill")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(tryfirst=True)  # before xdist looks at the marks
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark tests by their folder, so that `-m "not integration and not browser"` needs no decorator."""
     for item in items:
         for folder in ("integration", "browser"):
             if (_TESTS / folder) in item.path.parents:
                 item.add_marker(folder)
+    if hasattr(config, "workerinput"):
+        arrange(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFile:
+    """See `tests.workers`."""
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")

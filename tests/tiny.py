@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 from pydantic import BaseModel
-from sklearn.compose import make_column_transformer
+from sklearn.compose import ColumnTransformer, make_column_transformer
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from tidemill import Label, Model, Project, Requests, Stream, View, col, count, mean
+from tidemill import Label, Model, Monitor, Project, Requests, Stream, View, col, count, mean
 from tidemill.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from tidemill.learning import RetrainPolicy
 from tidemill.project import Workspace
@@ -58,12 +58,20 @@ class Question(BaseModel):
 
 def make_estimator() -> Pipeline:
     """A logistic regression that takes missing values."""
+    return make_pipeline(_encode(), LogisticRegression())
+
+
+def make_estimator_by_parts() -> Pipeline:
+    """The same, learnt row by row, so that it can go on."""
+    return make_pipeline(_encode(), SGDClassifier(loss="log_loss", learning_rate="constant", eta0=0.01, random_state=0))
+
+
+def _encode() -> ColumnTransformer:
     numbers = make_pipeline(SimpleImputer(), StandardScaler())
-    encode = make_column_transformer(
+    return make_column_transformer(
         (OneHotEncoder(handle_unknown="ignore"), ["shop"]),
         (numbers, ["amount", "by_shop__mean_delay_3h", "by_shop__n_3h"]),
     )
-    return make_pipeline(encode, LogisticRegression())
 
 
 ORDERS = Stream("orders", schema=Order, event_time="placed_at", event_id="order_id", allowed_lateness="1h")
@@ -76,6 +84,7 @@ LATE_ORDER = Model(
     features=["shop", "amount", BY_SHOP],
     label=Label(DELIVERIES, key="order_id", value=col("delay_min") >= 15, within="6h"),
     estimator=make_estimator,
+    monitor=Monitor(slices=("shop",)),
     policy=RetrainPolicy(cooldown="2d", min_labels=500, gate="1d"),
 )
 
@@ -129,6 +138,5 @@ def train_version(workspace: Workspace, registry: Registry) -> int:
     """Train on what the workspace holds and register; promotes nothing."""
     model = workspace.project.models[0]
     rows = snapshot(workspace, model)
-    challenger = train(workspace, registry, model, rows)
-    ready = make_ready(model, challenger, rows, promoted=gate(model, challenger).verdict.promote)
+    ready = make_ready(model, gate(model, train(workspace, registry, model, rows)), rows)
     return register(workspace, registry, model, ready, {"trigger": "test"})

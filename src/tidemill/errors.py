@@ -9,7 +9,8 @@ TidemillError
 │   └── LateEventError
 ├── NotFoundError     no such stream, view, model or version
 ├── NotReadyError     it exists but cannot answer yet: no champion, a service down, the lake behind
-│   └── UnavailableError  a server it needs does not answer: the same may be asked again, soon
+│   ├── UnavailableError  a server it needs does not answer: the same may be asked again, soon
+│   └── UnfitRowsError    there are rows, and they may not be learnt from: `name` says in a word why
 ├── RefusedError      whoever was asked does not want it, and would say the same again
 ├── BusyError         too much waits already; come again after `retry_after_s`
 ├── ConflictError     someone else moved first: a position, a claim, a running retrain
@@ -19,6 +20,8 @@ TidemillError
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 LATE = "late"  # the reason of an event past its stream's retention
 
@@ -100,6 +103,14 @@ class NotReadyError(TidemillError):
 
 class UnavailableError(NotReadyError):
     """A server that it needs does not answer just now; nothing is wrong with what was asked."""
+
+
+class UnfitRowsError(NotReadyError):
+    """Rows that may not be learnt from, too few or spoilt; a retrain that meets them is refused by `name`."""
+
+    def __init__(self, name: Literal["TooFewLabels", "BadData"], message: str) -> None:
+        self.name: Literal["TooFewLabels", "BadData"] = name
+        super().__init__(message)
 
 
 class RefusedError(TidemillError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -130,6 +131,73 @@ def test_a_dead_run_is_asked_for_again_and_given_up_after_two_times(store: Decis
     assert (ended.state, ended.outcome, ended.finished_at_ms, ended.finished_wall_ms) == ("finished", "failed", 5_000, 150)
     assert "3 runs in a row" in ended.outcome_reason
     assert store.unclaimed(now_wall_ms=10_000, retry_after_ms=1) == []
+
+
+def test_stages_and_findings_are_kept_by_the_holder_alone(store: DecisionStore) -> None:
+    store.request(decision("d"))
+    assert not store.mark("d", "run", "guarded", wall_ms=25)
+    store.claim("d", "run", wall_ms=20)
+    assert store.mark("d", "run", "guarded", wall_ms=25, findings={"guard": {"labels": 7}})
+    assert store.mark("d", "run", "fitted", wall_ms=29, findings={"candidates": []})
+    assert not store.mark("d", "another", "fitted", wall_ms=30)
+    found = store.get("d")
+    assert (found.stages, found.findings) == ({"guarded": 25, "fitted": 29}, {"guard": {"labels": 7}, "candidates": []})
+    assert store.release_stale(29, now_ms=1, wall_ms=40) == [], "a stage is a sign of life"
+    with pytest.raises(InputError, match="findings"):
+        store.mark("d", "run", "judged", wall_ms=30, findings={"gain": float("nan")})
+
+
+def test_a_claim_given_back_is_asked_for_again_after_a_growing_pause(store: DecisionStore) -> None:
+    store.request(decision("d"))
+    store.claim("d", "run-1", wall_ms=100)
+    assert not store.put_back("d", "another", wall_ms=100)
+    assert store.put_back("d", "run-1", wall_ms=100)
+    assert store.get("d").state == "requested"
+    assert store.unclaimed(now_wall_ms=5_100, retry_after_ms=1) == []
+    (event,) = store.unclaimed(now_wall_ms=5_101, retry_after_ms=1)
+    assert event.payload["attempt"] == "2"
+    store.claim("d", "run-2", wall_ms=6_000)
+    assert store.put_back("d", "run-2", wall_ms=6_000, at_most=2)
+    assert store.unclaimed(now_wall_ms=16_000, retry_after_ms=1) == []
+    store.claim("d", "run-3", wall_ms=20_000)
+    assert not store.put_back("d", "run-3", wall_ms=20_000, at_most=2)
+    assert store.finish("d", ending("failed"), "run-3")
+
+
+def test_of_alarms_that_wait_the_oldest_goes_on_and_a_person_is_not_merged(store: DecisionStore) -> None:
+    for number in range(5):
+        store.request(decision(f"e{number}", wall_ms=10 + number))
+    store.request(replace(decision("by hand"), trigger="manual", requested_wall_ms=30))
+    store.request(decision("other", model="another", wall_ms=30))
+    assert sorted(store.merge_waiting(now_ms=5, wall_ms=40)) == ["e1", "e2", "e3", "e4"]
+    assert sorted(event.decision_id for event in store.unclaimed(100, 1)) == ["by hand", "e0", "other"]
+    merged = store.get("e3")
+    assert (merged.outcome, merged.decided_by, "e0" in merged.outcome_reason) == ("merged", "guard", True)
+    assert store.merge_waiting(now_ms=5, wall_ms=40) == []
+
+
+def test_the_last_alarm_and_what_follows_it(store: DecisionStore) -> None:
+    run(store, "a", ending("rejected", fits=3))
+    assert store.last_alarm("late") == store.get("a")
+    store.request(decision("cooling", wall_ms=20))
+    store.finish("cooling", Ending("refused", "Cooldown: too soon", at_ms=1, wall_ms=1))
+    assert store.last_alarm("late") == store.get("a")
+    store.request(decision("few", wall_ms=30))
+    store.finish("few", Ending("refused", "TooFewLabels: 3", at_ms=1, wall_ms=1))
+    assert store.last_alarm("late") == store.get("few")
+    for number in (500, 1_000):
+        store.request(replace(decision(f"f{number}"), trigger="labels", alarm_key=f"labels:a:{number}"))
+    assert [one.id for one in store.follow_ups("late", "a")] == ["f1000", "f500"]
+    assert store.follow_ups("late", "few") == []
+    assert store.of_alarm("late", "labels:a:500") == store.get("f500")
+    assert store.of_alarm("late", "labels:a:7") is None
+
+
+def test_what_was_known_when_it_was_asked_for_stays(store: DecisionStore) -> None:
+    store.request(replace(decision("d"), from_version="4", act="rollback", to_version="3"))
+    store.finish("d", ending("refused"))
+    found = store.get("d")
+    assert (found.from_version, found.to_version, found.act) == ("4", "3", "rollback")
 
 
 def test_a_sign_of_life_keeps_the_claim(store: DecisionStore) -> None:

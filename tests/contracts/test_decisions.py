@@ -3,70 +3,67 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
-import subprocess
-import sys
 import threading
+import time
+from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
+from tests.forked import forked
 from tidemill.errors import ConflictError
 from tidemill.stores import Databases, open_loop
-from tidemill.stores.alerts import AlertStore
+from tidemill.stores.alerts import Alert, AlertStore
 from tidemill.stores.decisions import Decision, DecisionStore
 from tidemill.stores.monitor_state import MonitorStateStore
 
 N_DECISIONS = 40
-TIMEOUT_S = 240
+TIMEOUT_S = 240.0
 
-# Waits for the start file, so that both processes are past their imports and claim at the same time.
-CLAIMER = """
-import json, sys, time
-from pathlib import Path
-from tidemill.stores.decisions import DecisionStore
-from tidemill.stores import Databases, open_loop
-home, url, name, n = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
-store = DecisionStore(open_loop(Databases(home, url or None)))
-home.mkdir(exist_ok=True)
-(home / f"ready-{name}").touch()
-while not (home / "start").exists():
-    time.sleep(0.001)
-print(json.dumps([i for i in range(n) if store.claim(f"d{i}", f"{name}-{i}", wall_ms=20)]))
-"""
 
-# One monitor step that kills its own process after the given number of statements inside the transaction (0: just before the
-# commit, -1: just after it). Nothing of ours is replaced; only SQLAlchemy's events are listened to.
-STEP = """
-import os, signal, sys
-from pathlib import Path
-from sqlalchemy import event
-from tidemill.stores.alerts import Alert
-from tidemill.stores.decisions import Decision
-from tidemill.stores import Databases, open_loop
-from tidemill.stores.monitor_state import MonitorStateStore
-home, url, after = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-engine = open_loop(Databases(home, url or None))
-writes = 0
+def claim_when_told(home: Path, url: str | None, name: str) -> None:
+    """Claim all decisions once the start file is there, so that both processes claim at the same time; write down which were won."""
+    store = DecisionStore(open_loop(Databases(home, url)))
+    home.mkdir(exist_ok=True)
+    (home / f"ready-{name}").touch()
+    while not (home / "start").exists():
+        time.sleep(0.001)
+    won = [number for number in range(N_DECISIONS) if store.claim(f"d{number}", f"{name}-{number}", wall_ms=20)]
+    (home / f"won-{name}").write_text(json.dumps(won))
 
-def die(*_):
-    os.kill(os.getpid(), signal.SIGKILL)
 
-def count(connection, cursor, statement, *_):
-    global writes
-    writes += statement.startswith(("INSERT", "UPDATE"))
-    if after > 0 and writes == after:
-        die()
+def step_and_die(home: Path, url: str | None, after: int) -> None:
+    """One monitor step that kills its own process.
 
-event.listen(engine, "after_cursor_execute", count)
-if after == 0:
-    event.listen(engine, "commit", die)
-store = MonitorStateStore(engine)
-was, _ = store.load("m")
-alert = Alert("alert-1", "late", "warning", "t", "b", "", at_ms=900)
-decision = Decision("d-1", "late", "error", "alarm-1", "errors rose", requested_at_ms=900, requested_wall_ms=5)
-store.save("m", was, was + 10, {"n": 1}, alerts=[alert], decisions=[decision])
-die()
-"""
+    Args:
+        home: of the databases.
+        url: where they are, unless in files.
+        after: how many statements inside the transaction (0: just before the commit, -1: just after it). Nothing of ours is
+            replaced; only SQLAlchemy's events are listened to.
+    """
+    engine = open_loop(Databases(home, url))
+    n_writes = 0
+
+    def die(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def count(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        nonlocal n_writes
+        n_writes += statement.startswith(("INSERT", "UPDATE"))
+        if after > 0 and n_writes == after:
+            die()
+
+    event.listen(engine, "after_cursor_execute", count)
+    if after == 0:
+        event.listen(engine, "commit", die)
+    store = MonitorStateStore(engine)
+    was, _ = store.load("m")
+    alert = Alert("alert-1", "late", "warning", "t", "b", "", at_ms=900)
+    asked = Decision("d-1", "late", "error", "alarm-1", "errors rose", requested_at_ms=900, requested_wall_ms=5)
+    store.save("m", was, was + 10, {"n": 1}, alerts=[alert], decisions=[asked])
+    die()
 
 
 def decision(number: int, alarm: str = "") -> Decision:
@@ -110,20 +107,15 @@ def test_of_two_processes_exactly_one_claims(databases: Databases) -> None:
     for number in range(N_DECISIONS):
         store.request(decision(number))
     home = databases.home
-    command = [sys.executable, "-c", CLAIMER, str(home), databases.url or ""]
-    processes = [subprocess.Popen([*command, name, str(N_DECISIONS)], stdout=subprocess.PIPE, text=True) for name in ("a", "b")]
-    try:
-        pause = threading.Event()
-        for _ in range(TIMEOUT_S * 100):
-            if all((home / f"ready-{name}").exists() for name in ("a", "b")):
-                break
-            pause.wait(0.01)
-        (home / "start").touch()
-        won = [json.loads(process.communicate(timeout=TIMEOUT_S)[0]) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
+    claimers = [forked(claim_when_told, home, databases.url, name) for name in "ab"]
+    deadline_s = time.monotonic() + TIMEOUT_S
+    while not all((home / f"ready-{name}").exists() for name in "ab") and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+    (home / "start").touch()
+    for claimer in claimers:
+        claimer.join(TIMEOUT_S)
+    assert [claimer.exitcode for claimer in claimers] == [0, 0]
+    won = [json.loads((home / f"won-{name}").read_text()) for name in "ab"]
     assert sorted(won[0] + won[1]) == list(range(N_DECISIONS))
     assert all(store.get(f"d{number}").flow_run_id == f"a-{number}" for number in won[0])
 
@@ -161,13 +153,9 @@ def test_of_two_monitors_at_one_cursor_one_saves(databases: Databases) -> None:
 
 
 def killed_step(databases: Databases, after: int) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", STEP, str(databases.home), databases.url or "", str(after)],
-        capture_output=True,
-        timeout=TIMEOUT_S,
-        check=False,
-    )
-    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    dying = forked(step_and_die, databases.home, databases.url, after)
+    dying.join(TIMEOUT_S)
+    assert dying.exitcode == -signal.SIGKILL
 
 
 # The writes of a first step, in their order: state, alert, decision, outbox row; then the commit.

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import signal
-import subprocess
-import sys
-import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 from pydantic import BaseModel
 
 from tests.databases import new_database
+from tests.forked import forked
 from tests.kafka_server import kafka_server
 from tidemill.errors import ConflictError, InputError
 from tidemill.events import Stream
@@ -26,6 +26,7 @@ from tidemill.streams import Advance, Entry, Log, Position, Record, Records, Tal
 
 STREAMS = ["taps", "gates"]
 N_APPENDS, PER_APPEND = 60, 5
+PATIENCE_S = 240.0
 BROKER, SERVER = "broker", "server"  # the files in a home that say where Kafka and PostgreSQL are
 
 
@@ -56,37 +57,6 @@ ONE_ORDER = {"sqlite", "postgresql"}  # over all streams
 OWN_CLOCK = {"kafka"}  # the broker's; nobody is asked when an event became known
 of_replays = pytest.mark.parametrize("kind", [name for name in LOGS if name not in OWN_CLOCK], indirect=True)
 
-# Both writers wait for the start file, so that neither is done before the other has begun; their clocks disagree on purpose.
-WRITER = """
-import sys, time
-from pathlib import Path
-from tests.contracts.test_logs import LOGS, N_APPENDS, PER_APPEND
-from tidemill.streams import Entry
-home, kind, name = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
-log = LOGS[kind](home)
-(home / f"ready-{name}").touch()
-while not (home / "start").exists():
-    time.sleep(0.001)
-for i in range(N_APPENDS):
-    log.append([Entry("taps", f"{name}-{i * PER_APPEND + j}") for j in range(PER_APPEND)], now_ms=1_000 + (i if name == "a" else -i))
-log.close()
-"""
-# Dies while its entries are taken, when as many as lie in one row have been written within the transaction.
-DYING = """
-import os, signal, sys
-from pathlib import Path
-from tests.contracts.test_logs import LOGS
-from tidemill.streams import Entry
-
-class Entries(list):
-    def __iter__(self):
-        for place in range(len(self)):
-            if place == 1_500:
-                os.kill(os.getpid(), signal.SIGKILL)
-            yield self[place]
-
-LOGS[sys.argv[2]](Path(sys.argv[1])).append(Entries([Entry("taps", "torn")] * 2_000), now_ms=1)
-"""
 Open = Callable[[], Log]
 
 
@@ -113,6 +83,33 @@ def open_log(kind: str, tmp_path: Path) -> Iterator[Open]:
     yield open_one
     for log in opened:
         log.close()
+
+
+def write_when_told(home: Path, kind: str, name: str) -> None:
+    """Append in turns once the start file is there: no writer is done before the other has begun. Their clocks disagree on purpose."""
+    log = LOGS[kind](home)
+    (home / f"ready-{name}").touch()
+    while not (home / "start").exists():
+        time.sleep(0.001)
+    for turn in range(N_APPENDS):
+        entries = [Entry("taps", f"{name}-{turn * PER_APPEND + place}") for place in range(PER_APPEND)]
+        log.append(entries, now_ms=1_000 + (turn if name == "a" else -turn))
+    log.close()
+
+
+class DyingEntries(list[Entry]):
+    """Kill the process that takes them, when as many as lie in one row have been written within the transaction."""
+
+    def __iter__(self) -> Iterator[Entry]:
+        for place in range(len(self)):
+            if place == 1_500:
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield self[place]
+
+
+def die_in_an_append(home: Path, kind: str) -> None:
+    """Append what nobody survives."""
+    LOGS[kind](home).append(DyingEntries([Entry("taps", "torn")] * 2_000), now_ms=1)
 
 
 def read_all(log: Log, limit: int = 1_000, until: Position | None = None) -> list[Record]:
@@ -279,12 +276,11 @@ def test_a_source_moves_on_with_its_events_or_not_at_all(open_log: Open, kind: s
 
 
 def test_two_processes_append_at_once_and_nothing_is_lost_or_torn(open_log: Open, tmp_path: Path, kind: str) -> None:
-    writers = [subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), kind, name], cwd=Path(__file__).parents[2]) for name in "ab"]
+    writers = [forked(write_when_told, tmp_path, kind, name) for name in "ab"]
     try:
-        waited = threading.Event()
         while not all((tmp_path / f"ready-{name}").exists() for name in "ab"):
-            assert all(writer.poll() is None for writer in writers)
-            waited.wait(0.01)
+            assert all(writer.is_alive() for writer in writers)
+            time.sleep(0.01)
         log = open_log()
         (tmp_path / "start").touch()
         seen: list[Record] = []
@@ -292,10 +288,11 @@ def test_two_processes_append_at_once_and_nothing_is_lost_or_torn(open_log: Open
         while len(seen) < 2 * N_APPENDS * PER_APPEND:  # read while they write: a reader sees each record once, in order
             records, position = log.read(position, 17)
             seen.extend(records)
-            assert records or any(writer.poll() is None for writer in writers) or log.end() != position
+            assert records or any(writer.is_alive() for writer in writers) or log.end() != position
     finally:
-        codes = [writer.wait(timeout=240) for writer in writers]
-    assert codes == [0, 0]
+        for writer in writers:
+            writer.join(PATIENCE_S)
+    assert [writer.exitcode for writer in writers] == [0, 0]
     assert sorted(seen) == sorted(read_all(log))
     for name in "ab":
         check_order(kind if name == "a" else "", [record for record in seen if record.payload[0] == name], named(name))
@@ -314,8 +311,9 @@ def named(name: str) -> list[str]:
 def test_of_an_append_that_was_killed_nothing_is_there_and_others_go_on(open_log: Open, tmp_path: Path, kind: str) -> None:
     log = open_log()
     log.append([Entry("taps", "before")], now_ms=1)
-    done = subprocess.run([sys.executable, "-c", DYING, str(tmp_path), kind], cwd=Path(__file__).parents[2], check=False)
-    assert done.returncode == -signal.SIGKILL
+    dying = forked(die_in_an_append, tmp_path, kind)
+    dying.join(PATIENCE_S)
+    assert dying.exitcode == -signal.SIGKILL
     log.append([Entry("taps", "after")], now_ms=2)
     assert [(record.offset, record.payload) for record in read_all(log)] == [(1, "before"), (2, "after")]
     assert log.tally(log.end())["taps"] == Tally(2, 0)

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import pytest
 from tests.database_feeds import OutboxFeed, TableFeed
 from tests.databases import new_schema
 from tests.feeds import DeltaFeed, Feed, FileFeed, KafkaFeed, Tap, project_of, taps
+from tests.forked import forked
 from tests.kafka_server import PatientCopier, kafka_server
 from tests.kinesis_feeds import KinesisFeed
 from tidemill.errors import ConflictError
@@ -40,8 +40,6 @@ SERVED_FEEDS: dict[str, tuple[str, Callable[[Any], Feed]]] = {
     "postgres outbox": ("postgres_url", lambda url: OutboxFeed(new_schema(url))),
 }
 PATIENCE_S = 120.0
-_FORKED = get_context("forkserver")  # imports once, not for each process that is killed
-_FORKED.set_forkserver_preload([__name__])
 
 
 @pytest.fixture(params=[*FEEDS, *SERVED_FEEDS])
@@ -163,8 +161,7 @@ def copy_for_ever(source: Source, home: Path) -> None:
 def test_kill_9_at_any_moment_repeats_nothing_and_skips_nothing(feed: Feed, workspace: Workspace) -> None:
     rng, n_put = random.Random(7), 0
     for _ in range(6):
-        process = _FORKED.Process(target=copy_for_ever, args=(feed.source, workspace.home), daemon=True)
-        process.start()
+        process = forked(copy_for_ever, feed.source, workspace.home)
         before, deadline_s = workspace.log.behind(Position({})), time.monotonic() + PATIENCE_S
         while workspace.log.behind(Position({})) == before and time.monotonic() < deadline_s:
             feed.put(taps(n_put, 7))

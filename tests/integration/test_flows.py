@@ -15,19 +15,21 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.flows import load_flow_from_entrypoint
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from flows.deploy import deploy
 from flows.monitor import monitor
 from flows.retrain import retrain
 from flows.rollback import rollback
 from flows.train import train
 from tasks.context import Context, opened
 from tests import tiny
+from tests.services import free_port
 from tidemill.cli.relay import Relay
 from tidemill.clock import wall_ms
 from tidemill.drift import ReferenceProfile
 from tidemill.kernels import Floats
 from tidemill.learning import RetrainPolicy
 from tidemill.project import project_root
-from tidemill.registry import CHAMPION, FITS
+from tidemill.registry import CHAMPION, FITS, Registry
 from tidemill.serving.age import AgeWatch
 from tidemill.stores import Alert, Answered, Decision, Role
 from tidemill.stores.decision_records import Ending, Trigger, decision_id
@@ -85,6 +87,19 @@ def test_a_second_run_of_a_decision_ends_merged(context: Context) -> None:
     assert context.workspace.decisions.get(decision.id).flow_run_id == "another run"
 
 
+def test_while_mlflow_is_away_a_retrain_waits_and_then_goes_on(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    decision = alarmed(context)
+    away = Registry(f"http://127.0.0.1:{free_port()}", context.workspace.home)
+    with monkeypatch.context() as patch:
+        patch.setattr(context.registry, "_client", away._client)
+        assert run(decision).name == "PutBack"
+    waits = context.workspace.decisions.get(decision.id)
+    assert (waits.state, waits.outcome) == ("requested", None)
+    assert run(decision).name == "TooFewLabels"
+    assert context.workspace.decisions.get(decision.id).outcome == "refused"
+
+
 def test_a_frozen_model_is_not_retrained_even_by_hand(context: Context) -> None:
     decisions = context.workspace.decisions
     for running in [one for one in decisions.recent(MODEL) if one.state == "claimed"]:
@@ -106,6 +121,10 @@ def test_a_changed_world_is_learnt_by_hand_then_cooled_down_and_rolled_back(cont
     assert (state.name, champion(context)) == ("Promoted", 2)
     assert len(rows) == before + 1
     assert (newest.trigger, newest.outcome, newest.from_version, newest.to_version, newest.fits) == ("manual", "promoted", "1", "2", 2)
+    assert newest.decided_by == "gate"
+    assert list(newest.stages) == ["guarded", "snapshot", "fitted", "judged", "ready", "registered", "deploying", "deployed"]
+    assert [one["window"] for one in newest.findings["candidates"]] == ["recent", "change", "all"]
+    assert newest.findings["mlflow_run"].startswith(context.settings.mlflow_uri)
     assert newest.metric_champion is not None
     assert newest.metric_challenger is not None
     assert newest.metric_challenger < newest.metric_champion
@@ -118,7 +137,13 @@ def test_a_changed_world_is_learnt_by_hand_then_cooled_down_and_rolled_back(cont
     assert learnt[0].end_ms - learnt[1].end_ms > tiny.LATE_ORDER.policy.gate_ms * 0.9  # the rejected one has not seen the newest day
     assert champion(context) == 2
     assert run(alarmed(context)).name in ("Cooldown", "TooFewLabels")
-    assert rollback(MODEL, return_state=True).name == "RolledBack"
+    assert rollback(MODEL, by="ann", return_state=True).name == "RolledBack"
+    assert champion(context) == 1
+    (back, *_) = context.workspace.decisions.recent(MODEL, 500)
+    assert (back.act, back.outcome, back.from_version, back.to_version, back.decided_by) == ("rollback", "rolled_back", "2", "1", "ann")
+    assert deploy(MODEL, 3, by="ann", return_state=True).name == "Deployed"
+    assert champion(context) == 3
+    assert rollback(MODEL, by="ann", return_state=True).name == "RolledBack"
     assert champion(context) == 1
 
 
@@ -208,7 +233,7 @@ def test_only_an_alert_about_a_version_of_the_model_is_explained(context: Contex
     assert state.is_failed() and "no alert about a version" in (state.message or "")
 
 
-@pytest.mark.parametrize("name", ["backfill", "compact", "deploy", "ingest", "loop", "monitor", "retrain", "rollback", "train"])
+@pytest.mark.parametrize("name", ["backfill", "compact", "deploy", "ingest", "loop", "monitor", "retrain", "rollback", "train", "update"])
 def test_every_flow_is_loaded_by_its_entrypoint(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project_root())
     assert load_flow_from_entrypoint(f"flows/{name}.py:{name}").name == name

@@ -6,7 +6,7 @@ import json
 import shutil
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,11 +27,14 @@ from tidemill.registry import (
     FROZEN,
     KEPT_REPORTS,
     PREVIOUS,
+    Asker,
     Registry,
+    carry_out,
     deploy,
+    gate,
     make_ready,
     register,
-    roll_back,
+    request_rollback,
     snapshot,
     train,
 )
@@ -89,15 +92,17 @@ def test_what_passes_the_gate_learns_from_all_rows_and_what_fails_is_kept_as_it_
     model = workspace.project.models[0]
     rows = snapshot(workspace, model)
     challenger = train(workspace, registry, model, rows)
+    judged = gate(model, challenger)
     for promoted in (True, False):
-        ready = make_ready(model, challenger, rows, promoted=promoted)
+        verdict = replace(judged.judgement.verdict, promote=promoted)
+        ready = make_ready(model, replace(judged, judgement=replace(judged.judgement, verdict=verdict)), rows)
         version = registry.load("tiny_refit.late_order", register(workspace, registry, model, ready, {}))
         run = MlflowClient(trained.uri).get_run(version.run_id)
-        judged, learnt = int(run.data.params["rows_judged"]), int(run.data.params["rows_fitted"])
-        assert judged == len(challenger.fitted.gate)
-        assert learnt == (len(rows) if promoted else len(rows) - judged)
+        n_judged, learnt = int(run.data.params["rows_judged"]), int(run.data.params["rows_fitted"])
+        assert n_judged == len(judged.best.fitted.gate)
+        assert learnt == (len(rows) if promoted else len(rows) - n_judged)
         assert (version.tags["refitted"], version.tags[FITS]) == (("true", "2") if promoted else ("false", "1"))
-        assert run.data.metrics["log_loss"] == pytest.approx(challenger.fitted.quality.log_loss)
+        assert run.data.metrics["log_loss"] == pytest.approx(judged.best.fitted.quality.log_loss)
         assert ReferenceProfile.from_json(version.reference).n_rows == learnt
     workspace.close()
 
@@ -145,7 +150,18 @@ def test_the_first_deployment_waits_for_a_server_that_serves_nothing_yet(trained
 
 
 def test_a_rollback_swaps_champion_and_previous(promoted: Trained) -> None:
-    assert roll_back(promoted.workspace, promoted.registry, tiny.LATE_ORDER) == 1
+    workspace, registry = promoted.workspace, promoted.registry
+    decision = request_rollback(workspace, registry, tiny.LATE_ORDER, Asker("ann", "run-1"))
+    assert workspace.decisions.claim(decision.id, "run-1", wall_ms())
+    assert carry_out(workspace, registry, tiny.LATE_ORDER, decision, "run-1")
+    ended = workspace.decisions.get(decision.id)
+    assert (ended.act, ended.outcome, ended.from_version, ended.to_version, ended.decided_by) == (
+        "rollback",
+        "rolled_back",
+        "2",
+        "1",
+        "ann",
+    )
     assert [promoted.registry.alias(NAME, alias) for alias in (CHAMPION, PREVIOUS, FROZEN)] == [1, 2, 1]
 
 

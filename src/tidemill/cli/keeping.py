@@ -117,6 +117,8 @@ def _watch(worker: Worker, checking: Checking, relay: Relay) -> None:
     worker.watch_outcomes()
     worker.watch_features()
     worker.watch_age()
+    worker.watch_follow_ups()
+    worker.watch_probation()
     worker.watch_dead_letters()
     checking.step(worker.workspace.now_ms(), wall_ms())
     relay.step()

@@ -85,23 +85,27 @@ def train(model: ModelName, project: ProjectPath = None) -> None:
 def retrain(
     model: ModelName,
     reason: Annotated[str, typer.Option(help="Why, for the audit.")],
+    key: Annotated[
+        str, typer.Option(help="For a program: what it is for, e.g. a load's name; asked again with it, nothing is done twice.")
+    ] = "",
     project: ProjectPath = None,
 ) -> None:
-    """Retrain a model by hand: it skips cooldown and minimum labels, not the gate."""
+    """Retrain a model by hand: it skips cooldown, budget and minimum labels, not a freeze, bad data or the gate; with --key nothing."""
     settings = settings_for(project)
-    _run(settings, "retrain", {"model": workspace_for(settings).project.model(model).name, "reason": f"{reason} ({getuser()})"})
+    asked = {"reason": reason, "by": getuser(), "key": key}
+    _run(settings, "retrain", {"model": workspace_for(settings).project.model(model).name, **asked})
 
 
 def promote(model: ModelName, version: Annotated[int, typer.Argument(help="The registered version.")], project: ProjectPath = None) -> None:
-    """Make a version the champion, whatever the gate said of it."""
+    """Make a version the champion, whatever the gate said of it; it is a decision of yours, and has no probation."""
     settings = settings_for(project)
-    _run(settings, "deploy", {"model": workspace_for(settings).project.model(model).name, "version": version})
+    _run(settings, "deploy", {"model": workspace_for(settings).project.model(model).name, "version": version, "by": getuser()})
 
 
 def rollback(model: ModelName, project: ProjectPath = None) -> None:
     """Make the previous champion the champion again."""
     settings = settings_for(project)
-    _run(settings, "rollback", {"model": workspace_for(settings).project.model(model).name})
+    _run(settings, "rollback", {"model": workspace_for(settings).project.model(model).name, "by": getuser()})
 
 
 def freeze(model: ModelName, reason: Annotated[str, typer.Option(help="Why, for the audit.")], project: ProjectPath = None) -> None:

@@ -15,12 +15,21 @@ from tidemill.clock import MINUTE_MS, wall_ms
 from tidemill.loop import deliver, relay
 from tidemill.project import Workspace
 from tidemill.settings import Settings
-from tidemill.stores.decisions import OutboxEvent
+from tidemill.stores import Moment
+from tidemill.stores.decisions import Act, OutboxEvent
 
-EVENT = "tidemill.decision"
 SILENT_MS = 30 * MINUTE_MS
 _RETRY_MS = 20_000
 PATIENCE_S = 10.0  # the engine stands still meanwhile, and asking again starts no second run
+
+
+def event_of(act: Act) -> str:
+    """The name of the event that starts the flow of an act.
+
+    >>> event_of("retrain")
+    'tidemill.retrain'
+    """
+    return f"tidemill.{act}"
 
 
 class Relay:
@@ -37,8 +46,10 @@ class Relay:
         """One round; answers how many decisions it emitted."""
         now, stream_ms = wall_ms(), self._workspace.now_ms()
         self._workspace.decisions.release_stale(now - SILENT_MS, now_ms=stream_ms, wall_ms=now)
+        self._workspace.decisions.merge_waiting(stream_ms, now)
         relayed = relay(self._workspace.decisions, self._emit, now, _RETRY_MS)
-        deliver(self._workspace.alerts, self._settings.alerts.urls, now)
+        page = f"{self._settings.server_url}/#alerts"
+        deliver(self._workspace.alert_messages, self._settings.alerts, Moment(stream_ms, now), page)
         self._explaining.step(stream_ms, now)
         return relayed.emitted
 
@@ -58,4 +69,4 @@ class Relay:
 
     def _emit(self, event: OutboxEvent) -> None:
         resource = {"prefect.resource.id": f"tidemill.{self._workspace.project.name}.{event.model}"}
-        emit_event(event=EVENT, resource=resource, payload=dict(event.payload))
+        emit_event(event=event_of(event.act), resource=resource, payload=dict(event.payload))

@@ -150,6 +150,8 @@ class Replay:
             self._next_hour_ms = at_ms + HOUR_MS
             self.progress.alarms += len(self._worker.watch_outcomes())
             self._worker.watch_age()
+            self._worker.watch_follow_ups()
+            self._worker.watch_probation()
             self._relay.step()
             for reaction in self._relay.reactions:
                 self._relay.react(reaction)

@@ -14,8 +14,10 @@ from tidemill.errors import ProjectError
 from tidemill.events import Column, FieldKind, Stream, to_column
 from tidemill.features import Derived, Expression, FeatureSource, Label, Table, View, in_order
 from tidemill.learning.objective import Objective, objective_of
-from tidemill.learning.policy import Monitor, RetrainPolicy
+from tidemill.learning.policy import Monitor
+from tidemill.learning.retrain_policy import RetrainPolicy
 from tidemill.learning.sampling import Sample
+from tidemill.learning.slices import check_slices
 from tidemill.learning.task import Metric, Task
 
 Part = str | View | Table | Derived
@@ -82,6 +84,7 @@ class Model:
             fix = f"add {missing!r} to stream {self.requests.stream.name!r}, or make it a feature"
             raise ProjectError(f"request field {missing!r} has no history", where=where, fix=fix)
         self._check_features(where)
+        self.policy.check_slices([name for name, kind in self.columns.items() if kind == "text"], where)
         object.__setattr__(self, "objective", objective_of(self.label, self.task, self.metric, where))
         try:
             Sample(self.sample)
@@ -94,6 +97,7 @@ class Model:
             if isinstance(part, str) and part not in fields:
                 raise ProjectError(f"{part!r} is not a field of the request", where=where, fix=f"choose of {', '.join(fields)}")
         self._check_keys(where)
+        check_slices(self.monitor.slices, self.columns, where)
         readable = set(fields) | {column for source in self.sources for column in source.feature_columns}
         for derived in self.derived:
             for name in derived.parameters:

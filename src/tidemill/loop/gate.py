@@ -39,6 +39,10 @@ class Comparison:
     n_rows: int
     n_blocks: int
 
+    def interval(self, z: float = 1.96) -> tuple[float, float] | None:
+        """The gain less and plus `z` standard errors, 95 % by default; None where there is no standard error."""
+        return None if self.se is None else (self.gain - z * self.se, self.gain + z * self.se)
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -76,7 +80,7 @@ def judge(champion_metric: float | None, challenger_metric: float, n_rows: int, 
 
 
 def compare(
-    champion_losses: NDArray[np.float64], challenger_losses: NDArray[np.float64], at_ms: NDArray[np.int64], block_ms: int = DAY_MS
+    champion_losses: NDArray[np.float64], challenger_losses: NDArray[np.float64], at_ms: NDArray[np.int64], block_ms: int | None = None
 ) -> Comparison:
     """Compare two models on the same rows, with a standard error that lets rows of one block depend on each other.
 
@@ -86,7 +90,7 @@ def compare(
         champion_losses: (n_rows,) float64, the loss of each row.
         challenger_losses: (n_rows,) float64, the same rows in the same order.
         at_ms: (n_rows,) int64, the time of each row.
-        block_ms: the length of a block.
+        block_ms: the length of a block; by default that of `block_of`.
 
     Raises:
         ValueError: no rows, or arrays of different lengths.
@@ -102,11 +106,22 @@ def compare(
         raise ValueError(f"{n_rows} champion losses, {len(challenger_losses)} challenger losses, {len(at_ms)} times; give the same rows")
     gains = champion_losses - challenger_losses
     gain = float(gains.mean())
-    _, block = np.unique(at_ms // block_ms, return_inverse=True)
+    _, block = np.unique(at_ms // (block_of(at_ms) if block_ms is None else block_ms), return_inverse=True)
     sums = np.bincount(block, weights=gains - gain)
     n_blocks = len(sums)
     se = math.sqrt(n_blocks / (n_blocks - 1) * float(sums @ sums)) / n_rows if n_blocks > 1 else None
     return Comparison(float(champion_losses.mean()), float(challenger_losses.mean()), gain, se, n_rows, n_blocks)
+
+
+def block_of(at_ms: NDArray[np.int64]) -> int:
+    """The length of a block, ms: a day, or an eighth of the time that the rows span where that is less than eight days.
+
+    After an alarm a challenger is judged on hours, and with blocks of days there would be no standard error at all.
+
+    >>> block_of(np.array([0, 30 * DAY_MS])) == DAY_MS, block_of(np.array([0, 8_000]))
+    (True, 1000)
+    """
+    return int(min(DAY_MS, max(1, (int(at_ms.max()) - int(at_ms.min())) // 8)))
 
 
 def _lack(gain: float, se: float | None, settings: GateSettings) -> str:
@@ -118,5 +133,5 @@ def _lack(gain: float, se: float | None, settings: GateSettings) -> str:
     if settings.z <= 0:
         return ""
     if se is None:
-        return ", no standard error: fewer than two days of rows"
+        return ", no standard error: the rows are of one moment"
     return "" if gain > settings.z * se else f", not above {settings.z:g} standard errors of {se:.5f}"

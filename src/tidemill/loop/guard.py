@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tidemill.clock import DAY_MS, duration_text, to_utc
-from tidemill.stores.decisions import Decision, DecisionStore, Trigger
+from tidemill.stores.decisions import Decision, DecisionStore, Outcome, Trigger
 
 RefusalName = Literal["Frozen", "Running", "BadData", "Cooldown", "BudgetUsed", "TooFewLabels"]
 
@@ -29,7 +29,7 @@ class GuardFacts:
     Args:
         now_ms: stream time.
         labels: mature labels there are to train on.
-        last_retrain_ms: when the last decision finished that was promoted or rejected.
+        last_retrain_ms: when the last decision finished that was promoted, rejected or rolled back; the cooldown counts from each of these.
         retrains_ms: when decisions that trained a model finished; order does not matter.
         running: id of the decision that is being worked on.
         frozen: who froze the model and why.
@@ -58,11 +58,17 @@ class Refused:
     reason: str
     passes_at_ms: int | None = None
 
+    @property
+    def outcome(self) -> Outcome:
+        """How the decision ends: what meets a running one is merged into it, anything else is refused."""
+        return "merged" if self.name == "Running" else "refused"
+
 
 def admit(trigger: Trigger, facts: GuardFacts, policy: GuardPolicy) -> Admitted | Refused:
     """Whether a retrain may start, and if not, by the first rule that forbids it.
 
-    Asked for by hand it skips cooldown, budget and minimum labels, but not a freeze, a running retrain or bad data.
+    Asked for by hand it skips cooldown, budget and minimum labels, but not a freeze, a running retrain or bad data. A follow-up
+    (trigger `labels`) skips cooldown and minimum labels, as its number of labels is the reason why it is asked for.
 
     >>> facts = GuardFacts(now_ms=5 * DAY_MS, labels=9_000, last_retrain_ms=2 * DAY_MS)
     >>> admit("error", facts, GuardPolicy(cooldown_ms=7 * DAY_MS)).reason
@@ -70,8 +76,7 @@ def admit(trigger: Trigger, facts: GuardFacts, policy: GuardPolicy) -> Admitted 
     >>> admit("manual", facts, GuardPolicy(cooldown_ms=7 * DAY_MS))
     Admitted()
     """
-    rules: tuple[_Rule, ...] = _ALWAYS if trigger == "manual" else _ALWAYS + _UNLESS_BY_HAND
-    for rule in rules:
+    for rule in _RULES.get(trigger, _ALL):
         refusal = rule(facts, policy)
         if refusal is not None:
             return refusal
@@ -80,13 +85,12 @@ def admit(trigger: Trigger, facts: GuardFacts, policy: GuardPolicy) -> Admitted 
 
 def read_facts(store: DecisionStore, decision: Decision, now_ms: int, labels: int, policy: GuardPolicy) -> GuardFacts:
     """The facts about a claimed decision that the store knows; the caller adds `bad_data` with `dataclasses.replace`."""
-    last = store.last_finished(decision.model)
     running = store.running(decision.model, besides=decision.id)
     freeze = store.frozen(decision.model)
     return GuardFacts(
         now_ms=now_ms,
         labels=labels,
-        last_retrain_ms=None if last is None else last.finished_at_ms,
+        last_retrain_ms=store.last_retrained(decision.model),
         retrains_ms=tuple(store.retrained_since(decision.model, now_ms - policy.period_ms)),
         running="" if running is None else running.id,
         frozen="" if freeze is None else f"by {freeze.by} at {_moment(freeze.wall_ms)}: {freeze.reason}",
@@ -137,7 +141,8 @@ def _too_few_labels(facts: GuardFacts, policy: GuardPolicy) -> Refused | None:
 
 _Rule = Callable[[GuardFacts, GuardPolicy], Refused | None]
 _ALWAYS: tuple[_Rule, ...] = (_frozen, _running, _bad_data)
-_UNLESS_BY_HAND: tuple[_Rule, ...] = (_cooldown, _budget, _too_few_labels)
+_ALL: tuple[_Rule, ...] = (*_ALWAYS, _cooldown, _budget, _too_few_labels)
+_RULES: dict[Trigger, tuple[_Rule, ...]] = {"manual": _ALWAYS, "labels": (*_ALWAYS, _budget)}
 
 
 def _moment(ms: int) -> str:

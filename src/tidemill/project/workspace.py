@@ -16,6 +16,8 @@ from tidemill.project.open_log import open_log
 from tidemill.project.project import Project
 from tidemill.settings import LogSettings
 from tidemill.stores import (
+    AlertMessages,
+    AlertSilences,
     AlertStore,
     AppliedReader,
     Databases,
@@ -35,6 +37,7 @@ from tidemill.stores import (
     rebuild,
 )
 from tidemill.stores.file_lock import try_lock
+from tidemill.stores.held_versions import held_reference
 from tidemill.stores.newest_vectors import NewestVectors
 from tidemill.streams import Books, Engine, LogReader
 
@@ -59,6 +62,8 @@ class Workspace:
     quality: QualityReader
     decisions: DecisionStore
     alerts: AlertStore
+    alert_messages: AlertMessages
+    alert_silences: AlertSilences
     monitors: MonitorStateStore
     reactions: ReactionStore
     publications: PublicationStore
@@ -111,6 +116,8 @@ class Workspace:
             quality=QualityReader(databases),
             decisions=DecisionStore(loop),
             alerts=AlertStore(loop),
+            alert_messages=AlertMessages(loop),
+            alert_silences=AlertSilences(loop),
             monitors=MonitorStateStore(loop),
             reactions=ReactionStore(loop),
             publications=PublicationStore(loop),
@@ -214,6 +221,10 @@ class Workspace:
     def now_ms(self) -> int:
         """Stream time: the `known_at` of the last event the tiles have taken; 0 before the first."""
         return self.state.position_and_time()[1]
+
+    def held_reference(self, model: str, version: int) -> str | None:
+        """JSON of what a version's training looked like; None where no process of this home has loaded that version yet."""
+        return held_reference(self.home, self.project.registered_name(model), version)
 
     def applied(self) -> AppliedReader:
         """A reader of applied events, from the log."""

@@ -1,21 +1,29 @@
 """The registry: MLflow's versions, aliases and reports, and how a training becomes one."""
 
 from tidemill.registry.auditing import audit_parity
-from tidemill.registry.deciding import Judgement, Learnt, end, finish, gate, guard, request_by_hand
-from tidemill.registry.deploying import deploy, roll_back
-from tidemill.registry.registry import CHALLENGER, CHAMPION, FROZEN, KEPT_REPORTS, PREVIOUS, DatasetRef, Registry, Release, Version
-from tidemill.registry.training import (
-    FITS,
-    IMPORTANT,
-    Challenger,
-    Ready,
-    code_version,
-    compare_unseen,
-    make_ready,
-    register,
-    snapshot,
-    train,
+from tidemill.registry.challenging import Challenger, Plan, Tried, measure_latency, train, try_unseen
+from tidemill.registry.deciding import (
+    Ask,
+    Asker,
+    Learnt,
+    end,
+    finish,
+    guard,
+    keep_learnt,
+    make_decision,
+    mark,
+    put_back,
+    request,
+    request_retrain,
+    resume,
 )
+from tidemill.registry.deploying import carry_out, deploy, deploy_learnt, request_promotion, request_rollback
+from tidemill.registry.follow_ups import due_follow_up, fits_left, plan_of, since_of
+from tidemill.registry.judging import Judged, Judgement, gate
+from tidemill.registry.probation import Probation, examine
+from tidemill.registry.registry import CHALLENGER, CHAMPION, FROZEN, KEPT_REPORTS, PREVIOUS, DatasetRef, Registry, Release, Version
+from tidemill.registry.training import FITS, IMPORTANT, Ready, code_version, make_ready, register, snapshot
+from tidemill.registry.updating import due_update, learn_more, request_update
 
 __all__ = [
     "CHALLENGER",
@@ -25,26 +33,50 @@ __all__ = [
     "IMPORTANT",
     "KEPT_REPORTS",
     "PREVIOUS",
+    "Ask",
+    "Asker",
     "Challenger",
     "DatasetRef",
+    "Judged",
     "Judgement",
     "Learnt",
+    "Plan",
+    "Probation",
     "Ready",
     "Registry",
     "Release",
+    "Tried",
     "Version",
     "audit_parity",
+    "carry_out",
     "code_version",
-    "compare_unseen",
     "deploy",
+    "deploy_learnt",
+    "due_follow_up",
+    "due_update",
     "end",
+    "examine",
     "finish",
+    "fits_left",
     "gate",
     "guard",
+    "keep_learnt",
+    "learn_more",
+    "make_decision",
     "make_ready",
+    "mark",
+    "measure_latency",
+    "plan_of",
+    "put_back",
     "register",
-    "request_by_hand",
-    "roll_back",
+    "request",
+    "request_promotion",
+    "request_retrain",
+    "request_rollback",
+    "request_update",
+    "resume",
+    "since_of",
     "snapshot",
     "train",
+    "try_unseen",
 ]

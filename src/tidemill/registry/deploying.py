@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 
 from tidemill.clock import wall_ms
-from tidemill.errors import NotFoundError, NotReadyError
+from tidemill.errors import ConflictError, NotFoundError, NotReadyError
 from tidemill.learning import Model
 from tidemill.project import Workspace
-from tidemill.registry.registry import PREVIOUS, Registry
+from tidemill.registry.deciding import Ask, Asker, Learnt, mark, request
+from tidemill.registry.registry import CHAMPION, PREVIOUS, Registry
+from tidemill.stores import Decision
+from tidemill.stores.decision_records import Ending, Outcome
 
 HEARD_OF_MS = 60_000
 
@@ -36,15 +39,67 @@ def deploy(workspace: Workspace, registry: Registry, model: Model, version: int,
         time.sleep(0.1)
 
 
-def roll_back(workspace: Workspace, registry: Registry, model: Model) -> int:
-    """Make the previous champion the champion again; answers its version.
+def deploy_learnt(workspace: Workspace, registry: Registry, model: Model, claimed: tuple[Decision, str], learnt: Learnt) -> dict[str, int]:
+    """Deploy what a decision has learnt, for the run that holds it.
+
+    Raises:
+        ConflictError: the run holds it no longer, or another version has become the champion than the one it was judged beside.
+    """
+    decision, run_id = claimed
+    mark(workspace, decision, run_id, "deploying")
+    champion = registry.alias(workspace.project.registered_name(model.name), CHAMPION)
+    if champion not in (learnt.judgement.champion, learnt.version):
+        raise ConflictError(
+            f"version {learnt.version} of {model.name!r} was judged beside version {learnt.judgement.champion}, and version {champion} "
+            "has become the champion meanwhile; retrain again"
+        )
+    servers = deploy(workspace, registry, model, learnt.version)
+    mark(workspace, decision, run_id, "deployed")
+    return servers
+
+
+def request_promotion(workspace: Workspace, registry: Registry, model: Model, version: int, asker: Asker) -> Decision:
+    """A decision for a version that a person makes the champion, whatever the gate said of it."""
+    champion = registry.alias(workspace.project.registered_name(model.name), CHAMPION)
+    reason = f"version {version} is made the champion by {asker.by}"
+    evidence = {"asked_by": asker.by}
+    return request(workspace, model, Ask("promote", "manual", f"promote:{asker.run_id}", reason, evidence, champion, version))
+
+
+def request_rollback(workspace: Workspace, registry: Registry, model: Model, asker: Asker) -> Decision:
+    """A decision for a rollback that a person asks for; it names both versions, so that a run that is tried again goes the same way.
 
     Raises:
         NotFoundError: there is no previous champion.
     """
     name = workspace.project.registered_name(model.name)
-    previous = registry.alias(name, PREVIOUS)
+    champion, previous = registry.alias(name, CHAMPION), registry.alias(name, PREVIOUS)
     if previous is None:
         raise NotFoundError("previous champion", name, [str(version) for version in registry.versions(name)])
-    deploy(workspace, registry, model, previous)
-    return previous
+    reason = f"back to version {previous}, by {asker.by}"
+    evidence = {"asked_by": asker.by}
+    return request(workspace, model, Ask("rollback", "manual", f"rollback:{asker.run_id}", reason, evidence, champion, previous))
+
+
+def carry_out(workspace: Workspace, registry: Registry, model: Model, decision: Decision, run_id: str) -> bool:
+    """Promote or roll back as a claimed decision says; False when another version has become the champion meanwhile, and it is refused.
+
+    Raises:
+        ConflictError: the run holds the decision no longer.
+        NotFoundError: there is no such version.
+    """
+    wanted = int(decision.to_version or 0)
+    champion = registry.alias(workspace.project.registered_name(model.name), CHAMPION)
+    by = str(decision.evidence.get("asked_by") or decision.trigger)
+    mark(workspace, decision, run_id, "deploying")
+    if champion != wanted and str(champion) != decision.from_version and decision.from_version is not None:
+        reason = f"Superseded: version {champion} has become the champion since it was asked for"
+        workspace.decisions.finish(decision.id, Ending("refused", reason, workspace.now_ms(), wall_ms(), decided_by="guard"), run_id)
+        return False
+    deploy(workspace, registry, model, wanted)
+    mark(workspace, decision, run_id, "deployed")
+    outcome: Outcome = "rolled_back" if decision.act == "rollback" else "promoted"
+    ending = Ending(outcome, decision.reason, workspace.now_ms(), wall_ms(), to_version=str(wanted), decided_by=by)
+    if not workspace.decisions.finish(decision.id, ending, run_id):
+        raise ConflictError(f"decision {decision.id} is no longer held by run {run_id}; another run goes on with it")
+    return True

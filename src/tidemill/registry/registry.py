@@ -21,9 +21,11 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature, infer_signature
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-from tidemill.errors import NotFoundError, NotReadyError
+from tidemill.errors import NotFoundError, UnavailableError
+from tidemill.stores.held_versions import held_folder
 
 CHAMPION, CHALLENGER, PREVIOUS, FROZEN = "champion", "challenger", "previous", "frozen"
+_OURS = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS")  # asked again they come again
 KEPT_REPORTS = 20
 
 
@@ -96,16 +98,108 @@ class Registry:
     """Versions of registered models in one MLflow server; files are cached in `home` by version, which never changes.
 
     Raises:
-        NotReadyError: from every method, when the server cannot be reached.
+        UnavailableError: from every method, when the server cannot be reached.
     """
 
     def __init__(self, uri: str, home: Path) -> None:
         self._uri = uri
-        self._cache = home / "models"
+        self._home = home
         self._client = MlflowClient(tracking_uri=uri, registry_uri=uri)
 
     def register(self, release: Release) -> int:
         """Log a run with everything known of a model, register the model, answer its version."""
+        try:
+            return self._register(release)
+        except (MlflowException, OSError) as error:
+            if isinstance(error, MlflowException) and error.error_code in _OURS:
+                raise
+            raise UnavailableError(f"MLflow at {self._uri} did not take the new version of {release.name!r}: {error}") from error
+
+    def alias(self, name: str, alias: str) -> int | None:
+        """The version an alias points at; None when there is no such model or alias."""
+        try:
+            return int(self._client.get_model_version_by_alias(name, alias).version)
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise UnavailableError(
+                f"MLflow at {self._uri} cannot be asked for {name!r}: {error.error_code}; is it up? See `tidemill doctor`"
+            ) from error
+
+    def set_alias(self, name: str, alias: str, version: int) -> None:
+        """Point an alias at a version.
+
+        Raises:
+            NotFoundError: there is no such version.
+        """
+        try:
+            self._client.set_registered_model_alias(name, alias, str(version))
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                raise NotFoundError(f"version of {name!r}", str(version), [str(number) for number in self.versions(name)]) from error
+            raise UnavailableError(f"MLflow at {self._uri} did not set {alias!r} of {name!r}: {error.error_code}") from error
+
+    def promote(self, name: str, version: int) -> int | None:
+        """Make a version the champion, the champion so far the previous; answers the latter. The first champion is also `frozen`.
+
+        Killed in between it is done again, as each step may be done twice. `previous` moves first: were it last, a promotion that was
+        taken for done, as its version is the champion, would leave it where it was.
+        """
+        champion = self.alias(name, CHAMPION)
+        if champion is not None and champion != version:
+            self.set_alias(name, PREVIOUS, champion)
+        self.set_alias(name, CHAMPION, version)
+        if self.alias(name, FROZEN) is None:
+            self.set_alias(name, FROZEN, version)
+        return self.alias(name, PREVIOUS) if champion == version else champion
+
+    def versions(self, name: str) -> list[int]:
+        """All versions of a registered model, rising."""
+        try:
+            found = self._client.search_model_versions(f"name = '{_quoted(name)}'", max_results=1_000)
+        except MlflowException as error:
+            raise UnavailableError(f"MLflow at {self._uri} cannot list {name!r}: {error.error_code}; is it up?") from error
+        return sorted(int(version.version) for version in found)
+
+    def load(self, name: str, number: int) -> Version:
+        """A version with its files here, downloaded once."""
+        folder = held_folder(self._home, name, number)
+        if not (folder / "version.json").is_file():
+            self._download(name, number, folder)
+        about = json.loads((folder / "version.json").read_text())
+        return Version(name, number, about["run_id"], folder, about["tags"])
+
+    def log_report(self, name: str, run_name: str, html: str, metrics: Mapping[str, float], tags: Mapping[str, str]) -> str:
+        """Keep a report beside the model, the newest 20; answers its run's id."""
+        experiment = self._experiment(f"{name}.reports")
+        run = self._client.create_run(experiment, run_name=run_name, tags=dict(tags))
+        run_id: str = run.info.run_id
+        for key, value in metrics.items():
+            self._client.log_metric(run_id, key, value)
+        self._client.log_text(run_id, html, "report.html")
+        self._client.set_terminated(run_id)
+        kept = self._client.search_runs([experiment], order_by=["attributes.start_time DESC"], max_results=KEPT_REPORTS + 50)
+        for old in kept[KEPT_REPORTS:]:
+            get_artifact_repository(old.info.artifact_uri, tracking_uri=self._uri).delete_artifacts("report.html")  # type: ignore[no-untyped-call]  # mlflow has no types here
+            self._client.delete_run(old.info.run_id)
+        return run_id
+
+    def report_url(self, run_id: str) -> str:
+        """Where a person reads a report."""
+        return f"{self.run_url(run_id)}/artifacts/report.html"
+
+    def run_url(self, run_id: str) -> str:
+        """Where a person sees a run."""
+        return f"{self._uri}/#/experiments/{self._client.get_run(run_id).info.experiment_id}/runs/{run_id}"
+
+    def version_url(self, name: str, number: int) -> str:
+        """Where a person sees the run that a version was trained in."""
+        try:
+            return self.run_url(str(self._client.get_model_version(name, str(number)).run_id))
+        except MlflowException as error:
+            raise UnavailableError(f"MLflow at {self._uri} did not tell of version {number} of {name!r}: {error.message}") from error
+
+    def _register(self, release: Release) -> int:
         mlflow.set_tracking_uri(self._uri)
         mlflow.set_experiment(release.name)
         with mlflow.start_run(run_name=release.run_name):
@@ -133,78 +227,6 @@ class Registry:
             )
         return int(info.registered_model_version)
 
-    def alias(self, name: str, alias: str) -> int | None:
-        """The version an alias points at; None when there is no such model or alias."""
-        try:
-            return int(self._client.get_model_version_by_alias(name, alias).version)
-        except MlflowException as error:
-            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                return None
-            raise NotReadyError(
-                f"MLflow at {self._uri} cannot be asked for {name!r}: {error.error_code}; is it up? See `tidemill doctor`"
-            ) from error
-
-    def set_alias(self, name: str, alias: str, version: int) -> None:
-        """Point an alias at a version.
-
-        Raises:
-            NotFoundError: there is no such version.
-        """
-        try:
-            self._client.set_registered_model_alias(name, alias, str(version))
-        except MlflowException as error:
-            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                raise NotFoundError(f"version of {name!r}", str(version), [str(number) for number in self.versions(name)]) from error
-            raise NotReadyError(f"MLflow at {self._uri} did not set {alias!r} of {name!r}: {error.error_code}") from error
-
-    def promote(self, name: str, version: int) -> int | None:
-        """Make a version the champion, the champion so far the previous; answers the latter. The first champion is also `frozen`."""
-        champion = self.alias(name, CHAMPION)
-        if champion == version:
-            return self.alias(name, PREVIOUS)
-        self.set_alias(name, CHAMPION, version)
-        if champion is not None:
-            self.set_alias(name, PREVIOUS, champion)
-        if self.alias(name, FROZEN) is None:
-            self.set_alias(name, FROZEN, version)
-        return champion
-
-    def versions(self, name: str) -> list[int]:
-        """All versions of a registered model, rising."""
-        try:
-            found = self._client.search_model_versions(f"name = '{_quoted(name)}'", max_results=1_000)
-        except MlflowException as error:
-            raise NotReadyError(f"MLflow at {self._uri} cannot list {name!r}: {error.error_code}; is it up?") from error
-        return sorted(int(version.version) for version in found)
-
-    def load(self, name: str, number: int) -> Version:
-        """A version with its files here, downloaded once."""
-        folder = self._cache / name / str(number)
-        if not (folder / "version.json").is_file():
-            self._download(name, number, folder)
-        about = json.loads((folder / "version.json").read_text())
-        return Version(name, number, about["run_id"], folder, about["tags"])
-
-    def log_report(self, name: str, run_name: str, html: str, metrics: Mapping[str, float], tags: Mapping[str, str]) -> str:
-        """Keep a report beside the model, the newest 20; answers its run's id."""
-        experiment = self._experiment(f"{name}.reports")
-        run = self._client.create_run(experiment, run_name=run_name, tags=dict(tags))
-        run_id: str = run.info.run_id
-        for key, value in metrics.items():
-            self._client.log_metric(run_id, key, value)
-        self._client.log_text(run_id, html, "report.html")
-        self._client.set_terminated(run_id)
-        kept = self._client.search_runs([experiment], order_by=["attributes.start_time DESC"], max_results=KEPT_REPORTS + 50)
-        for old in kept[KEPT_REPORTS:]:
-            get_artifact_repository(old.info.artifact_uri, tracking_uri=self._uri).delete_artifacts("report.html")  # type: ignore[no-untyped-call]  # mlflow has no types here
-            self._client.delete_run(old.info.run_id)
-        return run_id
-
-    def report_url(self, run_id: str) -> str:
-        """Where a person reads a report."""
-        run = self._client.get_run(run_id)
-        return f"{self._uri}/#/experiments/{run.info.experiment_id}/runs/{run_id}/artifacts/report.html"
-
     def _experiment(self, name: str) -> str:
         found = self._client.get_experiment_by_name(name)
         return str(found.experiment_id if found else self._client.create_experiment(name))
@@ -223,8 +245,8 @@ class Registry:
                 shutil.copy(model / "model.onnx", ready)
                 for file in reference.iterdir():
                     shutil.copy(file, ready)
-        except MlflowException as error:
-            raise NotReadyError(f"MLflow at {self._uri} did not give version {number} of {name!r}: {error.message}") from error
+        except (MlflowException, OSError) as error:
+            raise UnavailableError(f"MLflow at {self._uri} did not give version {number} of {name!r}: {error}") from error
         tags = {key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.")}
         (ready / "version.json").write_text(json.dumps({"run_id": version.run_id, "tags": tags}))
         try:

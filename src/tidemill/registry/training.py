@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from importlib.metadata import version as package_version
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pandas as pd
 
 from tidemill.clock import to_utc
-from tidemill.drift import ReferenceProfile, profile_reference
-from tidemill.events import Column
+from tidemill.drift import QualityReference, Sampling, profile_quality, profile_reference, window_ms
+from tidemill.errors import ExportError
 from tidemill.kernels import Floats
 from tidemill.learning import (
     Fitted,
@@ -27,45 +27,48 @@ from tidemill.learning import (
     TrainingSet,
     TrainingSetBuilder,
     ValueCache,
-    fit,
+    Window,
     important_columns,
+    predict,
     refit,
     to_input,
 )
-from tidemill.learning.export import Exported, export
-from tidemill.loop import Comparison, compare
+from tidemill.learning.by_parts import go_on, learns_by_parts
+from tidemill.learning.candidates import rows_of
 from tidemill.project import Workspace
-from tidemill.registry.registry import CHALLENGER, CHAMPION, DatasetRef, Registry, Release
+from tidemill.registry.estimators import keep_estimator
+from tidemill.registry.judging import Judged
+from tidemill.registry.registry import CHALLENGER, DatasetRef, Registry, Release
+from tidemill.registry.updating import UPDATE
 from tidemill.stores import wait_for_lake
 
+if TYPE_CHECKING:
+    from tidemill.learning.export import Exported
+
 SAMPLE_ROWS = 5_000
+AGREEMENT = 0.1  # of probabilities; of values the same share of their standard deviation
 IMPORTANT = "important_columns"
 FITS = "fits"
 _LONGEST_TAG = 5_000  # what MLflow keeps; for people, as the ONNX file holds all classes
 
 
 @dataclass(frozen=True)
-class Challenger:
-    """A model fitted on the older rows, and how it compares with the champion on the newest.
+class Ready:
+    """A model that may be registered.
 
     Args:
-        fitted: the model.
-        champion: the version that serves; None when none does.
-        comparison: of the two; None without a champion, and where it has already learnt from the newest rows.
+        fitted: what was fitted last.
+        exported: its ONNX form.
+        judged: how it came to be.
+        fits: how many estimators were fitted to come to it.
+        refit: what became of fitting it again, for the audit.
     """
 
     fitted: Fitted
-    champion: int | None
-    comparison: Comparison | None
-
-
-@dataclass(frozen=True)
-class Ready:
-    """A model that may be registered: exported, with the comparison that decides on it."""
-
-    fitted: Fitted
     exported: Exported
-    comparison: Comparison | None
+    judged: Judged
+    fits: int
+    refit: Mapping[str, str]
 
 
 def snapshot(workspace: Workspace, model: Model, limits: Limits | None = None, timeout_s: float = 120.0) -> TrainingSet:
@@ -80,62 +83,55 @@ def snapshot(workspace: Workspace, model: Model, limits: Limits | None = None, t
     return TrainingSetBuilder(model, workspace.lake, workspace.predictions, cache, sample, limits or Limits()).build(now_ms)
 
 
-def train(workspace: Workspace, registry: Registry, model: Model, rows: TrainingSet) -> Challenger:
-    """Fit on the older rows and compare with the champion on the newest mature ones.
+def make_ready(model: Model, judged: Judged, rows: TrainingSet) -> Ready:
+    """What is registered: the winner fitted again on its window with the newest rows, or the best as it is where the gate lets none serve.
+
+    Nobody has judged what was fitted again. So it serves only where its ONNX form says what it says and where it agrees with what was
+    judged: on the newest rows their scores differ by at most `AGREEMENT` on average. Else the one that was judged serves.
 
     Raises:
-        NotReadyError: too few rows to fit and to judge.
+        ExportError: the ONNX form of what was judged does not say what the estimator says; such a model never serves.
     """
-    fitted = fit(model, rows)
-    name = workspace.project.registered_name(model.name)
-    champion = registry.alias(name, CHAMPION)
-    if champion is None:
-        return Challenger(fitted, None, None)
-    served = registry.load(name, champion)
-    scorer = OnnxModel(served.onnx, model.columns)
-    if scorer.task != model.objective.task:
-        return Challenger(fitted, None, None)  # it answers another question, so there is nothing to compare with
-    learnt_until_ms = ReferenceProfile.from_json(served.reference).end_ms
-    said_by_champion = partial(scorer.score, classes=rows.classes)
-    return Challenger(fitted, champion, compare_unseen(fitted, said_by_champion, learnt_until_ms, model.objective))
+    from tidemill.learning.export import export  # here: the converter takes seconds to import, and only who trains needs it
+
+    fitted, frame, fits = judged.best.fitted, judged.best.fitted.gate.frame(), judged.fits
+    told = {"served": "judged"}
+    if judged.judgement.verdict.promote:
+        again = _fit_again(model, judged, rows)
+        fits += 1
+        apart = _apart(model.objective, predict(model, again.estimator, frame, len(rows.classes)), fitted.said)
+        told = {"served": "refitted", "difference": f"{apart:.4f}"}
+        try:
+            if apart <= AGREEMENT:
+                return Ready(again, export(model, again.estimator, frame, rows.classes), judged, fits, told)
+            why = f"its scores differ by {apart:.4f} on average, {AGREEMENT} is allowed"
+        except ExportError as error:
+            why = str(error)
+        told = {"served": "judged", "difference": f"{apart:.4f}", "why": why}
+    return Ready(fitted, export(model, fitted.estimator, frame, rows.classes), judged, fits, told)
 
 
-def compare_unseen(
-    challenger: Fitted, champion: Callable[[Mapping[str, Column]], Floats], learnt_until_ms: int, objective: Objective
-) -> Comparison | None:
-    """Compare on the newest rows that neither has learnt from; None when there are none.
-
-    A champion that has passed the gate has learnt from all rows of its time. Asked again within the gate's length, which only a
-    person or a short cooldown does, it would be judged on some of them, and look better than it is.
-
-    Args:
-        challenger: fitted on the older rows.
-        champion: says of (n,) columns what `OnnxModel.score` does, in the classes of the rows.
-        learnt_until_ms: time of the last row the champion has learnt from.
-        objective: of both.
-    """
-    unseen = challenger.gate.at_ms > learnt_until_ms
-    if not unseen.any():
-        return None
-    rows = challenger.gate.rows(unseen)
-    of_champion, of_challenger = champion(rows.columns), challenger.said[unseen]
-    return compare(objective.losses(rows.outcome, of_champion), objective.losses(rows.outcome, of_challenger), rows.at_ms)
+def _apart(objective: Objective, said: Floats, judged: Floats) -> float:
+    """How far the answers of two models lie apart on average: as probabilities, or of values in standard deviations."""
+    spread = float(np.std(judged)) if objective.kind == "value" else 1.0
+    return float(np.abs(said - judged).mean()) / (spread or 1.0)
 
 
-def make_ready(model: Model, challenger: Challenger, rows: TrainingSet, *, promoted: bool) -> Ready:
-    """What is registered: fitted again on all rows where the gate lets it serve, the challenger as it is where it does not.
-
-    Raises:
-        ExportError: the ONNX form does not say what the estimator says; such a model never serves.
-    """
-    fitted = refit(model, challenger.fitted, rows) if promoted else challenger.fitted
-    return Ready(fitted, export(model, fitted.estimator, fitted.gate.frame(), rows.classes), challenger.comparison)
+def _fit_again(model: Model, judged: Judged, rows: TrainingSet) -> Fitted:
+    """The winner with the newest rows: fitted on its window, or where it has learnt by parts gone on with those that judged it."""
+    fitted, recent_ms = judged.best.fitted, model.policy.recent_ms
+    if judged.best.window == UPDATE:
+        known = rows_of(rows, "recent", None, recent_ms)  # what it is watched by: the few rows of an update would be no reference
+        return replace(fitted, estimator=go_on(model, fitted.estimator, fitted.gate), train=known)
+    return refit(model, fitted, rows_of(rows, cast(Window, judged.best.window), judged.since_ms, recent_ms))
 
 
 def register(workspace: Workspace, registry: Registry, model: Model, ready: Ready, tags: dict[str, str]) -> int:
     """Log the run, register the version, point `challenger` at it; answers the version."""
     name = workspace.project.registered_name(model.name)
     version = registry.register(_release(workspace, model, ready, tags))
+    if model.policy.update_labels is not None and learns_by_parts(ready.fitted.estimator):
+        keep_estimator(workspace.home, name, version, ready.fitted.estimator)
     registry.set_alias(name, CHALLENGER, version)
     return version
 
@@ -148,12 +144,19 @@ def code_version() -> str:
 
 
 def _release(workspace: Workspace, model: Model, ready: Ready, tags: dict[str, str]) -> Release:
-    """What is uploaded. Profile and sample are of the rows it was fitted on; importances of the newest, which a refitted model has seen."""
+    """What is uploaded. Profile and sample are of the rows it was fitted on; importances of the newest, which a refitted model has seen.
+
+    What its answers are worth is told by the newest rows too, as answered by the challenger, which had not seen them.
+    """
     fitted, train_rows = ready.fitted, ready.fitted.train
     scorer = OnnxModel(ready.exported.content, model.columns)
     objective = model.objective
     scores = objective.score(scorer.score(train_rows.columns))
-    profile = profile_reference(train_rows.columns, scores, train_rows.at_ms)
+    sampling = Sampling(cycle_ms=model.monitor.cycle_ms, share=model.sample)
+    # The score's reference is what a model said of rows it had not seen: of those it has learnt from it is more certain than it will be.
+    unseen = objective.score(fitted.said)
+    profile = profile_reference(train_rows.columns, unseen, train_rows.at_ms, sampling, scored_at_ms=fitted.gate.at_ms)
+    quality = _quality(model, fitted)
     label_stream = model.label.stream.name
     until = to_utc(int(train_rows.at_ms[-1])).date()
     params = {
@@ -170,9 +173,7 @@ def _release(workspace: Workspace, model: Model, ready: Ready, tags: dict[str, s
         **fitted.quality.figures,
         "onnx_largest_difference": ready.exported.largest_difference,
     }
-    if ready.comparison is not None:
-        metrics[f"champion_{objective.metric}"] = ready.comparison.champion
-        metrics["gain"] = ready.comparison.gain
+    metrics |= _trials(ready.judged, objective.metric)
     return Release(
         name=workspace.project.registered_name(model.name),
         run_name=f"{model.name} to {until}",
@@ -184,8 +185,9 @@ def _release(workspace: Workspace, model: Model, ready: Ready, tags: dict[str, s
             "lake_versions": json.dumps(dict(train_rows.lake_versions)),
             "source_digest": model.source_digest,
             "stream_time_ms": str(train_rows.now_ms),
-            FITS: str(fitted.fits),
-            "refitted": str(fitted.fits > 1).lower(),
+            FITS: str(ready.fits),
+            "window": ready.judged.best.window,
+            "refitted": str(ready.refit["served"] == "refitted").lower(),
             f"gate_{objective.metric}": str(objective.loss(fitted.quality)),
             "task": objective.task,
             **({"classes": json.dumps(scorer.classes)[:_LONGEST_TAG]} if scorer.classes else {}),
@@ -193,12 +195,31 @@ def _release(workspace: Workspace, model: Model, ready: Ready, tags: dict[str, s
         },
         onnx=ready.exported.content,
         example=to_input(model, train_rows.frame().head(50)),
-        reference=profile.to_json(),
+        reference=replace(profile, quality=quality).to_json(),
         sample=_sample(train_rows, scores),
         dataset=DatasetRef(
             f"{model.name} training rows", train_rows.digest, workspace.lake.path(label_stream), train_rows.lake_versions[label_stream]
         ),
     )
+
+
+def _quality(model: Model, fitted: Fitted) -> QualityReference | None:
+    """What the answers are worth; None of a number, whose quality is not estimated."""
+    if model.objective.kind == "value":
+        return None
+    gate = fitted.gate
+    return profile_quality(gate.outcome, fitted.said, gate.at_ms, window_ms(model.monitor.cycle_ms), gate.classes)
+
+
+def _trials(judged: Judged, metric: str) -> dict[str, float]:
+    """The figures of every challenger, of which only the best is uploaded: `gain` is its own, `change.gain` that of a window."""
+    figures: dict[str, float] = {}
+    for told in judged.judgement.findings["candidates"]:
+        held = {name: told[name] for name in ("challenger", "gain", "rows") if name in told}
+        figures |= {f"{told['window']}.{metric if name == 'challenger' else name}": float(value) for name, value in held.items()}
+        if told.get("best") and "gain" in told:
+            figures |= {"gain": told["gain"], f"champion_{metric}": told["champion"]}
+    return figures
 
 
 def _sample(rows: TrainingSet, scores: np.ndarray) -> pd.DataFrame:

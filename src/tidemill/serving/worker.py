@@ -12,7 +12,10 @@ from tidemill.project import Workspace
 from tidemill.registry import Registry
 from tidemill.serving.age import AgeWatch
 from tidemill.serving.dead_letters import DeadLetterWatch
-from tidemill.serving.monitors import FeatureWatch, OutcomeWatch
+from tidemill.serving.feature_watch import FeatureWatch
+from tidemill.serving.follow_ups import FollowUpWatch, UpdateWatch
+from tidemill.serving.monitors import OutcomeWatch
+from tidemill.serving.probation import ProbationWatch
 from tidemill.serving.reactions import ReactionWatch
 from tidemill.settings import EngineSettings
 from tidemill.stores import Alert, Decision
@@ -41,7 +44,11 @@ class Worker:
         self._lake = workspace.lake_writer()
         self._lake_due = (settings.lake_every_s, settings.lake_every_events)
         self._outcomes = [OutcomeWatch(workspace, registry, model) for model in workspace.project.models]
-        self._ages = [AgeWatch(workspace, registry, model) for model in workspace.project.models]
+        models = workspace.project.models
+        self._ages = [AgeWatch(workspace, registry, model) for model in models]
+        self._follow_ups: list[FollowUpWatch | UpdateWatch] = [FollowUpWatch(workspace, registry, model) for model in models]
+        self._follow_ups += [UpdateWatch(workspace, registry, model) for model in models]
+        self._probations = [ProbationWatch(workspace, registry, model) for model in models]
         self._dead_letters = DeadLetterWatch(workspace)
         self._reactions = ReactionWatch(workspace)
         self._features = [FeatureWatch(workspace, registry, model) for model in workspace.project.models]
@@ -65,6 +72,14 @@ class Worker:
     def watch_age(self) -> list[Decision]:
         """Let champions that have grown old ask for a retrain, where the policy says so; answers the decisions."""
         return [decision for watch in self._ages for decision in _ready(watch.step)]
+
+    def watch_follow_ups(self) -> list[Decision]:
+        """Let alarms that brought no new champion be tried again, and champions that learn by parts go on; answers the decisions."""
+        return [decision for watch in self._follow_ups for decision in _ready(watch.step)]
+
+    def watch_probation(self) -> list[Decision]:
+        """Look whether new champions hold what they promised; answers the rollbacks asked for."""
+        return [decision for watch in self._probations for decision in _ready(watch.step)]
 
     def watch_dead_letters(self) -> list[Alert]:
         """Look whether more events than usual are not applied; answers the alerts."""

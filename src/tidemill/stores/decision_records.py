@@ -7,15 +7,18 @@ import random
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from tidemill.errors import InputError
 
-Trigger = Literal["error", "evidently", "schedule", "manual"]
+Trigger = Literal["error", "evidently", "schedule", "labels", "upstream", "probation", "manual"]
+Act = Literal["retrain", "update", "promote", "rollback"]
 State = Literal["requested", "claimed", "finished"]
-Outcome = Literal["promoted", "rejected", "refused", "merged", "failed"]
+Outcome = Literal["promoted", "rejected", "refused", "merged", "failed", "rolled_back"]
+Stage = Literal["guarded", "snapshot", "fitted", "judged", "ready", "registered", "deploying", "deployed"]
 
 EVIDENCE_MAX_BYTES = 16_384
+FINDINGS_MAX_BYTES = 65_536
 
 
 def decision_id(now_ms: int, rng: random.Random) -> str:
@@ -39,6 +42,10 @@ class Decision:
 
     `*_at_ms` is stream time, `*_wall_ms` wall time. (model, alarm_key) is unique: an alarm makes one decision, however often it
     is raised. `fits` counts the models trained for it, those that were rejected too. Metrics are smaller-is-better.
+
+    `evidence` is what it was asked for, `findings` what was seen on the way (what the guard knew, the rows, the candidates beside the
+    champion, links), `stages` when each stage was reached, wall time, and `decided_by` who or what said the last word: `gate`, `guard`,
+    `probation`, or a person.
 
     Raises:
         InputError: the evidence is not JSON, or longer than 16,384 bytes; it is a summary, put reports into MLflow and link them.
@@ -65,20 +72,33 @@ class Decision:
     finished_wall_ms: int | None = None
     flow_run_id: str | None = None
     fits: int = 0
+    act: Act = "retrain"
+    decided_by: str = ""
+    findings: Mapping[str, Any] = field(default_factory=dict)
+    stages: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse evidence that cannot be stored as it is."""
-        try:
-            size = len(json.dumps(self.evidence, allow_nan=False).encode())
-        except (TypeError, ValueError) as error:
-            raise InputError(f"not JSON: {error}; give strings, finite numbers, lists and dicts", where="evidence") from error
-        if size > EVIDENCE_MAX_BYTES:
-            raise InputError(f"{size} bytes is more than {EVIDENCE_MAX_BYTES}; keep a summary and link the report", where="evidence")
+        refuse_unless_json(self.evidence, "evidence", EVIDENCE_MAX_BYTES)
+
+
+def refuse_unless_json(value: Mapping[str, Any], where: str, most_bytes: int) -> None:
+    """Refuse what cannot be stored as JSON.
+
+    Raises:
+        InputError: not JSON, or too long; names `where`.
+    """
+    try:
+        size = len(json.dumps(value, allow_nan=False).encode())
+    except (TypeError, ValueError) as error:
+        raise InputError(f"not JSON: {error}; give strings, finite numbers, lists and dicts", where=where) from error
+    if size > most_bytes:
+        raise InputError(f"{size} bytes is more than {most_bytes}; keep a summary and link the report", where=where)
 
 
 @dataclass(frozen=True)
 class Ending:
-    """How a decision ended: what `DecisionStore.finish` writes. `at_ms` is stream time, `wall_ms` wall time."""
+    """How a decision ended: what `DecisionStore.finish` writes. `at_ms` is stream time, `wall_ms` wall time; `decided_by` as there."""
 
     outcome: Outcome
     reason: str
@@ -90,17 +110,19 @@ class Ending:
     metric_champion: float | None = None
     metric_challenger: float | None = None
     fits: int = 0
+    decided_by: str = ""
 
 
 @dataclass(frozen=True)
 class OutboxEvent:
-    """The event that asks for a run of `retrain`. The payload is all strings: Prefect's templates make strings of everything.
+    """The event that asks for a run of the act's flow. The payload is all strings: Prefect's templates make strings of everything.
 
-    `payload["attempt"]` rises when a dead run's claim was taken back, so that an idempotency key made of it starts a new run.
+    `payload["attempt"]` rises when a claim was taken or given back, so that an idempotency key made of it starts a new run.
     """
 
     decision_id: str
     model: str
+    act: Act
     payload: Mapping[str, str]
     emits: int = 0
 

@@ -3,33 +3,50 @@
 ```
 request ──► requested ──claim──► claimed ──finish──► finished (promoted, rejected, failed, refused, merged)
                 │  ▲                │
-                │  └─release_stale──┘  (the run died; after `at_most` times: finished, failed)
+                │  ├─release_stale──┤  (the run died; after `at_most` times: finished, failed)
+                │  └─put_back───────┘  (a server was away; it is asked for again after a pause)
                 └──finish──► finished (refused, merged)
 ```
+While it is claimed, `mark` writes down each stage with what was found, so that another run goes on where a killed one was.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, fields
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, func, insert, or_, select, update
 
-from tidemill.errors import NotFoundError
-from tidemill.stores.cursors import reading
-from tidemill.stores.decision_records import Decision, Ending, Freeze, OutboxEvent, Outcome, State, Trigger, decision_id
+from tidemill.stores.alerts import pause_ms
+from tidemill.stores.decision_reader import DecisionReader
+from tidemill.stores.decision_records import (
+    FINDINGS_MAX_BYTES,
+    Act,
+    Decision,
+    Ending,
+    Freeze,
+    OutboxEvent,
+    Outcome,
+    Stage,
+    State,
+    Trigger,
+    decision_id,
+    refuse_unless_json,
+)
 from tidemill.stores.insert_new import insert_new
 from tidemill.stores.loop_tables import DECISIONS, FREEZES, OUTBOX
 from tidemill.stores.publication_outbox import keep_decisions
 
 __all__ = [
+    "Act",
     "Decision",
     "DecisionStore",
     "Ending",
     "Freeze",
     "OutboxEvent",
     "Outcome",
+    "Stage",
     "State",
     "Trigger",
     "decision_id",
@@ -37,8 +54,7 @@ __all__ = [
 ]
 
 _D = DECISIONS.c
-_FIELDS = [_D[field.name] for field in fields(Decision)]
-_OUTBOX_BATCH = 100
+_AGAIN = {"state": "requested", "flow_run_id": None, "claimed_wall_ms": None, "claim_order": None}
 
 
 def insert_decision(connection: Connection, decision: Decision) -> bool:
@@ -50,7 +66,7 @@ def insert_decision(connection: Connection, decision: Decision) -> bool:
     return True
 
 
-class DecisionStore:
+class DecisionStore(DecisionReader):
     """Decisions, outbox and freezes on the engine of `open_loop`.
 
     >>> import tempfile; from pathlib import Path; from tidemill.stores import Databases, open_loop
@@ -63,10 +79,6 @@ class DecisionStore:
     >>> store.finish("d1", Ending("promoted", "better", at_ms=950, wall_ms=9, to_version="2", fits=1), "run-a"), store.get("d1").state
     (True, 'finished')
     """
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._reading = reading(engine)
 
     def request(self, decision: Decision) -> bool:
         """Write the decision with its outbox row, both or neither; False if (model, alarm_key) exists."""
@@ -108,44 +120,54 @@ class DecisionStore:
                 keep_decisions(connection, [decision_id])
             return ended
 
-    def get(self, decision_id: str) -> Decision:
-        """The decision.
+    def mark(self, decision_id: str, flow_run_id: str, stage: Stage, wall_ms: int, findings: Mapping[str, Any] | None = None) -> bool:
+        """Write down that a stage is reached, and what was found with it; a sign of life as well. False if the claim is not this run's.
 
         Raises:
-            NotFoundError: there is none with this id.
+            InputError: the findings are not JSON, or too long.
         """
-        found = self._read(select(*_FIELDS).where(_D.id == decision_id))
-        if not found:
-            raise NotFoundError("decision", decision_id)
-        return found[0]
+        mine = _held(decision_id, flow_run_id)
+        with self._engine.begin() as connection:
+            row = connection.execute(select(_D.stages, _D.findings).where(mine)).first()
+            if row is None:
+                return False
+            found = {**row.findings, **(findings or {})}
+            refuse_unless_json(found, "findings", FINDINGS_MAX_BYTES)
+            values = {"stages": {**row.stages, stage: wall_ms}, "findings": found, "alive_wall_ms": wall_ms}
+            return connection.execute(update(DECISIONS).where(mine).values(values)).rowcount == 1
 
-    def recent(self, model: str | None = None, limit: int = 50) -> list[Decision]:
-        """The newest decisions first, of one model or of all."""
-        query = select(*_FIELDS).order_by(_D.requested_wall_ms.desc(), _D.id.desc()).limit(limit)
-        return self._read(query if model is None else query.where(_D.model == model))
+    def put_back(self, decision_id: str, flow_run_id: str, wall_ms: int, at_most: int = 12) -> bool:
+        """Give the claim back because a server was away; it is asked for again after a pause that doubles from 5 s up to 15 min.
 
-    def running(self, model: str, besides: str = "") -> Decision | None:
-        """The retrain of this model that runs now, if any; with `besides`, one that claimed earlier than that decision.
-
-        Only the earlier claim counts, so of two that start together one goes on instead of both refusing for the other's sake.
+        False if the claim is not this run's, or has been given back `at_most` times: then the run ends it as failed.
         """
-        query = select(*_FIELDS).where(_D.model == model, _D.state == "claimed", _D.id != besides).order_by(_D.claim_order).limit(1)
-        if besides:
-            other = DECISIONS.alias("other")
-            mine = select(other.c.claim_order).where(other.c.id == besides).scalar_subquery()
-            query = query.where(or_(mine.is_(None), _D.claim_order < mine))
-        return next(iter(self._read(query)), None)
+        mine = and_(_held(decision_id, flow_run_id), _D.put_backs < at_most)
+        with self._engine.begin() as connection:
+            put_backs = connection.scalar(select(_D.put_backs).where(mine))
+            if put_backs is None:
+                return False
+            connection.execute(update(DECISIONS).where(mine).values({**_AGAIN, "put_backs": put_backs + 1}))
+            later = update(OUTBOX).where(OUTBOX.c.decision_id == decision_id).values(emitted_wall_ms=wall_ms + pause_ms(put_backs + 1))
+            connection.execute(later)
+            keep_decisions(connection, [decision_id])
+        return True
 
-    def last_finished(self, model: str, outcomes: Sequence[Outcome] = ("promoted", "rejected")) -> Decision | None:
-        """The decision with one of these outcomes that finished last in stream time."""
-        query = select(*_FIELDS).where(_D.model == model, _D.state == "finished", _D.outcome.in_(outcomes))
-        return next(iter(self._read(query.order_by(_D.finished_at_ms.desc(), _D.id.desc()).limit(1))), None)
+    def merge_waiting(self, now_ms: int, wall_ms: int) -> list[str]:
+        """Of automatic decisions of one act, model and trigger that wait, all but the oldest end as merged; answers their ids.
 
-    def retrained_since(self, model: str, since_ms: int) -> list[int]:
-        """When, in stream time after `since_ms`, decisions that trained a model finished; ascending."""
-        query = select(_D.finished_at_ms).where(_D.model == model, _D.fits > 0, _D.finished_at_ms > since_ms)
+        A burst of alarms is one retrain and not as many runs, of which all but one would be refused.
+        """
+        waiting = select(_D.id, _D.act, _D.model, _D.trigger).where(_D.state == "requested", _D.trigger.not_in(("manual", "upstream")))
         with self._reading.connect() as connection:
-            return list(connection.scalars(query.order_by(_D.finished_at_ms)))
+            rows = connection.execute(waiting.order_by(_D.requested_wall_ms, _D.id)).all()
+        first: dict[tuple[str, str, str], str] = {}
+        merged: list[str] = []
+        for row in rows:
+            oldest = first.setdefault((row.act, row.model, row.trigger), row.id)
+            ending = Ending("merged", f"decision {oldest} was asked for before it and waits", now_ms, wall_ms, decided_by="guard")
+            if oldest != row.id and self.finish(row.id, ending):
+                merged.append(row.id)
+        return merged
 
     def release_stale(self, silent_since_wall_ms: int, *, now_ms: int, wall_ms: int, at_most: int = 2) -> list[str]:
         """Take back the claims of runs without a sign of life since `silent_since_wall_ms`; returns their ids.
@@ -154,8 +176,8 @@ class DecisionStore:
         """
         stale = and_(_D.state == "claimed", _D.alive_wall_ms < silent_since_wall_ms)
         reason = f"{at_most + 1} runs in a row stopped without an answer; see their logs in Prefect, then retrain by hand"
-        given_up = _ended(Ending("failed", reason, now_ms, wall_ms))
-        again = {"state": "requested", "flow_run_id": None, "claimed_wall_ms": None, "claim_order": None, "releases": _D.releases + 1}
+        given_up = _ended(Ending("failed", reason, now_ms, wall_ms, decided_by="relay"))
+        again = {**_AGAIN, "releases": _D.releases + 1}
         with self._engine.begin() as connection:
             ids = list(connection.scalars(select(_D.id).where(stale).order_by(_D.id)))
             connection.execute(update(DECISIONS).where(stale, _D.releases >= at_most).values(given_up))
@@ -176,30 +198,11 @@ class DecisionStore:
         with self._engine.begin() as connection:
             return connection.execute(update(FREEZES).where(standing).values(ended_by=by, ended_wall_ms=wall_ms)).rowcount == 1
 
-    def frozen(self, model: str) -> Freeze | None:
-        """The freeze that stands on this model, if any."""
-        columns = [FREEZES.c[field.name] for field in fields(Freeze)]
-        with self._reading.connect() as connection:
-            row = connection.execute(select(*columns).where(FREEZES.c.model == model, FREEZES.c.ended_wall_ms.is_(None))).first()
-        return None if row is None else Freeze(**row._asdict())
-
-    def unclaimed(self, now_wall_ms: int, retry_after_ms: int) -> list[OutboxEvent]:
-        """The events to emit now: of decisions nobody claimed, never emitted or not within `retry_after_ms`; oldest first."""
-        due = or_(OUTBOX.c.emitted_wall_ms.is_(None), OUTBOX.c.emitted_wall_ms <= now_wall_ms - retry_after_ms)
-        query = select(_D.id, _D.model, _D.trigger, _D.reason, _D.releases, OUTBOX.c.emits).join_from(DECISIONS, OUTBOX)
-        query = query.where(_D.state == "requested", due).order_by(_D.requested_wall_ms, _D.id).limit(_OUTBOX_BATCH)
-        with self._reading.connect() as connection:
-            return [_event(row) for row in connection.execute(query)]
-
     def mark_emitted(self, decision_id: str, wall_ms: int) -> None:
         """Remember that the event went out; unless someone claims the decision it goes out again."""
         sent = update(OUTBOX).where(OUTBOX.c.decision_id == decision_id).values(emitted_wall_ms=wall_ms, emits=OUTBOX.c.emits + 1)
         with self._engine.begin() as connection:
             connection.execute(sent)
-
-    def _read(self, query: Select[Any]) -> list[Decision]:
-        with self._reading.connect() as connection:
-            return [Decision(**row._asdict()) for row in connection.execute(query)]
 
 
 def _held(decision_id: str, flow_run_id: str) -> Any:
@@ -209,9 +212,5 @@ def _held(decision_id: str, flow_run_id: str) -> Any:
 def _ended(ending: Ending) -> dict[str, object]:
     values = asdict(ending)
     moved = {"outcome_reason": values.pop("reason"), "finished_at_ms": values.pop("at_ms"), "finished_wall_ms": values.pop("wall_ms")}
-    return {"state": "finished", **moved, **values}
-
-
-def _event(row: Any) -> OutboxEvent:
-    payload = {"decision_id": row.id, "model": row.model, "trigger": row.trigger, "reason": row.reason, "attempt": str(row.releases + 1)}
-    return OutboxEvent(row.id, row.model, payload, row.emits)
+    told = {name: value for name, value in values.items() if value is not None}  # what was known when it was asked for stays
+    return {"state": "finished", **moved, **told}

@@ -27,12 +27,11 @@ def keep_alert(connection: Connection, key: str, model: str, alert: Mapping[str,
 def keep_decisions(connection: Connection, ids: Sequence[str]) -> None:
     """Keep decisions as they are now until they are published; called at each change of their state."""
     if ids and _is_published(connection, "decisions"):
-        query = (
-            select(DECISIONS.c.releases, *(DECISIONS.c[name] for name in _NAMES)).where(DECISIONS.c.id.in_(ids)).order_by(DECISIONS.c.id)
-        )
-        for releases, *values in connection.execute(query).all():
+        times = DECISIONS.c.releases + DECISIONS.c.put_backs
+        query = select(times, *(DECISIONS.c[name] for name in _NAMES)).where(DECISIONS.c.id.in_(ids)).order_by(DECISIONS.c.id)
+        for begun_anew, *values in connection.execute(query).all():
             decision = dict(zip(_NAMES, values, strict=True))
-            change = 2 * releases + _PLACE[decision["state"]]  # a claim that is taken back begins the states anew
+            change = 2 * begun_anew + _PLACE[decision["state"]]  # a claim that is taken or given back begins the states anew
             _keep(connection, "decisions", f"{decision['id']}.{change}", decision["model"], decision | {"change": change})
 
 

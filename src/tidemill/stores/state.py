@@ -195,6 +195,17 @@ class SqlState(ABC):
         with self._reader.connect() as connection:
             return connection.execute(query).scalar_one()
 
+    def newest_outcomes(self, model: str, limit: int) -> list[Outcome]:
+        """The last outcomes of a model, in the order of commits."""
+        query = (
+            select(OUTCOME.c.number, OUTCOME.c.key, OUTCOME.c.known_at_ms, OUTCOME.c.value)
+            .where(OUTCOME.c.model == model)
+            .order_by(OUTCOME.c.number.desc())
+            .limit(limit)
+        )
+        with self._reader.connect() as connection:
+            return [Outcome(*row) for row in reversed(connection.execute(query).all())]
+
     def not_applied(self, stream: str, first: int, last: int) -> set[int]:
         """The log offsets from `first` to `last` of a stream's events that were taken but not applied."""
         with reading_cursor(self._engine) as cursor:

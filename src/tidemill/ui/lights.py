@@ -105,7 +105,13 @@ def _decision(overview: Overview) -> Light:
     detail = f"{decision.model}, asked {utc(decision.requested_at_ms)}"
     if row.alarm_to_serving_s is not None:
         detail = f"v{decision.to_version} served {seconds(row.alarm_to_serving_s)} after the alarm"
-    return Light("Last decision", "bad" if decision.outcome == "failed" else "ok", decision.outcome.capitalize(), detail, "decisions")
+    return Light(
+        "Last decision",
+        "bad" if decision.outcome == "failed" else "ok",
+        decision.outcome.replace("_", " ").capitalize(),
+        detail,
+        "decisions",
+    )
 
 
 def _alerts(overview: Overview) -> Light:
@@ -117,6 +123,9 @@ def _alerts(overview: Overview) -> Light:
         return Light("Alerts", "busy", f"{len(waiting)} on the way", waiting[0].alert.title, "alerts")
     if not overview.alerts:
         return Light("Alerts", "none", "None yet", "nothing was raised", "alerts")
+    kept = [row for row in overview.alerts if row.state in ("held", "silenced")]
+    if kept:
+        return Light("Alerts", "ok", f"{len(kept)} kept back", "by a cooldown or a silence", "alerts")
     return Light("Alerts", "ok", "All delivered", overview.alerts[0].alert.title, "alerts")
 
 

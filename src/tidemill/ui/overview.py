@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tidemill.clock import MINUTE_MS, SECOND_MS, NowMs, wall_ms
+from tidemill.drift import QualityMemory, QualityReport, report_quality
 from tidemill.learning import Model
 from tidemill.learning.objective import Figure
+from tidemill.loop.story import Rival, Step, asked_for, knew, rivals, steps
 from tidemill.project import ViewDetail, Workspace, describe_views
 from tidemill.settings import Settings
-from tidemill.stores import Decision
+from tidemill.stores import Decision, Silence
 from tidemill.streams import Books
 from tidemill.ui.alert_groups import AlertGroup, AlertRow, read_alerts
 from tidemill.ui.drift_summary import DriftSummary, read_drift
@@ -20,6 +22,7 @@ from tidemill.ui.quality_cache import QualityCache, WeeklyQuality
 from tidemill.ui.rates import Rate, Rates
 
 N_DECISIONS = 50
+N_STORIES = 10  # told on the page; `tidemill audit` tells all
 SERVER_SILENT_MS = MINUTE_MS  # a server not heard of for longer is not counted as serving
 _SAME_LOOK_MS = SECOND_MS
 
@@ -47,7 +50,7 @@ class Champion:
 
 @dataclass(frozen=True)
 class ModelPanel:
-    """One model: what serves, how good it is beside the frozen first one, and what the monitors say."""
+    """One model: what serves, how good it is beside the frozen first one, before its labels and after, and what the monitors say."""
 
     name: str
     registered_name: str
@@ -56,6 +59,7 @@ class ModelPanel:
     frozen_version: str | None
     quality: WeeklyQuality
     figures: tuple[Figure, ...]
+    report: QualityReport
     n_predictions: int
     drift: DriftSummary
     report_url: str | None
@@ -63,12 +67,25 @@ class ModelPanel:
 
 
 @dataclass(frozen=True)
+class DecisionStory:
+    """The whole of a decision; see `tidemill.loop.story`. Links are None where there is nothing to see."""
+
+    evidence: tuple[tuple[str, str], ...]
+    knew: tuple[tuple[str, str], ...]
+    rivals: tuple[Rival, ...]
+    steps: tuple[Step, ...]
+    mlflow_url: str | None
+    report_url: str | None
+
+
+@dataclass(frozen=True)
 class DecisionRow:
-    """One decision; `alarm_to_serving_s` (wall time) if it ended with a new champion."""
+    """One decision; `alarm_to_serving_s` (wall time) if it ended with a new champion; a story if it is among the newest."""
 
     decision: Decision
     alarm_to_serving_s: float | None
     flow_run_url: str | None
+    story: DecisionStory | None
 
 
 @dataclass(frozen=True)
@@ -92,6 +109,7 @@ class Overview:
     decisions: tuple[DecisionRow, ...]
     alert_groups: tuple[AlertGroup, ...]
     links: Links
+    silences: tuple[Silence, ...] = ()
 
     @property
     def alerts(self) -> tuple[AlertRow, ...]:
@@ -101,9 +119,10 @@ class Overview:
 
 @dataclass
 class Memory:
-    """What one process remembers between two looks: rates and the quality of closed weeks."""
+    """What one process remembers between two looks: rates, and the quality of closed weeks and windows."""
 
     quality: QualityCache = field(default_factory=QualityCache)
+    windows: QualityMemory = field(default_factory=QualityMemory)
     rates: Rates = field(default_factory=Rates)
 
 
@@ -130,10 +149,15 @@ class OverviewReader:
                 self._last = now_wall_ms, read_overview(self._workspace, self._settings, now_wall_ms, self._memory)
             return self._last[1]
 
+    def forget(self) -> None:
+        """Look anew at the next read: somebody has just changed what is shown."""
+        with self._lock:
+            self._last = None
+
 
 def read_overview(workspace: Workspace, settings: Settings, now_wall_ms: int, memory: Memory | None = None) -> Overview:
     """Look at every store once. Without a `memory` there are no rates, and every week is judged anew."""
-    memory = memory or Memory(QualityCache(budget_s=float("inf")))
+    memory = memory or Memory(QualityCache(budget_s=float("inf")), QualityMemory(budget_s=float("inf")))
     now_ms = workspace.now_ms()
     decisions = workspace.decisions.recent(limit=N_DECISIONS)
     return Overview(
@@ -141,13 +165,11 @@ def read_overview(workspace: Workspace, settings: Settings, now_wall_ms: int, me
         now_ms=now_ms,
         streams=_streams(workspace, now_ms, now_wall_ms, memory.rates),
         views=tuple(describe_views(workspace, now_wall_ms)),
-        models=tuple(
-            _model(workspace, settings, model, memory.quality.read(workspace, model, now_ms), now_wall_ms)
-            for model in workspace.project.models
-        ),
-        decisions=tuple(_decision(decision, settings) for decision in decisions),
+        models=tuple(_model(workspace, settings, model, _Seen(memory, now_ms, now_wall_ms)) for model in workspace.project.models),
+        decisions=tuple(_decision(decision, settings, told=place < N_STORIES) for place, decision in enumerate(decisions)),
         alert_groups=read_alerts(workspace),
         links=Links(settings.mlflow_uri, experiments_link(settings), prefect_link(settings)),
+        silences=workspace.alert_silences.standing(now_wall_ms),
     )
 
 
@@ -167,11 +189,21 @@ def _streams(workspace: Workspace, now_ms: int, now_wall_ms: int, rates: Rates) 
     )
 
 
-def _model(workspace: Workspace, settings: Settings, model: Model, quality: WeeklyQuality, now_wall_ms: int) -> ModelPanel:
+@dataclass(frozen=True)
+class _Seen:
+    """One look: with which memory, and when."""
+
+    memory: Memory
+    now_ms: int
+    now_wall_ms: int
+
+
+def _model(workspace: Workspace, settings: Settings, model: Model, seen: _Seen) -> ModelPanel:
+    quality = seen.memory.quality.read(workspace, model, seen.now_ms)
     drift = read_drift(workspace, model.name)
     freeze = workspace.decisions.frozen(model.name)
     registered = workspace.project.registered_name(model.name)
-    heard = workspace.predictions.servers(model.name, now_wall_ms - SERVER_SILENT_MS)
+    heard = workspace.predictions.servers(model.name, seen.now_wall_ms - SERVER_SILENT_MS)
     return ModelPanel(
         name=model.name,
         registered_name=registered,
@@ -180,6 +212,7 @@ def _model(workspace: Workspace, settings: Settings, model: Model, quality: Week
         frozen_version=_frozen_version(workspace, model.name),
         quality=quality,
         figures=model.objective.figures,
+        report=report_quality(seen.memory.windows.read(workspace, model, seen.now_ms)),
         n_predictions=workspace.predictions.count(model.name),
         drift=drift,
         report_url=safe_link(drift.check.url) if drift.check else None,
@@ -192,7 +225,7 @@ def _champion(workspace: Workspace, model: str, quality: WeeklyQuality, heard: M
     servers: dict[str, int] = {}
     for served in filter(None, heard.values()):  # 0 serves none yet
         servers[str(served)] = servers.get(str(served), 0) + 1
-    promoted = workspace.decisions.last_finished(model, ("promoted",))
+    promoted = workspace.decisions.last_finished(model, ("promoted", "rolled_back"))
     last_run = quality.runs[-1] if quality.runs else None
     told = [promoted.to_version if promoted else None, last_run.version if last_run else None]
     version = max(servers, key=int) if servers else next((each for each in told if each), None)
@@ -210,8 +243,20 @@ def _frozen_version(workspace: Workspace, model: str) -> str | None:
     return str(versions[0]) if versions else None
 
 
-def _decision(decision: Decision, settings: Settings) -> DecisionRow:
+def _decision(decision: Decision, settings: Settings, *, told: bool) -> DecisionRow:
     served_s = None
     if decision.outcome == "promoted" and decision.finished_wall_ms is not None:
         served_s = (decision.finished_wall_ms - decision.requested_wall_ms) / SECOND_MS
-    return DecisionRow(decision, served_s, flow_run_link(settings, decision.flow_run_id))
+    return DecisionRow(decision, served_s, flow_run_link(settings, decision.flow_run_id), _story(decision) if told else None)
+
+
+def _story(decision: Decision) -> DecisionStory:
+    mlflow, report = decision.findings.get("mlflow_run"), decision.evidence.get("report")
+    return DecisionStory(
+        evidence=asked_for(decision),
+        knew=knew(decision),
+        rivals=rivals(decision),
+        steps=steps(decision),
+        mlflow_url=safe_link(mlflow if isinstance(mlflow, str) else None),
+        report_url=safe_link(report if isinstance(report, str) else None),
+    )

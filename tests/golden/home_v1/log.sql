@@ -5,8 +5,8 @@ CREATE TABLE received (
 	PRIMARY KEY (stream)
 );
 INSERT INTO "received" VALUES('deliveries',44);
-INSERT INTO "received" VALUES('shops',4);
 INSERT INTO "received" VALUES('orders',77);
+INSERT INTO "received" VALUES('shops',4);
 CREATE TABLE run (
 	first_offset INTEGER NOT NULL, 
 	n INTEGER NOT NULL, 

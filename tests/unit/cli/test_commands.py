@@ -12,17 +12,20 @@ import pytest
 from typer.testing import CliRunner
 
 from tests import tiny
+from tests.unit.ui.ferry import CANDIDATES
 from tidemill.cli.main import app
 from tidemill.clock import HOUR_MS
 from tidemill.errors import InputError, NotFoundError, ProjectError
 from tidemill.project import Workspace
+from tidemill.stores import Decision
+from tidemill.stores.decision_records import Ending
 from tidemill.streams import Entry
 
 RUNNER = CliRunner()
 COMMANDS = (
     *("up", "serve", "work", "demo", "status", "doctor", "features", "views", "drift", "audit", "parity", "deadletters"),
     *("replay", "predict", "backfill", "train", "retrain", "promote", "rollback", "freeze", "unfreeze"),
-    *("backup", "restore", "forget"),
+    *("backup", "restore", "forget", "alerts"),
 )
 
 
@@ -79,6 +82,45 @@ def test_a_model_without_a_past_says_so(home: Path) -> None:
     assert "no check of late_order yet" in said("drift", "late_order")
     assert "no decision about late_order yet" in said("audit", "late_order")
     assert json.loads(said("parity", "late_order", "--json")) == {"checked": 0, "mismatches": [], "lag_skew": 0.0}
+
+
+def test_a_decision_is_told_with_its_number_or_its_id(home: Path) -> None:
+    workspace = Workspace.open(tiny.project, home)
+    for number in range(2):
+        name = f"d{number}"
+        evidence = {"since_ms": tiny.START_MS, "statistic": 11.5}
+        asked = Decision(name, "late_order", "error", name, "errors rose", tiny.START_MS, 1_000 + number, evidence, from_version="1")
+        workspace.decisions.request(asked)
+        workspace.decisions.claim(name, "run", wall_ms=3_000)
+    told = {
+        "candidates": CANDIDATES,
+        "guard": {"labels": 900},
+        "mlflow_run": "http://127.0.0.1:5000/#/runs/r7",
+        "refit": {"served": "judged"},
+    }
+    workspace.decisions.mark("d1", "run", "judged", 5_000, told)
+    workspace.decisions.finish("d1", Ending("rejected", "no gain", tiny.START_MS, 6_000, to_version="2", fits=1, decided_by="gate"), "run")
+    workspace.close()
+    table = said("audit", "late_order")
+    assert "gate" in table and "--decision 2" in table
+    story = said("audit", "late_order", "--decision", "2")
+    for words in (
+        "decision 2 (d1) about late_order: retrain, trigger error",
+        "outcome: rejected by gate: no gain",
+        "evidence: since_ms 2025-01-15 00:00 UTC; statistic 11.5",
+        "the guard knew: labels 900",
+        "challenger change (the best)",
+        "gain within +0.11010 and +0.15570",
+        "challenger all: not fitted: max_fits is used up",
+        "serves as served: judged",
+        "MLflow http://127.0.0.1:5000/#/runs/r7",
+    ):
+        assert words in story
+    found = json.loads(said("audit", "late_order", "--decision", "d1", "--json"))
+    assert (found["number"], [step["name"] for step in found["steps"]]) == (2, ["asked", "claimed", "judged", "ended"])
+    assert [one["number"] for one in json.loads(said("audit", "late_order", "--json"))] == [2, 1]
+    with pytest.raises(NotFoundError, match="no decision '7'; there is: 1 to 2, or an id"):
+        said("audit", "late_order", "--decision", "7")
 
 
 def test_a_filled_view_says_what_it_said(home: Path) -> None:

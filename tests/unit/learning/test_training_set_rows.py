@@ -191,8 +191,8 @@ def test_an_outcome_of_several_is_the_place_of_its_class(tmp_path: Path) -> None
         happen(
             workspace,
             *(ordered(0, name) for name in ("o1", "o2", "o3", "o4")),
-            *(ended(30, "o1", "lost", 10), ended(30, "o2", "late", 0), ended(31, "o3", None, 2), ended(WITHIN + 1, "o4", "lost")),
-            ended(40, "o1", "broken", 1),
+            *(ended(30, "o1", "lost", 10), ended(30, "o2", "late", 0), ended(31, "o3", None, 2)),
+            *(ended(40, "o1", "broken", 1), ended(WITHIN + 1, "o4", "lost")),
         )
         found = learn(workspace, 2_000, CLASSES)
         assert (rows(found), found.classes) == ({"o1": 0, "o2": 1}, ("broken", "late"))

@@ -28,7 +28,7 @@ METRICS = st.floats(0.0, 10.0)
         (0.50, 0.26, 500, GateSettings(min_gain=0.25), None, False, "least gain of 0.25"),
         (0.50, 0.25, 500, GateSettings(z=2.0), 0.125, False, "2 standard errors of 0.125"),
         (0.50, 0.25, 500, GateSettings(z=2.0), 0.12, True, "gain 0.25"),
-        (0.50, 0.25, 500, GateSettings(z=2.0), None, False, "fewer than two days"),
+        (0.50, 0.25, 500, GateSettings(z=2.0), None, False, "of one moment"),
     ],
 )
 def test_the_verdict(

@@ -36,7 +36,7 @@ POLICIES = st.builds(
     max_retrains=st.none() | st.integers(0, 4),
     period_ms=st.integers(1, 60 * DAY_MS),
 )
-TRIGGERS: st.SearchStrategy[Trigger] = st.sampled_from(("error", "evidently", "schedule", "manual"))
+TRIGGERS: st.SearchStrategy[Trigger] = st.sampled_from(("error", "evidently", "schedule", "labels", "upstream", "manual"))
 
 
 @pytest.mark.parametrize(
@@ -138,3 +138,37 @@ def test_the_facts_are_those_of_the_store(tmp_path: Path) -> None:
     store.freeze("late", "ana", "audit", wall_ms=NOW)
     refused = admit("manual", read_facts(store, first, NOW, 3_000, POLICY), POLICY)
     assert refused == Refused("Frozen", "the model is frozen by ana at 1970-04-11 00:00 UTC: audit; passes once it is unfrozen")
+
+
+def test_a_thousand_duplicate_alarms_are_one_retrain(tmp_path: Path) -> None:
+    """The same alarm again is no decision; others that come in a burst wait as one; those that come after it are refused."""
+    store = DecisionStore(open_loop(Databases(tmp_path)))
+
+    def alarm(number: int, key: str) -> Decision:
+        return Decision(f"d{number:04}", "late", "error", key, "errors rose", requested_at_ms=NOW, requested_wall_ms=number)
+
+    assert sum(store.request(alarm(number, "one alarm")) for number in range(500)) == 1
+    assert sum(store.request(alarm(number, f"alarm {number}")) for number in range(500, 1_000)) == 500
+    assert len(store.merge_waiting(NOW, wall_ms=1)) == 500
+    (event,) = store.unclaimed(now_wall_ms=10, retry_after_ms=1)
+    trained = 0
+    for number in (0, *range(1_000, 1_020)):
+        decision = alarm(number, f"alarm {number}" if number else "one alarm")
+        assert store.request(decision) is (number > 0)
+        assert store.claim(decision.id, f"run-{number}", wall_ms=2)
+        said = admit("error", read_facts(store, decision, NOW, 5_000, POLICY), POLICY)
+        if isinstance(said, Admitted):
+            trained += 1
+            store.finish(decision.id, Ending("rejected", "no gain", at_ms=NOW, wall_ms=3, fits=3), f"run-{number}")
+        else:
+            assert (said.name, said.outcome) == ("Cooldown", "refused")
+            store.finish(decision.id, Ending(said.outcome, said.reason, at_ms=NOW, wall_ms=3), f"run-{number}")
+    assert (event.decision_id, trained) == ("d0000", 1)
+
+
+@given(FACTS, POLICIES)
+def test_a_follow_up_waits_for_no_cooldown_and_no_labels(facts: GuardFacts, policy: GuardPolicy) -> None:
+    found = admit("labels", facts, policy)
+    assert not isinstance(found, Refused) or found.name in ("Frozen", "Running", "BadData", "BudgetUsed")
+    if isinstance(admit("error", facts, policy), Admitted):
+        assert found == Admitted()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -14,7 +15,7 @@ from tidemill.clock import DAY_MS, HOUR_MS
 from tidemill.events import Column
 from tidemill.kernels import Floats
 from tidemill.learning import Fitted, TrainingSet, fit, losses
-from tidemill.registry import Challenger, compare_unseen, gate
+from tidemill.registry import Challenger, Tried, gate, try_unseen
 
 DAYS, A_DAY = 6, 600
 MODEL = replace(tiny.LATE_ORDER, features=["amount"], estimator=LogisticRegression, policy=replace(tiny.LATE_ORDER.policy, gate="2d"))
@@ -37,12 +38,13 @@ def undecided(columns: Mapping[str, Column]) -> Floats:
 
 def test_a_champion_that_has_not_seen_the_newest_rows_is_compared_on_all_of_them() -> None:
     challenger = fitted()
-    compared = compare_unseen(challenger, undecided, int(challenger.train.at_ms[-1]), MODEL.objective)
-    assert compared is not None
+    trial = try_unseen(MODEL, challenger, undecided, int(challenger.train.at_ms[-1]))
+    assert trial is not None
+    compared = trial.comparison
     assert compared.n_rows == 2 * A_DAY
     assert compared.champion == pytest.approx(np.log(2))
     assert compared.challenger == pytest.approx(challenger.quality.log_loss)
-    judged = gate(MODEL, Challenger(challenger, 1, compared))
+    judged = gate(MODEL, Challenger((Tried("all", challenger, trial),), 1)).judgement
     assert judged.verdict.promote
     assert (judged.metric_champion, judged.metric_challenger) == (compared.champion, compared.challenger)
 
@@ -51,8 +53,9 @@ def test_rows_that_the_champion_has_learnt_from_do_not_judge() -> None:
     challenger = fitted()
     newest = challenger.gate.at_ms > challenger.gate.at_ms[-1] - DAY_MS
     last_ms = int(challenger.gate.at_ms[~newest][-1])
-    compared = compare_unseen(challenger, undecided, last_ms, MODEL.objective)
-    assert compared is not None
+    trial = try_unseen(MODEL, challenger, undecided, last_ms)
+    assert trial is not None
+    compared = trial.comparison
     assert compared.n_rows == A_DAY
     expected = losses(challenger.gate.outcome[newest], challenger.said[newest]).mean()
     assert compared.challenger == pytest.approx(expected)
@@ -60,9 +63,8 @@ def test_rows_that_the_champion_has_learnt_from_do_not_judge() -> None:
 
 def test_a_champion_that_has_learnt_from_all_is_not_replaced_and_it_says_why() -> None:
     challenger = fitted()
-    compared = compare_unseen(challenger, undecided, int(challenger.gate.at_ms[-1]), MODEL.objective)
-    assert compared is None
-    judged = gate(MODEL, Challenger(challenger, 3, compared))
+    assert try_unseen(MODEL, challenger, undecided, int(challenger.gate.at_ms[-1])) is None
+    judged = gate(MODEL, Challenger((Tried("all", challenger, None),), 3)).judgement
     assert not judged.verdict.promote
     assert judged.verdict.reason.startswith("version 3 has learnt from all 1200 rows")
     assert (judged.champion, judged.metric_champion, judged.metric_challenger) == (3, None, None)
@@ -70,6 +72,25 @@ def test_a_champion_that_has_learnt_from_all_is_not_replaced_and_it_says_why() -
 
 def test_the_first_model_is_judged_by_itself() -> None:
     challenger = fitted()
-    judged = gate(MODEL, Challenger(challenger, None, None))
+    judged = gate(MODEL, Challenger((Tried("all", challenger, None),), None)).judgement
     assert (judged.verdict.promote, judged.verdict.reason) == (True, "first model")
     assert judged.metric_challenger == challenger.quality.log_loss
+
+
+def test_of_several_the_one_with_the_greatest_gain_that_passes_serves_and_all_are_told() -> None:
+    challenger = fitted()
+    known = int(challenger.train.at_ms[-1])
+    good = try_unseen(MODEL, challenger, undecided, known)
+    worse = try_unseen(MODEL, replace(challenger, said=np.full(2 * A_DAY, 0.5)), undecided, known)
+    tried = (Tried("change", challenger, worse), Tried("all", challenger, good))
+    found = gate(MODEL, Challenger(tried, 1, since_ms=5, left_out={"recent": "the same rows"}))
+    assert (found.best.window, found.judgement.verdict.promote, found.fits, found.since_ms) == ("all", True, 2, 5)
+    told = found.judgement.findings["candidates"]
+    assert [(one["window"], one.get("best"), one.get("promoted")) for one in told] == [
+        ("all", True, True),
+        ("change", False, False),
+        ("recent", None, None),
+    ]
+    assert told[0]["interval"][0] > 0
+    assert told[2]["left_out"] == "the same rows"
+    json.dumps(found.judgement.findings, allow_nan=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,10 +14,12 @@ from sklearn.linear_model import LogisticRegression
 
 from tidemill import Label, Model, Project, Requests, Stream, View, col, mean
 from tidemill.clock import DAY_MS, HOUR_MS, MINUTE_MS, to_ms, to_utc
-from tidemill.drift import OutcomeMonitor, WindowedDrift, profile_reference
+from tidemill.drift import FeatureDrift, OutcomeMonitor, profile_quality, profile_reference
 from tidemill.project import Workspace
-from tidemill.stores import Answered, Decision, Lookup
+from tidemill.serving.feature_watch import shown
+from tidemill.stores import Answered, Decision, Lookup, Moment, Plan, Planned
 from tidemill.stores.decision_records import Ending
+from tidemill.stores.held_versions import held_folder
 from tidemill.streams import Entry
 
 START_MS = to_ms(datetime(2026, 1, 1, tzinfo=UTC))
@@ -35,6 +37,29 @@ PROMOTED = Ending(
     metric_challenger=0.4402,
     fits=1,
 )
+
+MLFLOW_RUN = "http://127.0.0.1:5000/#/experiments/1/runs/r7"
+CANDIDATES = [
+    {
+        "window": "change",
+        "rows": 1_404,
+        "from_ms": START_MS + 12 * DAY_MS,
+        "to_ms": START_MS + 15 * DAY_MS,
+        "judged_rows": 602,
+        "judged_to_ms": START_MS + 16 * DAY_MS,
+        "best": True,
+        "promoted": True,
+        "verdict": "log_loss 0.44020 against 0.57310 on 602 rows, gain 0.13290",
+        "champion": 0.5731,
+        "challenger": 0.4402,
+        "gain": 0.1329,
+        "interval": [0.1101, 0.1557],
+        "calibration": [0.11, 0.03],
+        "latency_ms": [0.02, 0.02],
+        "worst_slices": [{"column": "port", "value": None, "gain": 0.0104, "rows": 211}],
+    },
+    {"window": "all", "left_out": "max_fits is used up"},
+]
 
 
 class Departure(BaseModel):
@@ -143,6 +168,19 @@ class Ferry:
             self.predict(trips, at_ms, version, (live, frozen))
             self.arrive(trips, at_ms + 90 * MINUTE_MS, [20.0 if each else 2.0 for each in late])
 
+    def hold(self, *versions: int) -> None:
+        """Versions that a server has loaded: trained on two weeks like those of `sail`, so that their answers can be estimated."""
+        rng = np.random.default_rng(11)
+        at_ms = START_MS + np.arange(14 * 24 * 10) * HOUR_MS // 10
+        late = rng.random(len(at_ms)) < 0.3
+        said = np.clip(0.25 + 0.35 * late + rng.normal(0.0, 0.25, len(at_ms)), 0.02, 0.98)
+        profile = profile_reference({"mean_delay": rng.random(len(at_ms))}, said, at_ms)
+        made = replace(profile, quality=profile_quality(late.astype(np.float64), said, at_ms, DAY_MS)).to_json()
+        for version in versions:
+            folder = held_folder(self.workspace.home, self.workspace.project.registered_name("late_ferry"), version)
+            folder.mkdir(parents=True)
+            (folder / "reference.json").write_text(made)
+
     def watch(self) -> None:
         """Run the real monitors over something that drifted, and save their states as the loop does."""
         rng = np.random.default_rng(7)
@@ -154,9 +192,10 @@ class Ferry:
 
         hours = START_MS + np.arange(4_000) * HOUR_MS
         profile = profile_reference({"wind": rng.normal(size=4_000), "waves": rng.normal(size=4_000)}, rng.random(4_000), hours)
-        windows = WindowedDrift(profile)
-        windows.update({"wind": rng.normal(2.0, size=400), "waves": rng.normal(size=400)}, hours[:400])
-        self.workspace.monitors.save("windows:late_ferry", 0, 1, {**windows.state(), "thresholds": windows.thresholds})
+        features = FeatureDrift(profile)
+        features.update({"wind": rng.normal(2.0, size=400), "waves": rng.normal(size=400)}, hours[:400])
+        state = {"version": 1, "detector": features.state(), **shown(features)}
+        self.workspace.monitors.save("windows:late_ferry", 0, 1, state)
 
         check = {
             "at_ms": START_MS + 21 * DAY_MS,
@@ -171,12 +210,27 @@ class Ferry:
         }
         self.workspace.monitors.save("check:late_ferry", 0, 1, check)
 
+    def tell(self, *keys: str, error: str = "") -> None:
+        """Put alerts into a message each; it is delivered, or has failed once."""
+        messages = self.workspace.alert_messages
+        for key in keys:
+            alert = self.workspace.alerts.get(key)
+            planned = Planned(alert.model, alert.kind, alert.severity, "alerts", (key,), awaits_end=bool(alert.condition))
+            messages.keep(Plan(messages=(planned,)), Moment(alert.at_ms, WALL_MS))
+            number = max(message.number for message in messages.pending(WALL_MS, 1_000))
+            if error:
+                messages.mark_failed(number, error, WALL_MS)
+            else:
+                messages.mark_delivered(number, WALL_MS)
+
     def decide(self, name: str, ending: Ending | None, day: int = 17, reason: str = "20.1% of 340 predictions were wrong") -> None:
         """One decision by the error monitor, claimed, and ended if `ending` says how."""
         at_ms = START_MS + day * DAY_MS
         wall_ms = WALL_MS + day * MINUTE_MS
         self.workspace.decisions.request(Decision(name, "late_ferry", "error", name, reason, at_ms, wall_ms))
         self.workspace.decisions.claim(name, RUN_ID, wall_ms + 1_000)
+        self.workspace.decisions.mark(name, RUN_ID, "guarded", wall_ms + 1_500, {"guard": {"labels": 2_408, "running": ""}})
+        self.workspace.decisions.mark(name, RUN_ID, "judged", wall_ms + 9_000, {"candidates": CANDIDATES, "mlflow_run": MLFLOW_RUN})
         if ending is not None:
             self.workspace.decisions.finish(name, ending, RUN_ID)
 

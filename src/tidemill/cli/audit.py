@@ -1,0 +1,132 @@
+"""`audit`: what the loop decided about a model, and the whole story of one decision."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tidemill.cli.options import AsJson, ModelName, ProjectPath, print_json, settings_for, workspace_for
+from tidemill.clock import to_utc
+from tidemill.errors import NotFoundError
+from tidemill.loop.story import Rival, asked_for, knew, rivals, steps
+from tidemill.stores import Decision
+
+_MOST = 100_000
+_SHOWN = 200
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this command."""
+    app.command()(audit)
+
+
+def audit(
+    model: ModelName,
+    decision: Annotated[
+        str, typer.Option(help="The number of a decision in the table, or its id: tells its whole story.", show_default=False)
+    ] = "",
+    project: ProjectPath = None,
+    json_: AsJson = False,
+) -> None:
+    """Show every decision of the loop about a model, newest first; with --decision the whole story of one.
+
+    The story: what it was asked for, what the guard knew, the challengers beside the champion with the interval of their gain and their
+    worst slices, the outcome and who decided, how long each stage took, and where MLflow, Prefect and the report show more.
+    """
+    workspace = workspace_for(settings_for(project), remember=False)
+    name = workspace.project.model(model).name
+    decisions = workspace.decisions.recent(name, _MOST)
+    numbered = {len(decisions) - place: one for place, one in enumerate(decisions)}
+    if decision:
+        number, wanted = find(numbered, decision)
+        found = workspace.monitors.load(f"probation:{name}")[1]
+        probation = found if found is not None and found.get("promotion") == wanted.id else None
+        if json_:
+            print_json({"number": number, **asdict(wanted), "steps": [asdict(step) for step in steps(wanted)], "probation": probation})
+        else:
+            _print_story(number, wanted, probation, settings_for(project).prefect_api_url.removesuffix("/api"))
+    elif json_:
+        print_json([{"number": number, **asdict(one)} for number, one in list(numbered.items())[:_SHOWN]])
+    else:
+        _print_table(model, numbered)
+
+
+def find(numbered: dict[int, Decision], wanted: str) -> tuple[int, Decision]:
+    """A decision by its number, counted from the oldest, or by its id or the beginning of it.
+
+    Raises:
+        NotFoundError: there is none, or several begin so.
+    """
+    if wanted.isdecimal() and int(wanted) in numbered:
+        return int(wanted), numbered[int(wanted)]
+    found = [(number, one) for number, one in numbered.items() if one.id.startswith(wanted)]
+    if len(found) != 1:
+        raise NotFoundError("decision", wanted, [f"1 to {len(numbered)}, or an id"] if numbered else [])
+    return found[0]
+
+
+def _print_table(model: str, numbered: dict[int, Decision]) -> None:
+    table = Table("#", "when", "act", "trigger", "outcome", "decided by", "versions", "metric", "reason", box=None)
+    for number, one in list(numbered.items())[:_SHOWN]:
+        metric = f"{one.metric_champion:.4f} → {one.metric_challenger:.4f}" if one.metric_champion and one.metric_challenger else ""
+        outcome, why = one.outcome or one.state, one.outcome_reason or one.reason
+        facts = (_moment(one.requested_at_ms), one.act, one.trigger, outcome, one.decided_by or "-", _versions(one), metric, why)
+        table.add_row(str(number), *facts)
+    console = Console(markup=False, highlight=False)
+    console.print(table if numbered else f"no decision about {model} yet")
+    if numbered:
+        console.print(f"the whole story of one: tidemill audit {model} --decision {len(numbered)}")
+
+
+def _print_story(number: int, one: Decision, probation: dict[str, Any] | None, prefect: str) -> None:
+    console = Console(markup=False, highlight=False, soft_wrap=True)
+    console.print(
+        f"decision {number} ({one.id}) about {one.model}: {one.act}, trigger {one.trigger}, {_moment(one.requested_at_ms)} of stream time"
+    )
+    console.print(f"  why: {one.reason}")
+    ended = f"{one.outcome} by {one.decided_by or '-'}: {one.outcome_reason}" if one.outcome else f"not yet, it is {one.state}"
+    console.print(f"  outcome: {ended}")
+    console.print(f"  versions: {_versions(one) or '-'}; {one.fits} fits")
+    _print_pairs(console, "evidence", asked_for(one))
+    _print_pairs(console, "the guard knew", knew(one))
+    for rival in rivals(one):
+        _print_rival(console, rival, one.metric_name or "loss")
+    if refit := one.findings.get("refit"):
+        console.print(f"  serves as {', '.join(f'{name}: {value}' for name, value in refit.items())}")
+    if probation is not None:
+        console.print(f"  probation: {'over' if probation['ended'] else 'runs'}; {probation['found']}")
+    for step in steps(one):
+        console.print(f"  {_wall(step.wall_ms)}  {step.took_s:>9.1f} s  {step.name:<11}{step.meaning}")
+    links = {"MLflow": one.findings.get("mlflow_run"), "report": one.evidence.get("report")}
+    links["Prefect"] = f"{prefect}/runs/flow-run/{one.flow_run_id}" if one.flow_run_id else None
+    _print_pairs(console, "links", tuple((name, str(link)) for name, link in links.items() if link))
+
+
+def _print_rival(console: Console, rival: Rival, metric: str) -> None:
+    console.print(f"  challenger {rival.window}{' (the best)' if rival.best else ''}: {rival.text}")
+    if rival.champion is not None and rival.challenger is not None:
+        between = f", gain within {rival.interval[0]:+.5f} and {rival.interval[1]:+.5f}" if rival.interval else ""
+        console.print(f"    {metric} {rival.challenger:.5f} against {rival.champion:.5f}{between}")
+    for note in rival.notes:
+        console.print(f"    {note}")
+
+
+def _print_pairs(console: Console, title: str, pairs: tuple[tuple[str, str], ...]) -> None:
+    if pairs:
+        console.print(f"  {title}: {'; '.join(f'{name} {value}' for name, value in pairs)}")
+
+
+def _versions(one: Decision) -> str:
+    return f"{one.from_version or '-'} → {one.to_version}" if one.to_version else one.from_version or ""
+
+
+def _moment(ms: int) -> str:
+    return f"{to_utc(ms):%Y-%m-%d %H:%M}"
+
+
+def _wall(ms: int) -> str:
+    return f"{to_utc(ms):%Y-%m-%d %H:%M:%S}"

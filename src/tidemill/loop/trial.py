@@ -1,0 +1,162 @@
+"""A challenger's trial: beside the champion on the same rows, as a whole, slice by slice, in its calibration and in its latency.
+
+```
+the whole ──► each guarded slice ──► calibration ──► latency ──► promoted
+    │               │                    │              │
+    └───────────────┴── rejected, and it says by which ─┘
+```
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidemill.loop.gate import Comparison, GateSettings, Verdict, compare, judge
+
+Floats = NDArray[np.float64]
+_BINS = 10
+
+
+@dataclass(frozen=True)
+class TrialSettings:
+    """What a challenger must show beyond the gate's gain; see `RetrainPolicy` of `tidemill.learning` for each.
+
+    Args:
+        gate: the gain as a whole.
+        slice_margin: loss of a slice that is let pass.
+        slice_min_rows: least rows of a slice that is judged.
+        calibration_margin: by how much the calibration error may exceed the champion's.
+        latency_factor: how many times the champion's time a row it may take.
+        latency_floor_ms: a time a row that is always fast enough.
+    """
+
+    gate: GateSettings = field(default_factory=GateSettings)
+    slice_margin: float = 0.0
+    slice_min_rows: int = 200
+    calibration_margin: float = 0.02
+    latency_factor: float = 3.0
+    latency_floor_ms: float = 0.5
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The comparison on the rows of one value of a column; None stands for a missing value."""
+
+    column: str
+    value: str | None
+    comparison: Comparison
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What is known of a challenger beside the champion.
+
+    Args:
+        comparison: on all rows.
+        slices: on each guarded slice that has rows enough.
+        calibration: the calibration errors of champion and challenger; None where outcomes have none (a regression).
+        latency_ms: the times a row of champion and challenger; None while they have not been measured.
+    """
+
+    comparison: Comparison
+    slices: tuple[Slice, ...] = ()
+    calibration: tuple[float, float] | None = None
+    latency_ms: tuple[float, float] | None = None
+
+
+def compare_slices(
+    champion: Floats, challenger: Floats, at_ms: NDArray[np.int64], texts: Mapping[str, Sequence[str | None]], least: int
+) -> tuple[Slice, ...]:
+    """The comparison on each value with at least `least` rows of each text column.
+
+    Args:
+        champion: (n,) the loss of each row.
+        challenger: (n,) the same rows.
+        at_ms: (n,) int64, when each was asked.
+        texts: by column, the (n,) value of each row.
+        least: fewest rows of a slice.
+    """
+    found: list[Slice] = []
+    for column, values in texts.items():
+        held = np.array(["" if value is None else f"={value}" for value in values], dtype=object)  # so that "" is not missing
+        for told in sorted(set(held.tolist())):
+            mine = held == told
+            if int(mine.sum()) >= least:
+                comparison = compare(champion[mine], challenger[mine], at_ms[mine])
+                found.append(Slice(column, told[1:] if told else None, comparison))
+    return tuple(found)
+
+
+def calibration_error(correct: Floats, confidence: Floats) -> float:
+    """The expected calibration error over ten bins of equal size: how far stated and true shares lie apart, on average.
+
+    Args:
+        correct: (n,) 0 or 1: whether it came true.
+        confidence: (n,) the probability with which it was said.
+
+    Source: Naeini, Cooper, Hauskrecht, "Obtaining Well Calibrated Probabilities Using Bayesian Binning", 2015, with bins of equal size.
+
+    >>> round(calibration_error(np.array([0.0, 1.0] * 50), np.full(100, 0.75)), 3)
+    0.25
+    """
+    order = np.argsort(confidence, kind="stable")
+    total = 0.0
+    for rows in np.array_split(order, min(_BINS, max(1, len(order)))):
+        total += abs(float(correct[rows].sum() - confidence[rows].sum()))
+    return total / max(1, len(order))
+
+
+def judge_trial(trial: Trial, settings: TrialSettings) -> Verdict:
+    """Promote iff the gate lets it pass and no slice, calibration or latency speaks against it; the reason names the first that does.
+
+    >>> one = Comparison(0.5, 0.4, 0.1, 0.01, 900, 7)
+    >>> judge_trial(Trial(one), TrialSettings()).promote
+    True
+    >>> worse = Slice("origin", "JFK", Comparison(0.4, 0.5, -0.1, 0.01, 300, 7))
+    >>> judge_trial(Trial(one, slices=(worse,)), TrialSettings()).reason
+    'log_loss 0.40000 against 0.50000 on 900 rows, gain 0.10000, but on origin = JFK worse by 0.10000 on 300 rows'
+    """
+    one = trial.comparison
+    verdict = judge(one.champion, one.challenger, one.n_rows, settings.gate, one.se)
+    if not verdict.promote:
+        return verdict
+    against = _slice_against(trial.slices, settings) or _calibration_against(trial, settings) or _latency_against(trial, settings)
+    return verdict if not against else Verdict(False, f"{verdict.reason}, but {against}", verdict.gain)
+
+
+def is_worse(one: Slice, settings: TrialSettings) -> bool:
+    """Whether a slice lost more than the margin, beyond `z` standard errors."""
+    lost = -one.comparison.gain - settings.gate.z * (one.comparison.se or 0.0)
+    return one.comparison.n_rows >= settings.slice_min_rows and lost > settings.slice_margin
+
+
+def _slice_against(slices: Sequence[Slice], settings: TrialSettings) -> str:
+    worse = [one for one in slices if is_worse(one, settings)]
+    if not worse:
+        return ""
+    worst = min(worse, key=lambda one: one.comparison.gain)
+    others = f" and {len(worse) - 1} more" if len(worse) > 1 else ""
+    value = "missing" if worst.value is None else worst.value
+    return f"on {worst.column} = {value} worse by {-worst.comparison.gain:.5f} on {worst.comparison.n_rows} rows{others}"
+
+
+def _calibration_against(trial: Trial, settings: TrialSettings) -> str:
+    if trial.calibration is None:
+        return ""
+    champion, challenger = trial.calibration
+    if challenger <= champion + settings.calibration_margin:
+        return ""
+    return f"its calibration error is {challenger:.4f}, the champion's {champion:.4f}, and {settings.calibration_margin:g} more is allowed"
+
+
+def _latency_against(trial: Trial, settings: TrialSettings) -> str:
+    if trial.latency_ms is None:
+        return ""
+    champion, challenger = trial.latency_ms
+    if challenger <= max(settings.latency_floor_ms, settings.latency_factor * champion):
+        return ""
+    return f"it takes {challenger:.3f} ms a row, the champion {champion:.3f}, and {settings.latency_factor:g} times that is allowed"

@@ -1,0 +1,167 @@
+"""Challengers: fitted on windows of the past, each tried beside the champion on the newest rows that neither has learnt from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+
+from tidemill.drift import ReferenceProfile
+from tidemill.errors import UnfitRowsError
+from tidemill.events import Column
+from tidemill.kernels import Floats
+from tidemill.learning import Fitted, Model, OnnxModel, TrainingSet, to_feed
+from tidemill.learning.candidates import fit_candidates
+from tidemill.loop import Trial, calibration_error, compare, compare_slices
+from tidemill.project import Workspace
+from tidemill.registry.faults import label_fault, outcomes_of, reference_outcomes, row_fault
+from tidemill.registry.registry import CHAMPION, Registry, Version
+
+_TIMED_ROWS = 32
+_ROUNDS = 5
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to fit.
+
+    Args:
+        since_ms: when the world is taken to have changed; None where nothing says so.
+        most: how many challengers may be fitted; None for as many as there are windows.
+        update: go on from the champion's parameters instead; see `tidemill.registry.learn_more`.
+    """
+
+    since_ms: int | None = None
+    most: int | None = None
+    update: bool = False
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One challenger, and how it did beside the champion; without a trial where there is none to stand beside, or no row to do it on."""
+
+    window: str
+    fitted: Fitted
+    trial: Trial | None
+
+
+@dataclass(frozen=True)
+class Challenger:
+    """The challengers of one retrain.
+
+    Args:
+        tried: each of them; at least one.
+        champion: the version that serves; None when none does.
+        since_ms: when the world is taken to have changed; None where nothing says so.
+        left_out: by window, why nothing was fitted on it.
+        scorer: the champion, to be held against in latency; None where there is none.
+    """
+
+    tried: tuple[Tried, ...]
+    champion: int | None
+    since_ms: int | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    scorer: OnnxModel | None = None
+
+
+def train(workspace: Workspace, registry: Registry, model: Model, rows: TrainingSet, plan: Plan | None = None) -> Challenger:
+    """Fit a challenger on each window of the policy and try it beside the champion.
+
+    Args:
+        workspace: of the project.
+        registry: where the champion is.
+        model: whose.
+        rows: all one may learn from.
+        plan: what to fit; by default as if nothing had changed.
+
+    Raises:
+        UnfitRowsError: too few rows to fit and to judge, or rows that no model may learn from.
+    """
+    plan = plan or Plan()
+    name = workspace.project.registered_name(model.name)
+    champion = registry.alias(name, CHAMPION)
+    served = None if champion is None else registry.load(name, champion)
+    if served is not None and OnnxModel(served.onnx, model.columns).task != model.objective.task:
+        champion, served = None, None  # it answers another question, so there is nothing to compare with
+    if served is not None:
+        refuse_spoilt_rows(model, rows, served)
+    fitted = fit_candidates(model, rows, plan.since_ms, plan.most, () if served else ("all",))  # the first has nothing to stand beside
+    scorer = None if served is None else OnnxModel(served.onnx, model.columns)
+    said = None if scorer is None else partial(scorer.score, classes=rows.classes)
+    learnt_until_ms = 0 if served is None else ReferenceProfile.from_json(served.reference).end_ms
+    tried = tuple(
+        Tried(one.window, one.fitted, None if said is None else try_unseen(model, one.fitted, said, learnt_until_ms))
+        for one in fitted.fitted
+    )
+    return Challenger(tried, champion, plan.since_ms, fitted.left_out, scorer)
+
+
+def refuse_spoilt_rows(model: Model, rows: TrainingSet, served: Version) -> None:
+    """Look at the newest rows before anything is fitted on them.
+
+    Raises:
+        UnfitRowsError: a column is missing in all of them, or their outcomes are all one.
+    """
+    newest = rows.rows(rows.at_ms > rows.at_ms[-1] - model.policy.gate_ms)
+    fault = row_fault(model, newest, ReferenceProfile.from_json(served.reference))
+    fault = fault or label_fault(outcomes_of(rows.outcome, rows.classes), reference_outcomes(served, model))
+    if fault:
+        raise UnfitRowsError("BadData", f"{fault}; passes once the data is repaired")
+
+
+def try_unseen(model: Model, challenger: Fitted, champion: Callable[[Mapping[str, Column]], Floats], learnt_until_ms: int) -> Trial | None:
+    """A trial on the newest rows that neither has learnt from; None when there are none.
+
+    A champion that has passed the gate has learnt from all rows of its time. Asked again within the gate's length, which only a
+    person or a short cooldown does, it would be judged on some of them, and look better than it is.
+
+    Args:
+        model: whose policy names the slices.
+        challenger: fitted on the older rows.
+        champion: says of (n,) columns what `OnnxModel.score` does, in the classes of the rows.
+        learnt_until_ms: time of the last row the champion has learnt from.
+    """
+    unseen = challenger.gate.at_ms > learnt_until_ms
+    if not unseen.any():
+        return None
+    rows = challenger.gate.rows(unseen)
+    said, mine, objective = champion(rows.columns), challenger.said[unseen], model.objective
+    theirs_lost, mine_lost = objective.losses(rows.outcome, said), objective.losses(rows.outcome, mine)
+    texts = {name: rows.columns[name].tolist() for name in model.policy.slices}
+    return Trial(
+        comparison=compare(theirs_lost, mine_lost, rows.at_ms),
+        slices=compare_slices(theirs_lost, mine_lost, rows.at_ms, texts, model.policy.slice_min_rows),
+        calibration=None if objective.kind == "value" else (_miscalibration(rows.outcome, said), _miscalibration(rows.outcome, mine)),
+    )
+
+
+def _miscalibration(outcome: Floats, said: Floats) -> float:
+    """The calibration error of the probability of 1, or of several classes that of the most probable one."""
+    if said.ndim == 1:
+        return calibration_error(outcome, said)
+    return calibration_error((said.argmax(axis=1) == outcome).astype(np.float64), said.max(axis=1))
+
+
+def measure_latency(scorers: tuple[OnnxModel, ...], columns: Mapping[str, Column], model: Model) -> tuple[float, ...]:
+    """By scorer, ms a row asked alone: the best round's median, the rounds in turns so that a busy machine is one for all.
+
+    Args:
+        scorers: of one vector.
+        columns: (n,) rows to ask for, of which the first 32 are taken.
+        model: whose vector it is.
+    """
+    n_rows = min(_TIMED_ROWS, len(next(iter(columns.values()))))
+    feeds = [to_feed({name: column[row : row + 1] for name, column in columns.items()}, model.columns) for row in range(n_rows)]
+    best = [float("inf")] * len(scorers)
+    for _ in range(_ROUNDS):
+        for place, scorer in enumerate(scorers):
+            taken_s = []
+            for feed in feeds:
+                begin_s = time.perf_counter()
+                scorer.run(feed)
+                taken_s.append(time.perf_counter() - begin_s)
+            best[place] = min(best[place], float(np.median(taken_s)) * 1_000)
+    return tuple(best)

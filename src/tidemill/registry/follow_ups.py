@@ -1,0 +1,85 @@
+"""After an alarm: further tries once there are more labels of the new world, until one is promoted or the alarm's fits are used up.
+
+```
+alarm ──► rejected ──► +500 labels ──► rejected ──► +1000 ──► ... ──► promoted, or max_fits
+```
+Each try is a decision of its own, of the trigger `labels`, and names the alarm's decision that it follows.
+"""
+
+from __future__ import annotations
+
+from tidemill.clock import to_utc
+from tidemill.learning import Model
+from tidemill.project import Workspace
+from tidemill.registry.challenging import Plan
+from tidemill.registry.deciding import Ask
+from tidemill.stores import Decision
+
+_LEAST_FITS = 2  # a challenger, and its last fit
+
+
+def since_of(model: Model, decision: Decision) -> int | None:
+    """When the world is taken to have changed, of an alarm and of what follows it; None where nothing says so.
+
+    An alarm of the errors knows it. A check of the inputs only knows that they were fine the time before.
+    """
+    since_ms = decision.evidence.get("since_ms")
+    if isinstance(since_ms, int):
+        return since_ms
+    return decision.requested_at_ms - model.monitor.check_every_ms if decision.trigger == "evidently" else None
+
+
+def fits_left(workspace: Workspace, model: Model, decision: Decision) -> int:
+    """How many fits of `policy.max_fits` are left for a decision, those of the alarm that it follows and of its like taken off."""
+    follows = decision.evidence.get("follows")
+    if not isinstance(follows, str):
+        return model.policy.max_fits
+    chain = [workspace.decisions.get(follows), *workspace.decisions.follow_ups(model.name, follows)]
+    return model.policy.max_fits - sum(one.fits for one in chain)
+
+
+def plan_of(workspace: Workspace, model: Model, decision: Decision) -> Plan:
+    """What a decision fits; of the fits that are left one is kept for the winner's last."""
+    if decision.act == "update":
+        return Plan(update=True)
+    return Plan(since_of(model, decision), max(1, fits_left(workspace, model, decision) - 1))
+
+
+def due_follow_up(workspace: Workspace, model: Model, champion: int | None) -> Ask | None:
+    """The follow-up that is due now, if any.
+
+    None is due once another version serves than the alarm was about, while one is open, or when too few fits are left. Of several
+    numbers of labels that were passed at once, the largest counts.
+    """
+    alarm = workspace.decisions.last_alarm(model.name)
+    if alarm is None or alarm.outcome == "promoted" or alarm.from_version != str(champion):
+        return None
+    chain = workspace.decisions.follow_ups(model.name, alarm.id)
+    used = sum(one.fits for one in (alarm, *chain))
+    if any(one.state != "finished" or one.outcome == "promoted" for one in chain) or used + _LEAST_FITS > model.policy.max_fits:
+        return None
+    since_ms = since_of(model, alarm) or alarm.requested_at_ms
+    had = max([_labels_had(workspace, model, alarm, since_ms), *(int(one.alarm_key.rpartition(":")[2]) for one in chain)])
+    left = [number for number in model.policy.follow_ups if number > had]
+    if not left:
+        return None
+    newest = workspace.state.newest_outcomes(model.name, left[-1])  # no more than is asked for: this is looked at every few seconds
+    labels = sum(outcome.known_at_ms > since_ms for outcome in newest)
+    passed = [number for number in left if number <= labels]
+    if not passed:
+        return None
+    since = f"{to_utc(since_ms):%Y-%m-%d %H:%M} UTC"
+    reason = f"{max(passed)} labels since the change of {since}; follows decision {alarm.id}, which was {alarm.outcome}"
+    evidence: dict[str, object] = {"follows": alarm.id, "since_ms": since_ms, "labels": labels, "wanted": max(passed)}
+    return Ask("retrain", "labels", f"labels:{alarm.id}:{max(passed)}", reason, evidence, champion)
+
+
+def _labels_had(workspace: Workspace, model: Model, alarm: Decision, since_ms: int) -> int:
+    """How many labels since the change the alarm's own retrain could learn from; 0 where it fitted nothing."""
+    if not alarm.fits:
+        return 0
+    told = alarm.evidence.get("n_labels")
+    if isinstance(told, int):
+        return told
+    count = workspace.state.count_outcomes
+    return count(model.name, since_ms) - count(model.name, alarm.requested_at_ms)

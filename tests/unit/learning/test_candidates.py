@@ -1,0 +1,109 @@
+"""Challengers of one retrain: which rows each is fitted on, which judge them, and which windows are left out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
+
+from tests import tiny
+from tidemill.clock import DAY_MS
+from tidemill.errors import ProjectError, UnfitRowsError
+from tidemill.learning import RetrainPolicy, TrainingSet
+from tidemill.learning.candidates import MIN_JUDGED, fit_candidates, held_out, rows_of
+from tidemill.learning.retrain_policy import Window
+
+A_DAY = 600
+POLICY = RetrainPolicy(gate="2d", recent="5d")
+MODEL = replace(tiny.LATE_ORDER, features=["amount"], estimator=LogisticRegression, policy=POLICY)
+
+
+def rows(days: int, *, outcome: float | None = None) -> TrainingSet:
+    """600 a day; a large amount means 1."""
+    rng = np.random.default_rng(3)
+    at_ms = np.arange(days * A_DAY, dtype=np.int64) * (DAY_MS // A_DAY)
+    amount = rng.normal(size=len(at_ms))
+    told = (rng.random(len(at_ms)) < 1 / (1 + np.exp(-2 * amount))).astype(np.float64)
+    kept = told if outcome is None else np.full(len(at_ms), outcome)
+    return TrainingSet({"amount": amount}, kept, at_ms, [str(number) for number in range(len(at_ms))], 0, {}, int(at_ms[-1]), 0)
+
+
+def test_each_window_is_fitted_once_on_its_rows_and_none_on_those_that_judge() -> None:
+    past = rows(20)
+    since_ms = 17 * DAY_MS
+    found = fit_candidates(MODEL, past, since_ms)
+    assert [one.window for one in found.fitted] == ["change", "recent", "all"]
+    judged = found.fitted[0].fitted.gate
+    assert len(judged) == int(3 * A_DAY * 0.3)
+    for one in found.fitted:
+        assert one.fitted.train.at_ms[-1] < judged.at_ms[0]
+        assert one.fitted.gate is judged
+    change, recent, whole = (one.fitted.train for one in found.fitted)
+    assert change.at_ms[0] == since_ms
+    assert recent.at_ms[0] > past.at_ms[-1] - 5 * DAY_MS
+    assert len(whole) == len(past) - len(judged)
+
+
+def test_without_a_change_two_windows_are_left_and_equal_ones_are_fitted_once() -> None:
+    found = fit_candidates(MODEL, rows(20))
+    assert ([one.window for one in found.fitted], list(found.left_out)) == (["recent", "all"], ["change"])
+    assert len(found.fitted[0].fitted.gate) == 2 * A_DAY
+    short = fit_candidates(MODEL, rows(4))
+    assert [one.window for one in short.fitted] == ["recent"]
+    assert short.left_out["all"] == "the same 1200 rows as 'recent'"
+
+
+def test_no_more_are_fitted_than_may_be() -> None:
+    found = fit_candidates(MODEL, rows(20), 17 * DAY_MS, most=2)
+    assert ([one.window for one in found.fitted], found.left_out) == (["change", "recent"], {"all": "max_fits is used up"})
+
+
+@pytest.mark.parametrize("past", [rows(20, outcome=1.0), rows(1).rows(np.arange(A_DAY) < 150), rows(2)])
+def test_too_few_rows_or_one_outcome_are_refused(past: TrainingSet) -> None:
+    with pytest.raises(UnfitRowsError) as refused:
+        fit_candidates(MODEL, past)
+    assert refused.value.name == "TooFewLabels"
+
+
+@given(days=st.integers(1, 12), gate_ms=st.integers(1, 12 * DAY_MS), since=st.none() | st.integers(0, 12 * DAY_MS))
+def test_what_judges_is_the_newest_and_never_more_than_the_gate(days: int, gate_ms: int, since: int | None) -> None:
+    past = rows(days)
+    held = held_out(past, gate_ms, since)
+    first = int(np.flatnonzero(held)[0])
+    assert held[first:].all()
+    assert past.at_ms[first] > past.at_ms[-1] - gate_ms
+    n_since = 0 if since is None else int((past.at_ms >= since).sum())
+    if n_since >= 2 * MIN_JUDGED and not (held == held_out(past, gate_ms, None)).all():
+        assert MIN_JUDGED <= held.sum() <= max(MIN_JUDGED, 0.3 * n_since)
+
+
+@pytest.mark.parametrize(("window", "expected"), [("change", 3 * A_DAY), ("recent", 5 * A_DAY), ("all", 20 * A_DAY)])
+def test_the_winner_is_fitted_again_on_its_window_with_the_newest(window: Window, expected: int) -> None:
+    assert len(rows_of(rows(20), window, 17 * DAY_MS, 5 * DAY_MS)) == expected
+    assert len(rows_of(rows(20), "change", None, 5 * DAY_MS)) == 20 * A_DAY
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"on": ("errors",)}, "unknown 'errors'.*choose of error, evidently, schedule"),
+        ({"windows": ("new",)}, "unknown 'new'.*change, recent, all"),
+        ({"windows": ()}, "nothing to fit on"),
+        ({"follow_ups": (500, 200)}, "does not rise"),
+        ({"follow_ups": (0, 200)}, "does not rise"),
+        ({"max_fits": 1}, "1 fits make no champion"),
+    ],
+)
+def test_a_mistake_in_the_policy_is_named(wrong: dict[str, object], words: str) -> None:
+    with pytest.raises(ProjectError, match=words):
+        RetrainPolicy(**wrong)  # type: ignore[arg-type]  # the mistakes
+
+
+def test_a_slice_must_be_a_text_column_of_the_vector() -> None:
+    with pytest.raises(ProjectError, match="slice 'amount' is no text column of the vector; choose of shop"):
+        replace(tiny.LATE_ORDER, policy=RetrainPolicy(slices=("amount",)))
+    assert replace(tiny.LATE_ORDER, policy=RetrainPolicy(slices=("shop",))).policy.slices == ("shop",)

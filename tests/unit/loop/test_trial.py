@@ -1,0 +1,136 @@
+"""A worse challenger is never promoted: not as a whole, not on a slice, not in its calibration, not in its latency."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidemill.clock import HOUR_MS
+from tidemill.loop import Comparison, GateSettings, Slice, Trial, TrialSettings, calibration_error, compare, compare_slices, judge_trial
+from tidemill.loop.gate import block_of
+
+WELL = Comparison(0.5, 0.4, 0.1, 0.01, 900, 7)
+SETTINGS = TrialSettings(gate=GateSettings(z=1.0))
+
+ROWS = st.integers(200, 600)
+SHIFTS = st.floats(-0.3, 0.3)
+
+
+def slice_of(gain: float, n_rows: int = 300, se: float | None = 0.01) -> Slice:
+    return Slice("origin", "JFK", Comparison(0.5, 0.5 - gain, gain, se, n_rows, 7))
+
+
+@pytest.mark.parametrize(
+    ("trial", "words"),
+    [
+        (Trial(WELL), ""),
+        (Trial(replace(WELL, gain=0.005, challenger=0.495)), "not above 1 standard errors"),
+        (Trial(WELL, slices=(slice_of(0.2), slice_of(-0.02))), "on origin = JFK worse by 0.02000 on 300 rows"),
+        (Trial(WELL, slices=(slice_of(-0.02), slice_of(-0.03), slice_of(-0.04))), "worse by 0.04000 on 300 rows and 2 more"),
+        (Trial(WELL, slices=(slice_of(-0.2, n_rows=199),)), ""),
+        (Trial(WELL, slices=(slice_of(-0.009),)), ""),
+        (Trial(WELL, calibration=(0.05, 0.07)), ""),
+        (Trial(WELL, calibration=(0.05, 0.08)), "calibration error is 0.0800"),
+        (Trial(WELL, latency_ms=(1.0, 3.0)), ""),
+        (Trial(WELL, latency_ms=(1.0, 3.1)), "takes 3.100 ms a row"),
+        (Trial(WELL, latency_ms=(0.01, 0.49)), ""),
+    ],
+)
+def test_the_first_that_speaks_against_it_is_named(trial: Trial, words: str) -> None:
+    verdict = judge_trial(trial, SETTINGS)
+    assert verdict.promote is (not words)
+    assert words in verdict.reason
+
+
+@given(
+    seed=st.integers(0, 1_000),
+    n_rows=ROWS,
+    shifts=st.lists(SHIFTS, min_size=1, max_size=4),
+    settings=st.builds(
+        TrialSettings,
+        gate=st.builds(GateSettings, min_gain=st.floats(0.0, 0.05), z=st.floats(0.0, 3.0), min_rows=st.integers(50, 300)),
+        slice_margin=st.floats(0.0, 0.05),
+        slice_min_rows=st.integers(1, 100),
+        calibration_margin=st.floats(0.0, 0.1),
+        latency_factor=st.floats(1.0, 4.0),
+    ),
+    calibration=st.tuples(st.floats(0, 0.3), st.floats(0, 0.3)),
+    latency=st.tuples(st.floats(0.01, 5.0), st.floats(0.01, 20.0)),
+)
+def test_what_is_promoted_is_worse_nowhere(
+    seed: int,
+    n_rows: int,
+    shifts: list[float],
+    settings: TrialSettings,
+    calibration: tuple[float, float],
+    latency: tuple[float, float],
+) -> None:
+    """Drawn losses of two models over drawn slices; each slice's gain has its own mean. The law is checked with sums of its own."""
+    rng = np.random.default_rng(seed)
+    at_ms = np.sort(rng.integers(0, 200 * HOUR_MS, n_rows))
+    places = rng.integers(0, len(shifts), n_rows)
+    champion = rng.random(n_rows)
+    challenger = champion - np.asarray(shifts)[places] + rng.normal(0, 0.1, n_rows)
+    texts: dict[str, list[str | None]] = {"place": [None if place == 0 else f"p{place}" for place in places.tolist()]}
+    slices = compare_slices(champion, challenger, at_ms, texts, settings.slice_min_rows)
+    trial = Trial(compare(champion, challenger, at_ms), slices, calibration, latency)
+    verdict = judge_trial(trial, settings)
+    if not verdict.promote:
+        return
+    gain = float((champion - challenger).mean())
+    assert n_rows >= settings.gate.min_rows
+    assert gain > 0 and gain >= settings.gate.min_gain
+    assert trial.comparison.se is not None or settings.gate.z == 0
+    assert gain > settings.gate.z * (trial.comparison.se or 0.0)
+    for place in range(len(shifts)):
+        mine = places == place
+        if int(mine.sum()) >= settings.slice_min_rows:
+            one = compare(champion[mine], challenger[mine], at_ms[mine])
+            lost = float((challenger[mine] - champion[mine]).mean())
+            assert lost <= settings.slice_margin + settings.gate.z * (one.se or 0.0) + 1e-12
+    assert calibration[1] <= calibration[0] + settings.calibration_margin
+    assert latency[1] <= max(settings.latency_floor_ms, settings.latency_factor * latency[0])
+
+
+def test_slices_are_by_value_and_a_missing_one_is_not_the_empty_text() -> None:
+    champion, challenger = np.array([0.5, 0.5, 0.5, 0.5, 0.5]), np.array([0.4, 0.4, 0.6, 0.6, 0.1])
+    found = compare_slices(champion, challenger, np.arange(5), {"shop": ["a", "a", None, None, ""]}, least=1)
+    assert [(one.column, one.value, one.comparison.n_rows, round(one.comparison.gain, 3)) for one in found] == [
+        ("shop", None, 2, -0.1),
+        ("shop", "", 1, 0.4),
+        ("shop", "a", 2, 0.1),
+    ]
+    assert [one.value for one in compare_slices(champion, challenger, np.arange(5), {"shop": ["a", "a", None, None, ""]}, least=2)] == [
+        None,
+        "a",
+    ]
+
+
+@given(st.integers(0, 500), st.integers(1, 400))
+def test_a_calibration_error_is_that_of_a_naive_loop_and_never_above_the_worst_row(seed: int, n_rows: int) -> None:
+    rng = np.random.default_rng(seed)
+    confidence = rng.random(n_rows)
+    correct = (rng.random(n_rows) < confidence).astype(np.float64)
+    order = sorted(range(n_rows), key=lambda row: confidence[row])
+    n_bins, total, begin = min(10, n_rows), 0.0, 0
+    for number in range(n_bins):
+        size = n_rows // n_bins + (number < n_rows % n_bins)
+        rows = order[begin : begin + size]
+        begin += size
+        total += size / n_rows * abs(sum(correct[row] for row in rows) / size - sum(confidence[row] for row in rows) / size)
+    assert calibration_error(correct, confidence) == pytest.approx(total)
+    assert calibration_error(correct, confidence) <= float(np.abs(correct - confidence).max()) + 1e-12
+
+
+def test_blocks_are_days_or_an_eighth_of_what_there_is() -> None:
+    assert block_of(np.array([5, 5])) == 1
+    few = compare(np.linspace(0.5, 0.6, 90), np.full(90, 0.5), np.arange(90) * 1_000)
+    assert few.se is not None and few.n_blocks >= 8
+    interval = few.interval()
+    assert interval is not None
+    assert interval[0] < few.gain < interval[1]
+    assert compare(np.array([0.5]), np.array([0.4]), np.array([7])).interval() is None

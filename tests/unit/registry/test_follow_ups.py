@@ -1,0 +1,116 @@
+"""After an alarm that brought no new champion: when the next try is due, and when there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from tests import tiny
+from tidemill.learning import Model
+from tidemill.project import Workspace
+from tidemill.registry import Ask, due_follow_up, make_decision, plan_of, since_of
+from tidemill.stores import Decision
+from tidemill.stores.decision_records import Ending, Outcome
+
+POLICY = replace(tiny.LATE_ORDER.policy, follow_ups=(100, 300, 600), max_fits=9)
+MODEL = replace(tiny.LATE_ORDER, policy=POLICY)
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    """A day of the tiny project: 960 labels or so; each test raises a newer alarm, and only the last counts."""
+    workspace = Workspace.open(tiny.project, tmp_path_factory.mktemp("follow"))
+    workspace.log.append(tiny.history(0, 1), 0)
+    workspace.engine().drain(10_000)
+    yield workspace
+    workspace.close()
+
+
+def alarm(workspace: Workspace, name: str, since_ms: int, outcome: Outcome = "rejected", fits: int = 3) -> Decision:
+    """An alarm's decision that has ended; it was asked for when the change began, so that no label had been seen."""
+    decision = Decision(name, MODEL.name, "error", name, "errors rose", since_ms, len(name), {"since_ms": since_ms}, from_version="1")
+    end(workspace, decision, outcome, fits)
+    return workspace.decisions.get(name)
+
+
+def end(workspace: Workspace, decision: Decision, outcome: Outcome, fits: int) -> None:
+    """Let a decision end so."""
+    assert workspace.decisions.request(decision)
+    assert workspace.decisions.claim(decision.id, f"run {decision.id}", 1)
+    reason = "TooFewLabels: few" if outcome == "refused" else "no gain"
+    assert workspace.decisions.finish(decision.id, Ending(outcome, reason, workspace.now_ms(), 2, fits=fits), f"run {decision.id}")
+
+
+def known(workspace: Workspace, last: int) -> int:
+    """The time after which so many labels became known."""
+    return workspace.state.newest_outcomes(MODEL.name, last + 1)[0].known_at_ms
+
+
+def follow(workspace: Workspace, ask: Ask, outcome: Outcome = "rejected", fits: int = 2) -> None:
+    """Carry a follow-up out."""
+    end(workspace, make_decision(MODEL, ask, workspace.now_ms(), 1_000), outcome, fits)
+
+
+def due(workspace: Workspace, model: Model = MODEL, champion: int | None = 1) -> int | None:
+    """The number of labels that is due."""
+    ask = due_follow_up(workspace, model, champion)
+    return None if ask is None else int(ask.key.rpartition(":")[2])
+
+
+def test_each_number_of_labels_is_tried_once_until_the_fits_are_used_up(workspace: Workspace) -> None:
+    root = alarm(workspace, "a", known(workspace, 350))
+    ask = due_follow_up(workspace, MODEL, 1)
+    assert ask is not None
+    assert (ask.trigger, ask.key, ask.from_version) == ("labels", "labels:a:300", 1), "the largest that has passed"
+    assert ask.evidence is not None
+    assert (ask.evidence["follows"], ask.evidence["since_ms"]) == (root.id, root.evidence["since_ms"])
+    assert due(workspace, champion=2) is None, "the alarm was about another version"
+    plan = plan_of(workspace, MODEL, make_decision(MODEL, ask, 5, 5))
+    assert (plan.since_ms, plan.most) == (root.evidence["since_ms"], 9 - 3 - 1)
+    follow(workspace, ask)
+    assert due(workspace) is None, "600 labels have not come yet"
+
+    alarm(workspace, "ab", known(workspace, 700), fits=5)
+    second = due_follow_up(workspace, MODEL, 1)
+    assert second is not None and second.key == "labels:ab:600"
+    opened = make_decision(MODEL, replace(second, key="labels:ab:100"), 5, 900)
+    assert workspace.decisions.request(opened)
+    assert due(workspace) is None, "one is open"
+    assert workspace.decisions.finish(opened.id, Ending("merged", "a test", 1, 1))
+    follow(workspace, replace(second, key="labels:ab:300"), fits=3)
+    assert due(workspace) is None, "of 9 fits 8 are used"
+
+
+def test_what_is_promoted_or_refused_for_its_time_is_not_followed(workspace: Workspace) -> None:
+    alarm(workspace, "abc", known(workspace, 400), "promoted")
+    assert due(workspace) is None
+    alarm(workspace, "abcd", known(workspace, 400), "refused", fits=0)
+    assert due(workspace) == 300
+    ask = due_follow_up(workspace, MODEL, 1)
+    assert ask is not None
+    follow(workspace, ask, "promoted")
+    assert due(workspace) is None
+
+
+def test_an_alarm_that_had_the_labels_is_not_tried_again_on_as_many(workspace: Workspace) -> None:
+    decision = Decision(
+        "abcde",
+        MODEL.name,
+        "error",
+        "abcde",
+        "errors rose",
+        known(workspace, 50),
+        50,
+        {"since_ms": known(workspace, 500)},
+        from_version="1",
+    )
+    end(workspace, decision, "rejected", 3)
+    assert due(workspace) is None, "it had seen 450 of the 500, and 600 have not come"
+
+
+def test_a_check_of_the_inputs_says_since_the_last_time_and_a_person_says_nothing() -> None:
+    check = Decision("c", MODEL.name, "evidently", "c", "moved", 10**12, 1)
+    assert since_of(MODEL, check) == 10**12 - MODEL.monitor.check_every_ms
+    assert since_of(MODEL, replace(check, trigger="manual")) is None
