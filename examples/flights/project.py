@@ -171,7 +171,7 @@ late_arrival = Model(
     label=Label(arrivals, key="flight_id", value=col("arr_delay") >= 15, within="36h", absent="drop"),
     estimator=make_estimator,
     metric="log_loss",
-    monitor=Monitor(false_alarm_budget="1/30d", cycle="7d"),
+    monitor=Monitor(false_alarm_budget="1/30d", cycle="7d", slices=("origin", "carrier")),
     policy=RetrainPolicy(
         on=("error", "evidently"),
         cooldown="14d",

@@ -11,14 +11,15 @@ from urllib.parse import urlsplit
 
 import pytest
 import uvicorn
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from playwright.sync_api import Browser, Page, expect
 
 from tests.unit.ui.ferry import PROMOTED, START_MS, Ferry
 from tidemill.clock import DAY_MS, HOUR_MS, wall_ms
+from tidemill.serving.guards import Guards
 from tidemill.settings import Settings
 from tidemill.stores import Alert
-from tidemill.ui import Overview, OverviewReader, page_router
+from tidemill.ui import Overview, OverviewReader, alert_router, page_router
 
 REFRESHED_MS = 120_000  # a refresh is due every 2 s; a slow machine is no error
 WIDTHS = {"desktop": (1280, 800), "phone": (390, 844)}
@@ -50,9 +51,11 @@ class Heard:
         return heard
 
 
-def serve(read: Callable[[], Overview]) -> tuple[uvicorn.Server, threading.Thread, str]:
+def serve(read: Callable[[], Overview], *others: APIRouter) -> tuple[uvicorn.Server, threading.Thread, str]:
     app = FastAPI()
-    app.include_router(page_router(read))
+    app.add_middleware(Guards, max_body_bytes=4_000_000)
+    for router in (page_router(read), *others):
+        app.include_router(router)
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_level="critical"))
@@ -72,7 +75,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
         return reader.read()
 
     made = Site(ferry, "")
-    server, thread, made.url = serve(read)
+    server, thread, made.url = serve(read, alert_router(ferry.workspace, reader.forget))
     yield made
     server.should_exit = True
     thread.join(120)
@@ -83,13 +86,14 @@ def fill(ferry: Ferry) -> None:
     """A line that has seen everything: two versions, drift, a promotion, alerts."""
     ferry.sail(16)
     ferry.sail(20, first_day=16, version=2)
+    ferry.hold(1, 2)
     ferry.watch()
     ferry.decide("d1", PROMOTED)
     ferry.serve(2, seen_wall_ms=wall_ms() + HOUR_MS)  # heard of until the test ends, however long it takes
     ferry.workspace.alerts.raise_alert(
         Alert("a", "late_ferry", "critical", "Errors of v1 rose", "20.1% were wrong", "http://127.0.0.1:5000/", START_MS + 17 * DAY_MS)
     )
-    ferry.workspace.alerts.mark_delivered("a", wall_ms())
+    ferry.tell("a")
 
 
 def test_one_look_tells_how_it_stands(site: Site, page: Page) -> None:
@@ -107,7 +111,8 @@ def test_one_look_tells_how_it_stands(site: Site, page: Page) -> None:
     expect(page.get_by_role("link", name="Versions in MLflow")).to_have_attribute(
         "href", "http://127.0.0.1:5000/#/models/ferries.late_ferry"
     )
-    expect(page.locator(".plot canvas")).to_have_count(2)
+    expect(page.locator(".plot canvas")).to_have_count(4)
+    expect(page.get_by_role("region", name="How far to trust the estimate")).to_contain_text("Interval held")
     with page.expect_request("**/ui/overview", timeout=REFRESHED_MS):
         pass
     assert heard.hosts == {"127.0.0.1"}
@@ -124,6 +129,7 @@ def test_the_page_refreshes_itself_and_keeps_what_a_person_does(site: Site, page
     page.get_by_role("link", name="Evidently report").focus()
     page.evaluate("scrollTo(0, 700)")
     page.wait_for_function("scrollY === 700")
+    expect(page.get_by_text("Older windows are being added")).to_have_count(0, timeout=REFRESHED_MS)
     canvas = page.locator(".plot canvas").first.element_handle()
 
     site.ferry.leave("new", site.ferry.workspace.now_ms())
@@ -151,7 +157,7 @@ def test_feature_warnings_of_a_day_share_a_row_that_stays_open_while_it_grows(si
     page.goto(site.url)
     rows = page.locator("#alerts tbody tr")
     expect(rows).to_have_count(2)
-    expect(page.get_by_text("Errors rose")).to_be_visible()
+    expect(page.locator("strong", has_text="Errors rose")).to_be_visible()
     expect(rows.get_by_text("column_3 has moved", exact=True)).to_be_hidden()
     page.get_by_text("30 feature warnings").click()
     expect(rows.get_by_text("column_3 has moved", exact=True)).to_be_visible()
@@ -161,6 +167,39 @@ def test_feature_warnings_of_a_day_share_a_row_that_stays_open_while_it_grows(si
     expect(rows.get_by_text("column_new has moved", exact=True)).to_be_visible(timeout=REFRESHED_MS)
     expect(page.get_by_text("31 feature warnings")).to_be_visible()
     expect(rows).to_have_count(2)
+
+
+def test_a_person_silences_and_acknowledges_while_the_page_refreshes_itself(site: Site, page: Page) -> None:
+    alerts = site.ferry.workspace.alerts
+    alerts.raise_alert(Alert("outcomes:late_ferry:1", "late_ferry", "critical", "Errors rose", "20.1% were wrong", "", START_MS))
+    site.ferry.leave("first", START_MS)
+    heard = Heard.of(page)
+    page.goto(site.url)
+    section = page.get_by_role("region", name="Alerts")
+    section.get_by_text("Acknowledge or silence").click()
+    silence = section.locator("form[action='/ui/alerts/silence']")
+    silence.get_by_label("because").fill("a migration")
+    silence.locator("select[name=for]").select_option("24h")
+
+    site.ferry.leave("second", START_MS)
+
+    expect(page.locator("#stream-departures [data-label=Received]")).to_have_text("2", timeout=REFRESHED_MS)
+    expect(silence.get_by_label("because")).to_have_value("a migration")
+    expect(silence.locator("select[name=for]")).to_have_value("24h")
+    silence.get_by_label("Your name").fill("ann")
+    silence.get_by_role("button", name="Silence").click()
+    expect(section.get_by_text("is silenced by ann until")).to_be_visible()
+    (standing,) = site.ferry.workspace.alert_silences.standing(wall_ms())
+    assert (standing.reason, standing.kind) == ("a migration", "outcomes")
+    section.get_by_text("Acknowledge or silence").click()
+    section.locator("form[action$=ack]").get_by_label("Your name").fill("bob")
+    section.get_by_role("button", name="Acknowledge").click()
+    expect(section.get_by_text("acknowledged by bob")).to_be_visible()
+    section.get_by_text("End it").click()
+    section.locator("form[action$=unsilence]").get_by_label("Your name").fill("ann")
+    section.get_by_role("button", name="End the silence").click()
+    expect(section.get_by_text("is silenced by ann until")).to_have_count(0)
+    assert heard.complaints == []
 
 
 def test_a_view_is_opened_for_its_features_and_stays_open_while_it_is_served(site: Site, page: Page) -> None:
@@ -242,7 +281,7 @@ def test_nothing_sticks_out_at_any_width(site: Site, chromium: Browser, size: st
     try:
         page = context.new_page()
         page.goto(site.url)
-        expect(page.locator(".plot canvas")).to_have_count(2 if state == "full" else 0)
+        expect(page.locator(".plot canvas")).to_have_count(4 if state == "full" else 0)
         for summary in page.locator("summary").all():
             summary.click()
         assert page.evaluate("document.documentElement.scrollWidth") == width

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from tidemill.clock import MINUTE_MS
 from tidemill.events import Stream
 from tidemill.features import Label, View, count
-from tidemill.stores import Answered, Databases, PredictionStore, QualityReader, SqlLog
+from tidemill.stores import Answered, Databases, Followed, PredictionStore, QualityReader, SqlLog
 from tidemill.stores.state_opening import open_state
 from tidemill.streams import Engine, Entry
 
@@ -73,6 +73,38 @@ def naive_judged(asked: list[Asked], told: list[Told], from_minute: int, to_minu
     return sorted(row for row in last.values() if from_minute * MINUTE_MS <= row[2] < to_minute * MINUTE_MS)
 
 
+def naive_followed(asked: list[Asked], told: list[Told], from_minute: int, to_minute: int) -> list[tuple[object, ...]]:
+    """The same, and where no outcome counts for any prediction of a (key, version, role), the last of them without one."""
+    kept: dict[tuple[str, int, str], tuple[object, ...]] = {}
+    for place, ask in enumerate(asked):
+        for role, version in (("champion", ask.champion), *([("frozen", 1)] if ask.with_frozen else [])):
+            mine = [
+                tell
+                for tell in told
+                if tell.key == ask.key and tell.won is not None and 0 < (tell.minute - ask.minute) * MINUTE_MS <= WITHIN_MS
+            ]
+            name, said = (ask.key, version, role), (role, version, ask.minute * MINUTE_MS, probability(place, role))
+            if mine:
+                kept[name] = (*said, float(mine[-1].won or 0), mine[0].minute * MINUTE_MS, len(mine))
+            elif name not in kept or kept[name][4] is None:
+                kept[name] = (*said, None, -1, 0)
+    return sorted((row for row in kept.values() if from_minute * MINUTE_MS <= row[2] < to_minute * MINUTE_MS), key=repr)  # type: ignore[operator]  # its third is a time
+
+
+def rows_of(followed: Followed) -> list[tuple[object, ...]]:
+    columns = (
+        followed.role,
+        followed.version,
+        followed.at_ms,
+        followed.said,
+        followed.outcome,
+        followed.first_known_ms,
+        followed.n_told,
+    )
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    return sorted(((*row[:4], None if np.isnan(row[4]) else row[4], *row[5:]) for row in rows), key=repr)
+
+
 def write_all(databases: Databases, asked: list[Asked], told: list[Told]) -> None:
     log = SqlLog(databases, ["results"])
     state = open_state(databases, [VIEW], {"m": LABEL}, {"results": VIEW.retention_ms})
@@ -107,6 +139,7 @@ def test_quality_counts_what_one_loop_counts(asked: list[Asked], told: list[Told
         write_all(Databases(Path(folder)), asked, told)
         reader = QualityReader(Databases(Path(folder)))
         judged = reader.judged("m", LABEL, from_minute * MINUTE_MS, (from_minute + minutes) * MINUTE_MS)
+        followed = reader.followed("m", LABEL, (from_minute * MINUTE_MS, (from_minute + minutes) * MINUTE_MS))
         again = reader.judged("m", LABEL, from_minute * MINUTE_MS, (from_minute + minutes) * MINUTE_MS)
         reader.close()
     rows = list(
@@ -121,6 +154,9 @@ def test_quality_counts_what_one_loop_counts(asked: list[Asked], told: list[Told
     )
     assert sorted(rows) == naive_judged(asked, told, from_minute, from_minute + minutes)
     assert judged.at_ms.tolist() == sorted(judged.at_ms.tolist())
+    found = rows_of(followed)
+    assert found == naive_followed(asked, told, from_minute, from_minute + minutes)
+    assert sorted(row[:5] for row in found if row[4] is not None) == sorted(rows)
     assert again.said.tolist() == judged.said.tolist()
     frozen = judged.of_role("frozen")
     assert frozen.said.tolist() == [row[3] for row in rows if row[0] == "frozen"]
@@ -133,11 +169,26 @@ def test_on_every_database_it_counts_the_same(databases: Databases) -> None:
     write_all(databases, asked, told)
     reader = QualityReader(databases)
     judged = reader.judged("m", LABEL, 0, 40 * MINUTE_MS)
+    followed = reader.followed("m", LABEL, (0, 40 * MINUTE_MS), with_texts=True)
     reader.close()
+    assert rows_of(followed) == naive_followed(asked, told, 0, 40)
+    assert (list(followed.requests), list(followed.texts)) == (["{}"] * len(followed), [None] * len(followed))
     columns = (judged.role, judged.version, judged.at_ms, judged.said, judged.outcome)
     rows = list(zip(*(column.tolist() for column in columns), strict=True))
     assert sorted(rows) == naive_judged(asked, told, 0, 40)
     assert judged.at_ms.tolist() == sorted(judged.at_ms.tolist())
+
+
+def test_of_a_correction_the_last_known_counts_and_both_are_kept(databases: Databases) -> None:
+    write_all(databases, [Asked("a", 0, 1, False)], [Told("a", 5, 1), Told("a", 9, 0)])
+    state = open_state(databases, [VIEW], {"m": LABEL}, {"results": VIEW.retention_ms})
+    reader = QualityReader(databases)
+    followed = reader.followed("m", LABEL, (0, MINUTE_MS))
+    kept = [(outcome.known_at_ms, outcome.value) for outcome in state.outcomes("m", 0, 10)]
+    for store in (state, reader):
+        store.close()
+    assert (followed.outcome.tolist(), followed.first_known_ms.tolist(), followed.n_told.tolist()) == ([0.0], [5 * MINUTE_MS], [2])
+    assert kept == [(5 * MINUTE_MS, 1.0), (9 * MINUTE_MS, 0.0)]
 
 
 class Graded(BaseModel):

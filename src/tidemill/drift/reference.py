@@ -13,6 +13,7 @@ import pandas as pd
 
 from tidemill.clock import DAY_MS
 from tidemill.drift.bets import categorical_gains, numeric_gains
+from tidemill.drift.estimate import QualityReference
 from tidemill.drift.statistics import Counts, Floats, chi_square, ks_with_missing
 
 Values = npt.NDArray[Any]
@@ -206,6 +207,7 @@ class ReferenceProfile:
         score_block_ms: the same of the scores, which may come from fewer rows.
         share: share of all rows that were learnt from; live there are the others too.
         volume: rows by time; None with fewer than three whole cycles.
+        quality: what its answers are worth, of rows it had not learnt from; None where that was not told.
 
     >>> from tidemill.drift.calibration import profile_reference
     >>> rng, hours = np.random.default_rng(0), np.arange(2_000) * 3_600_000
@@ -227,6 +229,7 @@ class ReferenceProfile:
     score_block_ms: int = 0
     share: float = 1.0
     volume: Volume | None = None
+    quality: QualityReference | None = None
 
     @property
     def provisional(self) -> bool:
@@ -253,7 +256,10 @@ class ReferenceProfile:
         """The profile of `to_json`."""
         raw = json.loads(text)
         columns = tuple(_column(column) for column in raw.pop("columns"))
-        return cls(columns=columns, score=_column(raw.pop("score")), volume=_volume(raw.pop("volume", None)), **raw)
+        quality = raw.pop("quality", None)  # versions made before it was kept have none
+        known = None if quality is None else QualityReference.from_json(quality)
+        score, volume = _column(raw.pop("score")), _volume(raw.pop("volume", None))
+        return cls(columns=columns, score=score, volume=volume, quality=known, **raw)
 
 
 def encode_columns(

@@ -3,7 +3,10 @@
 from tidemill.learning.budget import Budget
 from tidemill.learning.fitting import Fitted, fit, fit_all, predict, refit, to_input
 from tidemill.learning.importance import important_columns
+from tidemill.learning.intervals import Figures, Interval
+from tidemill.learning.label_lag import LabelLag
 from tidemill.learning.lake_sql import Limits
+from tidemill.learning.measured import Measured, measure
 from tidemill.learning.metrics import Quality, auc, losses, quality, weekly
 from tidemill.learning.model import Model, Requests
 from tidemill.learning.moments import Clock, Moments
@@ -14,6 +17,7 @@ from tidemill.learning.policy import Monitor
 from tidemill.learning.retrain_policy import RetrainPolicy, Window
 from tidemill.learning.sampling import Sample
 from tidemill.learning.scoring import OnnxModel, to_feed
+from tidemill.learning.slices import SliceQuality, slice_quality
 from tidemill.learning.task import Metric, Task
 from tidemill.learning.training_set import TrainingSet, TrainingSetBuilder, build_training_set, vectors_of
 from tidemill.learning.value_cache import ValueCache
@@ -21,8 +25,12 @@ from tidemill.learning.value_cache import ValueCache
 __all__ = [
     "Budget",
     "Clock",
+    "Figures",
     "Fitted",
+    "Interval",
+    "LabelLag",
     "Limits",
+    "Measured",
     "Metric",
     "Mismatch",
     "Model",
@@ -35,6 +43,7 @@ __all__ = [
     "Requests",
     "RetrainPolicy",
     "Sample",
+    "SliceQuality",
     "Task",
     "TrainingSet",
     "TrainingSetBuilder",
@@ -47,9 +56,11 @@ __all__ = [
     "fit_all",
     "important_columns",
     "losses",
+    "measure",
     "predict",
     "quality",
     "refit",
+    "slice_quality",
     "to_feed",
     "to_input",
     "values_at",

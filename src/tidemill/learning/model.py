@@ -17,6 +17,7 @@ from tidemill.learning.objective import Objective, objective_of
 from tidemill.learning.policy import Monitor
 from tidemill.learning.retrain_policy import RetrainPolicy
 from tidemill.learning.sampling import Sample
+from tidemill.learning.slices import check_slices
 from tidemill.learning.task import Metric, Task
 
 Part = str | View | Table | Derived
@@ -96,6 +97,7 @@ class Model:
             if isinstance(part, str) and part not in fields:
                 raise ProjectError(f"{part!r} is not a field of the request", where=where, fix=f"choose of {', '.join(fields)}")
         self._check_keys(where)
+        check_slices(self.monitor.slices, self.columns, where)
         readable = set(fields) | {column for source in self.sources for column in source.feature_columns}
         for derived in self.derived:
             for name in derived.parameters:

@@ -13,10 +13,10 @@ import pyarrow.dataset as ds
 
 from tidemill.events import Column
 from tidemill.features import Label
-from tidemill.kernels import Ints
+from tidemill.kernels import Floats, Ints
 from tidemill.learning.lake_sql import column_of, known_by, open_duckdb, relation, scan, stored
 from tidemill.learning.model import Model
-from tidemill.stores import KNOWN_AT, OFFSET
+from tidemill.stores import KNOWN_AT, OFFSET, Followed
 
 
 @dataclass(frozen=True)
@@ -106,3 +106,15 @@ where o.known_at_ms > r.at_ms and o.known_at_ms <= r.at_ms + $within_ms"""
         row = connection.execute(query, {**parameters, "now_ms": now_ms, "within_ms": model.label.within_ms}).fetchone()
     lag_ms = row[0] if row else None
     return model.label.within_ms if lag_ms is None else min(int(lag_ms), model.label.within_ms)
+
+
+def settled(rows: Followed, label: Label, now_ms: int) -> Floats:
+    """(n,) the outcomes that may be counted at `now_ms`, NaN where there is none.
+
+    Where no outcome means something, one that was told counts only once `within` is over, like one that was not: until then only one
+    kind of outcome can have been told, and quality would be that of this kind alone.
+    """
+    if label.absent == "drop":
+        return rows.outcome
+    told = np.where(np.isnan(rows.outcome), rows.absent, rows.outcome)
+    return np.where(rows.at_ms + label.within_ms < now_ms, told, np.nan)

@@ -16,6 +16,8 @@ from tidemill.project.open_log import open_log
 from tidemill.project.project import Project
 from tidemill.settings import LogSettings
 from tidemill.stores import (
+    AlertMessages,
+    AlertSilences,
     AlertStore,
     AppliedReader,
     Databases,
@@ -35,6 +37,7 @@ from tidemill.stores import (
     rebuild,
 )
 from tidemill.stores.file_lock import try_lock
+from tidemill.stores.held_versions import held_reference
 from tidemill.stores.newest_vectors import NewestVectors
 from tidemill.streams import Books, Engine, LogReader
 
@@ -59,6 +62,8 @@ class Workspace:
     quality: QualityReader
     decisions: DecisionStore
     alerts: AlertStore
+    alert_messages: AlertMessages
+    alert_silences: AlertSilences
     monitors: MonitorStateStore
     reactions: ReactionStore
     publications: PublicationStore
@@ -111,6 +116,8 @@ class Workspace:
             quality=QualityReader(databases),
             decisions=DecisionStore(loop),
             alerts=AlertStore(loop),
+            alert_messages=AlertMessages(loop),
+            alert_silences=AlertSilences(loop),
             monitors=MonitorStateStore(loop),
             reactions=ReactionStore(loop),
             publications=PublicationStore(loop),
@@ -140,15 +147,20 @@ class Workspace:
         check_definitions(self.state, self.project.sources, remember=True)
         position = self.state.position()  # before the end of the log, as other engines may go on meanwhile
         if not self.log.end().at_least(position):
-            raise ConflictError(
-                f"{self.databases.called('state')} stands at {position.token}, beyond the end of the log; "
-                "put the log back that it was made from, or remove the state and the lake, "
-                f"{self.databases.called('state')}, {self.home / 'state.tables'} and {self.home / 'lake'}, to build them anew"
-            )
+            raise self._of_another_log(f"stands at {position.token}, beyond the end of the log")
+        if (stream := self.state.log_identity.differs(self.log.identity(), position)) is not None:
+            raise self._of_another_log(f"was made from another log of {stream!r} than the one of that name now, which was made anew")
         if self.state.is_lost():
             logger.warning("tables of tiles and ids are gone, building them anew from lake and log home=%s", self.home)
             logger.info("tables built anew events=%s", self.build_anew())
         return Engine(share or self.log, self.state, self.project.streams, self.project.retention_ms)
+
+    def _of_another_log(self, what: str) -> ConflictError:
+        state = self.databases.called("state")
+        return ConflictError(
+            f"{state} {what}; put the log back that it was made from, or remove the state and the lake, "
+            f"{state}, {self.home / 'state.tables'} and {self.home / 'lake'}, to build them anew"
+        )
 
     def share(self) -> KafkaShare | None:
         """A part in the group of engines that share the log, until this workspace is closed; None where one engine reads all of it.
@@ -209,6 +221,10 @@ class Workspace:
     def now_ms(self) -> int:
         """Stream time: the `known_at` of the last event the tiles have taken; 0 before the first."""
         return self.state.position_and_time()[1]
+
+    def held_reference(self, model: str, version: int) -> str | None:
+        """JSON of what a version's training looked like; None where no process of this home has loaded that version yet."""
+        return held_reference(self.home, self.project.registered_name(model), version)
 
     def applied(self) -> AppliedReader:
         """A reader of applied events, from the log."""

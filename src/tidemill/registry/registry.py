@@ -22,6 +22,7 @@ from mlflow.models import ModelSignature, infer_signature
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from tidemill.errors import NotFoundError, UnavailableError
+from tidemill.stores.held_versions import held_folder
 
 CHAMPION, CHALLENGER, PREVIOUS, FROZEN = "champion", "challenger", "previous", "frozen"
 _OURS = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS")  # asked again they come again
@@ -102,7 +103,7 @@ class Registry:
 
     def __init__(self, uri: str, home: Path) -> None:
         self._uri = uri
-        self._cache = home / "models"
+        self._home = home
         self._client = MlflowClient(tracking_uri=uri, registry_uri=uri)
 
     def register(self, release: Release) -> int:
@@ -162,7 +163,7 @@ class Registry:
 
     def load(self, name: str, number: int) -> Version:
         """A version with its files here, downloaded once."""
-        folder = self._cache / name / str(number)
+        folder = held_folder(self._home, name, number)
         if not (folder / "version.json").is_file():
             self._download(name, number, folder)
         about = json.loads((folder / "version.json").read_text())

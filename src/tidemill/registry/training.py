@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from tidemill.clock import to_utc
-from tidemill.drift import Sampling, profile_reference
+from tidemill.drift import QualityReference, Sampling, profile_quality, profile_reference, window_ms
 from tidemill.errors import ExportError
 from tidemill.kernels import Floats
 from tidemill.learning import (
@@ -144,7 +144,10 @@ def code_version() -> str:
 
 
 def _release(workspace: Workspace, model: Model, ready: Ready, tags: dict[str, str]) -> Release:
-    """What is uploaded. Profile and sample are of the rows it was fitted on; importances of the newest, which a refitted model has seen."""
+    """What is uploaded. Profile and sample are of the rows it was fitted on; importances of the newest, which a refitted model has seen.
+
+    What its answers are worth is told by the newest rows too, as answered by the challenger, which had not seen them.
+    """
     fitted, train_rows = ready.fitted, ready.fitted.train
     scorer = OnnxModel(ready.exported.content, model.columns)
     objective = model.objective
@@ -153,6 +156,7 @@ def _release(workspace: Workspace, model: Model, ready: Ready, tags: dict[str, s
     # The score's reference is what a model said of rows it had not seen: of those it has learnt from it is more certain than it will be.
     unseen = objective.score(fitted.said)
     profile = profile_reference(train_rows.columns, unseen, train_rows.at_ms, sampling, scored_at_ms=fitted.gate.at_ms)
+    quality = _quality(model, fitted)
     label_stream = model.label.stream.name
     until = to_utc(int(train_rows.at_ms[-1])).date()
     params = {
@@ -191,12 +195,20 @@ def _release(workspace: Workspace, model: Model, ready: Ready, tags: dict[str, s
         },
         onnx=ready.exported.content,
         example=to_input(model, train_rows.frame().head(50)),
-        reference=profile.to_json(),
+        reference=replace(profile, quality=quality).to_json(),
         sample=_sample(train_rows, scores),
         dataset=DatasetRef(
             f"{model.name} training rows", train_rows.digest, workspace.lake.path(label_stream), train_rows.lake_versions[label_stream]
         ),
     )
+
+
+def _quality(model: Model, fitted: Fitted) -> QualityReference | None:
+    """What the answers are worth; None of a number, whose quality is not estimated."""
+    if model.objective.kind == "value":
+        return None
+    gate = fitted.gate
+    return profile_quality(gate.outcome, fitted.said, gate.at_ms, window_ms(model.monitor.cycle_ms), gate.classes)
 
 
 def _trials(judged: Judged, metric: str) -> dict[str, float]:

@@ -24,6 +24,7 @@ from tidemill.serving.guards import Guards
 from tidemill.serving.intake import take
 from tidemill.serving.metrics import ServerMetrics
 from tidemill.serving.predictor import Predictor
+from tidemill.serving.quality import quality_routes
 from tidemill.settings import Settings
 
 _STATUS: dict[type[TidemillError], int] = {  # the first that fits
@@ -66,6 +67,7 @@ def create_app(workspace: Workspace, settings: Settings, champions: Champions, p
     app.add_exception_handler(TidemillError, _explain)
     app.include_router(_write_routes(served))
     app.include_router(_read_routes(served))
+    app.include_router(quality_routes(workspace))
     app.include_router(_health_routes(served))
     if pages is not None:
         app.include_router(pages)

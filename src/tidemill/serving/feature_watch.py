@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from tidemill.clock import to_utc
 from tidemill.drift import ColumnWarning, FeatureDrift, ReferenceProfile
 from tidemill.kernels import Floats
 from tidemill.learning import Model, vectors_of
 from tidemill.project import Workspace
 from tidemill.registry import Registry
+from tidemill.serving.conditions import NO_HARM_KNOWN, column_condition, columns_standing
 from tidemill.stores import Alert, Answer, Served
 
 _BATCH = 5_000
@@ -51,6 +51,7 @@ class FeatureWatch:
                 int(served.ids[-1]),
                 {"version": version, "detector": drift.state(), **shown(drift)},
                 alerts=[self._alert(warning, version) for warning in warnings],
+                conditions=[columns_standing(self._model.name, version, (one.column for one in drift.active), int(served.at_ms[-1]))],
             )
             self._held = int(served.ids[-1]), version, drift
             raised.extend(warnings)
@@ -75,15 +76,17 @@ class FeatureWatch:
         return np.array([by_id[prediction_id] for prediction_id in served.ids.tolist()])
 
     def _alert(self, warning: ColumnWarning, version: int) -> Alert:
-        since = to_utc(warning.since_ms).isoformat(timespec="minutes")
         return Alert(
             key=f"{self._name}:{version}:{warning.column}:{warning.at_ms}",
             model=self._model.name,
             severity="warning",
             title=f"{self._model.name}: {warning.column} has moved",
-            body=f"{warning.detail}, since {since}; it warns only",
+            body=f"{warning.detail}; it warns only",
             link="",
             at_ms=warning.at_ms,
+            since_ms=warning.since_ms,
+            harm=NO_HARM_KNOWN,
+            condition=column_condition(self._model.name, version, warning.column),
         )
 
 

@@ -15,6 +15,12 @@ from tidemill.drift import Alarm, OutcomeMonitor, OutcomeSettings, outcome_thres
 from tidemill.learning import Model
 from tidemill.project import Workspace
 from tidemill.registry import CHAMPION, Registry
+from tidemill.serving.conditions import (
+    Alarmed,
+    outcome_condition,
+    outcomes_standing,
+    still_worse,
+)
 from tidemill.stores import Alert, Decision, Score
 from tidemill.stores.decision_records import decision_id
 
@@ -59,14 +65,19 @@ class OutcomeWatch:
                 if (watched := self._model.objective.watched(outcome.value, score.answer)) is not None
             ]
             alarms = [alarm for one in met if (alarm := monitor.update(str(one.version), one.came_true, one.predicted, one.known_at_ms))]
-            champion = self._registry.alias(self._workspace.project.registered_name(self._model.name), CHAMPION) if alarms else None
-            current = [alarm for alarm in alarms if alarm.model_version == str(champion)]
+            before: Alarmed = {} if state is None else state.get("alarmed", {})
+            wanted = alarms or before
+            champion = str(self._registry.alias(self._workspace.project.registered_name(self._model.name), CHAMPION)) if wanted else ""
+            current = [alarm for alarm in alarms if alarm.model_version == champion]
+            new = {alarm.model_version: (alarm.detector, monitor.n_labels(alarm.model_version)) for alarm in current}
+            after = still_worse({**before, **new}, monitor, champion)
             self._workspace.monitors.save(
                 self._name,
                 cursor,
                 outcomes[-1].number,
-                monitor.state(),
+                monitor.state() | {"alarmed": after},
                 alerts=[self._alert(alarm) for alarm in current],
+                conditions=[outcomes_standing(self._model.name, before, after, champion, outcomes[-1].known_at_ms)] if wanted else [],
                 decisions=[self._decision(alarm) for alarm in current if "error" in self._model.policy.on],
             )
             raised.extend(current)
@@ -91,10 +102,13 @@ class OutcomeWatch:
             model=self._model.name,
             severity="critical",
             title=f"{self._model.name} version {alarm.model_version} has become worse",
-            body=alarm.detail,
+            body=f"the CUSUM of its {alarm.detector} is {alarm.statistic:.1f}, past {alarm.threshold:g}, after {alarm.n_labels} labels",
             link="",
             at_ms=alarm.at_ms,
             explain=alarm.model_version,
+            since_ms=alarm.since_ms,
+            harm=alarm.detail,
+            condition=outcome_condition(self._model.name, alarm.model_version),
         )
 
     def _decision(self, alarm: Alarm) -> Decision:

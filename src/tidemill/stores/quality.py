@@ -1,4 +1,4 @@
-"""Predictions met by their outcomes: what quality is computed from."""
+"""Predictions beside their outcomes: what quality is computed from."""
 
 from __future__ import annotations
 
@@ -18,21 +18,32 @@ from tidemill.stores.databases import Databases
 from tidemill.stores.predictions import CLASSES_OF, unpacked
 
 # An outcome counts for a prediction when it became known after the question and within the label's time. Of each (key, version,
-# role) the last prediction that has one is kept, with the last outcome that counts for it.
-_JOIN = """
+# role) one prediction is kept: the last that has such an outcome, with the last of those outcomes; where none has, the last.
+_MET = """
 with met as (
   select p.id, s.role, s.version, p.at_ms, s.probability, s.value as expected, s.probabilities, o.value, o.text,
-    row_number() over (partition by p.key, s.version, s.role order by p.id desc, o.number desc) as newest
+    min(o.known_at_ms) over (partition by p.id, s.role) as first_known_ms,
+    count(o.number) over (partition by p.id, s.role) as n_told,
+    row_number() over (
+      partition by p.key, s.version, s.role order by case when o.number is null then 1 else 0 end, p.id desc, o.number desc
+    ) as newest
   from prediction p
   join score s on s.prediction_id = p.id
-  join state.outcome o on o.model = p.model and o.key = p.key and o.known_at_ms > p.at_ms and o.known_at_ms <= p.at_ms + ?2
+  {join} state.outcome o on o.model = p.model and o.key = p.key and o.known_at_ms > p.at_ms and o.known_at_ms <= p.at_ms + ?2
   where p.model = ?1 and p.key in (select key from prediction where model = ?1 and at_ms >= ?3 and at_ms < ?4)
 )
-select role, version, at_ms, probability, expected, probabilities, value, text from met
-where newest = 1 and at_ms >= ?3 and at_ms < ?4
-order by id, role
+select met.role, met.version, met.at_ms, met.probability, met.expected, met.probabilities, met.value, met.text{more} from met{beside}
+where met.newest = 1 and met.at_ms >= ?3 and met.at_ms < ?4
+order by met.id, met.role
 """
-_ROLE, _VERSION, _AT, _PROBABILITY, _EXPECTED, _PROBABILITIES, _VALUE, _TEXT = range(8)
+_JUDGED = _MET.format(join="join", more="", beside="")
+_FOLLOWED = _MET.format(join="left join", more=", met.first_known_ms, met.n_told", beside="")
+_FOLLOWED_WITH_TEXTS = _MET.format(
+    join="left join",
+    more=", met.first_known_ms, met.n_told, asked.request, said.texts",
+    beside=" join prediction asked on asked.id = met.id left join prediction_text said on said.prediction_id = met.id",
+)
+_ROLE, _VERSION, _AT, _PROBABILITY, _EXPECTED, _PROBABILITIES, _VALUE, _TEXT, _FIRST, _TOLD, _REQUEST, _TEXTS = range(12)
 _Row = Sequence[Any]
 
 
@@ -63,6 +74,41 @@ class Judged:
         return replace(self, **columns)
 
 
+@dataclass(frozen=True)
+class Followed:
+    """(n,) predictions, with the outcome or without, in the order they were made.
+
+    Args:
+        role: who said it, by role.
+        version: and by version.
+        at_ms: when it was asked.
+        said: (n,) probabilities of 1 or values, or (n, n_classes) probabilities.
+        outcome: the last known one that counts, as in `Judged`; NaN where there is none.
+        absent: what the label says that no outcome means, as an outcome; NaN where such rows are dropped.
+        first_known_ms: when the first one that counts became known; -1 where there is none.
+        n_told: how many count; more than one where the outcome was corrected.
+        classes: as in `Judged`.
+        requests: (n,) JSON of each request, if asked for.
+        texts: (n,) JSON of each vector's texts that its request does not hold, None where there are none; if asked for.
+    """
+
+    role: npt.NDArray[np.str_]
+    version: npt.NDArray[np.int64]
+    at_ms: npt.NDArray[np.int64]
+    said: Floats
+    outcome: Floats
+    absent: float
+    first_known_ms: npt.NDArray[np.int64]
+    n_told: npt.NDArray[np.int64]
+    classes: tuple[Class, ...] = ()
+    requests: Sequence[str] = ()
+    texts: Sequence[bytes | None] = ()
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self.at_ms)
+
+
 class QualityReader:
     """Reads the databases `serving` and `state` side by side; writes nothing."""
 
@@ -74,47 +120,87 @@ class QualityReader:
 
         Where the model's task was changed meanwhile, those of the newest one.
         """
-        with reading_cursor(self._engine) as cursor:
-            rows: list[_Row] = cursor.execute(_JOIN, (model, label.within_ms, from_ms, to_ms)).fetchall()
-            if not rows or rows[-1][_PROBABILITIES] is None:
-                return _judged_numbers(rows)
-            classes = {version: orjson.loads(text) for version, text in cursor.execute(CLASSES_OF, (model,)).fetchall()}
-        return _judged_classes(rows, classes)
+        found = self._read(_JUDGED, model, label, (from_ms, to_ms))
+        known = np.flatnonzero(~np.isnan(found.outcome)).tolist()
+        kept = [found.rows[place] for place in known]
+        return Judged(
+            role=np.array([row[_ROLE] for row in kept], dtype=np.str_),
+            version=np.array([row[_VERSION] for row in kept], dtype=np.int64),
+            at_ms=np.array([row[_AT] for row in kept], dtype=np.int64),
+            said=found.said[known],
+            outcome=found.outcome[known],
+            classes=found.classes,
+        )
+
+    def followed(self, model: str, label: Label, span: tuple[int, int], *, with_texts: bool = False) -> Followed:
+        """The predictions asked in `[span[0], span[1])`, one of each (key, version, role), with the outcome if it is known."""
+        found = self._read(_FOLLOWED_WITH_TEXTS if with_texts else _FOLLOWED, model, label, span)
+        rows = found.rows
+        return Followed(
+            role=np.array([row[_ROLE] for row in rows], dtype=np.str_),
+            version=np.array([row[_VERSION] for row in rows], dtype=np.int64),
+            at_ms=np.array([row[_AT] for row in rows], dtype=np.int64),
+            said=found.said,
+            outcome=found.outcome,
+            absent=found.absent,
+            first_known_ms=np.array([-1 if row[_FIRST] is None else row[_FIRST] for row in rows], dtype=np.int64),
+            n_told=np.array([row[_TOLD] for row in rows], dtype=np.int64),
+            classes=found.classes,
+            requests=[row[_REQUEST] for row in rows] if with_texts else (),
+            texts=[row[_TEXTS] for row in rows] if with_texts else (),
+        )
 
     def close(self) -> None:
         """Let go of the databases."""
         self._engine.dispose()
 
+    def _read(self, query: str, model: str, label: Label, span: tuple[int, int]) -> _Found:
+        with reading_cursor(self._engine) as cursor:
+            rows: list[_Row] = cursor.execute(query, (model, label.within_ms, *span)).fetchall()
+            if not rows or rows[-1][_PROBABILITIES] is None:
+                return _numbers(rows, label)
+            known = {version: orjson.loads(text) for version, text in cursor.execute(CLASSES_OF, (model,)).fetchall()}
+        return _of_classes(rows, label, known)
 
-def _judged_numbers(rows: Sequence[_Row]) -> Judged:
+
+@dataclass(frozen=True)
+class _Found:
+    """n rows as they were read, with what was said and came of each; an outcome that is not known is NaN."""
+
+    rows: Sequence[_Row]
+    said: Floats
+    outcome: Floats
+    absent: float
+    classes: tuple[Class, ...] = ()
+
+
+def _numbers(rows: Sequence[_Row], label: Label) -> _Found:
     place = _EXPECTED if rows and rows[-1][_PROBABILITY] is None else _PROBABILITY
-    kept = [row for row in rows if row[place] is not None and row[_VALUE] is not None]
-    return _judged(kept, np.array([row[place] for row in kept], dtype=np.float64), [row[_VALUE] for row in kept])
+    kept = [row for row in rows if row[place] is not None]
+    said, outcome = (np.array([row[column] for row in kept], dtype=np.float64) for column in (place, _VALUE))  # None becomes NaN
+    return _Found(kept, said, outcome, np.nan if isinstance(label.absent, str) else float(label.absent))
 
 
-def _judged_classes(rows: Sequence[_Row], known: Mapping[int, Sequence[Class]]) -> Judged:
+def _of_classes(rows: Sequence[_Row], label: Label, known: Mapping[int, Sequence[Class]]) -> _Found:
     """Every row's probabilities in the columns of one list of classes; a class that its version does not know has none."""
     kept = [row for row in rows if row[_PROBABILITIES] is not None]
-    told = [class_of(row[_VALUE] if row[_TEXT] is None else row[_TEXT]) for row in kept]
+    told = [_class_told(row) for row in kept]
+    absent = None if label.absent == "drop" else class_of(label.absent)
     versions = np.array([row[_VERSION] for row in kept], dtype=np.int64)
     held = np.unique(versions).tolist()
-    classes = in_class_order({*told, *(one for version in held for one in known[version])})
-    place = {one: number for number, one in enumerate(classes)}
+    named = {one for one in (*told, absent) if one is not None}
+    classes = in_class_order({*named, *(one for version in held for one in known[version])})
+    place: dict[Class | None, float] = {one: float(number) for number, one in enumerate(classes)}
     said = np.zeros((len(kept), len(classes)))
     for version in held:
         mine = np.flatnonzero(versions == version)
         packed = unpacked(b"".join(kept[row][_PROBABILITIES] for row in mine.tolist()))
         columns = np.array([place[one] for one in known[version]], dtype=np.int64)
         said[np.ix_(mine, columns)] = packed.reshape(len(mine), -1)
-    return _judged(kept, said, [place[one] for one in told], classes)
+    outcome = np.array([place.get(one, np.nan) for one in told], dtype=np.float64)
+    return _Found(kept, said, outcome, place.get(absent, np.nan), classes)
 
 
-def _judged(rows: Sequence[_Row], said: Floats, outcome: Sequence[float], classes: tuple[Class, ...] = ()) -> Judged:
-    return Judged(
-        role=np.array([row[_ROLE] for row in rows], dtype=np.str_),
-        version=np.array([row[_VERSION] for row in rows], dtype=np.int64),
-        at_ms=np.array([row[_AT] for row in rows], dtype=np.int64),
-        said=said,
-        outcome=np.array(outcome, dtype=np.float64),
-        classes=classes,
-    )
+def _class_told(row: _Row) -> Class | None:
+    outcome = row[_VALUE] if row[_TEXT] is None else row[_TEXT]
+    return None if outcome is None else class_of(outcome)

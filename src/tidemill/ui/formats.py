@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tidemill.clock import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, to_utc
+from tidemill.learning import Interval
 
 DASH = "–"
 MINUS = "\u2212"
@@ -34,6 +35,26 @@ def figure(value: float | str | None) -> str:
     ('1235', '0.01235', '3', '–', 'BOEING')
     """
     return DASH if value is None else value if isinstance(value, str) else f"{value:.4g}"
+
+
+def interval(figure: Interval | None) -> str:
+    """A figure with the ends of its interval, where it has them.
+
+    >>> interval(Interval(0.41234, 0.39, 0.43)), interval(Interval(0.5)), interval(None)
+    ('0.412 (0.390 to 0.430)', '0.500', '–')
+    """
+    if figure is None or figure.low is None or figure.high is None:
+        return DASH if figure is None else decimal(figure.value)
+    return f"{decimal(figure.value)} ({decimal(figure.low)} to {decimal(figure.high)})"
+
+
+def metric(name: str) -> str:
+    """A metric for a person.
+
+    >>> metric("log_loss"), metric("auc")
+    ('Log loss', 'AUC')
+    """
+    return name.upper() if len(name) <= 4 else name.replace("_", " ").capitalize()
 
 
 def percent(share: float | None) -> str:

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tidemill.clock import MINUTE_MS, SECOND_MS, NowMs, wall_ms
+from tidemill.drift import QualityMemory, QualityReport, report_quality
 from tidemill.learning import Model
 from tidemill.learning.objective import Figure
 from tidemill.loop.story import Rival, Step, asked_for, knew, rivals, steps
 from tidemill.project import ViewDetail, Workspace, describe_views
 from tidemill.settings import Settings
-from tidemill.stores import Decision
+from tidemill.stores import Decision, Silence
 from tidemill.streams import Books
 from tidemill.ui.alert_groups import AlertGroup, AlertRow, read_alerts
 from tidemill.ui.drift_summary import DriftSummary, read_drift
@@ -49,7 +50,7 @@ class Champion:
 
 @dataclass(frozen=True)
 class ModelPanel:
-    """One model: what serves, how good it is beside the frozen first one, and what the monitors say."""
+    """One model: what serves, how good it is beside the frozen first one, before its labels and after, and what the monitors say."""
 
     name: str
     registered_name: str
@@ -58,6 +59,7 @@ class ModelPanel:
     frozen_version: str | None
     quality: WeeklyQuality
     figures: tuple[Figure, ...]
+    report: QualityReport
     n_predictions: int
     drift: DriftSummary
     report_url: str | None
@@ -107,6 +109,7 @@ class Overview:
     decisions: tuple[DecisionRow, ...]
     alert_groups: tuple[AlertGroup, ...]
     links: Links
+    silences: tuple[Silence, ...] = ()
 
     @property
     def alerts(self) -> tuple[AlertRow, ...]:
@@ -116,9 +119,10 @@ class Overview:
 
 @dataclass
 class Memory:
-    """What one process remembers between two looks: rates and the quality of closed weeks."""
+    """What one process remembers between two looks: rates, and the quality of closed weeks and windows."""
 
     quality: QualityCache = field(default_factory=QualityCache)
+    windows: QualityMemory = field(default_factory=QualityMemory)
     rates: Rates = field(default_factory=Rates)
 
 
@@ -145,10 +149,15 @@ class OverviewReader:
                 self._last = now_wall_ms, read_overview(self._workspace, self._settings, now_wall_ms, self._memory)
             return self._last[1]
 
+    def forget(self) -> None:
+        """Look anew at the next read: somebody has just changed what is shown."""
+        with self._lock:
+            self._last = None
+
 
 def read_overview(workspace: Workspace, settings: Settings, now_wall_ms: int, memory: Memory | None = None) -> Overview:
     """Look at every store once. Without a `memory` there are no rates, and every week is judged anew."""
-    memory = memory or Memory(QualityCache(budget_s=float("inf")))
+    memory = memory or Memory(QualityCache(budget_s=float("inf")), QualityMemory(budget_s=float("inf")))
     now_ms = workspace.now_ms()
     decisions = workspace.decisions.recent(limit=N_DECISIONS)
     return Overview(
@@ -156,13 +165,11 @@ def read_overview(workspace: Workspace, settings: Settings, now_wall_ms: int, me
         now_ms=now_ms,
         streams=_streams(workspace, now_ms, now_wall_ms, memory.rates),
         views=tuple(describe_views(workspace, now_wall_ms)),
-        models=tuple(
-            _model(workspace, settings, model, memory.quality.read(workspace, model, now_ms), now_wall_ms)
-            for model in workspace.project.models
-        ),
+        models=tuple(_model(workspace, settings, model, _Seen(memory, now_ms, now_wall_ms)) for model in workspace.project.models),
         decisions=tuple(_decision(decision, settings, told=place < N_STORIES) for place, decision in enumerate(decisions)),
         alert_groups=read_alerts(workspace),
         links=Links(settings.mlflow_uri, experiments_link(settings), prefect_link(settings)),
+        silences=workspace.alert_silences.standing(now_wall_ms),
     )
 
 
@@ -182,11 +189,21 @@ def _streams(workspace: Workspace, now_ms: int, now_wall_ms: int, rates: Rates) 
     )
 
 
-def _model(workspace: Workspace, settings: Settings, model: Model, quality: WeeklyQuality, now_wall_ms: int) -> ModelPanel:
+@dataclass(frozen=True)
+class _Seen:
+    """One look: with which memory, and when."""
+
+    memory: Memory
+    now_ms: int
+    now_wall_ms: int
+
+
+def _model(workspace: Workspace, settings: Settings, model: Model, seen: _Seen) -> ModelPanel:
+    quality = seen.memory.quality.read(workspace, model, seen.now_ms)
     drift = read_drift(workspace, model.name)
     freeze = workspace.decisions.frozen(model.name)
     registered = workspace.project.registered_name(model.name)
-    heard = workspace.predictions.servers(model.name, now_wall_ms - SERVER_SILENT_MS)
+    heard = workspace.predictions.servers(model.name, seen.now_wall_ms - SERVER_SILENT_MS)
     return ModelPanel(
         name=model.name,
         registered_name=registered,
@@ -195,6 +212,7 @@ def _model(workspace: Workspace, settings: Settings, model: Model, quality: Week
         frozen_version=_frozen_version(workspace, model.name),
         quality=quality,
         figures=model.objective.figures,
+        report=report_quality(seen.memory.windows.read(workspace, model, seen.now_ms)),
         n_predictions=workspace.predictions.count(model.name),
         drift=drift,
         report_url=safe_link(drift.check.url) if drift.check else None,

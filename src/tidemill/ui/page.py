@@ -10,11 +10,10 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from tidemill.learning.objective import Figure
 from tidemill.ui.files import Files, read_files
 from tidemill.ui.lights import headline, read_lights
 from tidemill.ui.overview import Overview
-from tidemill.ui.quality_cache import Week
+from tidemill.ui.quality_series import quality_series, series_revision
 from tidemill.ui.rendering import Renderer
 
 logger = logging.getLogger(__name__)
@@ -24,10 +23,11 @@ _YEAR_S = 31_536_000
 # Everything the page needs is its own: no other host, no inline script, no frame around it.
 _HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
+        "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; "
+        "form-action 'self'"
     ),
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with none a browser would not say where its forms come from, and they would be refused
 }
 
 
@@ -52,14 +52,7 @@ def page_router(overview: Callable[[], Overview]) -> APIRouter:
         if model not in panels:
             known = ", ".join(sorted(panels)) or "none"
             return Response(json.dumps({"detail": f"no model {model!r}; there is: {known}"}), 404, _HEADERS, "application/json")
-        quality, figures = panels[model].quality, panels[model].figures
-        found = {
-            "weeks": [week.start_ms // 1_000 for week in quality.weeks],
-            "live": _lines(quality.weeks, "live", figures),
-            "frozen": _lines(quality.weeks, "frozen", figures),
-            "marks": [{"at": run.at_ms / 1_000, "version": run.version} for run in quality.runs],
-        }
-        return _tagged(request, json.dumps(found).encode(), "application/json")
+        return _tagged(request, json.dumps(quality_series(panels[model])).encode(), "application/json")
 
     def static(request: Request, path: str) -> Response:
         return _static(request, files, path)
@@ -71,11 +64,6 @@ def page_router(overview: Callable[[], Overview]) -> APIRouter:
     return router
 
 
-def series_revision(weeks: tuple[Week, ...]) -> str:
-    """Changes whenever the series of a chart does, so that the page fetches it again only then."""
-    return sha256(repr(weeks).encode()).hexdigest()[:12]
-
-
 def _shown(seen: Overview) -> dict[str, Any]:
     lights = read_lights(seen)
     level, sentence = headline(lights)
@@ -84,13 +72,8 @@ def _shown(seen: Overview) -> dict[str, Any]:
         "lights": lights,
         "level": level,
         "sentence": sentence,
-        "revisions": {panel.name: series_revision(panel.quality.weeks) for panel in seen.models},
+        "revisions": {panel.name: series_revision(panel) for panel in seen.models},
     }
-
-
-def _lines(weeks: tuple[Week, ...], role: str, figures: tuple[Figure, ...]) -> dict[str, list[float | None]]:
-    found = [getattr(week, role) for week in weeks]
-    return {figure.name: [getattr(each, figure.name) for each in found] for figure in figures}
 
 
 def _answer(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from tidemill.clock import DAY_MS
 from tidemill.learning import Model
 from tidemill.learning.metrics import Quality
+from tidemill.learning.outcomes import settled
 from tidemill.project import Workspace
 from tidemill.stores import Judged
 
@@ -120,7 +121,7 @@ class QualityCache:
         for done, start in enumerate(missing):
             if done and self._clock_s() > until_s:
                 return False
-            known.closed[start] = _week(workspace, model, start, closed=True)
+            known.closed[start] = _week(workspace, model, (start, start + WEEK_MS + model.label.within_ms + 1), closed=True)
         return True
 
     def _read_open(self, workspace: Workspace, model: Model, known: _Known, wanted: tuple[list[int], int]) -> None:
@@ -129,18 +130,29 @@ class QualityCache:
         fresh = known.now_ms == now_ms or now_s < known.read_at_s + _OPEN_EVERY_S
         if fresh and all(start in known.still_open for start in starts):
             return
-        known.still_open = {start: _week(workspace, model, start, closed=False) for start in starts}
+        known.still_open = {start: _week(workspace, model, (start, now_ms), closed=False) for start in starts}
         known.read_at_s, known.now_ms = now_s, now_ms
 
 
-def _week(workspace: Workspace, model: Model, start_ms: int, *, closed: bool) -> Week | None:
+def _week(workspace: Workspace, model: Model, start_and_now_ms: tuple[int, int], *, closed: bool) -> Week | None:
     """One week judged; None if it has no labelled prediction."""
-    judged = workspace.quality.judged(model.name, model.label, start_ms, start_ms + WEEK_MS)
+    start_ms, now_ms = start_and_now_ms
+    judged = _judged(workspace, model, start_ms, now_ms)
     live, frozen = judged.of_role("champion"), judged.of_role("frozen")
     if not len(live.outcome) and not len(frozen.outcome):
         return None
     qualities = [model.objective.quality(rows.outcome, rows.said) for rows in (live, frozen)]
     return Week(start_ms, qualities[0], qualities[1], _runs(live), closed)
+
+
+def _judged(workspace: Workspace, model: Model, start_ms: int, now_ms: int) -> Judged:
+    """The predictions of a week whose outcome counts at a time; where no outcome means something, those without one are among them."""
+    if model.label.absent == "drop":
+        return workspace.quality.judged(model.name, model.label, start_ms, start_ms + WEEK_MS)
+    rows = workspace.quality.followed(model.name, model.label, (start_ms, start_ms + WEEK_MS))
+    outcome = settled(rows, model.label, now_ms)
+    known = outcome == outcome
+    return Judged(rows.role[known], rows.version[known], rows.at_ms[known], rows.said[known], outcome[known], rows.classes)
 
 
 def _runs(live: Judged) -> tuple[Run, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,11 +14,12 @@ from sklearn.linear_model import LogisticRegression
 
 from tidemill import Label, Model, Project, Requests, Stream, View, col, mean
 from tidemill.clock import DAY_MS, HOUR_MS, MINUTE_MS, to_ms, to_utc
-from tidemill.drift import FeatureDrift, OutcomeMonitor, profile_reference
+from tidemill.drift import FeatureDrift, OutcomeMonitor, profile_quality, profile_reference
 from tidemill.project import Workspace
 from tidemill.serving.feature_watch import shown
-from tidemill.stores import Answered, Decision, Lookup
+from tidemill.stores import Answered, Decision, Lookup, Moment, Plan, Planned
 from tidemill.stores.decision_records import Ending
+from tidemill.stores.held_versions import held_folder
 from tidemill.streams import Entry
 
 START_MS = to_ms(datetime(2026, 1, 1, tzinfo=UTC))
@@ -167,6 +168,19 @@ class Ferry:
             self.predict(trips, at_ms, version, (live, frozen))
             self.arrive(trips, at_ms + 90 * MINUTE_MS, [20.0 if each else 2.0 for each in late])
 
+    def hold(self, *versions: int) -> None:
+        """Versions that a server has loaded: trained on two weeks like those of `sail`, so that their answers can be estimated."""
+        rng = np.random.default_rng(11)
+        at_ms = START_MS + np.arange(14 * 24 * 10) * HOUR_MS // 10
+        late = rng.random(len(at_ms)) < 0.3
+        said = np.clip(0.25 + 0.35 * late + rng.normal(0.0, 0.25, len(at_ms)), 0.02, 0.98)
+        profile = profile_reference({"mean_delay": rng.random(len(at_ms))}, said, at_ms)
+        made = replace(profile, quality=profile_quality(late.astype(np.float64), said, at_ms, DAY_MS)).to_json()
+        for version in versions:
+            folder = held_folder(self.workspace.home, self.workspace.project.registered_name("late_ferry"), version)
+            folder.mkdir(parents=True)
+            (folder / "reference.json").write_text(made)
+
     def watch(self) -> None:
         """Run the real monitors over something that drifted, and save their states as the loop does."""
         rng = np.random.default_rng(7)
@@ -195,6 +209,19 @@ class Ferry:
             "thresholds": {"wind": 0.12, "port": 0.2},
         }
         self.workspace.monitors.save("check:late_ferry", 0, 1, check)
+
+    def tell(self, *keys: str, error: str = "") -> None:
+        """Put alerts into a message each; it is delivered, or has failed once."""
+        messages = self.workspace.alert_messages
+        for key in keys:
+            alert = self.workspace.alerts.get(key)
+            planned = Planned(alert.model, alert.kind, alert.severity, "alerts", (key,), awaits_end=bool(alert.condition))
+            messages.keep(Plan(messages=(planned,)), Moment(alert.at_ms, WALL_MS))
+            number = max(message.number for message in messages.pending(WALL_MS, 1_000))
+            if error:
+                messages.mark_failed(number, error, WALL_MS)
+            else:
+                messages.mark_delivered(number, WALL_MS)
 
     def decide(self, name: str, ending: Ending | None, day: int = 17, reason: str = "20.1% of 340 predictions were wrong") -> None:
         """One decision by the error monitor, claimed, and ended if `ending` says how."""

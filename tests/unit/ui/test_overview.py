@@ -133,8 +133,8 @@ def test_alerts_stand_as_delivered_waiting_or_failing(ferry: Ferry) -> None:
     store = ferry.workspace.alerts
     for name in ("a", "b", "c"):
         store.raise_alert(Alert(name, "late_ferry", "warning", f"title {name}", "body", "javascript:alert(1)", START_MS + ord(name)))
-    store.mark_delivered("a", WALL_MS)
-    store.mark_failed("b", "json#1f2a: HTTP 503", WALL_MS)
+    ferry.tell("a")
+    ferry.tell("b", error="json#1f2a: HTTP 503")
     rows = {row.alert.key: row for row in look(ferry).alerts}
     assert {key: row.state for key, row in rows.items()} == {"a": "delivered", "b": "failing", "c": "waiting"}
     assert rows["b"].last_error == "json#1f2a: HTTP 503"
@@ -146,7 +146,7 @@ def test_an_old_alert_that_reached_nobody_is_not_lost_behind_newer_ones(ferry: F
     for number in range(30):
         ferry.workspace.alerts.raise_alert(Alert(f"a{number:02}", "late_ferry", "info", "t", "b", "", START_MS + number))
         if number:
-            ferry.workspace.alerts.mark_delivered(f"a{number:02}", WALL_MS)
+            ferry.tell(f"a{number:02}")
     rows = look(ferry).alerts
     assert [row.alert.key for row in rows] == [*(f"a{number:02}" for number in range(29, 9, -1)), "a00"]
 

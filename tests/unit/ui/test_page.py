@@ -14,6 +14,7 @@ from fastapi.testclient import TestClient
 from tests.unit.ui.ferry import PROMOTED, START_MS, WALL_MS, Ferry
 from tidemill.clock import DAY_MS, HOUR_MS
 from tidemill.features import View, count
+from tidemill.learning.slices import SliceSums, slice_quality
 from tidemill.project import Project, Workspace
 from tidemill.settings import Settings
 from tidemill.stores import Alert
@@ -54,14 +55,14 @@ def test_the_page_holds_the_fragment_and_every_section(ferry: Ferry, client: Tes
 
 def test_an_alert_shows_its_report_once_there_is_one(ferry: Ferry, client: TestClient) -> None:
     ferry.workspace.alerts.raise_alert(Alert("a", "late_ferry", "critical", "Errors rose", "20 %", "", START_MS, explain="1"))
-    ferry.workspace.alerts.mark_delivered("a", WALL_MS)
+    ferry.tell("a")
     assert "about Errors rose" not in client.get("/ui/overview").text
     ferry.workspace.alerts.explained("a", "http://127.0.0.1:5000/#/report.html")
     assert (
         '<a href="http://127.0.0.1:5000/#/report.html">more<span class="unseen"> about Errors rose</span></a>'
         in client.get("/ui/overview").text
     )
-    assert ferry.workspace.alerts.pending(2**62) == [], "what was delivered without it is not sent again"
+    assert ferry.workspace.alert_messages.pending(2**62) == [], "what was delivered without it is not sent again"
 
 
 def test_an_empty_page_says_what_to_do(client: TestClient) -> None:
@@ -227,3 +228,27 @@ def test_a_store_that_fails_is_said_and_logged(path: str, caplog: pytest.LogCapt
     assert "OSError: disk &lt;b&gt;gone&lt;/b&gt;" in answer.text
     assert answer.headers["retry-after"] == "2"
     assert "overview not read error=OSError" in caplog.text
+
+
+def test_quality_is_shown_before_the_labels_and_after(ferry: Ferry) -> None:
+    ferry.hold(1)
+    ferry.sail(10, trips_a_day=40)
+    ferry.predict([f"n{number}" for number in range(40)], START_MS + 10 * DAY_MS + 8 * HOUR_MS, 1, ([0.3] * 40, [0.3] * 40))
+    seen = read_overview(ferry.workspace, Settings(), WALL_MS)
+    (panel,) = seen.models
+    sums = [tuple(SliceSums("port", value, 40, 30, loss, 20.0) for value, loss in (("<b>", 40.0), ("b", 10.0)))] * 4
+    sliced = replace(seen, models=(replace(panel, report=replace(panel.report, slices=tuple(slice_quality(sums)))),))
+    client = client_of(lambda: sliced)
+    text = client.get("/").text
+    for said in (
+        "Before and after the labels",
+        "How far to trust the estimate",
+        "port &lt;b&gt; is worse than expected",
+        "Harder than the rest",
+    ):
+        assert said in text
+    series = client.get("/ui/series/late_ferry.json").json()["windows"]
+    assert (len(series["at"]), series["step"]) == (len(panel.report.windows), 86_400)
+    assert series["live"]["auc"][0] == panel.report.windows[0].live.figures["auc"].value
+    for low, middle, high in zip(*(series[name]["log_loss"] for name in ("low", "estimated", "high")), strict=True):
+        assert low < middle < high

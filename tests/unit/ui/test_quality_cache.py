@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -92,6 +94,19 @@ def test_without_time_the_newest_weeks_come_first_and_the_rest_follows(ferry: Fe
     read = [cache.read(ferry.workspace, model, now_ms) for _ in range(3)]
     assert [[(week.start_ms - START_MS) // WEEK_MS for week in each.weeks] for each in read] == [[2, 3], [1, 2, 3], [0, 1, 2, 3]]
     assert [each.complete for each in read] == [False, False, True]
+
+
+def test_where_no_outcome_means_something_rows_without_one_count_once_the_time_is_over(ferry: Ferry) -> None:
+    """Of 24 trips a day one arrives; the others count as on time, all of them a day after they were asked."""
+    asked_ms = START_MS + 8 * HOUR_MS
+    ferry.predict([f"t{number}" for number in range(24)], asked_ms, 1, ([0.2] * 24, [0.2] * 24))
+    ferry.arrive(["t0"], asked_ms + HOUR_MS, [20.0])
+    model = ferry.workspace.project.models[0]
+    absent = replace(model, label=replace(model.label, absent=0.0))
+    early = QualityCache(clock_s=lambda: 0.0).read(ferry.workspace, absent, asked_ms + 2 * HOUR_MS)
+    later = QualityCache(clock_s=lambda: 0.0).read(ferry.workspace, absent, asked_ms + DAY_MS + 1)
+    assert (early.n_labelled, later.n_labelled) == (0, 24)
+    assert later.mean("live", "log_loss") == pytest.approx(-(np.log(0.2) + 23 * np.log(0.8)) / 24)
 
 
 def test_no_prediction_is_no_week(ferry: Ferry) -> None:

@@ -11,6 +11,7 @@
   const utc = (seconds) => uPlot.tzDate(new Date(seconds * 1e3), "Etc/UTC");
   const short = (seconds) => new Date(seconds * 1e3).toLocaleDateString("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
   const day = (seconds) => new Date(seconds * 1e3).toISOString().slice(0, 10);
+  const minute = (seconds) => new Date(seconds * 1e3).toISOString().slice(0, 16).replace("T", " ");
 
   // A dashed line where another version began to answer, named at its top unless the name before it stands in the way.
   function drawMarks(chart, marks) {
@@ -49,35 +50,64 @@
     return [Math.max(0, low - pad), high + pad];
   }
 
-  function options(plot, series) {
-    const first = series.weeks[0];
-    const last = series.weeks.at(-1);
+  // The lines of one chart: of weeks, or of windows with the band that the estimate promises.
+  function linesOf(plot, series) {
+    const metric = plot.dataset.metric;
+    const number = (chart, value) => (value == null ? "–" : value.toFixed(3));
+    const live = { label: "live", stroke: colour("--tide"), width: 2.5, value: number };
+    const frozen = { label: "frozen", stroke: colour("--frozen"), width: 1.75, dash: [5, 4], value: number };
+    if (plot.dataset.kind !== "windows") {
+      return { at: series.weeks, step: 7 * DAY, of: [live, frozen], values: [series.live[metric], series.frozen[metric]] };
+    }
+    const windows = series.windows;
+    const [low, high, middle] = ["low", "high", "estimated"].map((name) => windows[name][metric]);
+    const end = { width: 0, points: { show: false } };
+    const promised = (chart, value, place, at) =>
+      value == null ? "–" : `${value.toFixed(3)} (${number(chart, low[at])} to ${number(chart, high[at])})`;
+    return {
+      at: windows.at,
+      step: windows.step,
+      of: [
+        { ...end, label: "high" },
+        { ...end, label: "low" },
+        { label: "estimated", stroke: colour("--guess"), width: 1.5, value: promised },
+        live,
+        { ...frozen, width: 1.25 },
+      ],
+      values: [high, low, middle, windows.live[metric], windows.frozen[metric]],
+      bands: [{ series: [1, 2], fill: colour("--band") }],
+    };
+  }
+
+  function options(plot, series, lines) {
+    const first = lines.at[0];
+    const last = lines.at.at(-1);
     const axis = {
       stroke: colour("--quiet"),
       font: "12px system-ui, sans-serif",
       grid: { stroke: colour("--line"), width: 1 },
       ticks: { show: false },
     };
-    const number = (chart, value) => (value == null ? "–" : value.toFixed(3));
-    const points = { show: series.weeks.length < 3, size: 6 };
+    const points = { show: lines.at.length < 3, size: 6 };
+    const moment = lines.step < DAY ? minute : day;
     return {
       width: plot.clientWidth,
       height: HEIGHT,
       tzDate: utc,
       cursor: { drag: { setScale: false, x: false, y: false }, points: { size: 7 }, y: false },
-      scales: { x: { range: [first, Math.max(last, first + 7 * DAY)] }, y: { range: padded } },
+      scales: { x: { range: [first, Math.max(last, first + (lines.step < DAY ? lines.step : 7 * DAY))] }, y: { range: padded } },
       axes: [
         { ...axis, size: 30, space: 60, incrs: DAYS.map((days) => days * DAY), values: (chart, ticks) => ticks.map(short) },
         { ...axis, size: 48, values: (chart, ticks) => ticks.map((tick) => tick.toFixed(2)) },
       ],
       series: [
-        { label: "week from", value: (chart, value) => (value == null ? "–" : day(value)) },
-        { label: "live", stroke: colour("--tide"), width: 2.5, value: number, points },
-        { label: "frozen", stroke: colour("--frozen"), width: 1.75, dash: [5, 4], value: number, points },
+        { label: lines.step === 7 * DAY ? "week from" : "from", value: (chart, value) => (value == null ? "–" : moment(value)) },
+        ...lines.of.map((line) => ({ points, ...line })),
       ],
+      ...(lines.bands && { bands: lines.bands }),
       hooks: {
         draw: [(chart) => drawMarks(chart, series.marks)],
-        setCursor: [(chart) => chart.cursor.idx == null && chart.setLegend({ idx: series.weeks.length - 1 }, false)],
+        setCursor: [(chart) => chart.cursor.idx == null && chart.setLegend({ idx: lines.at.length - 1 }, false)],
       },
     };
   }
@@ -86,9 +116,9 @@
     const held = charts.get(plot);
     held.chart?.destroy();
     const { series } = held;
-    const metric = plot.dataset.metric;
-    held.chart = new uPlot(options(plot, series), [series.weeks, series.live[metric], series.frozen[metric]], plot);
-    held.chart.setLegend({ idx: series.weeks.length - 1 }, false); // with no pointer over it, the newest week
+    const lines = linesOf(plot, series);
+    held.chart = new uPlot(options(plot, series, lines), [lines.at, ...lines.values], plot);
+    held.chart.setLegend({ idx: lines.at.length - 1 }, false); // with no pointer over it, the newest one
   }
 
   async function refresh(plot) {

@@ -1,0 +1,175 @@
+"""One window of a model's predictions, judged: what was to be expected of it, what its labels say, and how many of them are there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from tidemill.drift.estimate import QualityReference, estimate_together
+from tidemill.drift.expected import row_losses_expected
+from tidemill.drift.statistics import Floats
+from tidemill.learning import Model
+from tidemill.learning.label_lag import LabelLag
+from tidemill.learning.measured import Measured, by_class, measure, measure_values, predicted_class
+from tidemill.learning.outcomes import settled
+from tidemill.learning.slices import SlicedRows, SliceSums, sum_slices
+from tidemill.stores import Followed
+
+References = Callable[[int], QualityReference | None]  # of a version; None where this machine does not hold it
+
+
+@dataclass(frozen=True)
+class VersionQuality:
+    """One version in one window: what its labels say, and what was to be expected of all its answers."""
+
+    version: int
+    live: Measured
+    estimated: Measured
+
+
+@dataclass(frozen=True)
+class QualityWindow:
+    """The predictions asked in one window.
+
+    Args:
+        start_ms: stream time.
+        closed: no outcome of them can count any more.
+        n_asked: predictions of champions, one of each (key, version).
+        n_corrected: of those that are labelled, how many were told an outcome more than once.
+        expected_share: the share of them that is usually labelled by now; None while no closed window tells, and where no outcome
+            means something, so that labels count all at once.
+        lag: how long their labels took.
+        live: the champions' metrics.
+        frozen: those of the first model, on the same rows.
+        estimated: the champions' metrics as they were to be expected of all answers, before any label.
+        versions: the same by version, rising.
+        slices: by slice; empty where the model names none.
+    """
+
+    start_ms: int
+    closed: bool
+    n_asked: int
+    n_corrected: int
+    expected_share: float | None
+    lag: LabelLag
+    live: Measured
+    frozen: Measured
+    estimated: Measured
+    versions: tuple[VersionQuality, ...] = ()
+    slices: tuple[SliceSums, ...] = ()
+
+    @property
+    def labelled_share(self) -> float | None:
+        """The share of the champions' predictions whose outcome counts so far; None without any."""
+        return self.live.n / self.n_asked if self.n_asked else None
+
+
+@dataclass(frozen=True)
+class Judging:
+    """What windows of a model are judged with.
+
+    Args:
+        model: whose.
+        references: tells what each version's answers are worth.
+        now_ms: stream time.
+        lag: of the closed windows.
+    """
+
+    model: Model
+    references: References
+    now_ms: int
+    lag: LabelLag
+
+    @property
+    def is_value(self) -> bool:
+        """Whether the model predicts a number."""
+        return self.model.objective.kind == "value"
+
+
+def judge_window(judging: Judging, rows: Followed, start_ms: int, *, closed: bool) -> QualityWindow:
+    """One window of rows, which have their texts where the model has slices."""
+    outcome = settled(rows, judging.model.label, judging.now_ms)
+    champion, frozen = rows.role == "champion", (rows.role == "frozen") & ~np.isnan(outcome)
+    parts = {version: champion & (rows.version == version) for version in np.unique(rows.version[champion]).tolist()}
+    known = _known(judging, rows, list(parts))
+    labelled, told = champion & ~np.isnan(outcome), champion & (rows.first_known_ms >= 0)
+    answers = {version: (said_in(rows, parts[version], reference), reference) for version, reference in known.items()}
+
+    def live(which: npt.NDArray[np.bool_]) -> Measured:
+        return (measure_values if judging.is_value else measure)(outcome[which], rows.said[which])
+
+    return QualityWindow(
+        start_ms=start_ms,
+        closed=closed,
+        n_asked=int(champion.sum()),
+        n_corrected=int((rows.n_told[labelled] > 1).sum()),
+        expected_share=None if closed else _expected_share(judging, rows.at_ms[champion]),
+        lag=LabelLag.of((rows.first_known_ms - rows.at_ms)[told], int(champion.sum())),
+        live=live(labelled),
+        frozen=live(frozen),
+        estimated=estimate_together(list(answers.values())),
+        versions=tuple(
+            VersionQuality(version, live(mine & labelled), estimate_together([answers[version]]) if version in answers else Measured())
+            for version, mine in parts.items()
+        ),
+        slices=_slices(judging, rows, np.flatnonzero(labelled), (outcome, known)),
+    )
+
+
+def said_in(rows: Followed, which: npt.NDArray[Any], reference: QualityReference) -> Floats:
+    """(n, n_classes) what was said in some rows, in the classes of a version's reference."""
+    if not rows.classes:
+        return by_class(rows.said[which])
+    place = {one: number for number, one in enumerate(rows.classes)}
+    return np.asarray(rows.said[which][:, [place[one] for one in reference.classes]], dtype=np.float64)
+
+
+def _known(judging: Judging, rows: Followed, versions: Sequence[int]) -> dict[int, QualityReference]:
+    """The references that tell what these answers are worth: of a model of the same kind, whose classes are all among them."""
+    found = {version: judging.references(version) for version in versions}
+    return {
+        version: reference
+        for version, reference in found.items()
+        if reference is not None and bool(reference.classes) == bool(rows.classes) and set(reference.classes) <= {*rows.classes}
+    }
+
+
+def _expected_share(judging: Judging, at_ms: npt.NDArray[np.int64]) -> float | None:
+    if not judging.lag.n or not len(at_ms) or judging.model.label.absent != "drop":
+        return None
+    ages_ms = np.minimum(judging.now_ms - at_ms, judging.model.label.within_ms)
+    return float(judging.lag.shares_by(ages_ms).mean())
+
+
+def _slices(
+    judging: Judging, rows: Followed, places: npt.NDArray[np.int64], known: tuple[Floats, Mapping[int, QualityReference]]
+) -> tuple[SliceSums, ...]:
+    model, (outcome, references) = judging.model, known
+    if not model.monitor.slices or not len(places):
+        return ()
+    versions, expected = rows.version[places], np.full(len(places), np.nan)
+    for version, reference in references.items():
+        mine = np.flatnonzero(versions == version)
+        said = said_in(rows, places[mine], reference)
+        expected[mine] = row_losses_expected(said, reference.calibrator.apply(said))
+    texts = slice_texts(model.monitor.slices, [rows.requests[place] for place in places], [rows.texts[place] for place in places])
+    came, said = outcome[places], rows.said[places]
+    right = np.full(len(places), np.nan) if judging.is_value else (predicted_class(by_class(said)) == came).astype(np.float64)
+    return sum_slices(SlicedRows(texts, right, model.objective.losses(came, said), expected))
+
+
+def slice_texts(slices: Sequence[str], requests: Sequence[str], texts: Sequence[bytes | None]) -> dict[str, list[str | None]]:
+    """The text of each row by column, from its request, or from what was logged beside it.
+
+    >>> slice_texts(["port", "maker"], ['{"port": "north"}'], [b'{"maker": "ann"}'])
+    {'port': ['north'], 'maker': ['ann']}
+    """
+    read: list[Mapping[str, Any]] = [
+        {**orjson.loads(beside or b"{}"), **orjson.loads(request)} for request, beside in zip(requests, texts, strict=True)
+    ]
+    return {column: [None if (text := row.get(column)) is None else str(text) for row in read] for column in slices}
