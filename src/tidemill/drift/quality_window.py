@@ -126,7 +126,7 @@ def said_in(rows: Followed, which: npt.NDArray[Any], reference: QualityReference
     if not rows.classes:
         return by_class(rows.said[which])
     place = {one: number for number, one in enumerate(rows.classes)}
-    return rows.said[which][:, [place[one] for one in reference.classes]]
+    return np.asarray(rows.said[which][:, [place[one] for one in reference.classes]], dtype=np.float64)
 
 
 def _known(judging: Judging, rows: Followed, versions: Sequence[int]) -> dict[int, QualityReference]:
