@@ -4,9 +4,11 @@ Throughput: so many payments lie ready (of HTTP: are sent by two connections in 
 `tidemill work`, for HTTP also `tidemill serve`. The time counts from the first event applied to the last. Beside it the client's own
 ceiling: the same client reading them all, or sending them to a server that only takes the body, with nothing of ours behind it.
 
-Freshness: a steady load (--rate) by a process of its own, and probes at random times, open loop: each counts from when it was due.
+Freshness: a steady load (--rate) by a process of its own, and probes at random times, open loop: each counts from when it was due. Sources
+that are polled are polled every 0.1 s, Kinesis five times a second, as AWS allows. Parquet and Delta get a file or a version every half
+second, and one for each of 4 probes a second; the shard of Kinesis gets a tenth of everything.
 
-For a quick look: ARGS="--events 50000 --seconds 3 --runs 2".
+For a quick look: ARGS="--source kafka --events 50000 --seconds 3 --runs 2".
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from multiprocessing.synchronize import Event
@@ -31,7 +33,9 @@ from benchmarks import ingest_project
 from benchmarks.cards import draw_payments, project
 from benchmarks.http_reads import serving
 from benchmarks.http_sink import sink
-from benchmarks.ingest_ends import BATCH, End, Folder, Http, Topic
+from benchmarks.ingest_ends import BATCH, CopiedEnd, End, Folder, Http, Topic
+from benchmarks.ingest_lakes import DeltaRows, Parquet, in_kinesis
+from benchmarks.ingest_tables import in_postgres, in_sqlite
 from benchmarks.kafka import kafka_broker
 from benchmarks.probes import percentiles, probe
 from benchmarks.report import Report, show
@@ -41,7 +45,7 @@ from tidemill.project import Workspace
 
 _KEYS = 100_000
 _CONNECTIONS = 2
-_PATIENCE_S = 120.0
+_PATIENCE_S = 600.0
 _TICK_S = 0.02
 _WARM_UP_S = 3.0
 
@@ -60,12 +64,17 @@ def main() -> int:
     """Run the benchmark; answers the exit code."""
     options = _options()
     compile_kernels()  # the reader is one that is up, as a server is
-    sources: dict[str, Callable[[argparse.Namespace, Found], None]] = {"http": _http, "files": _files, "kafka": _kafka}
     found: dict[str, Found] = {}
-    for name in options.sources or sources:
+    for name in options.source or ("http", *_COPIED):
         found[name] = Found([], [], [], [])
         for _ in range(options.runs):
-            sources[name](options, found[name])
+            with tempfile.TemporaryDirectory() as folder:
+                if name == "http":
+                    _http(Path(folder), options, found[name])
+                else:
+                    with _COPIED[name](Path(folder)) as end:
+                        _copied(Path(folder) / "home", end, options, found[name])
+            print(name, {what: round(values[-1]) for what, values in vars(found[name]).items()}, file=sys.stderr)
     rows = [
         (f"{name}, {what}", *(f"{figure(values):,.0f}" for values in vars(one).values()))
         for name, one in found.items()
@@ -73,7 +82,8 @@ def main() -> int:
     ]
     ratios = {f"{name}_of_its_ceiling": float(np.median(one.events_per_s) / np.median(one.ceiling_per_s)) for name, one in found.items()}
     figures = {"rate": options.rate, "events": options.events, **{name: vars(one) for name, one in found.items()}}
-    report = Report("ingest", ("tidemill", "uvicorn", "fastapi", "kafka-python"), figures, ratios)
+    packages = ("tidemill", "uvicorn", "fastapi", "kafka-python", "sqlalchemy", "psycopg", "pyarrow", "deltalake", "boto3", "moto")
+    report = Report("ingest", packages, figures, ratios)
     header = ("source", "events/s", "client alone", "p50 ms", "p99 ms")
     show(report, header, rows, [f"{name}: {value:.2f}" for name, value in ratios.items()])
     return 0
@@ -85,42 +95,52 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rate", type=int, default=10_000, help="events a second beside the probes")
     parser.add_argument("--seconds", type=float, default=10.0, help="of the probes of a run")
     parser.add_argument("--runs", type=int, default=5, help="of each source, each on a new home")
-    parser.add_argument("--sources", nargs="+", choices=("http", "files", "kafka"), help="only these")
+    parser.add_argument("--source", action="append", choices=("http", *_COPIED), help="only this one; several times for several")
     return parser.parse_args()
 
 
-def _http(options: argparse.Namespace, found: Found) -> None:
+def _http(home: Path, options: argparse.Namespace, found: Found) -> None:
     with sink() as port:
         found.ceiling_per_s.append(_sent_per_s(port, options.events, lambda: True))
-    with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as port, working(Path(folder), Http(port)):
-        _probe(Path(folder), Http(port), options, found)
-        workspace = Workspace.open(project, Path(folder))
+    with serving(home) as port, working(home, Http(port)):
+        _probe(home, Http(port), options, found)
+        workspace = Workspace.open(project, home)
         expected = _applied(workspace) + options.events
         found.events_per_s.append(_sent_per_s(port, options.events, lambda: _applied(workspace) >= expected))
         workspace.close()
 
 
-def _files(options: argparse.Namespace, found: Found) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        _copied(Path(folder), Folder(Path(folder) / "in"), options, found)
+@contextmanager
+def _topic(folder: Path) -> Iterator[Topic]:
+    with kafka_broker(folder) as broker:
+        yield Topic(broker.bootstrap, "payments")
 
 
-def _kafka(options: argparse.Namespace, found: Found) -> None:
-    with tempfile.TemporaryDirectory() as folder, kafka_broker(Path(folder)) as broker:
-        _copied(Path(folder), Topic(broker.bootstrap, "payments"), options, found)
+_COPIED: dict[str, Callable[[Path], AbstractContextManager[CopiedEnd]]] = {
+    "kafka": _topic,
+    "kinesis": in_kinesis,
+    "table-sqlite": lambda folder: in_sqlite(folder, "payments"),
+    "table-postgres": lambda folder: in_postgres(folder, "payments"),
+    "outbox-sqlite": lambda folder: in_sqlite(folder, "outbox"),
+    "outbox-postgres": lambda folder: in_postgres(folder, "outbox"),
+    "files": lambda folder: nullcontext(Folder(folder / "in")),
+    "parquet": lambda folder: nullcontext(Parquet(folder / "in")),
+    "delta": lambda folder: nullcontext(DeltaRows(folder / "in")),
+}
 
 
-def _copied(folder: Path, end: Folder | Topic, options: argparse.Namespace, found: Found) -> None:
-    texts = _texts(options.events)
-    for begin in range(0, len(texts), 20_000):
+def _copied(home: Path, end: CopiedEnd, options: argparse.Namespace, found: Found) -> None:
+    n_events = int(options.events * end.pace.share)
+    texts = _texts(n_events)
+    for begin in range(0, n_events, 20_000):
         end.put(texts[begin : begin + 20_000])
     begin_s = time.perf_counter()
-    assert end.read_alone() == options.events
-    found.ceiling_per_s.append(options.events / (time.perf_counter() - begin_s))
+    assert end.read_alone() == n_events
+    found.ceiling_per_s.append(n_events / (time.perf_counter() - begin_s))
     end.close()
-    with working(folder / "home", end):
-        found.events_per_s.append(_applied_per_s(folder / "home", options.events))
-        _probe(folder / "home", end, options, found)
+    with working(home, end):
+        found.events_per_s.append(_applied_per_s(home, n_events))
+        _probe(home, end, options, found)
 
 
 @contextmanager
@@ -180,7 +200,7 @@ def _probe(home: Path, end: End, options: argparse.Namespace, found: Found) -> N
     """Probes beside a steady load."""
     context = get_context("spawn")
     stopping = context.Event()
-    load = context.Process(target=_put_steadily, args=(end, options.rate, stopping))
+    load = context.Process(target=_put_steadily, args=(end, options.rate * end.pace.share, stopping))
     load.start()
     try:
         workspace, before = Workspace.open(project, home), 0
@@ -189,7 +209,8 @@ def _probe(home: Path, end: End, options: argparse.Namespace, found: Found) -> N
             time.sleep(_TICK_S)
         workspace.close()
         time.sleep(_WARM_UP_S)
-        waits_ms = percentiles(probe(home, lambda text: end.put([text]), options.seconds, seed=len(found.p50_ms)))
+        seed, rate = len(found.p50_ms), end.pace.probes_per_s
+        waits_ms = percentiles(probe(home, lambda text: end.put([text]), options.seconds, seed, rate))
     finally:
         stopping.set()
         load.join()
@@ -198,8 +219,8 @@ def _probe(home: Path, end: End, options: argparse.Namespace, found: Found) -> N
     end.close()
 
 
-def _put_steadily(end: End, rate: int, stopping: Event) -> None:
-    """Put what is due every 20 ms; open loop: a put that is late makes the next one larger."""
+def _put_steadily(end: End, rate: float, stopping: Event) -> None:
+    """Put now and then what is due; open loop: a put that is late makes the next one larger."""
     begin_s, first = time.monotonic(), 0
     number = time.time_ns() // 1_000_000 * 1_000_000
     while not stopping.is_set():
@@ -208,7 +229,7 @@ def _put_steadily(end: End, rate: int, stopping: Event) -> None:
             payments = draw_payments(due - first, _KEYS, span_ms=1, seed=first, start_ms=wall_ms())
             end.put(list(replace(payments, first=number + first).payloads()))
             first = due
-        time.sleep(_TICK_S)
+        time.sleep(end.pace.put_every_s)
     end.close()
 
 

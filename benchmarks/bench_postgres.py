@@ -1,7 +1,8 @@
 """`make bench NAME=postgres`: how many events a second the engine applies to PostgreSQL, how long a commit takes, and a read.
 
 The load is that of `bench_engine`: card payments, nine tile sets, ids deduplicated. The log is a file of SQLite, so that the state is what
-is measured. The server is started for it, waits for the disk as a server does, and is thrown away.
+is measured. The server is started for it, waits for the disk as a server does, and is thrown away. Beside it the same tiles are written by
+arrays and by COPY (`postgres_writes.py`), as ADR 9 chose between them.
 
 For a quick look: ARGS="--events 20000 --runs 1".
 """
@@ -17,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.cards import Payments, draw_payments, project
+from benchmarks.postgres_writes import write_both_ways
 from benchmarks.report import Report, show
 from tests.databases import PostgresServer, new_database
 from tidemill.kernels.ahead import compile_kernels
@@ -24,6 +26,7 @@ from tidemill.stores import Databases, Lookup, SqlLog, SqlState, open_state
 from tidemill.streams import Engine, Entry
 
 _READS = 500
+_TILES, _COMMITS = 5_000, 40
 
 
 def main() -> int:
@@ -36,12 +39,14 @@ def main() -> int:
         try:
             for seed in range(options.runs + 1):  # the first warms up
                 found = _run(server.url, draw_payments(options.events, options.keys, span_ms=options.events, seed=seed), options.batch)
+                found |= write_both_ways(server.url, _TILES, _COMMITS)
                 for name, value in found.items() if seed else ():
                     figures.setdefault(name, []).append(value)
         finally:
             server.stop()
     rows = [(name, f"{statistics.median(all_):,.2f}", f"{min(all_):,.2f}", f"{max(all_):,.2f}") for name, all_ in figures.items()]
-    report = Report("postgres", ("tidemill", "numpy", "psycopg"), figures)
+    by_copy, by_arrays = (statistics.median(figures[f"{_TILES:,} tiles by {way}, ms"]) for way in ("copy", "unnest"))
+    report = Report("postgres", ("tidemill", "numpy", "psycopg"), figures, {"copy_of_unnest": by_copy / by_arrays})
     load = f"{options.events:,} events, {options.keys:,} keys, {options.batch:,} a commit"
     show(report, ("what", "median", "least", "most"), rows, [load])
     return 0

@@ -18,8 +18,31 @@ from tidemill.sources import Files, Kafka
 BATCH = 500
 
 
+@dataclass(frozen=True)
+class Pace:
+    """How much a system at an end is meant to take.
+
+    Args:
+        share: of the events that lie ready, and of the steady load.
+        put_every_s: how often the steady load puts what is due.
+        probes_per_s: how many single events are put beside it.
+    """
+
+    share: float = 1.0
+    put_every_s: float = 0.02
+    probes_per_s: float = 100.0
+
+
+FULL = Pace()
+
+
 class End(Protocol):
     """Where events are put, from any process: it can be pickled, and connects when it is first used."""
+
+    @property
+    def pace(self) -> Pace:
+        """How much it is given."""
+        ...
 
     def put(self, texts: Sequence[str]) -> None:
         """Send these; they are there on return."""
@@ -30,11 +53,25 @@ class End(Protocol):
         ...
 
 
+class CopiedEnd(End, Protocol):
+    """One whose events are copied into the log."""
+
+    @property
+    def source(self) -> Source:
+        """What copies it."""
+        ...
+
+    def read_alone(self) -> int:
+        """Read every event with the same client and do nothing with it; answers how many."""
+        ...
+
+
 @dataclass
 class Http:
     """`POST /v1/streams/payments/events` of a server at `port`."""
 
     port: int
+    pace: Pace = FULL
     _link: HTTPConnection | None = field(default=None, repr=False)
 
     def put(self, texts: Sequence[str]) -> None:
@@ -62,6 +99,7 @@ class Folder:
     """A watched folder: a file of lines with every `put`."""
 
     path: Path
+    pace: Pace = FULL
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
     @property
@@ -90,6 +128,7 @@ class Topic:
 
     bootstrap: str
     name: str
+    pace: Pace = FULL
     _producer: Any = field(default=None, repr=False)
 
     @property

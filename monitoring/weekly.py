@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import random
 
+import pandas as pd
+
 from monitoring.checks import CheckResult
+from monitoring.domain import DomainCheck, tell_apart
 from monitoring.policy import Verdict, judge
 from monitoring.report import Checked, examine, keep_report, served_before
 from tidemill.clock import wall_ms
+from tidemill.drift import ReferenceProfile
 from tidemill.errors import NotReadyError
-from tidemill.learning import Model
+from tidemill.learning import Model, vectors_of
 from tidemill.project import Workspace
 from tidemill.registry import CHAMPION, Registry, Version
-from tidemill.stores import Alert, Decision
+from tidemill.stores import Alert, Conditions, Decision, Served
 from tidemill.stores.decision_records import decision_id
 
 
@@ -34,14 +38,25 @@ def check_model(workspace: Workspace, registry: Registry, model: Model, trigger:
     result = examine(model, version, served)
     verdict = judge(result, frozenset(str(column) for column in before.get("remember", ())))
     url = keep_report(registry, version, result, trigger, now_ms)
+    domain = _domain(model, version, served)
+    alerts = [_alert(model, version, verdict, url, now_ms)] if verdict.alarm else []
+    told_apart = domain is not None and domain.told_apart
+    if domain is not None and told_apart and not (before.get("domain") or {}).get("told_apart"):
+        alerts.append(_domain_alert(model, version, domain, url, now_ms))
     wanted = verdict.alarm and "evidently" in model.policy.on and trigger == "schedule"
     workspace.monitors.save(
         f"check:{model.name}",
         cursor,
         max(cursor + 1, int(served.ids[-1])),
-        _state(version, result, verdict, url, now_ms),
-        alerts=[_alert(model, version, verdict, url, now_ms)] if verdict.alarm else [],
+        {**_state(version, result, verdict, url, now_ms), "domain": None if domain is None else domain.state()},
+        alerts=alerts,
         decisions=[_decision(model, version, verdict, url, now_ms)] if wanted else [],
+        conditions=[
+            Conditions(model.name, "check", frozenset({_condition(model)} if verdict.alarm else ()), now_ms, verdict.reason),
+            Conditions(
+                model.name, "domain", frozenset({f"domain:{model.name}"} if told_apart else ()), now_ms, "they can no longer be told apart"
+            ),
+        ],
     )
     return Checked(result, verdict.alarm, verdict.reason, url)
 
@@ -65,7 +80,45 @@ def _state(version: Version, result: CheckResult, verdict: Verdict, url: str, no
 
 def _alert(model: Model, version: Version, verdict: Verdict, url: str, now_ms: int) -> Alert:
     title = f"{model.name}: what is asked has moved away from what version {version.number} was trained on"
-    return Alert(f"check:{model.name}:{version.number}:{now_ms}", model.name, "warning", title, verdict.reason, url, now_ms)
+    return Alert(
+        key=f"check:{model.name}:{version.number}:{now_ms}",
+        model=model.name,
+        severity="warning",
+        title=title,
+        body=verdict.reason,
+        link=url,
+        at_ms=now_ms,
+        condition=_condition(model),
+    )
+
+
+def _condition(model: Model) -> str:
+    return f"check:{model.name}"
+
+
+def _domain(model: Model, version: Version, served: Served) -> DomainCheck | None:
+    current = pd.DataFrame(vectors_of(model, served))
+    profile = ReferenceProfile.from_json(version.reference)
+    every = model.monitor.budget, model.monitor.check_every_ms
+    return tell_apart(profile, version.sample, version.sample["at_ms"].to_numpy(), current, every)
+
+
+def _domain_alert(model: Model, version: Version, domain: DomainCheck, url: str, now_ms: int) -> Alert:
+    title = f"{model.name}: what is asked can be told apart from what version {version.number} was trained on"
+    body = (
+        f"a classifier tells them apart with an AUC of {domain.auc:.3f}, ordinary cycles stay below {domain.threshold:.3f}; "
+        f"most of all by {', '.join(domain.columns)}; it warns only"
+    )
+    return Alert(
+        key=f"domain:{model.name}:{version.number}:{now_ms}",
+        model=model.name,
+        severity="warning",
+        title=title,
+        body=body,
+        link=url,
+        at_ms=now_ms,
+        condition=f"domain:{model.name}",
+    )
 
 
 def _decision(model: Model, version: Version, verdict: Verdict, url: str, now_ms: int) -> Decision:

@@ -95,9 +95,15 @@ class PostgresServer:
 
     def limit_files(self, size: str) -> None:
         """Let it and its children write no file beyond so many bytes, as on a full disk; `unlimited` gives room again."""
-        for pid in self.pids():  # as its own user, as one may do with one's own; a child may end meanwhile
-            line = ["prlimit", f"--pid={pid}", f"--fsize={size}:unlimited"]
-            subprocess.run(line, stderr=subprocess.DEVNULL, cwd=self._folder, **_as(self._user))
+        for pid in self.pids()[:1]:  # what it starts from now on has the limit too
+            self._limit(pid, size)
+        for pid in self.pids()[1:]:
+            self._limit(pid, size)
+
+    def _limit(self, pid: int, size: str) -> None:
+        """As its own user, as one may do with one's own; a child may end meanwhile."""
+        line = ["prlimit", f"--pid={pid}", f"--fsize={size}:unlimited"]
+        subprocess.run(line, stderr=subprocess.DEVNULL, cwd=self._folder, **_as(self._user))
 
     def _end(self, how: signal.Signals) -> None:
         self._process.send_signal(how)

@@ -14,7 +14,7 @@ _TOGETHER = {"prefect_api_url", "mlflow_uri"}
 _FIRST = ["tests/integration/test_demo.py", "tests/integration/test_chaos.py", "tests/integration", "tests/contracts", "tests/browser"]
 
 
-class ByFile(LoadGroupScheduling):
+class ByFile(LoadGroupScheduling):  # type: ignore[misc]  # xdist has no types
     """Hands out whole files, or all that is marked as one group."""
 
     def _split_scope(self, nodeid: str) -> str:

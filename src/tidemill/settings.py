@@ -15,9 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as SourceError
 
+from tidemill.clock import duration_ms
 from tidemill.errors import SettingsError
 
 _PREFIX = "TIDEMILL_"
+_NONE = "0s"
 _DATABASE_URL = f"{_PREFIX}DATABASE__URL"
 
 
@@ -106,10 +108,43 @@ class PrefectSettings(Section):
     api_url: str = Field("", description="API URL; empty means the server that `up` starts")
 
 
-class AlertSettings(Section):
-    """Where alerts go."""
+class ChannelSettings(Section):
+    """One place that alerts go to. A URL alone means this with the least severity."""
 
-    urls: tuple[SecretStr, ...] = Field((), description="apprise URLs, e.g. slack://..., mailto://..., json://127.0.0.1:9000/")
+    url: SecretStr = Field(description="an apprise URL, e.g. slack://..., mailto://..., json://127.0.0.1:9000/; it may hold a password")
+    severity: Literal["info", "warning", "critical"] = Field("info", description="nothing less grave goes there")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_url(cls, value: object) -> object:
+        return {"url": value} if isinstance(value, str | SecretStr) else value
+
+
+class AlertSettings(Section):
+    """Where alerts go, and how often."""
+
+    urls: tuple[ChannelSettings, ...] = Field(
+        (), description='apprise URLs, or {"url": ..., "severity": "critical"} for the grave ones only'
+    )
+    cooldown: str = Field("6h", description="after a message, the time until the next of its model and kind, which sums up; 0s for none")
+    gather: str = Field("10s", description="how long a first alert waits for others of its model and kind; 0s for not at all")
+
+    @field_validator("cooldown", "gather")
+    @classmethod
+    def _is_duration(cls, text: str) -> str:
+        if text != _NONE:
+            duration_ms(text)
+        return text
+
+    @property
+    def cooldown_ms(self) -> int:
+        """The cooldown, in ms."""
+        return 0 if self.cooldown == _NONE else duration_ms(self.cooldown)
+
+    @property
+    def gather_ms(self) -> int:
+        """How long to gather, in ms."""
+        return 0 if self.gather == _NONE else duration_ms(self.gather)
 
 
 class DatabaseSettings(Section):

@@ -11,14 +11,15 @@ from urllib.parse import urlsplit
 
 import pytest
 import uvicorn
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from playwright.sync_api import Browser, Page, expect
 
 from tests.unit.ui.ferry import PROMOTED, START_MS, Ferry
 from tidemill.clock import DAY_MS, HOUR_MS, wall_ms
+from tidemill.serving.guards import Guards
 from tidemill.settings import Settings
 from tidemill.stores import Alert
-from tidemill.ui import Overview, OverviewReader, page_router
+from tidemill.ui import Overview, OverviewReader, alert_router, page_router
 
 REFRESHED_MS = 120_000  # a refresh is due every 2 s; a slow machine is no error
 WIDTHS = {"desktop": (1280, 800), "phone": (390, 844)}
@@ -50,9 +51,11 @@ class Heard:
         return heard
 
 
-def serve(read: Callable[[], Overview]) -> tuple[uvicorn.Server, threading.Thread, str]:
+def serve(read: Callable[[], Overview], *others: APIRouter) -> tuple[uvicorn.Server, threading.Thread, str]:
     app = FastAPI()
-    app.include_router(page_router(read))
+    app.add_middleware(Guards, max_body_bytes=4_000_000)
+    for router in (page_router(read), *others):
+        app.include_router(router)
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_level="critical"))
@@ -72,7 +75,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
         return reader.read()
 
     made = Site(ferry, "")
-    server, thread, made.url = serve(read)
+    server, thread, made.url = serve(read, alert_router(ferry.workspace, reader.forget))
     yield made
     server.should_exit = True
     thread.join(120)
@@ -90,7 +93,7 @@ def fill(ferry: Ferry) -> None:
     ferry.workspace.alerts.raise_alert(
         Alert("a", "late_ferry", "critical", "Errors of v1 rose", "20.1% were wrong", "http://127.0.0.1:5000/", START_MS + 17 * DAY_MS)
     )
-    ferry.workspace.alerts.mark_delivered("a", wall_ms())
+    ferry.tell("a")
 
 
 def test_one_look_tells_how_it_stands(site: Site, page: Page) -> None:
@@ -154,7 +157,7 @@ def test_feature_warnings_of_a_day_share_a_row_that_stays_open_while_it_grows(si
     page.goto(site.url)
     rows = page.locator("#alerts tbody tr")
     expect(rows).to_have_count(2)
-    expect(page.get_by_text("Errors rose")).to_be_visible()
+    expect(page.locator("strong", has_text="Errors rose")).to_be_visible()
     expect(rows.get_by_text("column_3 has moved", exact=True)).to_be_hidden()
     page.get_by_text("30 feature warnings").click()
     expect(rows.get_by_text("column_3 has moved", exact=True)).to_be_visible()
@@ -164,6 +167,39 @@ def test_feature_warnings_of_a_day_share_a_row_that_stays_open_while_it_grows(si
     expect(rows.get_by_text("column_new has moved", exact=True)).to_be_visible(timeout=REFRESHED_MS)
     expect(page.get_by_text("31 feature warnings")).to_be_visible()
     expect(rows).to_have_count(2)
+
+
+def test_a_person_silences_and_acknowledges_while_the_page_refreshes_itself(site: Site, page: Page) -> None:
+    alerts = site.ferry.workspace.alerts
+    alerts.raise_alert(Alert("outcomes:late_ferry:1", "late_ferry", "critical", "Errors rose", "20.1% were wrong", "", START_MS))
+    site.ferry.leave("first", START_MS)
+    heard = Heard.of(page)
+    page.goto(site.url)
+    section = page.get_by_role("region", name="Alerts")
+    section.get_by_text("Acknowledge or silence").click()
+    silence = section.locator("form[action='/ui/alerts/silence']")
+    silence.get_by_label("because").fill("a migration")
+    silence.locator("select[name=for]").select_option("24h")
+
+    site.ferry.leave("second", START_MS)
+
+    expect(page.locator("#stream-departures [data-label=Received]")).to_have_text("2", timeout=REFRESHED_MS)
+    expect(silence.get_by_label("because")).to_have_value("a migration")
+    expect(silence.locator("select[name=for]")).to_have_value("24h")
+    silence.get_by_label("Your name").fill("ann")
+    silence.get_by_role("button", name="Silence").click()
+    expect(section.get_by_text("is silenced by ann until")).to_be_visible()
+    (standing,) = site.ferry.workspace.alert_silences.standing(wall_ms())
+    assert (standing.reason, standing.kind) == ("a migration", "outcomes")
+    section.get_by_text("Acknowledge or silence").click()
+    section.locator("form[action$=ack]").get_by_label("Your name").fill("bob")
+    section.get_by_role("button", name="Acknowledge").click()
+    expect(section.get_by_text("acknowledged by bob")).to_be_visible()
+    section.get_by_text("End it").click()
+    section.locator("form[action$=unsilence]").get_by_label("Your name").fill("ann")
+    section.get_by_role("button", name="End the silence").click()
+    expect(section.get_by_text("is silenced by ann until")).to_have_count(0)
+    assert heard.complaints == []
 
 
 def test_a_view_is_opened_for_its_features_and_stays_open_while_it_is_served(site: Site, page: Page) -> None:

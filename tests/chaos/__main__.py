@@ -1,24 +1,42 @@
-"""`make chaos`: faults at random, how the system came back from each, and whether anything was lost or counted twice."""
+"""Faults at random while events come in, and what is left in the end beside a run that nobody disturbed.
+
+Two senders that never give up send card taps: one to Kafka, one over HTTP. Beside them the whole system runs, embedded and then on
+servers (PostgreSQL and Kafka, started here), and one fault after another befalls it: kill -9 of engine, API server, broker or database, at
+random and in the middle of a commit; restarts; a second engine; full disks; a process that stands still; clocks that jump; connections cut,
+slowed or half open. After each the system must go on by itself. In the end books, lake and tiles must be those of the same events applied
+in one go: nothing lost, nothing counted twice.
+"""
 
 from __future__ import annotations
 
 import argparse
 import math
 import random
+import shutil
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
 from tests.chaos.faults import FAULTS
+from tests.chaos.results import Result, read_results, tell
 from tests.chaos.senders import sending
-from tests.chaos.system import PATIENCE_S, Profile, System
+from tests.chaos.system import Profile, System
 from tests.chaos.verdict import Verdict, judge
+from tidemill.clock import wall_ms
+
+_EXAMPLES = """examples:
+  make chaos                                                            60 rounds embedded, then 60 on servers: an hour or two
+  make chaos ARGS="--profile server --minutes 10"                       as many as begin within ten minutes
+  make chaos ARGS='--faults "kill -9 broker" "disk full" --rounds 2'    these two, in either profile
+  make chaos ARGS="--rounds 20 --seed 7 --into chaos.jsonl"             in parts: each adds its lines, the table adds them up
+
+Answers 1 when anything was lost, counted twice or changed, or when the system did not go on; what it has left, logs included, is kept then.
+A seed repeats the order of faults, not the moments. Needs what `make test` needs, and installs Debian's faketime when a clock is to jump.
+"""
 
 
 @dataclass(frozen=True)
@@ -40,71 +58,65 @@ class Plan:
     at_most_s: float = math.inf
 
 
-def run(folder: Path, plan: Plan) -> tuple[dict[str, list[float]], Verdict]:
-    """Disturb the system; answers, by fault, the seconds until it went on, and what is left in the end.
-
-    Raises:
-        RuntimeError: it does not go on by itself within a quarter of an hour; the faults so far and the end of its log are told.
-    """
-    begin_s, rng, system = time.monotonic(), random.Random(plan.seed), System(folder, plan.profile)
-    recovered: dict[str, list[float]] = {name: [] for name in plan.names}
+def run(folder: Path, plan: Plan) -> Result:
+    """Disturb a system in an empty folder, end it, and look at what is left."""
+    begin_s, first_ms, rng = time.monotonic(), wall_ms(), random.Random(plan.seed)
+    recovered: dict[str, list[float]] = {}
+    system = System(folder, plan.profile)
     try:
         with sending(system):
-            _until_both_go_on(system)
-            for number in range(plan.rounds):
+            system.goes_on()
+            for number, name in enumerate(drawn(plan, rng), start=1):
                 if time.monotonic() - begin_s > plan.at_most_s:
                     break
-                name = plan.names[number] if number < len(plan.names) else rng.choice(plan.names)
-                print(f"{plan.profile}, round {number + 1} of {plan.rounds}: {name}", end="", file=sys.stderr, flush=True)
+                print(f"{plan.profile}, round {number} of {plan.rounds}: {name}", end="", file=sys.stderr, flush=True)
                 FAULTS[plan.profile][name](system, rng)
-                recovered[name].append(_until_both_go_on(system))
+                recovered.setdefault(name, []).append(system.goes_on())
                 print(f", went on after {recovered[name][-1]:.1f} s", file=sys.stderr, flush=True)
-        return recovered, judge(system, folder)
-    except RuntimeError as error:
-        raise RuntimeError(f"{error}\n{(folder / 'system.log').read_text(errors='replace')[-3_000:]}") from error
+        verdict = judge(system, first_ms)
+    except (RuntimeError, subprocess.TimeoutExpired) as error:  # it got stuck, or a server did not come up again
+        verdict = Verdict({}, stuck=f"{type(error).__name__}: {error}")
     finally:
         system.close()
+    return Result(plan.profile, plan.seed, time.monotonic() - begin_s, recovered, verdict)
 
 
-def _until_both_go_on(system: System) -> float:
-    """Wait until events of both streams are applied that were sent after this moment; answers the seconds."""
-    begin_s, wanted = time.monotonic(), {name: len(events) + 1 for name, events in system.sent.items()}
-    while not system.has_applied(wanted):
-        system.revive()
-        if time.monotonic() - begin_s > PATIENCE_S:
-            applied = {name: system.applied(name) for name in wanted}
-            raise RuntimeError(f"it does not go on: wanted {wanted}, applied {applied}; {system.manners()}")
-        time.sleep(0.02)
-    return time.monotonic() - begin_s
+def drawn(plan: Plan, rng: random.Random) -> Iterator[str]:
+    """The faults of a plan, shuffled anew once all have been."""
+    left: list[str] = []
+    for _ in range(plan.rounds):
+        left = left or rng.sample(plan.names, len(plan.names))
+        yield left.pop()
 
 
 def main() -> int:
-    """Run the rounds; answers 1 when anything was lost or counted twice."""
-    parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
+    """Run the rounds; answers 1 when anything was lost, counted twice or changed."""
+    parser = argparse.ArgumentParser(
+        prog="make chaos", description=__doc__, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--profile", choices=FAULTS, help="only this one; else both, one after the other")
-    parser.add_argument("--rounds", type=int, default=60, help="how many faults a profile, the first ones each once")
-    parser.add_argument("--seed", type=int, default=1, help="of the order and the moments")
-    parser.add_argument("--faults", nargs="+", choices=FAULTS["server"], help="only these")
+    parser.add_argument("--rounds", type=int, default=60, help="how many faults a profile, each once before any comes again (60)")
+    parser.add_argument("--seed", type=int, default=1, help="of the order and the moments (1)")
+    every = FAULTS["server"]
+    parser.add_argument("--faults", nargs="+", choices=every, metavar="FAULT", help=f"only these of: {'; '.join(every)}")
     parser.add_argument("--minutes", type=float, default=math.inf, help="of each profile, after which no fault begins")
+    parser.add_argument("--into", type=Path, metavar="FILE", help="add what was found to this file, and tell of all that is in it")
     options = parser.parse_args()
-    good = True
+    results = []
     for profile in [options.profile] if options.profile else FAULTS:
         names = [name for name in FAULTS[profile] if name in (options.faults or FAULTS[profile])]
-        with tempfile.TemporaryDirectory(prefix="tidemill-chaos-") as folder:
-            begin_s = time.monotonic()
-            recovered, verdict = run(Path(folder), Plan(profile, names, options.rounds, options.seed, options.minutes * 60))
-        _tell(f"{profile} profile, {sum(map(len, recovered.values()))} rounds in {time.monotonic() - begin_s:.0f} s", recovered, verdict)
-        good = good and verdict.is_good
-    return 0 if good else 1
-
-
-def _tell(title: str, recovered: dict[str, list[float]], verdict: Verdict) -> None:
-    table = Table("fault", "rounds", "went on after, median s", "most s", title=title, title_justify="left", box=None)
-    for name, took_s in recovered.items():
-        if took_s:
-            table.add_row(name, str(len(took_s)), f"{sorted(took_s)[len(took_s) // 2]:.1f}", f"{max(took_s):.1f}")
-    Console().print(table)
-    print(verdict.text, flush=True)
+        folder = Path(tempfile.mkdtemp(prefix="tidemill-chaos-"))
+        results.append(run(folder, Plan(profile, names, options.rounds, options.seed, options.minutes * 60)))
+        if results[-1].verdict.is_good:
+            shutil.rmtree(folder, ignore_errors=True)
+        else:
+            print(f"what it has left, with the log of its processes, is kept in {folder}", file=sys.stderr)
+        if options.into:
+            results[-1].add_to(options.into)
+    if options.into:
+        results = read_results(options.into)
+    tell(results)
+    return 0 if all(one.verdict.is_good for one in results) else 1
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Callable
 
 from tests.chaos.proxy import Proxy
 
@@ -28,3 +29,6 @@ def slow(proxy: Proxy, rng: random.Random) -> None:
     proxy.manner = "slow"
     time.sleep(rng.uniform(1, 3))
     proxy.manner = "pass"
+
+
+DISTURBANCES: dict[str, Callable[[Proxy, random.Random], None]] = {"cut": cut, "half open": half_open, "slow": slow}

@@ -28,6 +28,12 @@ class Proxy:
         self._guard = threading.Lock()
         threading.Thread(target=self._accept, daemon=True).start()
 
+    @property
+    def n_open(self) -> int:
+        """How many connections it carries."""
+        with self._guard:
+            return len(self._pairs)
+
     def cut(self) -> None:
         """End every connection at once."""
         with self._guard:
@@ -58,6 +64,13 @@ class Proxy:
             threading.Thread(target=self._carry, args=(client, server), daemon=True).start()
 
     def _carry(self, client: socket.socket, server: socket.socket) -> None:
+        try:
+            self._pass_on(client, server)
+        finally:
+            with self._guard, suppress(ValueError):  # it was cut
+                self._pairs.remove((client, server))
+
+    def _pass_on(self, client: socket.socket, server: socket.socket) -> None:
         with selectors.DefaultSelector() as ready, client, server, suppress(OSError):
             ready.register(client, selectors.EVENT_READ, server)
             ready.register(server, selectors.EVENT_READ, client)

@@ -4,34 +4,43 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPException
+from typing import Any
 
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from tests.chaos import project as chaos_project
-from tests.chaos.system import N_CARDS, PATIENCE_S, System
+from tests.chaos.system import N_CARDS, PATIENCE_S, StuckError, System
 from tidemill.clock import wall_ms
 
-_PAUSE_S = 0.02
+logger = logging.getLogger(__name__)
+
+_PAUSE_S = 0.05
 _PER_PUT = 5
+_DELIVERY_MS = 8_000
+_PRODUCER = {"acks": "all", "request_timeout_ms": 5_000, "delivery_timeout_ms": _DELIVERY_MS}
 
 
 @contextmanager
 def sending(system: System) -> Iterator[None]:
-    """Both senders, until the block ends; what they have sent by then is acknowledged."""
+    """Both senders, until the block ends; what they have sent by then is acknowledged.
+
+    Raises:
+        StuckError: one of them has failed.
+    """
     stopping = threading.Event()
-    failed: list[BaseException] = []
 
     def guarded(send: Callable[[System, threading.Event], None]) -> None:
         try:
             send(system, stopping)
         except BaseException as error:  # a thread's error would be lost
-            failed.append(error)
+            system.failed.append(error)
 
     threads = [threading.Thread(target=guarded, args=(send,)) for send in (_send_taps, _send_gates)]
     for thread in threads:
@@ -42,8 +51,7 @@ def sending(system: System) -> Iterator[None]:
         stopping.set()
         for thread in threads:
             thread.join()
-    if failed:
-        raise failed[0]
+    system.check()
 
 
 def _events(prefix: str) -> Iterator[dict[str, str]]:
@@ -56,16 +64,24 @@ def _events(prefix: str) -> Iterator[dict[str, str]]:
 
 
 def _send_taps(system: System, stopping: threading.Event) -> None:
-    producer = KafkaProducer(bootstrap_servers=system.broker.bootstrap, request_timeout_ms=5_000)
+    producer: Any = None
     for events in _events("t"):
-        waiting = [producer.send(chaos_project.TOPIC, text.encode()) for text in events.values()]
-        for text, one in zip(events.values(), waiting, strict=True):
-            while True:
-                try:
-                    one.get(PATIENCE_S)
-                    break
-                except KafkaError:
-                    one = producer.send(chaos_project.TOPIC, text.encode())
+        deadline_s = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                producer = producer or KafkaProducer(bootstrap_servers=system.broker.bootstrap, **_PRODUCER)
+                for told in [producer.send(chaos_project.TOPIC, text.encode()) for text in events.values()]:
+                    told.get(_DELIVERY_MS / 1_000)
+                break
+            except Exception as error:  # whatever a client raises
+                logger.warning("taps were not taken error=%r", error)
+                if time.monotonic() > deadline_s:
+                    raise StuckError(f"Kafka takes no events for {PATIENCE_S:.0f} s: {error!r}") from error
+                if producer is not None:  # one whose broker was killed may never send again
+                    with suppress(KafkaError):
+                        producer.close(timeout=0)
+                producer = None
+                time.sleep(0.1)
         system.sent["taps"] |= events
         if stopping.wait(_PAUSE_S):
             break
@@ -76,9 +92,9 @@ def _send_gates(system: System, stopping: threading.Event) -> None:
     for events in _events("g"):
         body = "\n".join(events.values())
         deadline_s = time.monotonic() + PATIENCE_S
-        while not _posted(system.port, body):
+        while not _posted(system.front.port, body):
             if time.monotonic() > deadline_s:
-                raise RuntimeError(f"the server takes no events for {PATIENCE_S:.0f} s")
+                raise StuckError(f"the server takes no events for {PATIENCE_S:.0f} s")
             time.sleep(0.1)
         system.sent["gates"] |= events
         if stopping.wait(_PAUSE_S):

@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
+import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal
 
 from tests.chaos import project as chaos_project
 from tests.chaos.broker import ProxiedBroker
-from tests.chaos.clocks import faked_clock
+from tests.chaos.clocks import Clock
 from tests.chaos.database import ProxiedDatabase
+from tests.chaos.proxy import Proxy
 from tests.services import free_port, program
 from tidemill.errors import NotReadyError
 from tidemill.project import Workspace
@@ -23,25 +27,36 @@ PROJECT = Path(chaos_project.__file__).resolve()
 N_CARDS = 40
 SESSION_S = 6.0  # after which others take the partitions of an engine that is silent
 PATIENCE_S = 900.0  # a machine with much else to do is no error
+_ROOT = Path(__file__).parents[2]
+_LOG_TAIL = 3_000
+_LOOK_S = 0.1
+
+
+class StuckError(RuntimeError):
+    """The system does not go on by itself."""
 
 
 class System:
     """What runs, and what was sent and acknowledged: by stream, the events by id.
 
     Embedded, log and state are files, and Kafka is a source. In the server profile Kafka is the log, and the state is in PostgreSQL.
-    `workspace` looks on from beside the proxies.
+    `workspace` looks on from beside the proxies, who sends over HTTP comes through `front`.
     """
 
     def __init__(self, folder: Path, profile: Profile) -> None:
         self.profile = profile
+        self.folder = folder
         self.home = folder / "home"
         self.sent: dict[str, dict[str, str]] = {"taps": {}, "gates": {}}
+        self.failed: list[BaseException] = []  # of its senders
         self.port = free_port()
         self._ending = ExitStack()
         try:
             self._log = self._ending.enter_context((folder / "system.log").open("ab"))
             self.broker = ProxiedBroker(folder / "kafka")
             self._ending.callback(self.broker.close)
+            self.front = Proxy(self.port)
+            self._ending.callback(self.front.close)
             self._environ = os.environ | {
                 "TIDEMILL_HOME": str(self.home),
                 "TIDEMILL_SERVER__PORT": str(self.port),
@@ -68,11 +83,20 @@ class System:
         log = LogSettings(kind="kafka", kafka=KafkaLogSettings(bootstrap=self.broker.bootstrap))
         return Workspace.open(chaos_project.project, self.home, database=self.database.direct, log=log)
 
-    def start(self, command: str, clock_s: int = 0) -> subprocess.Popen[bytes]:
-        """`tidemill COMMAND`, which believes that it is so many seconds later."""
-        line = [program("tidemill"), command, "--project", str(PROJECT)]
-        environ = self._environ | faked_clock(clock_s)
-        return subprocess.Popen(line, env=environ, stdout=self._log, stderr=self._log, stdin=subprocess.DEVNULL)
+    def start(self, command: str, clock: Clock | None = None) -> subprocess.Popen[bytes]:
+        """`tidemill COMMAND`, which believes in the clock it is given."""
+        return self._start([program("tidemill"), command], clock.environ if clock else {})
+
+    def start_dying(self, command: str, act: str, nth: int) -> subprocess.Popen[bytes]:
+        """`tidemill COMMAND`, which is killed when it does something for the nth time; see `dying.py`."""
+        return self._start([sys.executable, "-m", "tests.chaos.dying", act, str(nth), command], {})
+
+    def _start(self, line: Sequence[str], beside: dict[str, str]) -> subprocess.Popen[bytes]:
+        line, environ = [*line, "--project", str(PROJECT)], self._environ | beside
+        # a session of its own: who is stopped would else draw a SIGHUP upon all of us when the shell that started us ends
+        return subprocess.Popen(
+            line, cwd=_ROOT, env=environ, stdout=self._log, stderr=self._log, stdin=subprocess.DEVNULL, start_new_session=True
+        )
 
     def applied(self, stream: str) -> int | None:
         """How many of its events the books say are applied; None while a server does not answer."""
@@ -85,13 +109,48 @@ class System:
         """Whether of each stream so many events are applied."""
         return all((found := self.applied(name)) is not None and found >= count for name, count in counts.items())
 
-    def manners(self) -> dict[str, str]:
+    def goes_on(self) -> float:
+        """Wait until events of both streams are applied that were sent after this moment; answers the seconds.
+
+        What has ended is started again meanwhile, as whoever watches over processes would.
+
+        Raises:
+            StuckError: not within a quarter of an hour.
+        """
+        begin_s, wanted = time.monotonic(), {name: len(events) + 1 for name, events in self.sent.items()}
+        while not self.has_applied(wanted):
+            self.revive()
+            self.check()
+            if time.monotonic() - begin_s > PATIENCE_S:
+                applied = {name: self.applied(name) for name in wanted}
+                raise StuckError(f"it does not go on: wanted {wanted}, applied {applied}; {self._manners()}\n{self.log_tail}")
+            time.sleep(_LOOK_S)
+        return time.monotonic() - begin_s
+
+    def check(self) -> None:
+        """Look whether events still come in.
+
+        Raises:
+            StuckError: a sender has failed.
+        """
+        if self.failed:
+            raise StuckError(f"a sender has failed: {self.failed[0]!r}") from self.failed[0]
+
+    def _manners(self) -> dict[str, str]:
         """What the proxies do."""
-        proxies = {"broker": self.broker.proxy} | ({"database": self.database.proxy} if self.profile == "server" else {})
+        proxies = {"front": self.front, "broker": self.broker.proxy}
+        proxies |= {"database": self.database.proxy} if self.profile == "server" else {}
         return {name: proxy.manner for name, proxy in proxies.items()}
+
+    @property
+    def log_tail(self) -> str:
+        """How the log of its processes ends."""
+        return (self.folder / "system.log").read_text(errors="replace")[-_LOG_TAIL:]
 
     def revive(self) -> None:
         """Start again what has ended."""
+        if self.profile == "server" and not self.database.pids():
+            self.database.start()
         if self.worker.poll() is not None:
             self.worker = self.start("work")
         if self.server.poll() is not None:

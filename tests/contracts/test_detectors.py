@@ -11,8 +11,18 @@ import numpy as np
 import pytest
 
 from tidemill.clock import HOUR_MS
-from tidemill.drift import BernoulliCusum, OutcomeMonitor, OutcomeSettings, ResidualCusum, SizeCusum, WindowedDrift, profile_reference
+from tidemill.drift import (
+    BernoulliCusum,
+    FeatureDrift,
+    OutcomeMonitor,
+    OutcomeSettings,
+    ResidualCusum,
+    SizeCusum,
+    WindowedDrift,
+    profile_reference,
+)
 from tidemill.drift.baseline import BaselineBuilder
+from tidemill.learning import Budget
 
 N = 6_000
 
@@ -41,6 +51,18 @@ def windows(state: Mapping[str, Any] | None = None) -> Kit:
         return len(drift.update({"x": np.random.default_rng(index).normal(3.0 * changed, size=1)}, index))
 
     return Kit(drift.state, windows, step)
+
+
+def features(state: Mapping[str, Any] | None = None) -> Kit:
+    rng = np.random.default_rng(0)
+    profile = profile_reference({"x": rng.normal(size=4_000)}, rng.random(4_000), np.arange(4_000) * HOUR_MS)
+    rarely = Budget.parse("1/9999d")
+    drift = FeatureDrift(profile, rarely) if state is None else FeatureDrift.from_state(profile, state, rarely)
+
+    def step(index: int, changed: bool) -> int:
+        return len(drift.update({"x": np.random.default_rng(index).normal(3.0 * changed, size=1)}, index * HOUR_MS))
+
+    return Kit(drift.state, features, step)
 
 
 def outcomes(state: Mapping[str, Any] | None = None) -> Kit:
@@ -117,7 +139,7 @@ def residuals(state: Mapping[str, Any] | None = None) -> Kit:
     return Kit(cusum.state, residuals, step)
 
 
-@pytest.fixture(params=[windows, outcomes, classes, values, errors, sizes, residuals], ids=lambda make: make.__name__)
+@pytest.fixture(params=[windows, features, outcomes, classes, values, errors, sizes, residuals], ids=lambda make: make.__name__)
 def kit(request: pytest.FixtureRequest) -> Kit:
     made: Kit = request.param()
     return made

@@ -26,7 +26,7 @@ def test_a_step_is_saved_with_what_it_found(engine: Engine) -> None:
     assert store.load("m") == (0, None)
     assert store.save("m", 0, 10, {"sum": 0.1 + 0.2}, alerts=[ALERT], decisions=[DECISION]) == Saved(("alert-1",), ("d-1",))
     assert store.load("m") == (10, {"sum": 0.1 + 0.2})
-    assert [record.alert for record in AlertStore(engine).pending(0)] == [ALERT]
+    assert [record.alert for record in AlertStore(engine).recent()] == [ALERT]
     assert [event.decision_id for event in DecisionStore(engine).unclaimed(10, 1)] == ["d-1"]
 
 

@@ -62,6 +62,7 @@ def test_a_running_engine_delivers_an_alert_once_and_keeps_the_secret(tmp_path: 
         "TIDEMILL_HOME": str(home),
         "TIDEMILL_PROJECT": str(tiny.FILE),
         "TIDEMILL_ALERTS__URLS": json.dumps([url]),
+        "TIDEMILL_ALERTS__GATHER": "0s",
         "NO_PROXY": "127.0.0.1",
     }
     with log.open("wb") as output:
@@ -74,7 +75,7 @@ def test_a_running_engine_delivers_an_alert_once_and_keeps_the_secret(tmp_path: 
             assert process.poll() is None and time.monotonic() < until_s, log_tail(log)
             time.sleep(0.1)
         assert not workspace.alerts.raise_alert(alert), "raised before"
-        assert workspace.alerts.raise_alert(replace(alert, key="the next")), "what another round of the relay delivers"
+        assert workspace.alerts.raise_alert(replace(alert, key="parity:late_order:9")), "what another round of the relay delivers"
         until_s = time.monotonic() + WAIT_S
         while len(accepted) < 2:
             assert process.poll() is None and time.monotonic() < until_s, log_tail(log)
@@ -86,7 +87,8 @@ def test_a_running_engine_delivers_an_alert_once_and_keeps_the_secret(tmp_path: 
         process.wait(WAIT_S)
         workspace.close()
     assert record.attempts == 1
-    assert [(one["title"], one["message"]) for one in accepted] == [(alert.title, alert.body)] * 2
+    text = f"{alert.body}\nhttp://127.0.0.1:8000/#alerts"
+    assert [(one["title"], one["message"]) for one in accepted] == [(alert.title, text)] * 2
     said = log.read_text()
     assert "alert not delivered" in said and "alert delivered" in said
     assert SECRET not in said

@@ -8,6 +8,7 @@ import pytest
 
 from tests.chaos.__main__ import Plan, run
 from tests.chaos.faults import FAULTS
+from tests.chaos.results import why_bad
 from tests.chaos.system import Profile
 
 SHORT: dict[Profile, list[str]] = {
@@ -21,7 +22,7 @@ SHORT: dict[Profile, list[str]] = {
 def test_nothing_is_lost_counted_twice_or_changed_by_faults(tmp_path: Path, profile: Profile) -> None:
     names = SHORT[profile]
     assert set(names) <= set(FAULTS[profile])
-    recovered, verdict = run(tmp_path, Plan(profile, names, rounds=len(names), seed=3))
-    assert verdict.is_good, verdict.text
-    assert {name: len(took_s) for name, took_s in recovered.items()} == dict.fromkeys(names, 1)
-    assert min(verdict.sent.values()) > 10, "events came in meanwhile"
+    found = run(tmp_path, Plan(profile, names, rounds=len(names), seed=3))
+    assert found.verdict.is_good, why_bad(found.verdict)
+    assert {name: len(took_s) for name, took_s in found.recovered.items()} == dict.fromkeys(names, 1)
+    assert min(left.sent for left in found.verdict.streams.values()) > 10, "events came in meanwhile"

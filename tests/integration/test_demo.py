@@ -18,11 +18,14 @@ import numpy as np
 import pytest
 
 from tests.databases import fresh_databases
+from tests.kafka_server import kafka_server
 from tests.services import child_environ, free_port, log_tail, program
 from tidemill.project import load_project, project_root
+from tidemill.settings import KafkaLogSettings
 from tidemill.stores import AlertStore, Databases, PredictionStore, Served, open_loop
+from tidemill.stores.kafka_replay import clear_topics
 from tidemill.stores.predictions import ALL
-from tidemill.streams import Counts
+from tidemill.streams import Counts, Position
 
 DAYS, FIRST_FIT, DRIFT_FROM, SAME_DAYS = 45, 21, 28, 22
 KEYS = [
@@ -152,22 +155,41 @@ def test_nothing_is_left_running(summary: dict[str, Any], ports: dict[str, int])
             assert probe.connect_ex(("127.0.0.1", port)) != 0, f"{name} still listens on {port}"
 
 
-def test_on_postgresql_it_says_the_same_to_the_last_bit(
+def test_on_kafka_and_postgresql_it_says_the_same_to_the_last_bit(
     summary: dict[str, Any], home: Path, ports: dict[str, int], tmp_path: Path, postgres_url: str
 ) -> None:
-    """The days before the world changes, in the server profile: the same questions, vectors, positions and probabilities."""
+    """The days before the world changes, in the server profile: the same questions, vectors and probabilities, after the same events."""
+    log = KafkaLogSettings(bootstrap=kafka_server().bootstrap)
+    project = load_project(Path("examples/flights/project.py"))
     with fresh_databases(postgres_url, tmp_path / "home") as server:
-        environ = {"TIDEMILL_PROFILE": "server", "TIDEMILL_DATABASE__URL": server.url or ""}
-        found = run_demo(server.home, ports, environ, ["--days", str(SAME_DAYS), "--first-fit", str(FIRST_FIT)])
+        environ = {
+            "TIDEMILL_PROFILE": "server",
+            "TIDEMILL_DATABASE__URL": server.url or "",
+            "TIDEMILL_LOG__KIND": "kafka",
+            "TIDEMILL_LOG__KAFKA__BOOTSTRAP": log.bootstrap,
+        }
+        try:
+            found = run_demo(server.home, ports, environ, ["--days", str(SAME_DAYS), "--first-fit", str(FIRST_FIT)])
+        finally:
+            clear_topics(project.streams, log, project.name, drop=True)
         served, scores = said_by(server)
     n_rows = len(served.keys)
     in_files, scores_in_files = said_by(Databases(home), n_rows)
     assert n_rows > 500
     assert found["parity"] == {"checked": n_rows, "mismatches": 0, "lag_skew": 0.0}
-    assert (served.keys, served.at_ms.tolist(), served.positions) == (in_files.keys, in_files.at_ms.tolist(), in_files.positions)
+    assert (served.keys, served.at_ms.tolist()) == (in_files.keys, in_files.at_ms.tolist())
+    positions = [Position.from_token(token) for token in served.positions]
+    assert {len(parts) for position in positions for parts in position.offsets.values()} == {log.partitions}
+    in_one_log = [Position.from_token(token).last("departures") for token in in_files.positions]
+    assert [events_of(position) for position in positions] == in_one_log
     np.testing.assert_array_equal(served.numbers, in_files.numbers)
     np.testing.assert_array_equal(scores, scores_in_files)
     assert {path.name for path in server.home.glob("*.db")} == {"mlflow.db"}
+
+
+def events_of(position: Position) -> int:
+    """How many events of all streams a position has taken; an embedded log numbers them so."""
+    return sum(mark.events for parts in position.marks.values() for mark in parts.values())
 
 
 def said_by(databases: Databases, limit: int = ALL) -> tuple[Served, list[float]]:
@@ -175,6 +197,8 @@ def said_by(databases: Databases, limit: int = ALL) -> tuple[Served, list[float]
     with closing(PredictionStore(databases)) as store:
         served = store.served("late_arrival", limit=limit)
         champions = {
-            one.prediction_id: one.answer.probability for one in store.scores("late_arrival", served.keys) if one.role == "champion"
+            one.prediction_id: one.answer.probability
+            for one in store.scores("late_arrival", served.keys)
+            if one.role == "champion" and one.answer.probability is not None
         }
     return served, [champions[prediction] for prediction in served.ids.tolist()]

@@ -13,11 +13,12 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.dataset as ds
 import pytest
 from kafka import KafkaProducer, TopicPartition
-from kafka.errors import RetriableError
+from kafka.errors import RetriableError, TopicAlreadyExistsError
 
-from tests import tiny
+from tests import payments, tiny
 from tests.kafka_server import KafkaServer, kafka_server
 from tests.property.naive import naive_verdicts
 from tests.unit.events.taps import RETENTION_MS, TAPS, VIEWS, entry, lake_writer, make_engine, open_log, open_state, payload
@@ -32,6 +33,7 @@ from tidemill.settings import KafkaLogSettings, LogSettings
 from tidemill.sources import Avro, Kafka
 from tidemill.stores import OFFSET, AppliedReader, Databases, Entity, Lake, Lookup, SqlState, rebuild
 from tidemill.stores.kafka_log import KafkaLog
+from tidemill.stores.kafka_replay import clear_topics
 from tidemill.stores.source_books import open_source_books
 from tidemill.streams import Advance, Entry, Log, Position, Record, log_offset
 
@@ -344,6 +346,88 @@ def test_a_home_with_its_log_in_kafka_is_opened_by_the_settings(server: KafkaSer
         forget_entity(workspace, Entity("line", "a"), lambda _: None)
 
 
+def test_an_entity_is_forgotten_but_for_its_topics_and_one_is_told_what_they_keep(server: KafkaServer, tmp_path: Path) -> None:
+    settings = LogSettings(kind="kafka", kafka=KafkaLogSettings(bootstrap=server.bootstrap, partitions=2))
+    entity, names = Entity("card", payments.PLAIN), list(payments.project.stream_names)
+
+    def opened_anew() -> Workspace:
+        return Workspace.open(payments.project, tmp_path, log=settings, durable_log=False)
+
+    try:
+        with closing(opened_anew()) as workspace:
+            payments.fill(workspace, payments.PLAIN, 60)
+        with closing(opened_anew()) as workspace:
+            with pytest.raises(ConflictError, match="the log is in Kafka, which deletes no single event"):
+                forget_entity(workspace, entity, lambda _: None)
+            with pytest.raises(ConflictError, match=r"wait in the topics for the engine \(1 of payments\)"):
+                forget_entity(workspace, entity, lambda _: None, topic_keeps=True)
+            assert workspace.engine().drain(10) == 2
+        with closing(opened_anew()) as workspace:
+            books = workspace.books()
+            found = forget_entity(workspace, entity, lambda _: None, topic_keeps=True)
+            assert found.lake["payments"] > 0 and found.predictions["fraud"] >= 2
+            assert {keeps.topic: keeps.events for keeps in found.topics} == found.log
+            assert all(keeps.until == "for good: retention.ms is -1" for keeps in found.topics)
+            ends = workspace.log.end().offsets
+            for keeps in found.topics:
+                assert 0 < sum(keeps.cut.values()) <= sum(ends[keeps.topic].values())
+            assert workspace.books() == books and all(of.balanced for of in books.values())
+            read = workspace.state.tiles.read([Lookup("by_card", [payments.PLAIN, "other-1"])], workspace.now_ms()).values
+            assert read["by_card__n_6h"][0] == 0 < read["by_card__n_6h"][1]
+            assert workspace.lake.dataset("payments").to_table(filter=ds.field("card") == payments.PLAIN).num_rows == 0
+            again = forget_entity(workspace, entity, lambda _: None, topic_keeps=True)
+            assert [keeps.topic for keeps in again.topics] == [keeps.topic for keeps in found.topics]
+            assert (again.lake, again.dead_letters, again.predictions, again.built_anew) == ({}, {}, {}, 0), "it is done"
+    finally:
+        server.admin.delete_topics([*names, f"tidemill.sources.{payments.project.name}"])
+
+
+def test_a_topic_that_was_made_anew_is_known_by_its_id_however_long_it_is(server: KafkaServer, tmp_path: Path) -> None:
+    topic = new_topic(server, 1)
+    project = Project(topic.replace("-", "_"), streams=[replace(TAPS, source=Kafka(topic, server.bootstrap))])
+    settings = LogSettings(kind="kafka", kafka=KafkaLogSettings(bootstrap=server.bootstrap))
+    with closing(Workspace.open(project, tmp_path, log=settings)) as workspace:
+        workspace.log.append([entry_now(f"t{number}") for number in range(3)], 0)
+        assert workspace.engine().drain(10) == 3
+        server.admin.delete_topics([topic])
+        make_anew(server, topic)
+        server.send(topic, [payload(f"n{number}", wall_ms()).encode() for number in range(9)])
+        assert isinstance(workspace.log, KafkaLog)
+        wait_until_seen(workspace.log)
+    with closing(Workspace.open(project, tmp_path, log=settings)) as workspace:
+        assert workspace.log.end().at_least(workspace.state.position())
+        with pytest.raises(ConflictError, match="was made from another log of 'taps' than the one of that name now"):
+            workspace.engine()
+    (tmp_path / "other").mkdir()
+    with closing(Workspace.open(project, tmp_path / "other", log=settings)) as workspace:
+        assert workspace.engine().drain(10) == 9, "who begins anew begins with what there is"
+
+
+def make_anew(server: KafkaServer, topic: str) -> None:
+    """Make a topic again; one that was just deleted may be there for a moment."""
+    for _ in range(PATIENCE):
+        try:
+            configs = {"message.timestamp.type": "LogAppendTime"}
+            server.admin.create_topics({topic: {"num_partitions": 1, "replication_factor": 1, "configs": configs}})
+            break
+        except TopicAlreadyExistsError:
+            time.sleep(0.1)
+    server.forget()
+    server.admin.wait_for_topics([topic])
+
+
+def wait_until_seen(log: KafkaLog) -> None:
+    """Until a log that is open has noticed; it looks every few seconds, and the broker may know the old one for a moment."""
+    for _ in range(PATIENCE):
+        try:
+            log.end()
+        except NotReadyError as error:
+            if "was deleted and made anew (its id was" in str(error):
+                return
+        time.sleep(0.1)
+    raise AssertionError("it reads on in another topic")
+
+
 def test_a_topic_of_other_times_or_other_values_is_refused(server: KafkaServer, tmp_path: Path) -> None:
     with pytest.raises(NotReadyError, match=r"has message\.timestamp\.type=CreateTime, this log needs LogAppendTime"):
         open_kafka(server.bootstrap, server.new_topic(), tmp_path)
@@ -375,6 +459,15 @@ def test_a_replays_log_is_one_for_whoever_opens_it(server: KafkaServer, tmp_path
         assert sorted(record.known_at_ms for record in read_all(log)) == [*range(1_000, 1_009), 5_000]
     with pytest.raises(NotReadyError, match="CreateTime"):
         KafkaLog([stream], settings, f"another_{name}", open_source_books(Databases(tmp_path)))
+    with pytest.raises(ConflictError, match="holds the events of an earlier run; start anew with --fresh"):
+        clear_topics([stream], settings, name, drop=False)
+    with pytest.raises(ConflictError, match="is not of a replay, so it stays"):
+        clear_topics([stream], settings, f"another_{name}", drop=True)
+    clear_topics([stream], settings, name, drop=True)
+    clear_topics([stream], settings, name, drop=False)
+    with closing(KafkaLog([stream], settings, name, open_source_books(Databases(tmp_path)), replay=True)) as log:
+        log.append([entry("t1", 1_000)], 0)
+        assert [record.known_at_ms for record in read_all(log)] == [1_000]
 
 
 def test_what_was_served_on_three_partitions_is_what_the_lake_says(server: KafkaServer, tmp_path: Path) -> None:

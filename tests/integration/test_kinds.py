@@ -57,9 +57,9 @@ def train_version(workspace: Workspace, registry: Registry, model: Model) -> int
     """Train, and promote where the gate lets it; answers the version."""
     rows = snapshot(workspace, model)
     challenger = train(workspace, registry, model, rows)
-    verdict = gate(model, challenger).verdict
-    version = register(workspace, registry, model, make_ready(model, challenger, rows, promoted=verdict.promote), {"trigger": "test"})
-    assert verdict.promote, verdict.reason
+    judged = gate(model, challenger)
+    version = register(workspace, registry, model, make_ready(model, judged, rows), {"trigger": "test"})
+    assert judged.judgement.verdict.promote, judged.judgement.verdict.reason
     registry.promote(workspace.project.registered_name(model.name), version)
     return version
 

@@ -113,7 +113,16 @@ def test_each_kind_is_published_as_documented(server: KafkaServer, tmp_path: Pat
         "position": "{}",
     }
     (alert,) = [one for one in found if one.headers["kind"] == "alert"]
-    told = {"model": "busy", "severity": "warning", "title": "Errors rose", "body": "0.31 -> 0.38", "link": "", "at_ms": 900}
+    told: dict[str, object] = {
+        "model": "busy",
+        "cause": "a1",
+        "severity": "warning",
+        "title": "Errors rose",
+        "body": "0.31 -> 0.38",
+        "harm": "",
+        "link": "",
+    }
+    told |= {"at_ms": 900, "since_ms": None, "condition": "", "ended_at_ms": None, "ended_why": ""}
     assert (alert.key, alert.body) == ("busy", {"id": "a1", "kind": "alert", "project": "tides", **told})
     changes = [one.body for one in found if one.headers["kind"] == "decision"]
     assert [(one["id"], one["change"], one["state"], one["flow_run_id"]) for one in changes] == [

@@ -23,7 +23,7 @@ from tests.payments import PLAIN
 from tests.services import child_environ, log_tail
 from tidemill.cli.main import app
 from tidemill.clock import HOUR_MS
-from tidemill.errors import NotFoundError, RefusedError
+from tidemill.errors import NotFoundError
 from tidemill.project import Forgotten, Workspace, forget_entity, look_for_entity, project_root
 from tidemill.stores import Databases, Entity
 from tidemill.streams import Entry
@@ -92,12 +92,6 @@ def test_every_command_says_the_same_in_both_profiles(both: dict[str, dict[str, 
 def test_the_doctor_looks_at_the_tables_of_the_server(both: dict[str, dict[str, str]]) -> None:
     findings = {finding["what"]: finding["state"] for finding in said(both["server"], "doctor", "--json")}
     assert (findings["project"], findings["tiles"], findings["ids"]) == ("ok", "ok", "ok")
-
-
-def test_a_backup_names_the_tool_for_it(both: dict[str, dict[str, str]], tmp_path: Path) -> None:
-    for command in ("backup", "restore"):
-        with pytest.raises(RefusedError, match="the state is in PostgreSQL: back it up with pg_dump"):
-            said(both["server"], command, str(tmp_path / "b"))
 
 
 def rows_of(url: str) -> str:

@@ -195,9 +195,10 @@ def end(engine: subprocess.Popen[bytes]) -> None:
 
 @pytest.mark.timeout(900)
 def test_engines_come_and_go_and_each_event_counts_once(group: Group) -> None:
-    first, second = group.start(), group.start("--engine-only")
+    keeper = group.workspace.home / "keeper.lock"
     with group.sending():
-        group.settles(2, 2)
+        first, second = group.start(), group.start("--engine-only")
+        group.wait(lambda: not free(keeper), "the first does the rest")
         third = group.start()
         group.settles(1, 1, 2)
         end(second)
@@ -211,7 +212,7 @@ def test_engines_come_and_go_and_each_event_counts_once(group: Group) -> None:
         last = group.committed()
         group.wait(lambda: all(now > then for now, then in zip(group.committed(), last, strict=True)), "committed offsets follow")
     group.settles(4)
-    group.wait(lambda: not free(group.workspace.home / "keeper.lock"), "the third does the rest")
+    group.wait(lambda: not free(keeper), "the third does the rest")
     end(third)
     books = group.workspace.books()["taps"]
     assert books.balanced and books.pending == 0

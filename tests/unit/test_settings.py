@@ -40,8 +40,20 @@ def test_variables_set_sections(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings == read_settings(environ)
     assert (settings.home, settings.server.port, settings.server.host) == (Path("/data"), 8001, "::1")
     assert settings.mlflow_uri == "http://127.0.0.1:5001"
-    assert [url.get_secret_value() for url in settings.alerts.urls] == ["json://127.0.0.1:9000/"]
+    (channel,) = settings.alerts.urls
+    assert (channel.url.get_secret_value(), channel.severity) == ("json://127.0.0.1:9000/", "info")
     assert "9000" not in repr(settings), "an alert's address may hold a password"
+
+
+def test_a_channel_may_ask_for_what_is_grave_and_spans_may_be_none() -> None:
+    urls = '["json://a/", {"url": "json://b/", "severity": "critical"}]'
+    alerts = read_settings({"TIDEMILL_ALERTS__URLS": urls, "TIDEMILL_ALERTS__GATHER": "0s"}).alerts
+    assert [channel.severity for channel in alerts.urls] == ["info", "critical"]
+    assert (alerts.gather_ms, alerts.cooldown_ms) == (0, 6 * 3_600_000)
+    assert "not a duration" in refused({"TIDEMILL_ALERTS__COOLDOWN": "6 hours"})
+    secret = refused({"TIDEMILL_ALERTS__URLS": '[{"url": "json://s3cr3t/", "least": "critical"}]'})
+    assert "TIDEMILL_ALERTS__URLS__0__LEAST: is not a setting" in secret
+    assert "s3cr3t" not in secret
 
 
 def test_the_server_profile_names_its_database_and_tells_nobody() -> None:

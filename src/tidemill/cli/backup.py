@@ -14,7 +14,6 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from tidemill.cli.options import AsJson, print_json
 from tidemill.clock import to_utc
-from tidemill.errors import RefusedError
 from tidemill.settings import read_settings
 from tidemill.stores import Manifest, back_up, restore_home, verify_backup
 from tidemill.stores.copy_progress import Progress as Told
@@ -36,37 +35,29 @@ def backup(
 ) -> None:
     """Write the whole state to a new folder while everything runs: log, state, lake, predictions, decisions, MLflow, Prefect.
 
-    It is of one moment and verified after it was written. Tiles are left out: an engine builds them anew from lake and log.
+    It is of one moment and verified after it was written. Tiles are left out: an engine builds them anew from lake and log. In the server
+    profile pg_dump writes what lies in PostgreSQL, tiles too; topics of Kafka are not copied.
     """
-    home, begin_s = _home_with_files(), time.monotonic()
+    settings, begin_s = read_settings(), time.monotonic()
+    home, database = settings.home.resolve(), settings.database_url
     with _shown(quiet=json_) as told:
-        manifest = verify_backup(folder, Tally(told, "verifying", 0)) if verify else back_up(home, folder, told)
+        manifest = verify_backup(folder, Tally(told, "verifying", 0)) if verify else back_up(home, folder, told, database)
     _say(manifest, f"backup in {folder} {'is whole' if verify else f'of {home}'}", time.monotonic() - begin_s, as_json=json_)
 
 
 def restore(folder: Folder, json_: AsJson = False) -> None:
-    """Make the home (TIDEMILL_HOME) from a backup, once every byte of it is checked; what is in a home is never overwritten."""
-    home, begin_s = _home_with_files(), time.monotonic()
+    """Make the home (TIDEMILL_HOME) from a backup, once every byte of it is checked; what is in a home is never overwritten.
+
+    In the server profile pg_restore fills the database (TIDEMILL_DATABASE__URL), which must be empty.
+    """
+    settings, begin_s = read_settings(), time.monotonic()
+    home = settings.home.resolve()
     with _shown(quiet=json_) as told:
-        manifest = restore_home(folder, home, told)
+        manifest = restore_home(folder, home, told, settings.database_url)
     _say(manifest, f"{home} restored from {folder}", time.monotonic() - begin_s, as_json=json_)
     if not json_:
-        Console().print(
-            "the next `tidemill up` or `tidemill work` builds the tiles anew and goes on from there", highlight=False, soft_wrap=True
-        )
-
-
-def _home_with_files() -> Path:
-    """The home, if it holds the state itself.
-
-    Raises:
-        RefusedError: a server does; its own tools copy it, at one moment and while it runs.
-    """
-    settings = read_settings()
-    if settings.database_url:
-        what = "the state is in PostgreSQL: back it up with pg_dump (one moment, while everything runs), then copy the lake and what"
-        raise RefusedError(f"{what} MLflow and Prefect keep in the home; docs/operations.md says how, and how to restore it")
-    return settings.home.resolve()
+        tiles = "" if settings.database_url else "builds the tiles anew and "
+        Console().print(f"the next `tidemill up` or `tidemill work` {tiles}goes on from there", highlight=False, soft_wrap=True)
 
 
 def _say(manifest: Manifest, what: str, took_s: float, *, as_json: bool) -> None:

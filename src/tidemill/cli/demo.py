@@ -22,11 +22,12 @@ from tidemill.cli.services import supervised
 from tidemill.cli.summary import Summary, summarise
 from tidemill.clock import DAY_MS
 from tidemill.errors import ConflictError, NotReadyError, ProjectError
-from tidemill.project import Workspace, load_project
+from tidemill.project import Project, Workspace, load_project
 from tidemill.registry import CHAMPION, Registry
 from tidemill.serving import Worker
 from tidemill.settings import Settings
 from tidemill.stores import Databases
+from tidemill.stores.databases import NAMES
 from tidemill.streams import Recording
 
 _FIRST_FIT_TIMEOUT_S = 600.0
@@ -59,6 +60,7 @@ def run_demo(settings: Settings, plan: Plan, *, fresh: bool) -> Summary:
     if project.recording is None:
         raise ProjectError("has no recording to replay", where=f"project {project.name!r}", fix="give Project(..., recording=...)")
     _prepare_home(settings, fresh)
+    _prepare_topics(settings, project, fresh)
     adopt_environ(settings)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as Ctrl-C does: the services must not outlive the demo
     console = Console(stderr=True)
@@ -113,12 +115,20 @@ def _prepare_home(settings: Settings, fresh: bool) -> None:
     """Refuse to mix two runs in one home."""
     home = settings.home.resolve()
     databases = Databases(home, settings.database_url)
-    if fresh and databases.exists("log"):
-        databases.remove("log", "state", "serving", "loop")
+    if fresh and databases.exists("state"):
+        databases.remove(*NAMES)
         shutil.rmtree(home, ignore_errors=True)
-    if databases.exists("log"):
-        where = f"{databases.called('log')} holds the events of an earlier run"
+    if databases.exists("state"):
+        where = f"{databases.called('state')} holds what an earlier run has made"
         raise ConflictError(f"{where}; keep them and look with `tidemill up`, or start anew with --fresh")
+
+
+def _prepare_topics(settings: Settings, project: Project, fresh: bool) -> None:
+    """The same of topics, where they are the log."""
+    if settings.log.kind == "kafka":
+        from tidemill.stores.kafka_replay import clear_topics  # the client takes a quarter of a second to import
+
+        clear_topics(project.streams, settings.log.kafka, project.name, drop=fresh)
 
 
 def _print_urls(settings: Settings, console: Console) -> None:

@@ -21,6 +21,13 @@ def forget(
     field: Annotated[str, typer.Argument(help="The field that names the entity, e.g. card.")],
     value: Annotated[str, typer.Argument(help="What it holds, e.g. 4711.")],
     yes: Annotated[bool, typer.Option("--yes/--dry-run", help="Delete; else only look, and report what there is.")] = False,
+    topic_keeps: Annotated[
+        bool,
+        typer.Option(
+            "--topic-keeps",
+            help="With the log in Kafka: I know that its topics keep the events; delete everywhere else and report what stays.",
+        ),
+    ] = False,
     project: ProjectPath = None,
     json_: AsJson = False,
 ) -> None:
@@ -33,7 +40,7 @@ def forget(
         if yes:
             console = Console(stderr=True)
             with console.status("") as status:
-                found = forget_entity(workspace, entity, status.update)
+                found = forget_entity(workspace, entity, status.update, topic_keeps=topic_keeps)
         else:
             found = look_for_entity(workspace, entity)
     finally:
@@ -66,7 +73,7 @@ def _print(found: Forgotten, entity: Entity) -> None:
         console.print(f"  tiles, rows and ids were built anew from {found.built_anew:,} events")
     _print_remains(found, console)
     if not found.done:
-        console.print("add --yes to delete it, with the engine ended")
+        console.print(f"add --yes{' --topic-keeps' if found.topics else ''} to delete it, with the engine ended")
 
 
 def _print_remains(found: Forgotten, console: Console) -> None:
@@ -74,6 +81,9 @@ def _print_remains(found: Forgotten, console: Console) -> None:
         console.print("the value is too short to search files for it")
     elif not found.remains:
         console.print("it remains nowhere else in the home" if not found.done else "it is nowhere in the home any more")
+    for keeps in found.topics:
+        console.print(f"  remains: topic {keeps.topic} ({keeps.events:,} events) {keeps.until}", markup=False)
+        console.print(f"    kafka-delete-records.sh deletes them, and all before them, with {keeps.cut_json}", markup=False)
     for remain in found.remains:
         console.print(f"  remains: {remain.where} ({remain.files} files): {remain.why}", markup=False)
     console.print("not touched: backups, sources outside the home, and what others keep of it. An event that is sent again is a new one")

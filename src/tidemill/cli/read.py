@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -91,7 +92,7 @@ def features(
 
 
 def drift(model: ModelName, project: ProjectPath = None, json_: AsJson = False) -> None:
-    """Show what the monitors of a model hold."""
+    """Show what the monitors of a model hold: data faults, columns that warn, and the last check by Evidently and by a classifier."""
     workspace = workspace_for(settings_for(project), remember=False)
     name = workspace.project.model(model).name
     states = {kind: workspace.monitors.load(f"{kind}:{name}")[1] for kind in ("outcomes", "windows", "check")}
@@ -99,6 +100,7 @@ def drift(model: ModelName, project: ProjectPath = None, json_: AsJson = False) 
         print_json(states)
         return
     console = Console()
+    _tell_watched(console, states["windows"] or {})
     check = states["check"]
     if check is None:
         console.print(f"no check of {name} yet; it runs every {workspace.project.model(model).monitor.check_every} of stream time")
@@ -108,7 +110,22 @@ def drift(model: ModelName, project: ProjectPath = None, json_: AsJson = False) 
     for column, value in sorted(check["values"].items(), key=lambda item: -item[1] / check["thresholds"][item[0]]):
         table.add_row(column, f"{value:.3f}", f"{check['thresholds'][column]:.3f}", "yes" if column in check["failed"] else "")
     console.print(table)
+    if domain := check.get("domain"):
+        usual = f", ordinary cycles stay below {domain['threshold']:.3f}" if domain["threshold"] is not None else ""
+        console.print(
+            f"a classifier tells what was served from what was learnt from with an AUC of {domain['auc']:.3f}{usual}", highlight=False
+        )
     console.print(check["url"])
+
+
+def _tell_watched(console: Console, state: Mapping[str, Any]) -> None:
+    """The data faults and the columns that warn, of what the watch of the features has saved."""
+    from tidemill.drift import data_faults
+
+    for fault in data_faults(state):
+        console.print(f"data fault: {fault}", highlight=False)
+    for warning in state.get("active", ()):
+        console.print(f"{warning['column']}: {warning['detail']}, since {_moment(warning['since_ms'])}", highlight=False)
 
 
 def parity(

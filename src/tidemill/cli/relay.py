@@ -15,6 +15,7 @@ from tidemill.clock import MINUTE_MS, wall_ms
 from tidemill.loop import deliver, relay
 from tidemill.project import Workspace
 from tidemill.settings import Settings
+from tidemill.stores import Moment
 from tidemill.stores.decisions import Act, OutboxEvent
 
 SILENT_MS = 30 * MINUTE_MS
@@ -47,7 +48,8 @@ class Relay:
         self._workspace.decisions.release_stale(now - SILENT_MS, now_ms=stream_ms, wall_ms=now)
         self._workspace.decisions.merge_waiting(stream_ms, now)
         relayed = relay(self._workspace.decisions, self._emit, now, _RETRY_MS)
-        deliver(self._workspace.alerts, self._settings.alerts.urls, now)
+        page = f"{self._settings.server_url}/#alerts"
+        deliver(self._workspace.alert_messages, self._settings.alerts, Moment(stream_ms, now), page)
         self._explaining.step(stream_ms, now)
         return relayed.emitted
 

@@ -50,11 +50,13 @@ def serve(project: ProjectPath = None) -> None:
 
     from tidemill.registry import Registry
     from tidemill.serving import Champions, create_app
-    from tidemill.ui import OverviewReader, page_router
+    from tidemill.ui import OverviewReader, alert_router, page_router
 
     workspace = workspace_for(settings)
     champions = Champions(workspace, Registry(settings.mlflow_uri, workspace.home), f"{socket.gethostname()}:{os.getpid()}")
-    pages = page_router(OverviewReader(workspace, settings).read)
+    reader = OverviewReader(workspace, settings)
+    pages = page_router(reader.read)
+    pages.include_router(alert_router(workspace, reader.forget))
     app = create_app(workspace, settings, champions, pages)
     host, port = settings.server.host, settings.server.port
     uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, timeout_keep_alive=_KEEP_ALIVE_S)

@@ -4,25 +4,36 @@ And how good is the model: estimated before its labels, measured after.
 """
 
 from tidemill.drift.baseline import Baseline, OutcomeSettings
-from tidemill.drift.calibration import SAMPLE_ROWS, profile_reference
+from tidemill.drift.betting import BettingDrift
+from tidemill.drift.budget import DEFAULT_BUDGET, DOMAIN_SHARE, outcome_thresholds, tail_level
+from tidemill.drift.calibration import SAMPLE_ROWS, Sampling, profile_reference
+from tidemill.drift.checks import Checks, data_faults
 from tidemill.drift.cusum import BernoulliCusum, ResidualCusum, SizeCusum
 from tidemill.drift.estimate import QualityReference, estimate_quality, profile_quality, window_ms
+from tidemill.drift.features import FeatureDrift
 from tidemill.drift.outcomes import Alarm, OutcomeMonitor
 from tidemill.drift.quality_memory import QualityMemory, QualityWindows
 from tidemill.drift.quality_report import QualityReport, report_quality
 from tidemill.drift.quality_window import QualityWindow
 from tidemill.drift.reference import CYCLE_MS, WINDOW_ROWS, ColumnProfile, ReferenceProfile
+from tidemill.drift.volume import ROWS
 from tidemill.drift.windows import ColumnWarning, WindowedDrift, window_thresholds
 
 __all__ = [
     "CYCLE_MS",
+    "DEFAULT_BUDGET",
+    "DOMAIN_SHARE",
+    "ROWS",
     "SAMPLE_ROWS",
     "WINDOW_ROWS",
     "Alarm",
     "Baseline",
     "BernoulliCusum",
+    "BettingDrift",
+    "Checks",
     "ColumnProfile",
     "ColumnWarning",
+    "FeatureDrift",
     "OutcomeMonitor",
     "OutcomeSettings",
     "QualityMemory",
@@ -32,12 +43,16 @@ __all__ = [
     "QualityWindows",
     "ReferenceProfile",
     "ResidualCusum",
+    "Sampling",
     "SizeCusum",
     "WindowedDrift",
+    "data_faults",
     "estimate_quality",
+    "outcome_thresholds",
     "profile_quality",
     "profile_reference",
     "report_quality",
+    "tail_level",
     "window_ms",
     "window_thresholds",
 ]

@@ -27,6 +27,7 @@ class OutcomeSettings:
         residual_slack: standard deviations a block may be off before it counts.
         residual_threshold: alarm level of the residual CUSUMs, in standard deviations of a block.
         residual_clip: most standard deviations one block can count, so that a single bad day is no alarm.
+        sudden_threshold: standard deviations by which the errors of a few labels must be off to be no luck of a block.
         least_block_effect: least standard deviation of the luck of a block, in standard deviations of one outcome. One week may
             happen to be calm; a model must not be held to a calm week.
         doubt: standard errors by which the baseline itself may be off; a change must be larger. One week is a small sample of days.
@@ -42,6 +43,7 @@ class OutcomeSettings:
     residual_slack: float = 0.25
     residual_threshold: float = 5.0
     residual_clip: float = 3.0
+    sudden_threshold: float = 5.0
     least_block_effect: float = 0.25
     doubt: float = 1.0
     most_off: float = 5.0

@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +14,6 @@ import numpy.typing as npt
 from tidemill.drift.reference import (
     CYCLE_MS,
     SCORE,
-    WINDOW_ROWS,
-    Calibration,
     CheckCalibration,
     ColumnProfile,
     Method,
@@ -24,6 +22,7 @@ from tidemill.drift.reference import (
     as_numbers,
     as_texts,
 )
+from tidemill.drift.replay import Blocks, replay_column, replay_volume
 from tidemill.drift.statistics import Floats, jensen_shannon_counts, wasserstein_normed
 
 Rows = npt.NDArray[np.int64]
@@ -31,67 +30,126 @@ Rows = npt.NDArray[np.int64]
 SAMPLE_ROWS = 5_000
 _EDGES = 101
 _CATEGORIES = 100
-_LEAST_WINDOWS = 5
 _LEAST_CHUNKS = 2
 _LEAST_VALUES = 30
 # A constant column has no distance from itself; without a floor any single new value would fail it.
 _LEAST_CHECK_THRESHOLD = 0.02
 
 
-def profile_reference(columns: Mapping[str, Values], scores: Values, at_ms: npt.NDArray[np.int64], *, seed: int = 0) -> ReferenceProfile:
+@dataclass(frozen=True)
+class Sampling:
+    """How the rows of a reference came about.
+
+    Args:
+        cycle_ms: the longest regular rhythm of the data.
+        share: share of all rows that were learnt from.
+        seed: of the samples of the weekly calibration.
+    """
+
+    cycle_ms: int = CYCLE_MS
+    share: float = 1.0
+    seed: int = 0
+
+
+def profile_reference(
+    columns: Mapping[str, Values],
+    scores: Values,
+    at_ms: Rows,
+    sampling: Sampling = Sampling(),  # a frozen value
+    *,
+    scored_at_ms: Rows | None = None,
+) -> ReferenceProfile:
     """The profile of a training set.
 
     Numbers (any numeric or boolean dtype; NaN is missing) become numeric columns, all else (None is missing) categorical ones.
-    The margin is 1.5, or 2 when the rows cover fewer than 10 whole weeks: a reference that has seen few cycles does not know how
+    The margin is 1.5, or 2 when the rows cover fewer than 10 whole cycles: a reference that has seen few cycles does not know how
     far apart two of them can be.
 
     Args:
         columns: each (n_rows,), the model's inputs before encoding.
-        scores: (n_rows,) the model's score of the same rows, best out of fold.
+        scores: (n_rows,) the model's score of the same rows, or of others that `scored_at_ms` dates. Scores of rows the model has
+            learnt from are more certain than those it will give; what is served then differs from them from the first row on.
         at_ms: (n_rows,) stream time of each row, any order.
-        seed: of the samples of the weekly calibration.
+        sampling: how the rows came about.
+        scored_at_ms: (n_scores,) stream time of each score; those of the rows where left out.
 
     Raises:
-        ValueError: no rows, or columns of different lengths.
+        ValueError: no rows, no scores, or columns of different lengths.
 
     >>> profile = profile_reference({"carrier": np.array(["UA", "AA", None, "UA"])}, np.array([0.1, 0.2, 0.3, 0.4]), np.arange(4))
     >>> profile.columns[0].categories, profile.columns[0].counts, profile.columns[0].missing_rate
     (('UA', 'AA'), (2, 1, 0, 1), 0.25)
     """
+    scored = at_ms if scored_at_ms is None else scored_at_ms
     n_rows = len(at_ms)
-    lengths = {name: len(values) for name, values in {**columns, SCORE: scores}.items() if len(values) != n_rows}
-    if n_rows == 0 or lengths:
+    lengths = {name: len(values) for name, values in columns.items() if len(values) != n_rows}
+    lengths |= {SCORE: len(scores)} if len(scores) != len(scored) else {}
+    if n_rows == 0 or len(scored) == 0 or lengths:
         raise ValueError(f"a reference needs rows, and columns of one length: {n_rows} times, but {lengths or 'no rows'}")
-    order = np.argsort(at_ms, kind="stable")
-    times = np.asarray(at_ms, dtype=np.int64)[order]
-    span_ms = int(times[-1] - times[0]) * n_rows // max(n_rows - 1, 1)  # the last row stands for as long as the others
-    cycles = span_ms // CYCLE_MS
-    margin = 1.5 if cycles >= 10 else 2.0
-    chunks = _weekly_samples(times, cycles, np.random.default_rng(seed))
+    of_rows, of_scores = _Timeline.of(at_ms, sampling), _Timeline.of(scored, sampling)
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # most of the time goes into numpy's sorting, which lets other threads run
-        profiles = list(pool.map(lambda name: _profile(name, np.asarray(columns[name])[order], chunks, margin), columns))
+        profiles = list(pool.map(lambda name: of_rows.profile(name, np.asarray(columns[name])), columns))
     return ReferenceProfile(
         n_rows=n_rows,
-        start_ms=int(times[0]),
-        end_ms=int(times[-1]),
-        cycles=cycles,
-        margin=margin,
+        start_ms=int(of_rows.times[0]),
+        end_ms=int(of_rows.times[-1]),
+        cycles=of_rows.cycles,
+        margin=of_rows.margin,
         columns=tuple(profiles),
-        score=_profile(SCORE, as_numbers(np.asarray(scores), SCORE)[order], chunks, margin),
+        score=of_scores.profile(SCORE, as_numbers(np.asarray(scores), SCORE)),
+        block_ms=of_rows.block_ms,
+        score_block_ms=of_scores.block_ms,
+        share=sampling.share,
+        volume=replay_volume(of_rows.times, of_rows.cycles, sampling.cycle_ms),
     )
 
 
-def _profile(name: str, values: Values, chunks: list[tuple[Rows, Rows]], margin: float) -> ColumnProfile:
-    if values.dtype.kind in "fiub":
-        numbers = as_numbers(values, name)
-        column = _numeric(name, numbers)
-        distances = _numeric_distances(numbers, chunks)
-    else:
-        texts = as_texts(values)
-        column = _categorical(name, texts)
-        distances = _categorical_distances(texts, chunks)
-    column, codes = _counted(column, values)
-    return replace(column, window=_calibrate(column, codes), check=_check(column, distances, margin))
+@dataclass(frozen=True)
+class _Timeline:
+    """Rows in time order, and how they are divided."""
+
+    times: Rows
+    order: Rows
+    span_ms: int
+    cycles: int
+    chunks: list[tuple[Rows, Rows]]
+
+    @classmethod
+    def of(cls, at_ms: Rows, sampling: Sampling) -> _Timeline:
+        order = np.argsort(at_ms, kind="stable")
+        times = np.asarray(at_ms, dtype=np.int64)[order]
+        span_ms = int(times[-1] - times[0]) * len(times) // max(len(times) - 1, 1)  # the last row stands for as long as the others
+        cycles = span_ms // sampling.cycle_ms
+        chunks = _weekly_samples(times, sampling.cycle_ms, cycles, np.random.default_rng(sampling.seed))
+        return cls(times, order, span_ms, cycles, chunks)
+
+    @property
+    def margin(self) -> float:
+        return 1.5 if self.cycles >= 10 else 2.0
+
+    @property
+    def blocks(self) -> Blocks | None:
+        return Blocks.of(len(self.times), self.cycles)
+
+    @property
+    def block_ms(self) -> int:
+        return 0 if self.blocks is None else self.span_ms * self.blocks.n_rows // (len(self.times) * self.blocks.n_blocks)
+
+    def profile(self, name: str, values: Values) -> ColumnProfile:
+        ordered = values[self.order]
+        if ordered.dtype.kind in "fiub":
+            numbers = as_numbers(ordered, name)
+            column = _numeric(name, numbers)
+            distances = _numeric_distances(numbers, self.chunks)
+        else:
+            texts = as_texts(ordered)
+            column = _categorical(name, texts)
+            distances = _categorical_distances(texts, self.chunks)
+        codes = column.encode(ordered)
+        column = replace(column, counts=tuple(np.bincount(codes, minlength=column.n_bins).tolist()))
+        if self.blocks is not None:
+            column = replay_column(column, ordered, codes, self.blocks)
+        return replace(column, check=_check(column, distances, self.margin))
 
 
 def _numeric(name: str, numbers: Floats) -> ColumnProfile:
@@ -106,27 +164,12 @@ def _categorical(name: str, texts: list[str | None]) -> ColumnProfile:
     return ColumnProfile(name=name, kind="categorical", edges=(), categories=top, counts=(0,) * (len(top) + 2))
 
 
-def _counted(column: ColumnProfile, values: Values) -> tuple[ColumnProfile, Rows]:
-    codes = column.encode(values)
-    return replace(column, counts=tuple(np.bincount(codes, minlength=column.n_bins).tolist())), codes
-
-
-def _calibrate(column: ColumnProfile, codes: Rows) -> Calibration | None:
-    n_windows = codes.size // WINDOW_ROWS
-    if n_windows < _LEAST_WINDOWS:
-        return None
-    cells = codes[: n_windows * WINDOW_ROWS] + column.n_bins * np.repeat(np.arange(n_windows), WINDOW_ROWS)
-    counts = np.bincount(cells, minlength=n_windows * column.n_bins).reshape(n_windows, column.n_bins)
-    statistics = column.statistic(counts)
-    return Calibration(median=float(np.median(statistics)), q99=float(np.quantile(statistics, 0.99)), maximum=float(statistics.max()))
-
-
-def _weekly_samples(times: Rows, cycles: int, rng: np.random.Generator) -> list[tuple[Rows, Rows]]:
-    """For each whole week of the reference: sampled rows of the week, and sampled rows of the rest."""
-    starts = times[0] + CYCLE_MS * np.arange(cycles)
+def _weekly_samples(times: Rows, cycle_ms: int, cycles: int, rng: np.random.Generator) -> list[tuple[Rows, Rows]]:
+    """For each whole cycle (a week): sampled rows of it, and sampled rows of the rest."""
+    starts = times[0] + cycle_ms * np.arange(cycles)
     samples = []
     for start in starts:
-        first, end = np.searchsorted(times, (start, start + CYCLE_MS))
+        first, end = np.searchsorted(times, (start, start + cycle_ms))
         week, n_rest = np.arange(first, end), times.size - (end - first)
         if week.size and n_rest:
             rest = rng.permutation(n_rest)[:SAMPLE_ROWS] if n_rest > SAMPLE_ROWS else np.arange(n_rest)

@@ -14,7 +14,7 @@ from tidemill.drift.cusum import Change
 from tidemill.drift.watched import WATCHED, Watched
 from tidemill.learning import Task
 
-Detector = Literal["error", "size", "residual"]
+Detector = Literal["error", "size", "sudden", "residual"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,8 @@ class Alarm:
 
     Args:
         model_version: the version that predicted them.
-        detector: `error` (wrong predictions), `size` (of the errors, where outcomes are numbers) or `residual` (mean of y - p).
+        detector: `error` (wrong predictions), `size` (of the errors, where outcomes are numbers), `sudden` (either, within 50 labels) or
+            `residual` (mean of y - p).
         statistic: the CUSUM when it passed.
         threshold: what it passed.
         since_ms: stream time at which the change is taken to have begun, the CUSUM's last zero.
@@ -141,10 +142,12 @@ class OutcomeMonitor:
         held = self._versions.get(version)
         if held is None:
             held = self._versions[version] = WATCHED[self.task](self.settings)
-        wrong, moved = held.update(y, p, at_ms)
+        wrong, sudden, moved = held.update(y, p, at_ms)
         if wrong is not None:
             errors: Detector = "size" if self.task == "regression" else "error"
             return _alarm(version, errors, at_ms, wrong)
+        if sudden is not None:
+            return _alarm(version, "sudden", at_ms, sudden)
         return None if moved is None else _alarm(version, "residual", at_ms, moved)
 
 

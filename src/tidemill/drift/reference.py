@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tidemill.clock import DAY_MS
+from tidemill.drift.bets import categorical_gains, numeric_gains
 from tidemill.drift.estimate import QualityReference
 from tidemill.drift.statistics import Counts, Floats, chi_square, ks_with_missing
 
@@ -25,6 +26,9 @@ SCORE = "(score)"  # the model's score, watched like a column; no feature can ha
 
 # A column that hardly moved in training would make any change infinitely surprising: about a third of the iid spread of W=200.
 _LEAST_SPREAD = {"numeric": 0.02, "categorical": 2.0}
+# A sum of fair bets on independent rows passes each further nat e times less often, so from its median to its 99th percentile it has
+# about log(50) to go; less than that was luck.
+LEAST_BET_SPREAD = float(np.log(50.0))
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,14 @@ class Calibration:
     q99: float
     maximum: float
 
+    def score(self, statistic: float, least_spread: float) -> float:
+        """How unusual a statistic is: 0 at the reference's median, 1 at its 99th percentile."""
+        return (statistic - self.median) / max(self.q99 - self.median, least_spread)
+
+    def statistic_at(self, score: float, least_spread: float) -> float:
+        """The statistic that has this score."""
+        return self.median + score * max(self.q99 - self.median, least_spread)
+
 
 @dataclass(frozen=True)
 class CheckCalibration:
@@ -43,6 +55,27 @@ class CheckCalibration:
     method: Method
     largest: float
     threshold: float
+
+
+@dataclass(frozen=True)
+class Ordinary:
+    """What the reference shows of a column where no statistics are needed.
+
+    Args:
+        low: smallest finite value of a numeric column; None where there is none.
+        high: largest one.
+        longest_run: rows in a row with one value (missing is a value here).
+        beyond: most values of a window that lay outside of the range of the other blocks.
+        missing: most missing values of a window.
+        unseen: most values of a window in a category that no other block has.
+    """
+
+    low: float | None
+    high: float | None
+    longest_run: int
+    beyond: int = 0
+    missing: int = 0
+    unseen: int = 0
 
 
 @dataclass(frozen=True)
@@ -60,6 +93,10 @@ class ColumnProfile:
         counts: reference rows in each bin.
         window: calibration of the live windows; None when the reference has too few windows to say.
         check: calibration of the weekly check; None when it has too few whole weeks.
+        bets: calibration of each bet, in the order of `gains`; empty when the reference has too few windows.
+        window_peaks: for each block of the reference, the largest score of two windows running, judged by the other blocks.
+        bet_peaks: for each block, the largest score of a bet, judged by the other blocks.
+        ordinary: what the checks hold the column against.
     """
 
     name: str
@@ -69,6 +106,10 @@ class ColumnProfile:
     counts: tuple[int, ...]
     window: Calibration | None = None
     check: CheckCalibration | None = None
+    bets: tuple[Calibration, ...] = ()
+    window_peaks: tuple[float, ...] = ()
+    bet_peaks: tuple[float, ...] = ()
+    ordinary: Ordinary | None = None
 
     @property
     def n_bins(self) -> int:
@@ -94,9 +135,19 @@ class ColumnProfile:
         rest, missing = self.n_bins - 2, self.n_bins - 1
         return np.array([missing if text is None else known.get(text, rest) for text in as_texts(values)], dtype=np.int64)
 
-    def statistic(self, counts: Counts) -> Floats:
-        """KS or chi-square of windows against the reference: (..., n_bins) counts of `WINDOW_ROWS` rows -> (...)."""
-        reference = np.asarray(self.counts, dtype=np.float64)
+    def gains(self, counts: Counts | None = None) -> Floats:
+        """What a row of each bin is worth to each bet: (n_bins, n_bets) nats; against the reference's counts where none are given."""
+        reference = np.asarray(self.counts if counts is None else counts, dtype=np.float64)
+        return numeric_gains(reference) if self.kind == "numeric" else categorical_gains(reference)
+
+    def statistic(self, counts: Counts, against: Counts | None = None) -> Floats:
+        """KS or chi-square of windows against the reference: (..., n_bins) counts of `WINDOW_ROWS` rows -> (...).
+
+        Args:
+            counts: of the windows.
+            against: (n_bins,) the reference's counts; all of them where left out.
+        """
+        reference = np.asarray(self.counts if against is None else against, dtype=np.float64)
         if self.kind == "numeric":
             return ks_with_missing(counts, reference)
         # Chi-square needs an expectation of about 1 in each cell: rarer categories are pooled, and the rest and missing are
@@ -109,18 +160,35 @@ class ColumnProfile:
         expected[-2:] = np.maximum(expected[-2:], least)
         return chi_square(pooled, expected)
 
+    @property
+    def least_spread(self) -> float:
+        """The least distance from median to 99th percentile that a window statistic is taken to have."""
+        return _LEAST_SPREAD[self.kind]
+
     def score(self, statistic: float) -> float:
-        """How unusual a statistic is: 0 at the reference's median, 1 at its 99th percentile."""
-        if self.window is None:
-            return 0.0
-        return (statistic - self.window.median) / self._spread(self.window)
+        """How unusual a window statistic is: 0 at the reference's median, 1 at its 99th percentile; 0 without a calibration."""
+        return 0.0 if self.window is None else self.window.score(statistic, self.least_spread)
 
     def statistic_at(self, score: float) -> float:
-        """The statistic that has this score."""
-        return float("inf") if self.window is None else self.window.median + score * self._spread(self.window)
+        """The window statistic that has this score."""
+        return float("inf") if self.window is None else self.window.statistic_at(score, self.least_spread)
 
-    def _spread(self, window: Calibration) -> float:
-        return max(window.q99 - window.median, _LEAST_SPREAD[self.kind])
+
+@dataclass(frozen=True)
+class Volume:
+    """Rows of a stretch of stream time: their mean in each of the equal slots of a cycle, and how they strayed from it.
+
+    Args:
+        slot_ms: length of a slot.
+        rows: mean rows of each slot of a cycle, the first slot beginning with the reference.
+        strayed: calibration of the distance from the mean, in standard deviations of a Poisson count.
+        peaks: for each cycle, the largest score of that distance, judged by the other cycles.
+    """
+
+    slot_ms: int
+    rows: tuple[float, ...]
+    strayed: Calibration
+    peaks: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -131,10 +199,14 @@ class ReferenceProfile:
         n_rows: training rows.
         start_ms: time of the first row.
         end_ms: time of the last row.
-        cycles: whole cycles (7 days each) the rows cover.
+        cycles: whole cycles the rows cover.
         margin: by how much live data must exceed the reference's own largest difference; larger with few cycles.
         columns: one profile a feature.
         score: the profile of the model's score.
+        block_ms: stream time of one block of the replay, a whole cycle where there are two or more; 0 where nothing was replayed.
+        score_block_ms: the same of the scores, which may come from fewer rows.
+        share: share of all rows that were learnt from; live there are the others too.
+        volume: rows by time; None with fewer than three whole cycles.
         quality: what its answers are worth, of rows it had not learnt from; None where that was not told.
 
     >>> from tidemill.drift.calibration import profile_reference
@@ -153,6 +225,10 @@ class ReferenceProfile:
     margin: float
     columns: tuple[ColumnProfile, ...]
     score: ColumnProfile
+    block_ms: int = 0
+    score_block_ms: int = 0
+    share: float = 1.0
+    volume: Volume | None = None
     quality: QualityReference | None = None
 
     @property
@@ -182,7 +258,27 @@ class ReferenceProfile:
         columns = tuple(_column(column) for column in raw.pop("columns"))
         quality = raw.pop("quality", None)  # versions made before it was kept have none
         known = None if quality is None else QualityReference.from_json(quality)
-        return cls(columns=columns, score=_column(raw.pop("score")), quality=known, **raw)
+        score, volume = _column(raw.pop("score")), _volume(raw.pop("volume", None))
+        return cls(columns=columns, score=score, volume=volume, quality=known, **raw)
+
+
+def encode_columns(
+    profile: ReferenceProfile, columns: Mapping[str, Values], scores: Values | None = None
+) -> dict[str, npt.NDArray[np.int64]]:
+    """The bins of rows, by column, in the order of the reference; the score only where it is given.
+
+    Raises:
+        ValueError: a column is missing, of another length, or has text where training had numbers.
+    """
+    missing = [column.name for column in profile.columns if column.name not in columns]
+    if missing:
+        raise ValueError(f"the reference has columns these rows lack: {', '.join(missing)}")
+    codes = {column.name: column.encode(np.asarray(columns[column.name])) for column in profile.columns}
+    if scores is not None:
+        codes[SCORE] = profile.score.encode(np.asarray(scores))
+    if len({len(column) for column in codes.values()}) > 1:
+        raise ValueError(f"columns of different lengths: { ({name: len(column) for name, column in codes.items()}) }")
+    return codes
 
 
 def as_numbers(values: Values, name: str) -> Floats:
@@ -209,12 +305,20 @@ def _pool(counts: Floats, keep: npt.NDArray[np.bool_]) -> Floats:
 
 
 def _column(raw: Mapping[str, Any]) -> ColumnProfile:
-    window, check = raw["window"], raw["check"]
-    lists = {name: tuple(raw[name]) for name in ("edges", "categories", "counts")}
+    window, check, ordinary = raw["window"], raw["check"], raw.get("ordinary")
+    lists = {name: tuple(raw.get(name, ())) for name in ("edges", "categories", "counts", "window_peaks", "bet_peaks")}
     return ColumnProfile(
         name=raw["name"],
         kind=raw["kind"],
         window=None if window is None else Calibration(**window),
         check=None if check is None else CheckCalibration(**check),
+        bets=tuple(Calibration(**bet) for bet in raw.get("bets", ())),
+        ordinary=None if ordinary is None else Ordinary(**ordinary),
         **lists,
     )
+
+
+def _volume(raw: Mapping[str, Any] | None) -> Volume | None:
+    if raw is None:
+        return None
+    return Volume(raw["slot_ms"], tuple(raw["rows"]), Calibration(**raw["strayed"]), tuple(raw["peaks"]))

@@ -21,13 +21,14 @@ import numpy as np
 
 from tidemill.drift.baseline import Baseline, BaselineBuilder, OutcomeSettings
 from tidemill.drift.cusum import BernoulliCusum, Change, ErrorCusum, ResidualCusum, SizeCusum
+from tidemill.drift.sudden import SuddenErrors
 from tidemill.learning import Task
 
-Found = tuple[Change | None, Change | None]
+Found = tuple[Change | None, Change | None, Change | None]
 
 
 class Watched:
-    """A version of a binary model; `errors` and `residuals` in pairs throughout.
+    """A version of a binary model; what is found is of `errors`, of sudden errors and of `residuals`, in this order throughout.
 
     Args:
         settings: of its monitor.
@@ -38,6 +39,7 @@ class Watched:
         self.n_labels = 0
         self.baseline: Baseline | None = None
         self.judge: tuple[ErrorCusum, ResidualCusum] | None = None
+        self.sudden: SuddenErrors | None = None
         self._builder = BaselineBuilder()
 
     @staticmethod
@@ -60,6 +62,7 @@ class Watched:
             "builder": self._builder.state(),
             "baseline": None if self.baseline is None else asdict(self.baseline),
             "judge": None if self.judge is None else [detector.state() for detector in self.judge],
+            "sudden": None if self.sudden is None else self.sudden.state(),
         }
 
     @classmethod
@@ -71,25 +74,28 @@ class Watched:
             errors, residuals = version.judge = version._begin(Baseline(**raw["baseline"]))
             errors.load(raw["judge"][0])
             residuals.load(raw["judge"][1])
+            if version.sudden is not None and raw.get("sudden") is not None:
+                version.sudden.load(raw["sudden"])
         return version
 
     def _error(self, y: float, p: float) -> int:
         return int((p >= self.settings.cut) != (y == 1))
 
     def _take(self, error: float, residual: float, at_ms: int) -> Found:
-        if self.judge is not None:
+        if self.judge is not None and self.sudden is not None:
             errors, residuals = self.judge
-            return errors.update(error, at_ms), residuals.update(residual, at_ms)
+            return errors.update(error, at_ms), self.sudden.update(error, at_ms), residuals.update(residual, at_ms)
         self._builder.add(error, residual, at_ms, self.settings)
         if self.n_labels >= self.settings.baseline_labels and self._builder.is_full(self.settings):
             self.judge = self._begin(self._freeze())
-        return None, None
+        return None, None, None
 
     def _freeze(self) -> Baseline:
         return self._builder.freeze(self.settings)
 
     def _begin(self, baseline: Baseline) -> tuple[ErrorCusum, ResidualCusum]:
         self.baseline, self._builder = baseline, BaselineBuilder()
+        self.sudden = SuddenErrors(baseline, self.settings)
         return self._detectors(baseline)
 
     def _detectors(self, baseline: Baseline) -> tuple[ErrorCusum, ResidualCusum]:
@@ -131,7 +137,7 @@ class WatchedValue(Watched):
             early, self._early = self._early, []
             for residual, then_ms in early:
                 self._take_residual(residual, then_ms)
-        return None, None
+        return None, None, None
 
     def state(self) -> dict[str, Any]:
         """As plain JSON values."""
@@ -173,5 +179,5 @@ def _more_or_less_often(rose: bool, mean: float, n_labels: int, baseline: Baseli
 
 
 def _too_low_or_high(rose: bool, mean: float, n_labels: int, baseline: Baseline) -> str:
-    low, (off, before) = "low" if rose else "high", (each * baseline.unit for each in (mean, baseline.center))
+    low, (off, before) = "low" if rose else "high", (each * baseline.unit + 0.0 for each in (mean, baseline.center))
     return f"predictions are too {low} by {abs(off):.3g} on average over {n_labels} labels, {before:+.3g} in the baseline"

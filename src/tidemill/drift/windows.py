@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from tidemill.drift.reference import SCORE, WINDOW_ROWS, ColumnProfile, ReferenceProfile, Values
+from tidemill.drift.budget import DEFAULT_BUDGET, WINDOWS_SHARE, score_levels
+from tidemill.drift.reference import WINDOW_ROWS, ColumnProfile, ReferenceProfile, Values, encode_columns
+from tidemill.drift.significance import Significance, significance
 from tidemill.drift.statistics import Floats, ks_with_missing
+from tidemill.learning import Budget
+
+Detector = Literal["windows", "bets", "checks"]
 
 
 @dataclass(frozen=True)
@@ -18,11 +23,13 @@ class ColumnWarning:
     """A column that looks different from training; no evidence of harm, so it never retrains on its own.
 
     Args:
-        column: the column.
-        statistic: KS (numeric) or chi-square (categorical) of the last window.
+        column: the column, `(score)` for the model's score or `(rows)` for how many there are.
+        statistic: KS (numeric) or chi-square (categorical) of the last window, the sum of a bet in nats, or what a check counted.
         threshold: what it had to stay below.
-        since_ms: stream time of the first row of the first window of the run.
-        at_ms: stream time of the row that completed the last one.
+        since_ms: stream time at which the change is taken to have begun.
+        at_ms: stream time of the row that gave the warning.
+        detector: who gave it.
+        detail: what was seen, for a person.
     """
 
     column: str
@@ -30,29 +37,29 @@ class ColumnWarning:
     threshold: float
     since_ms: int
     at_ms: int
+    detector: Detector = "windows"
+    detail: str = ""
 
 
-def window_thresholds(profile: ReferenceProfile) -> dict[str, float]:
+Change = tuple[int, str, str, ColumnWarning | None]  # at which row, of which column, what; with the warning, or None when it is over
+
+
+def window_thresholds(profile: ReferenceProfile, budget: Budget = DEFAULT_BUDGET.part(WINDOWS_SHARE)) -> dict[str, float]:  # noqa: B008
     """The statistic each column, and the score, must stay below; a column the reference is too short for has none."""
-    largest = {column.name: column.score(column.window.maximum) for column in (*profile.columns, profile.score) if column.window}
-    if not largest:
-        return {}
-    usual = float(np.quantile(list(largest.values()), 0.9))
-    judged = [column for column in (*profile.columns, profile.score) if column.name in largest]
-    return {column.name: column.statistic_at(profile.margin * max(largest[column.name], usual, 1.0)) for column in judged}
+    levels = score_levels(profile, budget, lambda column: column.window_peaks)
+    return {column.name: column.statistic_at(levels[column.name]) for column in (*profile.columns, profile.score) if column.name in levels}
 
 
 class WindowedDrift:
     """Compares disjoint windows of 200 rows with the reference, each column against how much the reference differed from itself.
 
     A column's statistic becomes a score (0: the reference's median window, 1: its 99th percentile). It is high when the score exceeds
-    the margin times the larger of two: the column's own largest score in the reference, and the 90th percentile of all columns'
-    largest scores, which answers for looking at many columns at once. (With the largest of all, one jumpy column would blind the
-    rest.) Two high windows in a row warn once; a quiet window ends the run.
+    a level which two windows running of the reference, replayed, exceed in any column as often as the budget allows. Two high windows
+    in a row warn once; a quiet window ends the run.
 
     Args:
         profile: the reference of the model that serves.
-        persistence: high windows in a row that make a warning.
+        budget: of false alarms of all columns together.
 
     >>> from tidemill.drift.calibration import profile_reference
     >>> rng, hours = np.random.default_rng(0), np.arange(4_000) * 3_600_000
@@ -63,21 +70,23 @@ class WindowedDrift:
     ['x']
     """
 
-    def __init__(self, profile: ReferenceProfile, *, persistence: int = 2) -> None:
+    def __init__(self, profile: ReferenceProfile, budget: Budget = DEFAULT_BUDGET.part(WINDOWS_SHARE)) -> None:  # noqa: B008
+        self._profile = profile
         self._columns = (*profile.columns, profile.score)
-        self._persistence = persistence
         self._numeric = [index for index, column in enumerate(self._columns) if column.kind == "numeric"]
         self._width = max(column.n_bins for column in self._columns)
         self._reference = np.zeros((len(self._numeric), self._width))
         for row, index in enumerate(self._numeric):
             self._reference[row] = self._row(self._columns[index], self._columns[index].counts)
-        self._thresholds = window_thresholds(profile)
+        self._thresholds = window_thresholds(profile, budget)
         self._counts = np.zeros((len(self._columns), self._width), dtype=np.int64)
         self._filled = 0
         self._opened_ms = 0
         self._runs: dict[str, tuple[int, int]] = {}
         self._last: dict[str, float] = {}
         self._active: dict[str, ColumnWarning] = {}
+        self._significance: dict[str, Significance] = {}
+        self._judged: dict[str, tuple[ColumnProfile, npt.NDArray[np.int64]]] = {}
 
     @property
     def active(self) -> list[ColumnWarning]:
@@ -94,6 +103,18 @@ class WindowedDrift:
         """The threshold of each column the reference can judge."""
         return dict(self._thresholds)
 
+    @property
+    def significance(self) -> dict[str, Significance]:
+        """PSI and q-value of each column in the last complete window, to be shown; nothing follows from them."""
+        if self._judged:  # worked out when somebody looks: it costs more than the window itself
+            self._significance, self._judged = significance(self._judged), {}
+        return dict(self._significance)
+
+    @property
+    def filled(self) -> int:
+        """Rows in the window that is open."""
+        return self._filled
+
     def update(self, columns: Mapping[str, Values], at_ms: npt.ArrayLike, scores: Values | None = None) -> list[ColumnWarning]:
         """Take rows in; how they are split over calls does not matter.
 
@@ -108,12 +129,13 @@ class WindowedDrift:
         Raises:
             ValueError: a column is missing, of another length, or has text where training had numbers. Nothing is taken in then.
         """
-        offered = {**columns} if scores is None else {**columns, SCORE: scores}
-        codes = {column.name: column.encode(np.asarray(offered[column.name])) for column in self._wanted(offered)}
+        codes = encode_columns(self._profile, columns, scores)
         n_rows = max((len(column) for column in codes.values()), default=0)
-        if any(len(column) != n_rows for column in codes.values()):
-            raise ValueError(f"columns of different lengths: { ({name: len(column) for name, column in codes.items()}) }")
-        times = np.broadcast_to(np.asarray(at_ms, dtype=np.int64), (n_rows,))
+        return self.take(codes, np.broadcast_to(np.asarray(at_ms, dtype=np.int64), (n_rows,)))
+
+    def take(self, codes: Mapping[str, npt.NDArray[np.int64]], times: npt.NDArray[np.int64]) -> list[ColumnWarning]:
+        """`update` of rows whose bins are known already: (n_rows,) by column, from `encode_columns`."""
+        n_rows = len(times)
         warnings: list[ColumnWarning] = []
         first = 0
         while first < n_rows:
@@ -134,12 +156,18 @@ class WindowedDrift:
             "runs": {name: list(run) for name, run in self._runs.items()},
             "last": dict(self._last),
             "active": [vars(warning).copy() for warning in self._active.values()],
+            "significance": {name: list(each) for name, each in self.significance.items()},
         }
 
     @classmethod
-    def from_state(cls, profile: ReferenceProfile, state: Mapping[str, Any], *, persistence: int = 2) -> WindowedDrift:
+    def from_state(
+        cls,
+        profile: ReferenceProfile,
+        state: Mapping[str, Any],
+        budget: Budget = DEFAULT_BUDGET.part(WINDOWS_SHARE),  # noqa: B008
+    ) -> WindowedDrift:
         """The detector as it was; `profile` must be the one it was made with."""
-        drift = cls(profile, persistence=persistence)
+        drift = cls(profile, budget)
         for index, column in enumerate(drift._columns):
             if column.name in state["counts"]:
                 drift._counts[index] = drift._row(column, state["counts"][column.name])
@@ -147,13 +175,8 @@ class WindowedDrift:
         drift._runs = {name: (run[0], run[1]) for name, run in state["runs"].items()}
         drift._last = dict(state["last"])
         drift._active = {raw["column"]: ColumnWarning(**raw) for raw in state["active"]}
+        drift._significance = {name: Significance(*raw) for name, raw in state["significance"].items()}
         return drift
-
-    def _wanted(self, offered: Mapping[str, Values]) -> list[ColumnProfile]:
-        missing = [column.name for column in self._columns if column.name not in offered and column.name != SCORE]
-        if missing:
-            raise ValueError(f"the reference has columns these rows lack: {', '.join(missing)}")
-        return [column for column in self._columns if column.name in offered]
 
     def _row(self, column: ColumnProfile, counts: Any) -> npt.NDArray[Any]:
         # Empty bins between the values and missing change no cumulative share, so columns of any number of bins stack.
@@ -181,7 +204,8 @@ class WindowedDrift:
         statistics[self._numeric] = ks_with_missing(self._counts[self._numeric], self._reference)
         full = self._counts.sum(axis=1) == WINDOW_ROWS
         self._last = {}
-        raised = []
+        raised: list[ColumnWarning] = []
+        self._judged = {}
         for index, column in enumerate(self._columns):
             threshold = self._thresholds.get(column.name)
             if threshold is None or not full[index]:
@@ -190,7 +214,9 @@ class WindowedDrift:
             numeric = column.kind == "numeric"
             statistic = float(statistics[index] if numeric else column.statistic(self._unpadded(index)))
             self._last[column.name] = statistic
+            self._judged[column.name] = column, self._unpadded(index)
             raised += self._judge(column.name, statistic, threshold, at_ms)
+        self._significance = {}
         self._counts[:] = 0
         self._filled = 0
         return raised
@@ -201,11 +227,11 @@ class WindowedDrift:
             return []
         length, since_ms = self._runs.get(name, (0, self._opened_ms))
         self._runs[name] = (length + 1, since_ms)
-        if length + 1 < self._persistence:
+        if length == 0:
             return []
-        warning = ColumnWarning(column=name, statistic=statistic, threshold=threshold, since_ms=since_ms, at_ms=at_ms)
-        self._active[name] = warning
-        return [warning] if length + 1 == self._persistence else []
+        detail = f"its distribution differs from the reference by {statistic:.3g} in two windows running, at most {threshold:.3g} is usual"
+        self._active[name] = ColumnWarning(name, statistic, threshold, since_ms, at_ms, "windows", detail)
+        return [self._active[name]] if length == 1 else []
 
     def _end_run(self, name: str) -> None:
         self._runs.pop(name, None)

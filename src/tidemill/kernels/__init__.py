@@ -1,8 +1,9 @@
 """The inner loops, compiled: grouping events into tiles, finding, claiming and merging rows, reading values, ordering rows, hashing texts.
 
-Each is a function of arrays and stands beside a plain twin in the tests.
+So is betting on drift. Each is a function of arrays and stands beside a plain twin in the tests.
 """
 
+from tidemill.kernels.bets import advance_bets, idle_sums
 from tidemill.kernels.compiling import Flags, Floats, Ints, Tags
 from tidemill.kernels.history import cover_runs, find_runs, merge_known, merge_tiles_known, run_up_states
 from tidemill.kernels.order import order_rows, spread_rows
@@ -47,6 +48,7 @@ __all__ = [
     "Ints",
     "Tags",
     "TilePlan",
+    "advance_bets",
     "append_plan",
     "claim_rows",
     "cover_runs",
@@ -55,6 +57,7 @@ __all__ = [
     "find_runs",
     "group_events",
     "hash_texts",
+    "idle_sums",
     "list_plan",
     "merge_known",
     "merge_rows",

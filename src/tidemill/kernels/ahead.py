@@ -11,6 +11,7 @@ from tidemill.kernels import (
     ADD,
     SUM,
     TilePlan,
+    advance_bets,
     append_plan,
     claim_rows,
     cover_runs,
@@ -19,6 +20,7 @@ from tidemill.kernels import (
     find_runs,
     group_events,
     hash_texts,
+    idle_sums,
     list_plan,
     merge_known,
     merge_rows,
@@ -70,3 +72,5 @@ def compile_kernels() -> None:
     merge_tiles_known(merges, (states, known, np.array([0, 1])), runs, known, np.zeros((1, 2)))
     assert find_rows(index, tags, a, b)[0] == 0
     assert read_values(reads, merge_runs(merges, states, zero))[0, 0] == 5.0
+    sums, since_ms, peaks = idle_sums(1)
+    assert advance_bets(zero, one, np.array([[2.0]]), np.array([1.0]), sums, since_ms, peaks, False) == 0

@@ -1,5 +1,6 @@
 """Learning: what a model is, training sets, fitting, evaluation and export."""
 
+from tidemill.learning.budget import Budget
 from tidemill.learning.fitting import Fitted, fit, fit_all, predict, refit, to_input
 from tidemill.learning.importance import important_columns
 from tidemill.learning.intervals import Figures, Interval
@@ -22,6 +23,7 @@ from tidemill.learning.training_set import TrainingSet, TrainingSetBuilder, buil
 from tidemill.learning.value_cache import ValueCache
 
 __all__ = [
+    "Budget",
     "Clock",
     "Figures",
     "Fitted",

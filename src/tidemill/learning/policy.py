@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tidemill.clock import duration_ms
+from tidemill.errors import ProjectError
+from tidemill.learning.budget import Budget
 
 
 @dataclass(frozen=True)
@@ -12,17 +14,33 @@ class Monitor:
     """How drift is watched.
 
     Args:
-        false_alarm_budget: how many false alarms one accepts, e.g. `"1/30d"` of stream time. Kept for the thresholds that will
-            follow from it; those in force are the defaults of `tidemill.drift.OutcomeSettings`, measured at 0.4 in 30 days.
+        false_alarm_budget: how many false alarms one accepts, e.g. `"1/30d"`: at most one expected in 30 days of stream time, once for
+            the alarms of labelled outcomes and once for the warnings of features and score, whatever the number of columns. The
+            thresholds follow from it: a smaller budget is quieter, and later.
         cycle: the longest regular rhythm of the data; a baseline holds at least one whole cycle.
         check_every: how often Evidently checks, in stream time.
         slices: text columns of the vector by whose values quality is told apart, e.g. `("origin",)`; `tidemill quality` names the worst.
+
+    Raises:
+        ProjectError: a budget that cannot be read.
     """
 
     false_alarm_budget: str = "1/30d"
     cycle: str | int = "7d"
     check_every: str | int = "7d"
     slices: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check the declaration."""
+        try:
+            Budget.parse(self.false_alarm_budget)
+        except ValueError as error:
+            raise ProjectError(str(error), where="Monitor(false_alarm_budget=...)", fix="1/30d is the default") from error
+
+    @property
+    def budget(self) -> Budget:
+        """`false_alarm_budget`, read."""
+        return Budget.parse(self.false_alarm_budget)
 
     @property
     def cycle_ms(self) -> int:

@@ -1,15 +1,19 @@
 """The loop: may a retrain start (guard), does its model serve (gate), and what leaves the house (outbox, alerts, reactions)."""
 
+from tidemill.loop.alert_texts import AlertText, several, text_of
 from tidemill.loop.alerts import Delivery, deliver
+from tidemill.loop.channels import open_channels
 from tidemill.loop.gate import Comparison, GateSettings, Verdict, compare, judge
 from tidemill.loop.guard import Admitted, GuardFacts, GuardPolicy, Refused, admit, read_facts
 from tidemill.loop.outbox import Relayed, relay
 from tidemill.loop.reacting import CarriedOut, carry_out
+from tidemill.loop.silencing import SilenceAsked, end_silence, silence
 from tidemill.loop.trial import Slice, Trial, TrialSettings, calibration_error, compare_slices, judge_trial
 from tidemill.loop.webhook import Webhook
 
 __all__ = [
     "Admitted",
+    "AlertText",
     "CarriedOut",
     "Comparison",
     "Delivery",
@@ -18,6 +22,7 @@ __all__ = [
     "GuardPolicy",
     "Refused",
     "Relayed",
+    "SilenceAsked",
     "Slice",
     "Trial",
     "TrialSettings",
@@ -29,8 +34,13 @@ __all__ = [
     "compare",
     "compare_slices",
     "deliver",
+    "end_silence",
     "judge",
     "judge_trial",
+    "open_channels",
     "read_facts",
     "relay",
+    "several",
+    "silence",
+    "text_of",
 ]

@@ -1,119 +1,93 @@
-"""Deliver alerts to people through apprise. A channel's URL is a secret: it never reaches a log or the store."""
+"""Tell people of alerts: what is due becomes messages, and messages are sent until every channel has them."""
 
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 
-from apprise import Apprise, NotifyType
-from apprise.plugins import NotifyBase
-from pydantic import SecretStr
-
-from tidemill.loop.quiet import quiet
-from tidemill.stores.alerts import Alert, AlertRecord, AlertStore
+from tidemill.loop.alert_texts import text_of
+from tidemill.loop.channels import Channel, open_channels, wants
+from tidemill.loop.gathering import GatherRules, gather
+from tidemill.settings import AlertSettings
+from tidemill.stores.alert_messages import AlertMessages
+from tidemill.stores.alert_records import Message, Moment
 
 logger = logging.getLogger(__name__)
 
-_TYPES = {"info": NotifyType.INFO, "warning": NotifyType.WARNING, "critical": NotifyType.FAILURE}
+_MOST = 20
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """How one round went. A failed alert stays pending."""
+    """How one round went, in messages. A failed one stays pending."""
 
     delivered: int = 0
     failed: int = 0
 
 
-@dataclass(frozen=True)
-class _Channel:
-    """One place to send to; `plugin` is None for a URL that apprise cannot read."""
+def deliver(messages: AlertMessages, settings: AlertSettings, now: Moment, page: str = "") -> Delivery:
+    """Gather what is due into messages and send those that are pending; never raises for a dead channel.
 
-    name: str
-    plugin: NotifyBase | None
-
-
-def deliver(store: AlertStore, urls: Sequence[SecretStr], wall_ms: int, limit: int = 20) -> Delivery:
-    """Send the pending alerts to every channel, at least once each; never raises for a dead channel.
-
-    One call sends at most `limit` alerts, and a channel that fails is not tried again in it, so a dead one costs one timeout.
-    A failed alert waits in the store, longer each time, and is then sent only to the channels it has not reached.
-    Without any URL the log is the channel: each alert is one line in it, and delivered.
+    Without any URL the log is the channel: each message is one line in it, and delivered.
 
     Args:
-        store: the alerts.
-        urls: apprise URLs, e.g. `json://127.0.0.1:9000/alerts`.
-        wall_ms: wall time.
-        limit: most alerts in this call.
+        messages: the outbox.
+        settings: channels, cooldown and how long to gather.
+        now: the time on both clocks.
+        page: where all alerts can be seen.
     """
-    pending = store.pending(wall_ms, limit)
-    with quiet() as seen:
-        channels = _channels(urls) if pending else []
-        dead: set[str] = set()
-        failed = [record for record in pending if not _send(store, record, channels, _Round(wall_ms, dead, seen))]
-    return Delivery(delivered=len(pending) - len(failed), failed=len(failed))
+    gather(messages, GatherRules.of(settings), now)
+    pending = messages.pending(now.wall_ms, _MOST)
+    return send(messages, pending, open_channels(settings.urls), now.wall_ms, page) if pending else Delivery()
+
+
+def send(messages: AlertMessages, pending: Sequence[Message], channels: Sequence[Channel], wall_ms: int, page: str = "") -> Delivery:
+    """Send messages to every channel that wants something so grave, at least once each.
+
+    A channel that fails is not tried again in this call, so a dead one costs one timeout. A message that failed waits in the store,
+    longer each time, and is then sent only to the channels it has not reached.
+
+    Args:
+        messages: the outbox.
+        pending: of it, oldest first.
+        channels: where to.
+        wall_ms: wall time.
+        page: where all alerts can be seen.
+    """
+    this = _Round(wall_ms, page, set())
+    done = [_send(messages, message, [one for one in channels if wants(one, message.severity)], this) for message in pending]
+    return Delivery(delivered=sum(done), failed=len(done) - sum(done))
 
 
 @dataclass(frozen=True)
 class _Round:
     wall_ms: int
+    page: str
     dead: set[str]
-    seen: list[str]
 
 
-def _send(store: AlertStore, record: AlertRecord, channels: Sequence[_Channel], this: _Round) -> bool:
-    """Send one alert where it has not been; True once every channel has it."""
-    alert = record.alert
-    missing = [channel for channel in channels if channel.name not in record.channels]
-    errors = []
+def _send(messages: AlertMessages, message: Message, channels: Sequence[Channel], this: _Round) -> bool:
+    """Send one message where it has not been; True once every channel has it."""
+    missing = [channel for channel in channels if channel.name not in message.channels]
+    text, errors = text_of(message, this.page), []
     for channel in missing:
         if channel.name in this.dead:
             continue
-        error = _attempt(channel, alert, this.seen)
+        error = channel.send(text)
         if error:
             this.dead.add(channel.name)
             errors.append(f"{channel.name}: {error}")
         else:
-            store.mark_reached(alert.key, channel.name, this.wall_ms)
+            messages.mark_reached(message.number, channel.name, this.wall_ms)
+    said = "; ".join(errors)
     if errors:
-        store.mark_failed(alert.key, "; ".join(errors), this.wall_ms)
-        logger.warning("alert not delivered key=%s attempt=%d error=%s", alert.key, record.attempts + 1, "; ".join(errors))
+        messages.mark_failed(message.number, said, this.wall_ms)
+        logger.warning("alert not delivered message=%d attempt=%d error=%s", message.number, message.attempts + 1, said)
         return False
     if any(channel.name in this.dead for channel in missing):
         return False  # it waits for the next call without a longer pause: nobody has refused it
-    store.mark_delivered(alert.key, this.wall_ms)
-    logger.info("alert delivered key=%s severity=%s title=%s channels=%d", alert.key, alert.severity, alert.title, len(channels))
+    messages.mark_delivered(message.number, this.wall_ms)
+    fields = "alert delivered message=%d severity=%s alerts=%d title=%s channels=%d"
+    logger.info(fields, message.number, message.severity, len(message.alerts), text.title, len(channels))
     return True
-
-
-def _attempt(channel: _Channel, alert: Alert, seen: list[str]) -> str:
-    """Send once; what went wrong, without anything the URL holds, or empty."""
-    if channel.plugin is None:
-        return "apprise cannot read this URL; see TIDEMILL_ALERTS__URLS"
-    body = f"{alert.body}\n{alert.link}".strip() or alert.title
-    seen.clear()
-    try:
-        done = channel.plugin.notify(body=body, title=alert.title, notify_type=_TYPES[alert.severity])
-    except Exception as error:  # plugins of a hundred services: whatever one raises, the alert stays pending
-        return type(error).__name__
-    if done:
-        return ""
-    status = re.search(r"error=(\d{3})\b", " ".join(seen))
-    return f"HTTP {status.group(1)}" if status else "no answer, or refused"
-
-
-def _channels(urls: Sequence[SecretStr]) -> list[_Channel]:
-    """Name each channel after its schema and 16 bits of a digest: enough to tell a few apart, too few to guess a password by."""
-    found: list[_Channel] = []
-    for url in urls:
-        text = url.get_secret_value()
-        plugin = Apprise.instantiate(text)
-        # What stands before :// is a schema only if apprise could read the rest.
-        schema = "url" if plugin is None else text.partition("://")[0]
-        name = f"{schema}#{sha256(text.encode()).hexdigest()[:4]}"
-        same = sum(channel.name.partition("~")[0] == name for channel in found)
-        found.append(_Channel(f"{name}~{same}" if same else name, plugin))
-    return found

@@ -10,7 +10,20 @@ from tidemill.stores import Said
 from tidemill.stores.publications import Kept
 from tidemill.targets import Message
 
-_ALERT = ("model", "severity", "title", "body", "link", "at_ms")
+_ALERT = (
+    "model",
+    "cause",
+    "severity",
+    "title",
+    "body",
+    "harm",
+    "link",
+    "at_ms",
+    "since_ms",
+    "condition",
+    "ended_at_ms",
+    "ended_why",
+)
 
 
 def prediction_message(project: str, said: Said) -> Message:
@@ -30,7 +43,7 @@ def prediction_message(project: str, said: Said) -> Message:
 
 
 def alert_message(project: str, kept: Kept) -> Message:
-    """Of an alert as it was raised."""
+    """Of an alert as it was raised, or of its end."""
     alert = orjson.loads(kept.body)
     return _message(kept.id, "alert", project, kept.model, {name: alert[name] for name in _ALERT})
 

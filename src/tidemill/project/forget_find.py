@@ -29,6 +29,7 @@ class Found:
 
     Args:
         offsets: by stream, the log offsets of its events, whatever became of them.
+        newest_ms: by stream, when the last of those that were found in the log became known.
         in_lake: by stream, how many of them the lake holds.
         keys: by view or table whose key holds the field, how many of its keys hold the value.
         dead_letters: by stream, how many of them are dead letters.
@@ -39,6 +40,7 @@ class Found:
     """
 
     offsets: dict[str, set[int]] = field(default_factory=dict)
+    newest_ms: dict[str, int] = field(default_factory=dict)
     in_lake: dict[str, int] = field(default_factory=dict)
     keys: dict[str, int] = field(default_factory=dict)
     dead_letters: dict[str, int] = field(default_factory=dict)
@@ -57,8 +59,10 @@ class Found:
         """How many predictions of each model."""
         return dict(Counter(self.predictions.values()))
 
-    def __bool__(self) -> bool:
-        return bool(self.all_offsets or self.predictions or self.reactions)
+    @property
+    def beside_log(self) -> bool:
+        """Whether there is anything of it elsewhere."""
+        return bool(self.in_lake or self.dead_letters or self.outcomes or self.predictions or self.reactions)
 
 
 def check_field(project: Project, entity: Entity) -> None:
@@ -105,9 +109,11 @@ def _find_in_log(workspace: Workspace, entity: Entity, names: Mapping[str, list[
     position = Position({})
     while True:
         records, position = workspace.log.read(position, _AT_ONCE)
-        for stream, offset, payload in zip(records.streams, records.log_offsets.tolist(), records.payloads, strict=True):
+        rows = zip(records.streams, records.log_offsets.tolist(), records.known_at_ms, records.payloads, strict=True)
+        for stream, offset, known_at_ms, payload in rows:
             if payload != FORGOTTEN and entity.is_in(payload, names.get(stream, [])):
                 found.offsets.setdefault(stream, set()).add(offset)
+                found.newest_ms[stream] = max(found.newest_ms.get(stream, 0), known_at_ms)
         if not len(records):
             return
 

@@ -16,6 +16,8 @@ from tidemill.project.open_log import open_log
 from tidemill.project.project import Project
 from tidemill.settings import LogSettings
 from tidemill.stores import (
+    AlertMessages,
+    AlertSilences,
     AlertStore,
     AppliedReader,
     Databases,
@@ -60,6 +62,8 @@ class Workspace:
     quality: QualityReader
     decisions: DecisionStore
     alerts: AlertStore
+    alert_messages: AlertMessages
+    alert_silences: AlertSilences
     monitors: MonitorStateStore
     reactions: ReactionStore
     publications: PublicationStore
@@ -112,6 +116,8 @@ class Workspace:
             quality=QualityReader(databases),
             decisions=DecisionStore(loop),
             alerts=AlertStore(loop),
+            alert_messages=AlertMessages(loop),
+            alert_silences=AlertSilences(loop),
             monitors=MonitorStateStore(loop),
             reactions=ReactionStore(loop),
             publications=PublicationStore(loop),
@@ -141,15 +147,20 @@ class Workspace:
         check_definitions(self.state, self.project.sources, remember=True)
         position = self.state.position()  # before the end of the log, as other engines may go on meanwhile
         if not self.log.end().at_least(position):
-            raise ConflictError(
-                f"{self.databases.called('state')} stands at {position.token}, beyond the end of the log; "
-                "put the log back that it was made from, or remove the state and the lake, "
-                f"{self.databases.called('state')}, {self.home / 'state.tables'} and {self.home / 'lake'}, to build them anew"
-            )
+            raise self._of_another_log(f"stands at {position.token}, beyond the end of the log")
+        if (stream := self.state.log_identity.differs(self.log.identity(), position)) is not None:
+            raise self._of_another_log(f"was made from another log of {stream!r} than the one of that name now, which was made anew")
         if self.state.is_lost():
             logger.warning("tables of tiles and ids are gone, building them anew from lake and log home=%s", self.home)
             logger.info("tables built anew events=%s", self.build_anew())
         return Engine(share or self.log, self.state, self.project.streams, self.project.retention_ms)
+
+    def _of_another_log(self, what: str) -> ConflictError:
+        state = self.databases.called("state")
+        return ConflictError(
+            f"{state} {what}; put the log back that it was made from, or remove the state and the lake, "
+            f"{state}, {self.home / 'state.tables'} and {self.home / 'lake'}, to build them anew"
+        )
 
     def share(self) -> KafkaShare | None:
         """A part in the group of engines that share the log, until this workspace is closed; None where one engine reads all of it.

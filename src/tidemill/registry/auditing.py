@@ -8,7 +8,7 @@ from tidemill.stores import Alert, wait_for_lake
 
 
 def audit_parity(workspace: Workspace, model: Model, rows: int, seed: int = 0) -> Parity:
-    """Check `rows` vectors of those served within `monitor.check_every` against the lake; a mismatch raises an alert.
+    """Check `rows` vectors of those served within `monitor.check_every` against the lake; a mismatch raises an alert, agreement ends it.
 
     The alert names the features. What was served before has had its check.
 
@@ -30,6 +30,9 @@ def audit_parity(workspace: Workspace, model: Model, rows: int, seed: int = 0) -
                 body=f"{len(parity.mismatches)} values of {parity.checked} vectors differ, in {', '.join(columns[:20])}",
                 link="",
                 at_ms=now_ms,
+                condition=f"parity:{model.name}",
             )
         )
+    elif parity.checked:
+        workspace.alerts.end(f"parity:{model.name}", now_ms, f"{parity.checked} vectors agree with history")
     return parity

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from tidemill.clock import to_utc
-from tidemill.drift import QualityReference, profile_quality, profile_reference, window_ms
+from tidemill.drift import QualityReference, Sampling, profile_quality, profile_reference, window_ms
 from tidemill.errors import ExportError
 from tidemill.kernels import Floats
 from tidemill.learning import (
@@ -152,7 +152,10 @@ def _release(workspace: Workspace, model: Model, ready: Ready, tags: dict[str, s
     scorer = OnnxModel(ready.exported.content, model.columns)
     objective = model.objective
     scores = objective.score(scorer.score(train_rows.columns))
-    profile = profile_reference(train_rows.columns, scores, train_rows.at_ms)
+    sampling = Sampling(cycle_ms=model.monitor.cycle_ms, share=model.sample)
+    # The score's reference is what a model said of rows it had not seen: of those it has learnt from it is more certain than it will be.
+    unseen = objective.score(fitted.said)
+    profile = profile_reference(train_rows.columns, unseen, train_rows.at_ms, sampling, scored_at_ms=fitted.gate.at_ms)
     quality = _quality(model, fitted)
     label_stream = model.label.stream.name
     until = to_utc(int(train_rows.at_ms[-1])).date()

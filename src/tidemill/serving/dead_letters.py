@@ -22,9 +22,9 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
 
-from tidemill.clock import DAY_MS, HOUR_MS, MINUTE_MS, to_utc
+from tidemill.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from tidemill.project import Workspace
-from tidemill.stores import Alert
+from tidemill.stores import Alert, Conditions
 
 _NAME = "dead letters"
 _WINDOW_MS, _WINDOW_EVENTS, _LONGEST_MS = 15 * MINUTE_MS, 1_000, DAY_MS
@@ -105,33 +105,40 @@ class DeadLetterWatch:
         cursor, state = self._workspace.monitors.load(_NAME)
         before: dict[str, Any] = {} if state is None else state["streams"]
         after: dict[str, Any] = {}
-        alerts = []
+        alerts, quiet = [], []
         for name, books in self._workspace.books().items():
             now = Counted(now_ms, books.received - books.pending, books.late + books.rejected)
-            held = before.get(name, {"seen": [], "alerted_ms": None})
+            held = before.get(name, {"seen": [], "alerted_ms": None, "risen_ms": None})
             seen = _still_true([Counted(*one) for one in held["seen"]], now)
-            alerted_ms = held["alerted_ms"]
-            if (alerted_ms is None or not 0 <= now_ms - alerted_ms < DAY_MS) and (rise := find_rise(seen, now)):
-                alerts.append(self._alert(name, rise, now_ms))
-                alerted_ms = now_ms
-            after[name] = {"seen": [list(astuple(one)) for one in remember(seen, now)], "alerted_ms": alerted_ms}
+            alerted_ms, risen_ms = held["alerted_ms"], held.get("risen_ms")
+            if rise := find_rise(seen, now):
+                risen_ms = now_ms
+                if alerted_ms is None or not 0 <= now_ms - alerted_ms < DAY_MS:
+                    alerts.append(self._alert(name, rise, now_ms))
+                    alerted_ms = now_ms
+            elif risen_ms is not None and not 0 <= now_ms - risen_ms < _WINDOW_MS:
+                quiet.append(Conditions(name, "deadletters", frozenset(), now_ms, "no more of them than usual for a while"))
+                risen_ms = None
+            after[name] = {"seen": [list(astuple(one)) for one in remember(seen, now)], "alerted_ms": alerted_ms, "risen_ms": risen_ms}
         if after != before:
-            self._workspace.monitors.save(_NAME, cursor, cursor + 1, {"streams": after}, alerts=alerts)
+            self._workspace.monitors.save(_NAME, cursor, cursor + 1, {"streams": after}, alerts=alerts, conditions=quiet)
         return alerts
 
     def _alert(self, stream: str, rise: Rise, now_ms: int) -> Alert:
         (newest,) = self._workspace.state.dead_letters(stream, 1)
         usual = "there is no week before" if rise.usual is None else f"in the week before {rise.usual:.2%}"
-        since = to_utc(rise.since_ms).isoformat(timespec="minutes")
         return Alert(
             key=f"deadletters:{stream}:{now_ms}",
             model=stream,
             severity="warning",
             title=f"{stream}: more events than usual are not applied",
-            body=f"{rise.dead:,} of {rise.taken:,} since {since} are late or rejected ({rise.dead / rise.taken:.1%}; {usual}), "
+            body=f"{rise.dead:,} of {rise.taken:,} are late or rejected ({rise.dead / rise.taken:.1%}; {usual}), "
             f"the newest as {newest['reason']}; see `tidemill deadletters {stream}`",
             link="",
             at_ms=now_ms,
+            since_ms=rise.since_ms,
+            harm="their events are in no feature and no label",
+            condition=f"deadletters:{stream}",
         )
 
 

@@ -1,22 +1,26 @@
-"""The monitors: read what was served and what became of it, and say when the world has moved.
+"""The monitor of outcomes: reads what became of what was served, and says when a version has become worse.
 
-Each keeps its detectors' state with a cursor; state, alerts and decisions are saved in one transaction, so that a crash anywhere
+It keeps its detectors' state with a cursor; state, alerts and decisions are saved in one transaction, so that a crash anywhere
 repeats nothing and forgets nothing.
 """
 
 from __future__ import annotations
 
 import random
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import numpy as np
-
-from tidemill.clock import to_utc, wall_ms
-from tidemill.drift import Alarm, ColumnWarning, OutcomeMonitor, OutcomeSettings, ReferenceProfile, WindowedDrift
-from tidemill.learning import Model, vectors_of
+from tidemill.clock import wall_ms
+from tidemill.drift import Alarm, OutcomeMonitor, OutcomeSettings, outcome_thresholds
+from tidemill.learning import Model
 from tidemill.project import Workspace
 from tidemill.registry import CHAMPION, Registry
+from tidemill.serving.conditions import (
+    Alarmed,
+    outcome_condition,
+    outcomes_standing,
+    still_worse,
+)
 from tidemill.stores import Alert, Decision, Score
 from tidemill.stores.decision_records import decision_id
 
@@ -41,7 +45,7 @@ class OutcomeWatch:
         self._registry = registry
         self._model = model
         self._name = f"outcomes:{model.name}"
-        self._settings = OutcomeSettings(baseline_ms=model.monitor.cycle_ms)
+        self._settings = replace(OutcomeSettings(baseline_ms=model.monitor.cycle_ms), **outcome_thresholds(model.monitor.budget))
         self._rng = random.SystemRandom()
 
     def step(self) -> list[Alarm]:
@@ -61,14 +65,19 @@ class OutcomeWatch:
                 if (watched := self._model.objective.watched(outcome.value, score.answer)) is not None
             ]
             alarms = [alarm for one in met if (alarm := monitor.update(str(one.version), one.came_true, one.predicted, one.known_at_ms))]
-            champion = self._registry.alias(self._workspace.project.registered_name(self._model.name), CHAMPION) if alarms else None
-            current = [alarm for alarm in alarms if alarm.model_version == str(champion)]
+            before: Alarmed = {} if state is None else state.get("alarmed", {})
+            wanted = alarms or before
+            champion = str(self._registry.alias(self._workspace.project.registered_name(self._model.name), CHAMPION)) if wanted else ""
+            current = [alarm for alarm in alarms if alarm.model_version == champion]
+            new = {alarm.model_version: (alarm.detector, monitor.n_labels(alarm.model_version)) for alarm in current}
+            after = still_worse({**before, **new}, monitor, champion)
             self._workspace.monitors.save(
                 self._name,
                 cursor,
                 outcomes[-1].number,
-                monitor.state(),
+                monitor.state() | {"alarmed": after},
                 alerts=[self._alert(alarm) for alarm in current],
+                conditions=[outcomes_standing(self._model.name, before, after, champion, outcomes[-1].known_at_ms)] if wanted else [],
                 decisions=[self._decision(alarm) for alarm in current if "error" in self._model.policy.on],
             )
             raised.extend(current)
@@ -93,10 +102,13 @@ class OutcomeWatch:
             model=self._model.name,
             severity="critical",
             title=f"{self._model.name} version {alarm.model_version} has become worse",
-            body=alarm.detail,
+            body=f"the CUSUM of its {alarm.detector} is {alarm.statistic:.1f}, past {alarm.threshold:g}, after {alarm.n_labels} labels",
             link="",
             at_ms=alarm.at_ms,
             explain=alarm.model_version,
+            since_ms=alarm.since_ms,
+            harm=alarm.detail,
+            condition=outcome_condition(self._model.name, alarm.model_version),
         )
 
     def _decision(self, alarm: Alarm) -> Decision:
@@ -111,58 +123,6 @@ class OutcomeWatch:
             requested_wall_ms=now,
             evidence=asdict(alarm),
             from_version=alarm.model_version,
-        )
-
-
-class FeatureWatch:
-    """Watches the vectors that one model's champions were served with; it warns and never retrains."""
-
-    def __init__(self, workspace: Workspace, registry: Registry, model: Model) -> None:
-        self._workspace = workspace
-        self._registry = registry
-        self._model = model
-        self._name = f"windows:{model.name}"
-
-    def step(self) -> list[ColumnWarning]:
-        """Take the predictions made since the last step; answers the warnings they raised."""
-        raised: list[ColumnWarning] = []
-        while True:
-            cursor, state = self._workspace.monitors.load(self._name)
-            served = self._workspace.predictions.served(self._model.name, after_id=cursor, limit=_BATCH)
-            if not len(served.ids):
-                return raised
-            version = int(served.versions[0])
-            others = np.flatnonzero(served.versions != version)
-            served = served.rows(np.arange(others[0] if len(others) else len(served.ids)))
-            detector = self._detector(version, state)
-            warnings = detector.update(vectors_of(self._model, served), served.at_ms)
-            self._workspace.monitors.save(
-                self._name,
-                cursor,
-                int(served.ids[-1]),
-                {"version": version, "detector": detector.state(), "thresholds": detector.thresholds},
-                alerts=[self._alert(warning, version) for warning in warnings],
-            )
-            raised.extend(warnings)
-
-    def _detector(self, version: int, state: dict[str, Any] | None) -> WindowedDrift:
-        profile = ReferenceProfile.from_json(
-            self._registry.load(self._workspace.project.registered_name(self._model.name), version).reference
-        )
-        if state is not None and state["version"] == version:
-            return WindowedDrift.from_state(profile, state["detector"])
-        return WindowedDrift(profile)
-
-    def _alert(self, warning: ColumnWarning, version: int) -> Alert:
-        since = to_utc(warning.since_ms).isoformat(timespec="minutes")
-        return Alert(
-            key=f"{self._name}:{version}:{warning.column}:{warning.at_ms}",
-            model=self._model.name,
-            severity="warning",
-            title=f"{self._model.name}: {warning.column} has moved",
-            body=f"{warning.statistic:.3g} against a threshold of {warning.threshold:.3g}, since {since}; it warns only",
-            link="",
-            at_ms=warning.at_ms,
         )
 
 

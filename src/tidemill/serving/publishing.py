@@ -58,6 +58,7 @@ class Publisher:
         self._project = workspace.project.name
         self._kind = kind
         self._target = workspace.project.publish[kind]
+        self._condition = f"publishing:{kind}:failing"
         self._holder, self._hold_ms = holder, hold_ms
         self._held_until_ms = 0
         self._sender: Sender | None = None
@@ -115,6 +116,7 @@ class Publisher:
             batch.passed(Passed(len(batch.messages), 0, wall_ms()))
         if self._told:
             self._store.tell(self._kind, "")
+            self._workspace.alerts.end(self._condition, self._workspace.now_ms(), "they are published again")
             self._told = False
         return len(batch.messages)
 
@@ -171,6 +173,7 @@ class Publisher:
             body=f"{body[:500]}; see `tidemill publications`",
             link="",
             at_ms=self._workspace.now_ms(),
+            condition=self._condition if what == "failing" else "",
         )
         self._workspace.alerts.raise_alert(alert)
 

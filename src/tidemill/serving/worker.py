@@ -12,8 +12,9 @@ from tidemill.project import Workspace
 from tidemill.registry import Registry
 from tidemill.serving.age import AgeWatch
 from tidemill.serving.dead_letters import DeadLetterWatch
+from tidemill.serving.feature_watch import FeatureWatch
 from tidemill.serving.follow_ups import FollowUpWatch, UpdateWatch
-from tidemill.serving.monitors import FeatureWatch, OutcomeWatch
+from tidemill.serving.monitors import OutcomeWatch
 from tidemill.serving.probation import ProbationWatch
 from tidemill.serving.reactions import ReactionWatch
 from tidemill.settings import EngineSettings

@@ -1,6 +1,9 @@
 """Stores: the SQL log, the engine's state with its tiles, the lake, predictions, and what the loop keeps."""
 
-from tidemill.stores.alerts import Alert, AlertRecord, AlertStore
+from tidemill.stores.alert_messages import AlertMessages
+from tidemill.stores.alert_records import Alert, AlertRecord, Conditions, Message, Moment, Plan, Planned, Silence
+from tidemill.stores.alert_silences import AlertSilences
+from tidemill.stores.alerts import AlertStore
 from tidemill.stores.answer import Answer, AnswerKind, Class
 from tidemill.stores.applied import AppliedReader
 from tidemill.stores.backfill import backfill_view, rebuild
@@ -35,13 +38,16 @@ __all__ = [
     "KNOWN_AT",
     "OFFSET",
     "Alert",
+    "AlertMessages",
     "AlertRecord",
+    "AlertSilences",
     "AlertStore",
     "Answer",
     "AnswerKind",
     "Answered",
     "AppliedReader",
     "Class",
+    "Conditions",
     "Databases",
     "Decision",
     "DecisionStore",
@@ -54,8 +60,12 @@ __all__ = [
     "Manifest",
     "MappedState",
     "Match",
+    "Message",
+    "Moment",
     "MonitorStateStore",
     "Outcome",
+    "Plan",
+    "Planned",
     "PredictionStore",
     "PublicationStanding",
     "PublicationStore",
@@ -67,6 +77,7 @@ __all__ = [
     "Said",
     "Score",
     "Served",
+    "Silence",
     "Size",
     "SqlLog",
     "SqlState",

@@ -24,6 +24,9 @@ Left out is what is made anew: tiles, rows and ids in `state.tables` (not truste
 builds them from lake and log), values cached for training, model files cached from MLflow, and the output of the services. A restored
 home is like one whose machine went down at the moment of the backup.
 
+Where the databases lie in PostgreSQL, all four are of one snapshot (`database_dump.py`), taken first and dumped whole, tiles and ids too.
+Topics of Kafka are not copied: who is restored reads on in them after the position.
+
 We put no secret into a home: addresses with passwords are settings, which live in the environment. Blocks and variables that someone has
 stored in Prefect lie in its database.
 """
@@ -40,9 +43,11 @@ from pathlib import Path
 from typing import Any
 
 from tidemill.errors import ConflictError, InputError
-from tidemill.stores.backup_manifest import FORMAT, Manifest, verify_backup
+from tidemill.stores.backup_manifest import FORMAT, Manifest, last_offset, verify_backup
 from tidemill.stores.copy_progress import Progress, Tally, refuse_small_disk, said_plainly
-from tidemill.stores.durable_copies import Contents, Snapshot, copy_durably, is_database
+from tidemill.stores.database_dump import DUMP, DatabaseSnapshot
+from tidemill.stores.databases import Databases
+from tidemill.stores.durable_copies import Contents, Snapshot, contents_of, copy_durably, is_database
 from tidemill.stores.file_lock import file_lock
 from tidemill.stores.lake_snapshot import LakeSnapshot, lake_snapshots
 from tidemill.stores.staged_folder import staged_folder
@@ -57,13 +62,14 @@ _LOG_END = "select log_offset from tail"
 _NOWHERE = Position({}).token
 
 
-def back_up(home: Path, folder: Path, progress: Progress) -> Manifest:
+def back_up(home: Path, folder: Path, progress: Progress, database: str | None = None) -> Manifest:
     """Write a backup of a home to a new folder, and verify it.
 
     Args:
         home: of a system, running or not.
         folder: where to; there only once the backup is whole.
         progress: told what is at work and how far it has come.
+        database: the URL of the PostgreSQL that holds the databases, where no files do.
 
     Raises:
         InputError: there is nothing to back up in `home`.
@@ -71,12 +77,15 @@ def back_up(home: Path, folder: Path, progress: Progress) -> Manifest:
         NotReadyError: the disk is full, or what was to be copied is gone; nothing is left behind.
     """
     home, folder = home.resolve(), folder.resolve()
-    if not (home / "log.db").exists():
-        raise InputError("there is no log.db, so nothing to back up; is TIDEMILL_HOME set to the right folder?", where=str(home))
+    databases = Databases(home, database)
+    if not databases.exists("log") and not databases.exists("sources"):
+        where = "TIDEMILL_DATABASE__URL" if database else "TIDEMILL_HOME"
+        what = databases.called("log") if database else databases.path("log").name
+        raise InputError(f"there is no {what}, so nothing to back up; is {where} right?", where=str(home))
     if folder.is_relative_to(home):
         raise ConflictError(f"{folder} lies in the home {home}; name a folder outside, best on another disk")
     with said_plainly("the backup"), staged_folder(folder) as staged, ExitStack() as held:
-        moment = _Moment.take(home, held)
+        moment = _Moment.take(home, database, held)
         rest = list(_rest(home))
         total = moment.n_bytes + sum(path.stat().st_size for path in rest if path.exists())
         refuse_small_disk(folder, total)
@@ -95,14 +104,17 @@ class _Moment:
     """What a home was like at one moment, held until it is copied."""
 
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
+    database: DatabaseSnapshot | None = None
     tables: list[LakeSnapshot] = field(default_factory=list)
 
     @classmethod
-    def take(cls, home: Path, held: ExitStack) -> _Moment:
+    def take(cls, home: Path, database: str | None, held: ExitStack) -> _Moment:
         """Look at everything in the order in which one file speaks of another."""
         moment = cls()
-        (home / _LAKE).mkdir(exist_ok=True)
+        (home / _LAKE).mkdir(parents=True, exist_ok=True)
         with file_lock(home / _LAKE / "writer.lock"):
+            if database is not None:
+                moment.database = held.enter_context(closing(DatabaseSnapshot(database)))
             for name in _IN_ORDER:
                 if (home / name).exists():
                     moment.snapshots[name] = held.enter_context(closing(Snapshot(home / name)))
@@ -114,21 +126,30 @@ class _Moment:
     def n_bytes(self) -> int:
         """What it takes to copy it."""
         files = (table.folder / name for table in self.tables for name in table.files)
-        return sum(snapshot.n_bytes for snapshot in self.snapshots.values()) + sum(path.stat().st_size for path in files)
+        dumped = 0 if self.database is None else self.database.n_bytes
+        return dumped + sum(snapshot.n_bytes for snapshot in self.snapshots.values()) + sum(path.stat().st_size for path in files)
 
     def about(self) -> dict[str, Any]:
         """Where the system stands, as a manifest says it."""
-        state = self.snapshots.get("state.db")
-        position, known_at_ms, lake_position = state.row(_POSITION) if state is not None else (_NOWHERE, 0, _NOWHERE)
+        position, known_at_ms, lake_position, log_end = self._standing()
         return {
             "format": FORMAT,
             "tidemill": version("tidemill"),
             "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "position": position,
             "lake_position": lake_position,
-            "log_end": self.snapshots["log.db"].row(_LOG_END)[0],
+            "log_end": log_end,
             "known_at_ms": known_at_ms,
         }
+
+    def _standing(self) -> tuple[Any, ...]:
+        """Position, its time, how far the lake has come, and the log's last offset."""
+        if self.database is not None:
+            position, log_end = self.database.position, self.database.log_end
+            return *position, last_offset(position[0]) if log_end is None else log_end
+        state, log = self.snapshots.get("state.db"), self.snapshots.get("log.db")
+        held = state.row(_POSITION) if state is not None else (_NOWHERE, 0, _NOWHERE)
+        return *held, last_offset(str(held[0])) if log is None else log.row(_LOG_END)[0]
 
 
 def _copy(home: Path, staged: Path, moment: _Moment, tally: Tally) -> dict[str, Contents]:
@@ -136,6 +157,9 @@ def _copy(home: Path, staged: Path, moment: _Moment, tally: Tally) -> dict[str, 
     for name, snapshot in sorted(moment.snapshots.items(), key=lambda item: not item[1].blocks_writers):
         files[name] = snapshot.copy(staged / name, tally)
         snapshot.close()
+    if moment.database is not None:
+        moment.database.dump(staged / DUMP)
+        files[DUMP] = contents_of(staged / DUMP, tally)
     for table in moment.tables:
         within = table.folder.relative_to(home)
         for name in table.files:

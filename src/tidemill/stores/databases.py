@@ -11,10 +11,12 @@ from sqlalchemy import Engine, MetaData, event
 from tidemill.stores.postgres import drop_schemas, open_postgres, schema_exists
 from tidemill.stores.sqlite import open_sqlite
 
+NAMES = ("log", "loop", "serving", "sources", "state")  # `log` where it is in SQL, `sources` where it is elsewhere
+
 
 @dataclass(frozen=True)
 class Databases:
-    """The databases of one home: `log`, `state`, `serving` and `loop`.
+    """The databases of one home; see `NAMES`.
 
     Args:
         home: the folder of the files.

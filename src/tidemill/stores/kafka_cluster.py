@@ -10,17 +10,38 @@ from typing import Any
 
 from kafka import IsolationLevel, KafkaAdminClient, OffsetSpec, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
-from kafka.errors import KafkaError, NoError, TopicAlreadyExistsError
+from kafka.errors import GroupIdNotFoundError, KafkaError, NoError, TopicAlreadyExistsError
 from kafka.structs import OffsetAndMetadata
 
 from tidemill.errors import NotReadyError
+from tidemill.settings import KafkaLogSettings
 from tidemill.sources.kafka_client import opened
+from tidemill.sources.kafka_security import KafkaSecurity, keep_secrets_out_of_logs
 
 _ANSWER_MS = 5_000
 _PATIENCE_S = 30.0
 _LOOK_EVERY_S = 5.0
 STAMPED_BY = "message.timestamp.type"
 _KEPT = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}  # the log is the truth
+
+
+def cluster_of(settings: KafkaLogSettings) -> KafkaCluster:
+    """The cluster that the settings name; it is connected to when it is first asked.
+
+    Raises:
+        SettingsError: the environment lacks what the settings name.
+    """
+    keep_secrets_out_of_logs()
+    config = {"bootstrap_servers": settings.brokers, "bootstrap_timeout_ms": settings.connect_s * 1_000, **_security(settings)}
+    return KafkaCluster(f"kafka at {','.join(settings.brokers)}", config)
+
+
+def _security(settings: KafkaLogSettings) -> dict[str, object]:
+    """What a client is told of TLS and login, secrets included."""
+    if settings.protocol == "PLAINTEXT":
+        return {}
+    login = (settings.mechanism, settings.username_env, settings.password_env)
+    return KafkaSecurity(settings.protocol, *login, ca_file=settings.ca_file).config()
 
 
 class KafkaCluster:
@@ -37,6 +58,7 @@ class KafkaCluster:
         self._lock = threading.Lock()
         self._admin: Any = None
         self._partitions = dict[str, int]()
+        self._ids = dict[str, str]()
         self._looked_s = -_LOOK_EVERY_S
 
     def make_topics(self, topics: Iterable[str], *, partitions: int, replication: int, stamped_by: str) -> dict[str, str]:
@@ -62,7 +84,32 @@ class KafkaCluster:
                 except TopicAlreadyExistsError:  # another process was faster
                     there.add(name)
             admin.wait_for_topics(names)
-        return dict.fromkeys(names, stamped_by) | {name: self._stamped_by(name) for name in there.intersection(names)}
+        return dict.fromkeys(names, stamped_by) | {
+            name: self.settings_of(name, STAMPED_BY)[STAMPED_BY] for name in there.intersection(names)
+        }
+
+    def there(self, topics: Iterable[str]) -> set[str]:
+        """Those of these topics that there are.
+
+        Raises:
+            NotReadyError: the cluster does not answer.
+        """
+        with self.asked() as admin:
+            return set(topics).intersection(admin.list_topics())
+
+    def drop(self, topics: Iterable[str]) -> None:
+        """Delete topics with all they hold; they are gone on return.
+
+        Raises:
+            NotReadyError: the cluster does not answer, or does not let us.
+        """
+        names, deadline_s = sorted(topics), time.monotonic() + _PATIENCE_S
+        with self.asked() as admin:
+            admin.delete_topics(names)
+        while left := sorted(self.there(names)):
+            if time.monotonic() > deadline_s:
+                raise NotReadyError(f"{self.where}: the topic {left[0]} was deleted and is there after {_PATIENCE_S:.0f} s")
+            time.sleep(0.1)
 
     def make_compacted(self, topic: str, *, replication: int) -> None:
         """Make a topic that keeps the last value of each key, unless it is there.
@@ -78,15 +125,38 @@ class KafkaCluster:
             admin.wait_for_topics([topic])
 
     def partitions(self, topics: Iterable[str]) -> dict[str, int]:
-        """By topic, how many partitions it has; partitions that are added are seen within seconds."""
+        """By topic, how many partitions it has; partitions that are added are seen within seconds.
+
+        Raises:
+            NotReadyError: there is no such topic, or another one has its name by now.
+        """
         names = sorted(set(topics))
         if time.monotonic() - self._looked_s > _LOOK_EVERY_S or not self._partitions.keys() >= set(names):
             with self.asked() as admin:
-                found = {one["name"]: len(one["partitions"]) for one in admin.describe_topics(names)}
+                told = list(admin.describe_topics(names))
+            found = {one["name"]: len(one["partitions"]) for one in told}
             if gone := sorted(name for name in names if not found.get(name)):
                 raise NotReadyError(f"{self.where}: there is no topic {gone[0]}")
+            self._refuse_others({one["name"]: str(one["topic_id"]) for one in told})
             self._partitions, self._looked_s = found, time.monotonic()
         return {name: self._partitions[name] for name in names}
+
+    def look_again(self, topics: Iterable[str]) -> None:
+        """See now what these topics are.
+
+        Raises:
+            NotReadyError: see `partitions`.
+        """
+        self._looked_s = -_LOOK_EVERY_S
+        self.partitions(topics)
+
+    def topic_ids(self, topics: Iterable[str]) -> dict[str, str]:
+        """By topic, the id that the cluster knows it by: another one when it was deleted and made anew.
+
+        Raises:
+            NotReadyError: it has another one than when this was first asked, or there is no such topic.
+        """
+        return {name: self._ids[name] for name in self.partitions(topics)}
 
     def ends(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Of each partition the offset before which everything may be read now: committed, and of no open transaction."""
@@ -142,12 +212,36 @@ class KafkaCluster:
         with self._lock:
             self._hang_up()
 
-    def _stamped_by(self, topic: str) -> str:
+    def settings_of(self, topic: str, *names: str) -> dict[str, str]:
+        """Some of a topic's settings.
+
+        Raises:
+            NotReadyError: the cluster does not answer, or does not let us ask.
+        """
         with self.asked() as admin:
-            asked = ConfigResource(ConfigResourceType.TOPIC, topic, {STAMPED_BY: None})
+            asked = ConfigResource(ConfigResourceType.TOPIC, topic, dict.fromkeys(names))
             told = admin.describe_configs([asked], config_filter="all")
         (found,) = told["topic"].values()
-        return str(found[STAMPED_BY]["value"])
+        return {name: str(found[name]["value"]) for name in names}
+
+    def members_of(self, group: str) -> int:
+        """How many clients are in a group now; one that was killed is, until its session is over.
+
+        Raises:
+            NotReadyError: the cluster does not answer, or does not let us ask.
+        """
+        with self.asked() as admin:
+            try:
+                return len(admin.describe_groups([group])[group]["members"])
+            except GroupIdNotFoundError:
+                return 0
+
+    def _refuse_others(self, ids: Mapping[str, str]) -> None:
+        """Keep the ids of topics that are new here, and read on in no other that has one's name."""
+        for name, now in ids.items():
+            if (was := self._ids.setdefault(name, now)) != now:
+                what = f"the topic {name} was deleted and made anew (its id was {was} and is {now})"
+                raise NotReadyError(f"{self.where}: {what}; end what reads it, and start again")
 
     def _offsets(self, partitions: Iterable[TopicPartition], which: OffsetSpec) -> dict[TopicPartition, int]:
         asked = dict.fromkeys(partitions, which)

@@ -197,7 +197,8 @@ class KafkaCursor:
             self._parts[one].add([stamp_ms(record) for record in events], [record.offset + 1 for record in events], texts)
 
     def _close_gap(self, partitions: Sequence[TopicPartition]) -> None:
-        """Go on where these begin, which do not hold what comes next, if that has been decided."""
+        """Go on where these begin, which do not hold what comes next, if that has been decided; never in a topic that was made anew."""
+        self._cluster.look_again(self._topics)
         earliest = self._cluster.earliest(partitions)
         for one in partitions:
             stood = self._fetched(one)

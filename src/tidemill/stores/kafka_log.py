@@ -10,19 +10,20 @@ import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
 from kafka import TopicPartition
 
 from tidemill.errors import ConflictError, InputError, NotReadyError
 from tidemill.events import Copied, Source, Stream
 from tidemill.settings import KafkaLogSettings
-from tidemill.sources.kafka_security import KafkaSecurity, keep_secrets_out_of_logs
 from tidemill.stores.kafka_checkpoints import KafkaCheckpoints
-from tidemill.stores.kafka_cluster import STAMPED_BY, KafkaCluster
+from tidemill.stores.kafka_cluster import STAMPED_BY, cluster_of
 from tidemill.stores.kafka_cursors import KafkaCursors
 from tidemill.stores.kafka_share import KafkaShare
-from tidemill.stores.kafka_topics import KNOWN_AT_HEADER, is_log, topics_of
+from tidemill.stores.kafka_topics import KNOWN_AT_HEADER, checkpoints_topic, is_log, topics_of
 from tidemill.stores.kafka_writer import KafkaWriter, Message
 from tidemill.stores.source_books import SourceBooks
+from tidemill.stores.topic_keeps import CLEANUP, RETENTION, TopicKeeps, topic_keeps
 from tidemill.streams import Advance, Entry, Position, Records, Tally
 
 logger = logging.getLogger(__name__)
@@ -61,17 +62,14 @@ class KafkaLog:
         self.sources = sources
         self._settings = settings
         self._topics = topics_of(streams, settings.brokers)
-        keep_secrets_out_of_logs()
-        config = {"bootstrap_servers": settings.brokers, "bootstrap_timeout_ms": settings.connect_s * 1_000, **_security(settings)}
-        where = f"kafka at {','.join(settings.brokers)}"
-        self._cluster = KafkaCluster(where, config)
-        self._writer = KafkaWriter(where, config, project)
-        self._checkpoints = KafkaCheckpoints(self._cluster, f"tidemill.sources.{project}")
+        self._cluster = cluster_of(settings)
+        self._writer = KafkaWriter(self._cluster.where, self._cluster.config, project)
+        self._checkpoints = KafkaCheckpoints(self._cluster, checkpoints_topic(project))
         self._cursors = KafkaCursors(self._cluster, self._topics, self._on_gap)
         self._seen: tuple[float, Position] = (0.0, Position({}))
         self._followed_s = 0.0
         try:
-            self._cluster.make_compacted(f"tidemill.sources.{project}", replication=settings.replication)
+            self._cluster.make_compacted(checkpoints_topic(project), replication=settings.replication)
             self._replay = self._make_topics(replay=replay)
             self.end()
             self._last_ms = self._last_known() if self._replay else 0
@@ -107,6 +105,11 @@ class KafkaLog:
         if time.monotonic() - seen_s > _FRESH_S:
             end = self.end()
         return sum(_offsets_between(after, end, stream) for stream in end.offsets)
+
+    def identity(self) -> Mapping[str, str]:
+        """See `Log`: the ids of the topics."""
+        ids = self._cluster.topic_ids([topic.name for topic in self._topics.values()])
+        return {stream: ids[topic.name] for stream, topic in self._topics.items()}
 
     def holds(self, source: Source) -> bool:
         """See `Log`."""
@@ -145,6 +148,27 @@ class KafkaLog:
         if settings.group is None:
             return None
         return KafkaShare(self._cluster, self._topics, settings.group, settings.session_s, self._on_gap)
+
+    def members(self) -> int:
+        """How many engines are in the group that shares it; one that was killed is, until its session is over.
+
+        Raises:
+            NotReadyError: the cluster does not answer.
+        """
+        return 0 if self._settings.group is None else self._cluster.members_of(self._settings.group)
+
+    def keeps(self, stream: str, log_offsets: Iterable[int], newest_ms: int) -> TopicKeeps:
+        """What stays of some events of a stream, as no single one can be deleted, if it is still there; see `topic_keeps`.
+
+        Raises:
+            NotReadyError: the cluster does not answer.
+        """
+        topic = self._topics[stream].name
+        numbers = range(self._cluster.partitions([one.name for one in self._topics.values()])[topic])
+        begins = self._position(self._cluster.earliest(TopicPartition(topic, number) for number in numbers))
+        wanted = np.array(sorted(log_offsets), dtype=np.int64)
+        there = wanted[~begins.taken(stream, wanted)].tolist()
+        return topic_keeps(topic, self._cluster.settings_of(topic, RETENTION, CLEANUP), there, newest_ms)
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -238,14 +262,6 @@ class KafkaLog:
         shortly_before = Position({stream: {part: max(0, end - _LAST) for part, end in parts.items()} for stream, parts in ends.items()})
         records, _ = self.read(shortly_before, _LAST * sum(map(len, ends.values())))
         return max(records.known_at_ms, default=0)
-
-
-def _security(settings: KafkaLogSettings) -> dict[str, object]:
-    """What a client is told of TLS and login, secrets included."""
-    if settings.protocol == "PLAINTEXT":
-        return {}
-    login = (settings.mechanism, settings.username_env, settings.password_env)
-    return KafkaSecurity(settings.protocol, *login, ca_file=settings.ca_file).config()
 
 
 def _known_at(entry: Entry, now_ms: int, last_ms: int) -> int:

@@ -67,6 +67,11 @@ def is_log(source: Source, brokers: Sequence[str]) -> bool:
     return isinstance(source, Kafka) and not set(source.brokers).isdisjoint(brokers)
 
 
+def checkpoints_topic(project: str) -> str:
+    """The compacted topic of a project's checkpoints, and of what else is to be known of its log."""
+    return f"tidemill.sources.{project}"
+
+
 def topics_of(streams: Sequence[Stream], brokers: Sequence[str]) -> Mapping[str, StreamTopic]:
     """By stream, its topic."""
     return {stream.name: StreamTopic.of(stream, brokers) for stream in streams}

@@ -96,11 +96,33 @@ FREEZES = Table(
 # At most one freeze of a model stands; the ended ones stay for the audit.
 Index("one_standing_freeze", FREEZES.c.model, unique=True, **_only(FREEZES.c.ended_wall_ms.is_(None)))
 
+ALERT_MESSAGES = Table(
+    "alert_messages",
+    LOOP_TABLES,
+    Column("number", Integer, primary_key=True),
+    Column("model", Word, nullable=False),
+    Column("kind", Word, nullable=False),
+    Column("severity", Word, nullable=False),
+    Column("about", Word, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("wall_ms", BigInteger, nullable=False),
+    Column("awaits_end", Integer, nullable=False),  # 1 until the end of all its alerts is told
+    Column("ends", Integer, ForeignKey("alert_messages.number"), unique=True),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("next_attempt_wall_ms", BigInteger, nullable=False, default=0),
+    Column("delivered_wall_ms", BigInteger),
+    Column("last_error", Words, nullable=False, default=""),
+    Index("messages_by_kind", "model", "kind", "number"),
+)
+Index("messages_due", ALERT_MESSAGES.c.next_attempt_wall_ms, **_only(ALERT_MESSAGES.c.delivered_wall_ms.is_(None)))
+Index("messages_to_end", ALERT_MESSAGES.c.number, **_only(ALERT_MESSAGES.c.awaits_end == literal_column("1")))
+
 ALERTS = Table(
     "alerts",
     LOOP_TABLES,
     Column("key", Word, primary_key=True),
     Column("model", Word, nullable=False),
+    Column("kind", Word, nullable=False),
     Column("severity", Word, nullable=False),
     Column("title", Words, nullable=False),
     Column("body", Words, nullable=False),
@@ -108,12 +130,24 @@ ALERTS = Table(
     Column("at_ms", BigInteger, nullable=False),
     Column("explain", Word, nullable=False, default=""),
     Column("explaining_wall_ms", BigInteger),
-    Column("attempts", Integer, nullable=False, default=0),
-    Column("next_attempt_wall_ms", BigInteger, nullable=False, default=0),
-    Column("delivered_wall_ms", BigInteger),
-    Column("last_error", Words, nullable=False, default=""),
-    Index("alerts_due", "delivered_wall_ms", "next_attempt_wall_ms"),
+    Column("since_ms", BigInteger),
+    Column("harm", Words, nullable=False, default=""),
+    Column("condition", Word, nullable=False, default=""),
+    Column("ended_at_ms", BigInteger),
+    Column("ended_why", Words, nullable=False, default=""),
+    Column("acked_by", Word, nullable=False, default=""),
+    Column("acked_wall_ms", BigInteger),
+    Column("noticed_at_ms", BigInteger),
+    Column("noticed_wall_ms", BigInteger),
+    Column("held_until_ms", BigInteger),
+    Column("silence", Integer, ForeignKey("alert_silences.number")),
+    Column("covered_by", Word),
+    Column("message", Integer, ForeignKey("alert_messages.number")),
+    Index("alerts_by_time", "at_ms"),
+    Index("alerts_of_message", "message"),
 )
+Index("alerts_waiting", ALERTS.c.at_ms, **_only(ALERTS.c.message.is_(None)))
+Index("alerts_open", ALERTS.c.condition, **_only(ALERTS.c.ended_at_ms.is_(None)))
 # What the relay asks at every step; a literal, as a database takes a partial index only for a condition that it can read.
 WANTS_CHECK = and_(ALERTS.c.explain != literal_column("''"), ALERTS.c.explaining_wall_ms.is_(None))
 Index("alerts_to_check", ALERTS.c.at_ms, **_only(WANTS_CHECK))
@@ -121,9 +155,23 @@ Index("alerts_to_check", ALERTS.c.at_ms, **_only(WANTS_CHECK))
 ALERT_CHANNELS = Table(
     "alert_channels",
     LOOP_TABLES,
-    Column("key", Word, ForeignKey("alerts.key"), primary_key=True),
+    Column("message", Integer, ForeignKey("alert_messages.number"), primary_key=True),
     Column("channel", Word, primary_key=True),
     Column("wall_ms", BigInteger, nullable=False),
+)
+
+ALERT_SILENCES = Table(
+    "alert_silences",
+    LOOP_TABLES,
+    Column("number", Integer, primary_key=True),
+    Column("model", Word, nullable=False),
+    Column("kind", Word, nullable=False),
+    Column("by", Word, nullable=False),
+    Column("reason", Words, nullable=False),
+    Column("from_wall_ms", BigInteger, nullable=False),
+    Column("until_wall_ms", BigInteger, nullable=False),
+    Column("ended_by", Word),
+    Column("ended_wall_ms", BigInteger),
 )
 
 MONITOR_STATES = Table(

@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine, insert, select, update
 
 from tidemill.errors import ConflictError
-from tidemill.stores.alerts import Alert, insert_alert
+from tidemill.stores.alert_records import Alert, Conditions
+from tidemill.stores.alerts import end_others, insert_alert
 from tidemill.stores.cursors import reading
 from tidemill.stores.decisions import Decision, insert_decision
 from tidemill.stores.loop_tables import MONITOR_STATES
@@ -61,8 +62,11 @@ class MonitorStateStore:
         *,
         alerts: Iterable[Alert] = (),
         decisions: Iterable[Decision] = (),
+        conditions: Iterable[Conditions] = (),
     ) -> Saved:
         """Write the state, raise the alerts and request the decisions with their outbox rows, all in one transaction.
+
+        By each of the `conditions` every open alert of its model and kind whose condition does not stand is over.
 
         Raises:
             ConflictError: the cursor is not `cursor_was` any more: another process did this step; load again.
@@ -73,6 +77,8 @@ class MonitorStateStore:
         with self._engine.begin() as connection:
             _advance(connection, name, (cursor_was, cursor), dict(state))
             raised = tuple(alert.key for alert in alerts if insert_alert(connection, alert))
+            for each in conditions:
+                end_others(connection, each)
             requested = tuple(decision.id for decision in decisions if insert_decision(connection, decision))
         return Saved(raised, requested)
 

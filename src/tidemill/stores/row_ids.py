@@ -12,6 +12,7 @@ from tidemill.kernels import Ints, Tags
 from tidemill.stores.cursors import Cursor
 from tidemill.stores.digests import digest_texts
 from tidemill.stores.postgres_arrays import int8s, uuids, whole_numbers
+from tidemill.stores.row_sizes import Kind
 
 _NEVER = -1
 _ODD = np.uint64(1)
@@ -37,6 +38,11 @@ class RowIds:
 
     def __init__(self, retention_ms: Mapping[str, int]) -> None:
         self._retention_ms = dict(retention_ms)
+
+    @property
+    def kind(self) -> Kind:
+        """What their room depends on."""
+        return Kind("ids", "applied_id", dict.fromkeys(self._retention_ms.values(), 1))
 
     def known_until(self, cursor: Cursor, stream: str, event_ids: Sequence[str]) -> Ints:
         """(n,) int64: the time until which each id counts as applied; -1 for one that was not."""

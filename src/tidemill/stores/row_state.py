@@ -18,7 +18,7 @@ from tidemill.features import FeatureSource, Label
 from tidemill.stores.cursors import Cursor, reading_cursor, writing_cursor
 from tidemill.stores.postgres_arrays import speak_arrays
 from tidemill.stores.row_ids import RowIds
-from tidemill.stores.row_sizes import row_sizes
+from tidemill.stores.row_sizes import row_size
 from tidemill.stores.row_tables import RowCatalogue
 from tidemill.stores.row_tiles import RowTiles
 from tidemill.stores.shelves import SetNumbers
@@ -110,9 +110,11 @@ class RowState(SqlState):
             self._all_whole(cursor)
 
     def sizes(self) -> list[Size]:
-        """The room that tiles, ids and rows take; what they will take is not foretold."""
+        """The room that tiles, ids and rows take, now and at the rate of now."""
+        now_ms = self.position_and_time()[1]
         with reading_cursor(self._engine) as cursor:
-            return row_sizes(cursor) + self.tiles.rows.sizes(cursor, self.sets.readable())
+            mine = [row_size(cursor, kind, now_ms) for kind in (self.tiles.kind, self._ids.kind)]
+            return mine + self.tiles.rows.sizes(cursor, self.sets.readable())
 
     def _feed(self, cursor: Cursor, standing: StateRow) -> SetNumbers:
         """The sets that the next events go to."""

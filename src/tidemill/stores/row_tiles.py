@@ -16,6 +16,7 @@ from tidemill.stores.cursors import Cursor, reading_cursor
 from tidemill.stores.digests import digest_texts
 from tidemill.stores.memory_table import memory_table
 from tidemill.stores.postgres_arrays import byteas, floats, int8s, uuids, whole_numbers
+from tidemill.stores.row_sizes import Kind
 from tidemill.stores.shelves import SetNumbers, Shelf
 from tidemill.stores.tile_read import Plan, make_parts
 from tidemill.stores.tile_sets import TileSets
@@ -30,7 +31,7 @@ _FIND = (
     "from unnest(?::int8[], ?::uuid[]) with ordinality as asked (until_ms, tag, place) cross join lateral "
     "(select state from tile where tile.until_ms = asked.until_ms and tile.tag = asked.tag limit 1) as held"
 )
-_WRITE = (
+WRITE_TILES = (
     "insert into tile (until_ms, tag, state) select * from unnest(?::int8[], ?::uuid[], ?::bytea[]) "
     "on conflict (until_ms, tag) do update set state = excluded.state"
 )
@@ -61,6 +62,12 @@ class RowTiles(TileStore):
         self._engine = engine
         self._sets = sets
 
+    @property
+    def kind(self) -> Kind:
+        """What their room depends on; of shelves whose tiles live equally long, the longest bucket counts."""
+        shelves = sorted(self._shelves, key=lambda shelf: shelf.bucket_ms)
+        return Kind("tiles", "tile", {_reach_ms(shelf): shelf.bucket_ms for shelf in shelves})
+
     def merge(self, cursor: Cursor, applied: Mapping[str, EventBatch], known_at_ms: int, numbers: SetNumbers) -> int:
         """Merge events into the tiles, see `sum_events`; answers how many tiles it wrote."""
         summed = [
@@ -77,7 +84,7 @@ class RowTiles(TileStore):
             cells = np.zeros((n_rows, STATE + shelf.layout.width))
             cells[places, STATE:] = states
             merge_rows(shelf.layout.merges, cells, np.arange(n_rows), fresh, sums.states)
-        cursor.execute(_WRITE, (*_columns(wanted), byteas([sums.states for _, sums in summed])))
+        cursor.execute(WRITE_TILES, (*_columns(wanted), byteas([sums.states for _, sums in summed])))
         return sum(len(some.a) for some in wanted)
 
     def expire(self, cursor: Cursor, known_at_ms: int, most: int) -> None:

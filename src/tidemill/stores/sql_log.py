@@ -121,6 +121,10 @@ class SqlLog:
         with reading_cursor(self._engine) as cursor:
             return max(0, int(cursor.execute(_TAIL_NOW).fetchone()[0]) - self._offset(after))
 
+    def identity(self) -> Mapping[str, str]:
+        """See `Log`; it has none."""
+        return {}
+
     def holds(self, source: Source) -> bool:
         """See `Log`; it has no source of its own."""
         return False

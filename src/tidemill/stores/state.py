@@ -19,6 +19,7 @@ from tidemill.stores.commit_sql import advance, write_books, write_duplicates, w
 from tidemill.stores.cursors import Cursor, reading, reading_cursor, writing_cursor
 from tidemill.stores.definitions import Definitions
 from tidemill.stores.followers import Followers, forget_duplicates
+from tidemill.stores.log_identity import LogIdentity
 from tidemill.stores.shelves import SetNumbers
 from tidemill.stores.sizes import Size
 from tidemill.stores.state_tables import BOOK, DEAD_LETTER, OUTCOME, POSITION
@@ -77,6 +78,7 @@ class SqlState(ABC):
         self._reader = reading(engine)
         self.definitions = Definitions(engine)
         self.followers = Followers(engine)
+        self.log_identity = LogIdentity(engine)
         self._labels = dict(labels)
         with engine.begin() as connection:
             if connection.execute(select(POSITION.c.id)).first() is None:

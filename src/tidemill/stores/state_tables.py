@@ -101,6 +101,13 @@ OUTCOME = Table(  # what label events said, in the order of commits
     Index("outcome_by_key", "model", "key"),
     sqlite_with_rowid=False,
 )
+LOG_IDENTITY = Table(  # which log of its name each stream's events were taken from
+    "log_identity",
+    STATE_TABLES,
+    Column("stream", Word, primary_key=True),
+    Column("identity", Word, nullable=False),
+    sqlite_with_rowid=False,
+)
 DEFINITION = Table(  # what the versions of views mean; a row never changes
     "definition",
     STATE_TABLES,

@@ -143,6 +143,10 @@ class Log(Protocol):
         """How many events lie after a position."""
         ...
 
+    def identity(self) -> Mapping[str, str]:
+        """By stream, what tells its log from another that had the same name before or has it after; nothing where only its length does."""
+        ...
+
     def holds(self, source: Source) -> bool:
         """Whether what a source brings lies in this log already, so that nothing need be copied."""
         ...

@@ -1,7 +1,8 @@
 """The page: what the stores say, read at one look and shown so that one glance tells whether all is well."""
 
+from tidemill.ui.alert_actions import alert_router
 from tidemill.ui.drift_summary import DriftSummary, read_drift
 from tidemill.ui.overview import Overview, OverviewReader, read_overview
 from tidemill.ui.page import page_router
 
-__all__ = ["DriftSummary", "Overview", "OverviewReader", "page_router", "read_drift", "read_overview"]
+__all__ = ["DriftSummary", "Overview", "OverviewReader", "alert_router", "page_router", "read_drift", "read_overview"]

@@ -11,30 +11,51 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
 
 from tidemill.clock import DAY_MS
+from tidemill.loop import several
 from tidemill.project import Workspace
 from tidemill.stores import Alert, AlertRecord
+from tidemill.stores.alert_records import DeliveryState
 from tidemill.ui.links import safe_link
 
 N_ROWS = 20
 _N_READ = 400  # a model with a hundred features may warn of most of them in a day
-_EVER = 2**62  # later than any alert waits for its next attempt
 
-Delivery = Literal["delivered", "waiting", "failing"]
-_BEST_FIRST: tuple[Delivery, ...] = ("delivered", "waiting", "failing")
+_BEST_FIRST: tuple[DeliveryState, ...] = ("delivered", "acknowledged", "silenced", "held", "waiting", "failing")
 
 
 @dataclass(frozen=True)
 class AlertRow:
-    """One alert and how its delivery stands."""
+    """One alert and how it stands."""
 
-    alert: Alert
-    state: Delivery
-    attempts: int
-    last_error: str
+    record: AlertRecord
     link: str | None
+
+    @property
+    def alert(self) -> Alert:
+        """The alert itself."""
+        return self.record.alert
+
+    @property
+    def state(self) -> DeliveryState:
+        """How its delivery stands."""
+        return self.record.delivery
+
+    @property
+    def attempts(self) -> int:
+        """Failed tries."""
+        return self.record.attempts
+
+    @property
+    def last_error(self) -> str:
+        """Of the last try."""
+        return self.record.last_error
+
+    @property
+    def can_be_acknowledged(self) -> bool:
+        """Whether a person may still say that they know: it is not over, and nobody has."""
+        return not self.record.acked_by and self.record.ended_at_ms is None
 
 
 @dataclass(frozen=True)
@@ -53,21 +74,32 @@ class AlertGroup:
         """The row whose delivery stands worst: a group is delivered only once every one of its alerts is."""
         return max(self.rows, key=lambda row: _BEST_FIRST.index(row.state))
 
+    @property
+    def called(self) -> str:
+        """What several of its kind are called."""
+        return several(self.newest.alert.kind)
+
+    @property
+    def unacknowledged(self) -> tuple[str, ...]:
+        """The keys of those that can be acknowledged."""
+        return tuple(row.alert.key for row in self.rows if row.can_be_acknowledged)
+
 
 def read_alerts(workspace: Workspace) -> tuple[AlertGroup, ...]:
     """The newest rows, then all the older ones that still have not reached anyone."""
     recent = workspace.alerts.recent(limit=_N_READ)
     shown = {record.alert.key for record in recent}
-    older = [record for record in workspace.alerts.pending(_EVER, limit=_N_READ) if record.alert.key not in shown]
+    older = [record for record in workspace.alerts.undelivered(limit=_N_READ) if record.alert.key not in shown]
     groups = group_alerts(alert_row(record) for record in (*recent, *older))
-    return (*groups[:N_ROWS], *(group for group in groups[N_ROWS:] if group.worst.state != "delivered"))
+    return (*groups[:N_ROWS], *(group for group in groups[N_ROWS:] if group.worst.state in ("held", "waiting", "failing")))
 
 
 def group_alerts(rows: Iterable[AlertRow]) -> tuple[AlertGroup, ...]:
     """Rows that belong together, each group at the place of its first.
 
     >>> def row(key: str, at_ms: int) -> AlertRow:
-    ...     return AlertRow(Alert(key, "late", "warning", "t", "b", "", at_ms), "delivered", 1, "", None)
+    ...     alert = Alert(key, "late", "warning", "t", "b", "", at_ms)
+    ...     return AlertRow(AlertRecord(alert, None, "", "", None, None, None, None, None), None)
     >>> groups = group_alerts([row("windows:late:1:wind:9", 9), row("check:late:1:8", 8), row("windows:late:1:sea:7", 7)])
     >>> [[row.alert.at_ms for row in group.rows] for group in groups]
     [[9, 7], [8]]
@@ -86,10 +118,5 @@ def _togetherness(alert: Alert) -> object:
 
 
 def alert_row(record: AlertRecord) -> AlertRow:
-    """The alert with its delivery in one word."""
-    state: Delivery = "waiting"
-    if record.delivered_wall_ms is not None:
-        state = "delivered"
-    elif record.attempts:
-        state = "failing"
-    return AlertRow(record.alert, state, record.attempts, record.last_error, safe_link(record.alert.link))
+    """The alert with a link that a browser may follow."""
+    return AlertRow(record, safe_link(record.alert.link))

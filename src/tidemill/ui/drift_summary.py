@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from tidemill.drift import OutcomeMonitor, OutcomeSettings
+from tidemill.drift import OutcomeMonitor, OutcomeSettings, data_faults, outcome_thresholds
 from tidemill.project import Workspace
 
 logger = logging.getLogger(__name__)
@@ -17,13 +17,46 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class ColumnDrift:
-    """A feature column in the last complete window; `since_ms` and `warning` once it was high twice running."""
+    """A feature column, the score or the number of rows, as the detectors last saw it.
+
+    Args:
+        column: its name.
+        statistic: KS or chi-square of the last complete window; None before the first.
+        threshold: what two windows running must stay below.
+        bet: the bet that is nearest to its level, in nats.
+        bet_threshold: that level.
+        psi: population stability index of the last window; shown only.
+        q: Benjamini and Hochberg's q-value of the last window, as if its rows were independent; shown only.
+        since_ms: when the change is taken to have begun, while it warns.
+        detail: what was seen, while it warns.
+        warning: whether it warns.
+    """
 
     column: str
-    statistic: float
-    threshold: float | None
+    statistic: float | None = None
+    threshold: float | None = None
+    bet: float | None = None
+    bet_threshold: float | None = None
+    psi: float | None = None
+    q: float | None = None
     since_ms: int | None = None
+    detail: str = ""
     warning: bool = False
+
+    @property
+    def urgency(self) -> float:
+        """How near the column is to a warning: 1 is there."""
+        pairs = ((self.statistic, self.threshold), (self.bet, self.bet_threshold))
+        return max((value / level for value, level in pairs if value is not None and level), default=0.0)
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What the feature detectors hold: their columns, the data faults they see, and whether the reference is long enough to trust."""
+
+    columns: tuple[ColumnDrift, ...] = ()
+    faults: tuple[str, ...] = ()
+    provisional: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,13 +90,35 @@ class ErrorStatistic:
 
 
 @dataclass(frozen=True)
-class DriftSummary:
-    """All that is known of a model's drift; `unreadable` names states that could not be understood."""
+class DomainSummary:
+    """The last try to tell what was served from what was learnt from: its AUC, what ordinary weeks reach, and the columns that told."""
 
-    columns: tuple[ColumnDrift, ...] = ()
+    at_ms: int
+    auc: float
+    threshold: float | None
+    columns: tuple[str, ...] = ()
+
+    @property
+    def warning(self) -> bool:
+        """Whether they can be told apart better than ordinary weeks can."""
+        return self.threshold is not None and self.auc > self.threshold
+
+
+@dataclass(frozen=True)
+class DriftSummary:
+    """All that is known of a model's drift, and the budget it is judged by; `unreadable` names states that could not be understood."""
+
+    watch: Watch = Watch()
     check: CheckSummary | None = None
     errors: tuple[ErrorStatistic, ...] = ()
+    domain: DomainSummary | None = None
+    budget: str = ""
     unreadable: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> tuple[ColumnDrift, ...]:
+        """The columns that are watched, those that warn first."""
+        return self.watch.columns
 
     @property
     def warnings(self) -> tuple[ColumnDrift, ...]:
@@ -83,50 +138,40 @@ def read_drift(workspace: Workspace, model: str) -> DriftSummary:
     """
     unreadable: list[str] = []
 
-    def part(kind: str, key: str, read: Callable[[Mapping[str, Any]], T], missing: T) -> T:
+    def part(kind: str, read: Callable[[Mapping[str, Any]], T], missing: T) -> T:
         name = f"{kind}:{model}"
         state = workspace.monitors.load(name)[1]
         if not state:
             return missing
         try:
-            return read(_holding(state, key))
+            return read(state)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             logger.warning("monitor state not understood name=%s error=%s", name, error)
             unreadable.append(name)
             return missing
 
+    budget = workspace.project.model(model).monitor.budget
+    settings = replace(OutcomeSettings(), **outcome_thresholds(budget))
     return DriftSummary(
-        columns=part("windows", "last", _columns, ()),
-        check=part("check", "at_ms", _check, None),
-        errors=part("outcomes", "versions", _errors, ()),
+        watch=part("windows", _watch, Watch()),
+        check=part("check", _check, None),
+        errors=part("outcomes", lambda state: _errors(state, settings), ()),
+        domain=part("check", _domain, None),
+        budget=str(budget),
         unreadable=tuple(unreadable),
     )
 
 
-def _holding(state: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """The part of a state that has `key`: the state itself, or what one of its values holds (a monitor kept beside its cursor)."""
-    if key in state:
-        return state
-    for value in state.values():
-        if isinstance(value, Mapping) and key in value:
-            return {**state, **value}
-    raise KeyError(key)
-
-
-def _columns(state: Mapping[str, Any]) -> tuple[ColumnDrift, ...]:
-    thresholds = state.get("thresholds", {})
-    active = {raw["column"]: raw for raw in state.get("active", ())}
+def _watch(state: Mapping[str, Any]) -> Watch:
+    active = {raw["column"]: raw for raw in state["active"]}
+    seen = {raw["column"]: raw for raw in state["columns"]}
     found = []
-    for column, statistic in state["last"].items():
-        raw = active.get(column)
-        threshold = thresholds.get(column) if raw is None else raw["threshold"]
-        since_ms = None if raw is None else int(raw["since_ms"])
-        found.append(ColumnDrift(column, float(statistic), threshold, since_ms, raw is not None))
-    return tuple(sorted(found, key=_urgency))
-
-
-def _urgency(column: ColumnDrift) -> tuple[bool, float, str]:
-    return not column.warning, -column.statistic / (column.threshold or float("inf")), column.column
+    for column in dict.fromkeys([*seen, *active]):
+        warned = active.get(column)
+        told = {} if warned is None else {"since_ms": int(warned["since_ms"]), "detail": str(warned["detail"]), "warning": True}
+        found.append(ColumnDrift(**{"column": column, **seen.get(column, {}), **told}))
+    ordered = sorted(found, key=lambda each: (not each.warning, -each.urgency, each.column))
+    return Watch(tuple(ordered), tuple(data_faults(state)), bool(state.get("provisional")))
 
 
 def _check(state: Mapping[str, Any]) -> CheckSummary | None:
@@ -144,8 +189,14 @@ def _check(state: Mapping[str, Any]) -> CheckSummary | None:
     )
 
 
-def _errors(state: Mapping[str, Any]) -> tuple[ErrorStatistic, ...]:
-    settings = OutcomeSettings()
+def _domain(state: Mapping[str, Any]) -> DomainSummary | None:
+    raw = state.get("domain")
+    if not raw:
+        return None
+    return DomainSummary(int(state["at_ms"]), float(raw["auc"]), raw.get("threshold"), tuple(raw.get("columns") or ()))
+
+
+def _errors(state: Mapping[str, Any], settings: OutcomeSettings) -> tuple[ErrorStatistic, ...]:
     monitor = OutcomeMonitor.from_state(state, settings)
     found = []
     for version in monitor.versions:

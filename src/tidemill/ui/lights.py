@@ -123,6 +123,9 @@ def _alerts(overview: Overview) -> Light:
         return Light("Alerts", "busy", f"{len(waiting)} on the way", waiting[0].alert.title, "alerts")
     if not overview.alerts:
         return Light("Alerts", "none", "None yet", "nothing was raised", "alerts")
+    kept = [row for row in overview.alerts if row.state in ("held", "silenced")]
+    if kept:
+        return Light("Alerts", "ok", f"{len(kept)} kept back", "by a cooldown or a silence", "alerts")
     return Light("Alerts", "ok", "All delivered", overview.alerts[0].alert.title, "alerts")
 
 

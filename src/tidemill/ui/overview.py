@@ -13,7 +13,7 @@ from tidemill.learning.objective import Figure
 from tidemill.loop.story import Rival, Step, asked_for, knew, rivals, steps
 from tidemill.project import ViewDetail, Workspace, describe_views
 from tidemill.settings import Settings
-from tidemill.stores import Decision
+from tidemill.stores import Decision, Silence
 from tidemill.streams import Books
 from tidemill.ui.alert_groups import AlertGroup, AlertRow, read_alerts
 from tidemill.ui.drift_summary import DriftSummary, read_drift
@@ -109,6 +109,7 @@ class Overview:
     decisions: tuple[DecisionRow, ...]
     alert_groups: tuple[AlertGroup, ...]
     links: Links
+    silences: tuple[Silence, ...] = ()
 
     @property
     def alerts(self) -> tuple[AlertRow, ...]:
@@ -148,6 +149,11 @@ class OverviewReader:
                 self._last = now_wall_ms, read_overview(self._workspace, self._settings, now_wall_ms, self._memory)
             return self._last[1]
 
+    def forget(self) -> None:
+        """Look anew at the next read: somebody has just changed what is shown."""
+        with self._lock:
+            self._last = None
+
 
 def read_overview(workspace: Workspace, settings: Settings, now_wall_ms: int, memory: Memory | None = None) -> Overview:
     """Look at every store once. Without a `memory` there are no rates, and every week is judged anew."""
@@ -163,6 +169,7 @@ def read_overview(workspace: Workspace, settings: Settings, now_wall_ms: int, me
         decisions=tuple(_decision(decision, settings, told=place < N_STORIES) for place, decision in enumerate(decisions)),
         alert_groups=read_alerts(workspace),
         links=Links(settings.mlflow_uri, experiments_link(settings), prefect_link(settings)),
+        silences=workspace.alert_silences.standing(now_wall_ms),
     )
 
 

@@ -4,9 +4,9 @@ CREATE TABLE received (
 	events INTEGER NOT NULL, 
 	PRIMARY KEY (stream)
 );
+INSERT INTO "received" VALUES('orders',77);
 INSERT INTO "received" VALUES('deliveries',44);
 INSERT INTO "received" VALUES('shops',4);
-INSERT INTO "received" VALUES('orders',77);
 CREATE TABLE run (
 	first_offset INTEGER NOT NULL, 
 	n INTEGER NOT NULL, 

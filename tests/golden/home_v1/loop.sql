@@ -1,14 +1,45 @@
 BEGIN TRANSACTION;
 CREATE TABLE alert_channels (
-	"key" VARCHAR NOT NULL, 
+	message INTEGER NOT NULL, 
 	channel VARCHAR NOT NULL, 
 	wall_ms BIGINT NOT NULL, 
-	PRIMARY KEY ("key", channel), 
-	FOREIGN KEY("key") REFERENCES alerts ("key")
+	PRIMARY KEY (message, channel), 
+	FOREIGN KEY(message) REFERENCES alert_messages (number)
+);
+CREATE TABLE alert_messages (
+	number INTEGER NOT NULL, 
+	model VARCHAR NOT NULL, 
+	kind VARCHAR NOT NULL, 
+	severity VARCHAR NOT NULL, 
+	about VARCHAR NOT NULL, 
+	at_ms BIGINT NOT NULL, 
+	wall_ms BIGINT NOT NULL, 
+	awaits_end INTEGER NOT NULL, 
+	ends INTEGER, 
+	attempts INTEGER NOT NULL, 
+	next_attempt_wall_ms BIGINT NOT NULL, 
+	delivered_wall_ms BIGINT, 
+	last_error TEXT NOT NULL, 
+	PRIMARY KEY (number), 
+	UNIQUE (ends), 
+	FOREIGN KEY(ends) REFERENCES alert_messages (number)
+);
+CREATE TABLE alert_silences (
+	number INTEGER NOT NULL, 
+	model VARCHAR NOT NULL, 
+	kind VARCHAR NOT NULL, 
+	"by" VARCHAR NOT NULL, 
+	reason TEXT NOT NULL, 
+	from_wall_ms BIGINT NOT NULL, 
+	until_wall_ms BIGINT NOT NULL, 
+	ended_by VARCHAR, 
+	ended_wall_ms BIGINT, 
+	PRIMARY KEY (number)
 );
 CREATE TABLE alerts (
 	"key" VARCHAR NOT NULL, 
 	model VARCHAR NOT NULL, 
+	kind VARCHAR NOT NULL, 
 	severity VARCHAR NOT NULL, 
 	title TEXT NOT NULL, 
 	body TEXT NOT NULL, 
@@ -16,11 +47,22 @@ CREATE TABLE alerts (
 	at_ms BIGINT NOT NULL, 
 	"explain" VARCHAR NOT NULL, 
 	explaining_wall_ms BIGINT, 
-	attempts INTEGER NOT NULL, 
-	next_attempt_wall_ms BIGINT NOT NULL, 
-	delivered_wall_ms BIGINT, 
-	last_error TEXT NOT NULL, 
-	PRIMARY KEY ("key")
+	since_ms BIGINT, 
+	harm TEXT NOT NULL, 
+	condition VARCHAR NOT NULL, 
+	ended_at_ms BIGINT, 
+	ended_why TEXT NOT NULL, 
+	acked_by VARCHAR NOT NULL, 
+	acked_wall_ms BIGINT, 
+	noticed_at_ms BIGINT, 
+	noticed_wall_ms BIGINT, 
+	held_until_ms BIGINT, 
+	silence INTEGER, 
+	covered_by VARCHAR, 
+	message INTEGER, 
+	PRIMARY KEY ("key"), 
+	FOREIGN KEY(silence) REFERENCES alert_silences (number), 
+	FOREIGN KEY(message) REFERENCES alert_messages (number)
 );
 CREATE TABLE decisions (
 	id VARCHAR NOT NULL, 
@@ -129,10 +171,16 @@ CREATE TABLE reactions (
 );
 CREATE INDEX decisions_by_state ON decisions (model, state);
 CREATE UNIQUE INDEX one_standing_freeze ON freezes (model) WHERE ended_wall_ms IS NULL;
-CREATE INDEX alerts_due ON alerts (delivered_wall_ms, next_attempt_wall_ms);
-CREATE INDEX alerts_to_check ON alerts (at_ms) WHERE "explain" != '' AND explaining_wall_ms IS NULL;
+CREATE INDEX messages_by_kind ON alert_messages (model, kind, number);
+CREATE INDEX messages_due ON alert_messages (next_attempt_wall_ms) WHERE delivered_wall_ms IS NULL;
+CREATE INDEX messages_to_end ON alert_messages (number) WHERE awaits_end = 1;
 CREATE INDEX reaction_by_key ON reaction_outbox (reaction, once_key, until_ms);
 CREATE INDEX reactions_due ON reaction_outbox (reaction, next_attempt_wall_ms) WHERE ended_wall_ms IS NULL;
 CREATE INDEX publications_due ON publication_outbox (kind, number);
+CREATE INDEX alerts_waiting ON alerts (at_ms) WHERE message IS NULL;
+CREATE INDEX alerts_of_message ON alerts (message);
+CREATE INDEX alerts_by_time ON alerts (at_ms);
+CREATE INDEX alerts_open ON alerts (condition) WHERE ended_at_ms IS NULL;
+CREATE INDEX alerts_to_check ON alerts (at_ms) WHERE "explain" != '' AND explaining_wall_ms IS NULL;
 DELETE FROM "sqlite_sequence";
 COMMIT;

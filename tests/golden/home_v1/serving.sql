@@ -46,6 +46,6 @@ CREATE TABLE version_classes (
  WITHOUT ROWID
 
 ;
-CREATE INDEX prediction_by_key ON prediction (model, "key");
 CREATE INDEX prediction_by_time ON prediction (model, at_ms);
+CREATE INDEX prediction_by_key ON prediction (model, "key");
 COMMIT;

@@ -53,6 +53,14 @@ CREATE TABLE follower (
  WITHOUT ROWID
 
 ;
+CREATE TABLE log_identity (
+	stream VARCHAR NOT NULL, 
+	identity VARCHAR NOT NULL, 
+	PRIMARY KEY (stream)
+)
+ WITHOUT ROWID
+
+;
 CREATE TABLE outcome (
 	model VARCHAR NOT NULL, 
 	number INTEGER NOT NULL, 
@@ -155,8 +163,8 @@ CREATE TABLE tile_set (
 );
 INSERT INTO "tile_set" VALUES(1,'by_shop',300000,'ac5bd9b2ebd59a32','{}',0,1);
 INSERT INTO "tile_set" VALUES(2,'shop_info',0,'e205e1fa16a49482','{}',0,1);
-CREATE UNIQUE INDEX sketch_by_place ON sketch (set_number, slot, "key", start_ms);
 CREATE INDEX sketch_by_start ON sketch (set_number, start_ms);
+CREATE UNIQUE INDEX sketch_by_place ON sketch (set_number, slot, "key", start_ms);
 CREATE INDEX outcome_by_key ON outcome (model, "key");
 DELETE FROM "sqlite_sequence";
 INSERT INTO "sqlite_sequence" VALUES('tile_set',2);

@@ -116,12 +116,29 @@ def test_it_warns_once_a_day_with_the_figures_and_where_to_look(workspace: Works
     assert feed.hour(fine=95, torn=5) == []
     (alert,) = feed.hour(fine=40, torn=20, late=40)
     assert (alert.model, alert.severity, alert.title) == ("taps", "warning", "taps: more events than usual are not applied")
-    assert "65 of 1,000 since" in alert.body
-    assert "(6.5%; in the week before 0.00%), the newest as not_json; see `tidemill deadletters taps`" in alert.body
+    assert alert.since_ms is not None
+    assert T0 < alert.since_ms < alert.at_ms
+    assert (
+        "65 of 1,000 are late or rejected (6.5%; in the week before 0.00%), the newest as not_json; see `tidemill deadletters taps`"
+        in alert.body
+    )
     assert [feed.hour(fine=50, torn=50) for _ in range(23)] == [[]] * 23
     assert sum(len(feed.hour(fine=0, torn=100)) for _ in range(8)) == 1, "a day later it rises further"
     assert [record.alert.model for record in workspace.alerts.recent()] == ["taps", "taps"]
     assert DeadLetterWatch(workspace).step() == []
+
+
+def test_it_is_over_once_no_more_of_them_are_dead_than_usual(workspace: Workspace) -> None:
+    feed = Feed(workspace)
+    assert [feed.hour(fine=100) for _ in range(20)] == [[]] * 20
+    assert len(feed.hour(fine=40, torn=60)) == 1
+    assert feed.hour(fine=100) == []
+    assert workspace.alerts.is_open("deadletters:taps"), "a window of a thousand still holds them"
+    for _ in range(12):
+        assert feed.hour(fine=100) == []
+    (record,) = workspace.alerts.recent()
+    assert record.ended_at_ms is not None
+    assert record.alert.at_ms < record.ended_at_ms < workspace.now_ms()
 
 
 def test_what_has_been_so_for_a_week_is_usual(workspace: Workspace) -> None:

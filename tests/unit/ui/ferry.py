@@ -14,9 +14,10 @@ from sklearn.linear_model import LogisticRegression
 
 from tidemill import Label, Model, Project, Requests, Stream, View, col, mean
 from tidemill.clock import DAY_MS, HOUR_MS, MINUTE_MS, to_ms, to_utc
-from tidemill.drift import OutcomeMonitor, WindowedDrift, profile_quality, profile_reference
+from tidemill.drift import FeatureDrift, OutcomeMonitor, profile_quality, profile_reference
 from tidemill.project import Workspace
-from tidemill.stores import Answered, Decision, Lookup
+from tidemill.serving.feature_watch import shown
+from tidemill.stores import Answered, Decision, Lookup, Moment, Plan, Planned
 from tidemill.stores.decision_records import Ending
 from tidemill.stores.held_versions import held_folder
 from tidemill.streams import Entry
@@ -191,9 +192,10 @@ class Ferry:
 
         hours = START_MS + np.arange(4_000) * HOUR_MS
         profile = profile_reference({"wind": rng.normal(size=4_000), "waves": rng.normal(size=4_000)}, rng.random(4_000), hours)
-        windows = WindowedDrift(profile)
-        windows.update({"wind": rng.normal(2.0, size=400), "waves": rng.normal(size=400)}, hours[:400])
-        self.workspace.monitors.save("windows:late_ferry", 0, 1, {**windows.state(), "thresholds": windows.thresholds})
+        features = FeatureDrift(profile)
+        features.update({"wind": rng.normal(2.0, size=400), "waves": rng.normal(size=400)}, hours[:400])
+        state = {"version": 1, "detector": features.state(), **shown(features)}
+        self.workspace.monitors.save("windows:late_ferry", 0, 1, state)
 
         check = {
             "at_ms": START_MS + 21 * DAY_MS,
@@ -207,6 +209,19 @@ class Ferry:
             "thresholds": {"wind": 0.12, "port": 0.2},
         }
         self.workspace.monitors.save("check:late_ferry", 0, 1, check)
+
+    def tell(self, *keys: str, error: str = "") -> None:
+        """Put alerts into a message each; it is delivered, or has failed once."""
+        messages = self.workspace.alert_messages
+        for key in keys:
+            alert = self.workspace.alerts.get(key)
+            planned = Planned(alert.model, alert.kind, alert.severity, "alerts", (key,), awaits_end=bool(alert.condition))
+            messages.keep(Plan(messages=(planned,)), Moment(alert.at_ms, WALL_MS))
+            number = max(message.number for message in messages.pending(WALL_MS, 1_000))
+            if error:
+                messages.mark_failed(number, error, WALL_MS)
+            else:
+                messages.mark_delivered(number, WALL_MS)
 
     def decide(self, name: str, ending: Ending | None, day: int = 17, reason: str = "20.1% of 340 predictions were wrong") -> None:
         """One decision by the error monitor, claimed, and ended if `ending` says how."""

@@ -69,10 +69,8 @@ def test_only_feature_warnings_are_gathered(ferry: Ferry) -> None:
 )
 def test_a_group_stands_as_its_worst_alert(ferry: Ferry, delivered: int, failed: int, state: str, light: str) -> None:
     keys = [raise_alert(ferry, "windows", START_MS + number) for number in range(3)]
-    for key in keys[:delivered]:
-        ferry.workspace.alerts.mark_delivered(key, WALL_MS)
-    for key in keys[delivered : delivered + failed]:
-        ferry.workspace.alerts.mark_failed(key, "json#1f2a: HTTP 503", WALL_MS)
+    ferry.tell(*keys[:delivered])
+    ferry.tell(*keys[delivered : delivered + failed], error="json#1f2a: HTTP 503")
     (group,) = groups_of(ferry)
     assert group.worst.state == state
     assert group.worst.last_error == ("json#1f2a: HTTP 503" if failed else "")

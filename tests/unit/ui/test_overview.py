@@ -133,8 +133,8 @@ def test_alerts_stand_as_delivered_waiting_or_failing(ferry: Ferry) -> None:
     store = ferry.workspace.alerts
     for name in ("a", "b", "c"):
         store.raise_alert(Alert(name, "late_ferry", "warning", f"title {name}", "body", "javascript:alert(1)", START_MS + ord(name)))
-    store.mark_delivered("a", WALL_MS)
-    store.mark_failed("b", "json#1f2a: HTTP 503", WALL_MS)
+    ferry.tell("a")
+    ferry.tell("b", error="json#1f2a: HTTP 503")
     rows = {row.alert.key: row for row in look(ferry).alerts}
     assert {key: row.state for key, row in rows.items()} == {"a": "delivered", "b": "failing", "c": "waiting"}
     assert rows["b"].last_error == "json#1f2a: HTTP 503"
@@ -146,7 +146,7 @@ def test_an_old_alert_that_reached_nobody_is_not_lost_behind_newer_ones(ferry: F
     for number in range(30):
         ferry.workspace.alerts.raise_alert(Alert(f"a{number:02}", "late_ferry", "info", "t", "b", "", START_MS + number))
         if number:
-            ferry.workspace.alerts.mark_delivered(f"a{number:02}", WALL_MS)
+            ferry.tell(f"a{number:02}")
     rows = look(ferry).alerts
     assert [row.alert.key for row in rows] == [*(f"a{number:02}" for number in range(29, 9, -1)), "a00"]
 
@@ -155,9 +155,12 @@ def test_the_monitors_speak(ferry: Ferry) -> None:
     ferry.watch()
     drift = look(ferry).models[0].drift
     wind, waves = drift.columns
-    assert (wind.column, wind.warning, wind.since_ms) == ("wind", True, START_MS)
-    assert wind.threshold is not None
-    assert wind.statistic > wind.threshold
+    assert (wind.column, wind.warning) == ("wind", True)
+    assert wind.since_ms is not None
+    assert START_MS <= wind.since_ms < START_MS + DAY_MS
+    assert wind.urgency >= 1.0 > waves.urgency
+    assert wind.psi is not None
+    assert wind.psi > 0.2
     assert (waves.column, waves.warning) == ("waves", False)
     assert drift.check is not None
     assert (drift.check.failed_twice, drift.check.values["port"], drift.check.unjudged) == (("wind",), 0.22, {"tide": "too few rows"})
@@ -168,11 +171,14 @@ def test_the_monitors_speak(ferry: Ferry) -> None:
     assert read_lights(look(ferry))[2].level == "warn"
 
 
-def test_a_monitor_kept_inside_a_larger_state_is_found(ferry: Ferry) -> None:
-    kept = {"counts": {}, "filled": 0, "opened_ms": 0, "runs": {}, "last": {"wind": 0.1}, "active": []}
-    ferry.workspace.monitors.save("windows:late_ferry", 0, 1, {"version": 3, "detector": kept})
-    drift = read_drift(ferry.workspace, "late_ferry")
-    assert [(column.column, column.statistic, column.threshold, column.warning) for column in drift.columns] == [("wind", 0.1, None, False)]
+def test_a_column_that_stands_still_is_a_fault_that_the_page_names(ferry: Ferry) -> None:
+    warning = {"column": "wind", "statistic": 60.0, "threshold": 60.0, "since_ms": START_MS, "at_ms": START_MS, "detail": "has been 3.0"}
+    faults = [{"column": "wind", "what": "stuck", "since_ms": START_MS}]
+    state = {"version": 1, "provisional": True, "columns": [], "active": [warning], "faults": faults}
+    ferry.workspace.monitors.save("windows:late_ferry", 0, 1, state)
+    watch = read_drift(ferry.workspace, "late_ferry").watch
+    assert (watch.provisional, len(watch.faults), watch.columns[0].detail) == (True, 1, "has been 3.0")
+    assert "column wind is stuck since" in watch.faults[0]
 
 
 def test_a_state_of_another_shape_hides_no_other(ferry: Ferry) -> None:

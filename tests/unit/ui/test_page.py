@@ -55,14 +55,14 @@ def test_the_page_holds_the_fragment_and_every_section(ferry: Ferry, client: Tes
 
 def test_an_alert_shows_its_report_once_there_is_one(ferry: Ferry, client: TestClient) -> None:
     ferry.workspace.alerts.raise_alert(Alert("a", "late_ferry", "critical", "Errors rose", "20 %", "", START_MS, explain="1"))
-    ferry.workspace.alerts.mark_delivered("a", WALL_MS)
+    ferry.tell("a")
     assert "about Errors rose" not in client.get("/ui/overview").text
     ferry.workspace.alerts.explained("a", "http://127.0.0.1:5000/#/report.html")
     assert (
         '<a href="http://127.0.0.1:5000/#/report.html">more<span class="unseen"> about Errors rose</span></a>'
         in client.get("/ui/overview").text
     )
-    assert ferry.workspace.alerts.pending(2**62) == [], "what was delivered without it is not sent again"
+    assert ferry.workspace.alert_messages.pending(2**62) == [], "what was delivered without it is not sent again"
 
 
 def test_an_empty_page_says_what_to_do(client: TestClient) -> None:

@@ -1,0 +1,140 @@
+"""The multivariate check: can a classifier tell what was served from what was learnt from, better than it can tell ordinary weeks apart?
+
+It sees what no column shows alone, such as two columns that no longer move together. Source: Lopez-Paz and Oquab, "Revisiting
+Classifier Two-Sample Tests", 2017; Rabanser, Guennemann and Lipton, "Failing Loudly", 2019.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+
+from tidemill.drift import DOMAIN_SHARE, ReferenceProfile, tail_level
+from tidemill.learning import Budget
+
+WINDOW_ROWS = 1_000
+_LEAST_ROWS = 100
+_LEAST_CYCLES = 3
+_MOST_CYCLES = 12
+_FOLDS = 3
+_NAMED = 3
+_MISSING = "(missing)"
+
+
+@dataclass(frozen=True)
+class DomainCheck:
+    """How well rows can be told apart.
+
+    Args:
+        auc: of a classifier on rows it has not seen; 0.5 where they cannot be told apart.
+        threshold: what the AUC of a cycle of the reference against its others stays below; None where it covers too few cycles.
+        columns: that told most, the strongest first: their own AUC is the farthest from 0.5.
+    """
+
+    auc: float
+    threshold: float | None
+    columns: tuple[str, ...]
+
+    @property
+    def told_apart(self) -> bool:
+        """Whether this is more than ordinary cycles differ by."""
+        return self.threshold is not None and self.auc > self.threshold
+
+    def state(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return {**asdict(self), "columns": list(self.columns), "told_apart": self.told_apart}
+
+
+def tell_apart(
+    profile: ReferenceProfile,
+    sample: pd.DataFrame,
+    sampled_at_ms: npt.NDArray[np.int64],
+    current: pd.DataFrame,
+    every: tuple[Budget, int],
+) -> DomainCheck | None:
+    """Try to tell the newest 1,000 rows from the reference's sample.
+
+    The threshold comes from the reference alone: each of its cycles (the newest twelve at most) is told from the others, and the tail
+    of those AUCs goes on to where the budget allows one in that many checks.
+
+    Args:
+        profile: names the columns, and says how long a cycle is.
+        sample: some of the rows that were learnt from.
+        sampled_at_ms: (n_sample,) their stream times.
+        current: rows in the order in which they were served.
+        every: the budget of false warnings of all detectors, and the stream time between two checks, ms.
+
+    Returns:
+        What was found; None with fewer than 100 rows on a side.
+    """
+    names = [column.name for column in profile.columns]
+    newest = current[names].tail(WINDOW_ROWS)
+    if min(len(newest), len(sample)) < _LEAST_ROWS:
+        return None
+    table = _encoded(pd.concat([sample[names], newest], ignore_index=True))
+    is_new = np.arange(len(table)) >= len(sample)
+    budget, every_ms = every
+    return DomainCheck(
+        auc=_auc(table, is_new),
+        threshold=_threshold(table[~is_new], _cycles(sampled_at_ms, profile), budget.part(DOMAIN_SHARE).within(every_ms)),
+        columns=_tellers(table, is_new, names),
+    )
+
+
+def _encoded(rows: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """Numbers as they are, categories by how frequent they are: (n_rows, n_columns), NaN where missing."""
+    columns = []
+    for name in rows:
+        values = rows[name]
+        if values.dtype.kind in "fiub":
+            columns.append(values.to_numpy(dtype=np.float64))
+        else:
+            texts = values.astype(object).where(values.notna(), _MISSING).astype(str)
+            columns.append(pd.Series(pd.factorize(texts, sort=True)[0]).to_numpy(dtype=np.float64))
+    return np.column_stack(columns)
+
+
+def _auc(table: npt.NDArray[np.float64], is_new: npt.NDArray[np.bool_]) -> float:
+    """Of rows that the classifier of their fold has not seen."""
+    learner = HistGradientBoostingClassifier(max_iter=30, max_leaf_nodes=8, learning_rate=0.2, random_state=0)
+    folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=0)
+    finite = np.where(np.isfinite(table), table, np.nan)
+    said = cross_val_predict(learner, finite, is_new, cv=folds, method="predict_proba")[:, 1]
+    return float(roc_auc_score(is_new, said))
+
+
+def _cycles(at_ms: npt.NDArray[np.int64], profile: ReferenceProfile) -> npt.NDArray[np.int64]:
+    """The cycle of each row, counted back from the newest; a remainder at the beginning belongs to none (-1)."""
+    if profile.block_ms <= 0:
+        return np.full(len(at_ms), -1)
+    back = (profile.end_ms - at_ms) // profile.block_ms
+    return np.where(back < min(profile.cycles, _MOST_CYCLES), back, -1)
+
+
+def _threshold(table: npt.NDArray[np.float64], cycle: npt.NDArray[np.int64], alarms_per_check: float) -> float | None:
+    aucs = []
+    for each in np.unique(cycle[cycle >= 0]):
+        inside = np.flatnonzero(cycle == each)[-WINDOW_ROWS:]
+        if len(inside) >= _LEAST_ROWS:
+            others = np.flatnonzero(cycle != each)
+            rows = np.concatenate((others, inside))
+            aucs.append(_auc(table[rows], np.arange(len(rows)) >= len(others)))
+    if len(aucs) < _LEAST_CYCLES:
+        return None
+    # An AUC ends at 1, its log-odds do not; the tail is theirs.
+    odds = np.log(np.array(aucs) / (1.0 - np.minimum(aucs, 1.0 - 1e-6)))
+    return float(1.0 / (1.0 + np.exp(-tail_level(odds[None, :], alarms_per_check))))
+
+
+def _tellers(table: npt.NDArray[np.float64], is_new: npt.NDArray[np.bool_], names: Sequence[str]) -> tuple[str, ...]:
+    low = np.where(np.isfinite(table), table, -np.finfo(np.float64).max)
+    away = [abs(float(roc_auc_score(is_new, low[:, place])) - 0.5) for place in range(len(names))]
+    return tuple(names[place] for place in np.argsort(away)[::-1][:_NAMED])

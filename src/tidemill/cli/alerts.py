@@ -1,0 +1,149 @@
+"""`alerts`: what was raised and how it stands; `alerts ack`, `silence`, `unsilence` and `test`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from getpass import getuser
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+from tidemill.cli.options import AsJson, ProjectPath, print_json, settings_for, workspace_for
+from tidemill.clock import to_utc, wall_ms
+from tidemill.stores import AlertRecord, Silence
+
+_COLOURS = {"info": "", "warning": "yellow", "critical": "red"}
+_HOW_TO_SET = """no channel is set, so alerts go into the log; set one, e.g. TIDEMILL_ALERTS__URLS='["json://127.0.0.1:9000/"]'"""
+
+commands = typer.Typer(invoke_without_command=True)
+Subject = Annotated[str, typer.Argument(help="A model's name; or that of a stream, reaction or publication.")]
+Kind = Annotated[str, typer.Option(help="Only this kind, e.g. windows; every kind when left out.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.add_typer(commands, name="alerts")
+
+
+@commands.callback()
+def show(
+    context: typer.Context,
+    model: Annotated[str | None, typer.Option(help="Only those of this model, stream, reaction or publication.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, newest first.")] = 30,
+    project: ProjectPath = None,
+    json_: AsJson = False,
+) -> None:
+    """Show alerts, newest first: what was found, whether it goes on, how its delivery stands, and the silences.
+
+    Several of one model and kind go out as one message; after it a cooldown (TIDEMILL_ALERTS__COOLDOWN) holds the next ones back, which
+    then come as a summary. Channels are those of TIDEMILL_ALERTS__URLS.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    workspace = workspace_for(settings_for(project), remember=False)
+    records, silences = workspace.alerts.recent(model, limit), workspace.alert_silences.standing(wall_ms())
+    if json_:
+        print_json({"alerts": [_facts(record) for record in records], "silences": silences})
+        return
+    console = Console()
+    for silence in silences:
+        console.print(_silence_line(silence), style="yellow", highlight=False, markup=False)
+    table = Table("found", "severity", Column("what", overflow="fold"), "goes on", "delivery", Column("key", overflow="fold"), box=None)
+    for record in records:
+        table.add_row(*_cells(record))
+    console.print(table if records else "no alert yet")
+
+
+@commands.command()
+def ack(
+    keys: Annotated[list[str], typer.Argument(metavar="KEY...", help="The keys of alerts, as `tidemill alerts` shows them.")],
+    project: ProjectPath = None,
+) -> None:
+    """Say that you know: nothing more is told of what these alerts are about, until it is over. Your name and the time are kept."""
+    workspace = workspace_for(settings_for(project))
+    count = workspace.alerts.acknowledge(keys, getuser(), wall_ms())
+    Console().print(f"{count} acknowledged by {getuser()}" if count else "all of them had been acknowledged before", highlight=False)
+
+
+@commands.command()
+def silence(
+    model: Subject,
+    for_: Annotated[str, typer.Option("--for", help="How long, on the clock of the wall, e.g. 8h, 45min, 2d.")],
+    reason: Annotated[str, typer.Option(help="Why, for whoever wonders.")],
+    kind: Kind = "",
+    project: ProjectPath = None,
+) -> None:
+    """Tell nobody of a model's alerts for a while. They are kept; what still goes on when the silence is over is told then."""
+    from tidemill.loop import SilenceAsked, silence
+
+    begun = silence(workspace_for(settings_for(project)), SilenceAsked(model, kind, for_, reason, getuser()), wall_ms())
+    Console().print(f"{_silence_line(begun)}; `tidemill alerts unsilence {model}` ends it", highlight=False, markup=False)
+
+
+@commands.command()
+def unsilence(model: Subject, kind: Kind = "", project: ProjectPath = None) -> None:
+    """End the silences of a model, or those of one kind."""
+    from tidemill.loop import end_silence
+
+    ended = end_silence(workspace_for(settings_for(project)), model, kind, getuser(), wall_ms())
+    Console().print(f"{len(ended)} ended; what still goes on is told now")
+
+
+@commands.command()
+def test(project: ProjectPath = None, json_: AsJson = False) -> None:
+    """Send a message to every channel and say which of them took it. Fails if one did not."""
+    from tidemill.loop import AlertText, open_channels
+
+    settings = settings_for(project)
+    text = AlertText("A test of tidemill", f"Alerts come this way; see {settings.server_url}/#alerts", "info")
+    found = [(channel, channel.send(text)) for channel in open_channels(settings.alerts.urls)]
+    if json_:
+        print_json([{"channel": channel.name, "severity": channel.severity, "error": error} for channel, error in found])
+    elif not found:
+        Console().print(_HOW_TO_SET, highlight=False, markup=False)
+    else:
+        table = Table("channel", "least severity", "sent", box=None)
+        for channel, error in found:
+            table.add_row(channel.name, channel.severity, Text(error, style="red") if error else Text("yes", style="green"))
+        Console().print(table)
+    if any(error for _, error in found):
+        raise typer.Exit(1)
+
+
+def _facts(record: AlertRecord) -> dict[str, Any]:
+    facts = asdict(record)
+    alert = facts.pop("alert")
+    return {**alert, "kind": record.alert.kind, "delivery": record.delivery, **facts, "channels": sorted(record.channels)}
+
+
+def _cells(record: AlertRecord) -> tuple[Text, ...]:
+    alert = record.alert
+    what = f"{alert.title}: {alert.body}" + (f" ({alert.harm})" if alert.harm else "")
+    known = f", known to {record.acked_by}" if record.acked_by else ""
+    delivery = record.delivery + (f" until {_moment(record.held_until_ms)}" if record.delivery == "held" else "")
+    return (
+        Text(_moment(alert.at_ms)),
+        Text(alert.severity, style=_COLOURS[alert.severity]),
+        Text(what),
+        Text(_goes_on(record) + known),
+        Text(f"{delivery} {record.last_error}".strip(), style="red" if record.last_error else ""),
+        Text(alert.key),
+    )
+
+
+def _goes_on(record: AlertRecord) -> str:
+    if record.ended_at_ms is not None:
+        return f"over {_moment(record.ended_at_ms)}"
+    return "yes" if record.alert.condition else "-"
+
+
+def _silence_line(silence: Silence) -> str:
+    what = f"{silence.model}, {silence.kind}" if silence.kind else silence.model
+    return f"{what} is silenced by {silence.by} until {_moment(silence.until_wall_ms)} UTC: {silence.reason}"
+
+
+def _moment(ms: int | None) -> str:
+    return to_utc(ms).strftime("%Y-%m-%d %H:%M") if ms else "never"

@@ -1,0 +1,121 @@
+"""Watches what one model's champions were asked and what they said: it warns, and names columns that nothing should be learnt from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tidemill.drift import ColumnWarning, FeatureDrift, ReferenceProfile
+from tidemill.kernels import Floats
+from tidemill.learning import Model, vectors_of
+from tidemill.project import Workspace
+from tidemill.registry import Registry
+from tidemill.serving.conditions import NO_HARM_KNOWN, column_condition, columns_standing
+from tidemill.stores import Alert, Answer, Served
+
+_BATCH = 5_000
+
+
+class FeatureWatch:
+    """Feeds the feature detectors of the champion's reference; their state, the warnings and the cursor are saved in one transaction.
+
+    What is saved as `windows:MODEL` also holds what people and the guard read: `columns`, `active`, `provisional`, and `faults`, a list
+    of `{"column", "what", "since_ms"}` for each column that stands still or is missing altogether.
+    """
+
+    def __init__(self, workspace: Workspace, registry: Registry, model: Model) -> None:
+        self._workspace = workspace
+        self._registry = registry
+        self._model = model
+        self._name = f"windows:{model.name}"
+        self._held: tuple[int, int, FeatureDrift] | None = None  # up to which prediction, of which version: making them anew costs more
+
+    def step(self) -> list[ColumnWarning]:
+        """Take the predictions made since the last step; answers the warnings they raised."""
+        raised: list[ColumnWarning] = []
+        while True:
+            cursor, state = self._workspace.monitors.load(self._name)
+            served = self._workspace.predictions.served(self._model.name, after_id=cursor, limit=_BATCH)
+            if not len(served.ids):
+                return raised
+            version = int(served.versions[0])
+            others = np.flatnonzero(served.versions != version)
+            served = served.rows(np.arange(others[0] if len(others) else len(served.ids)))
+            drift = self._drift(cursor, version, state)
+            self._held = None  # until they are saved as they are then
+            warnings = drift.update(vectors_of(self._model, served), served.at_ms, self._scores(served))
+            self._workspace.monitors.save(
+                self._name,
+                cursor,
+                int(served.ids[-1]),
+                {"version": version, "detector": drift.state(), **shown(drift)},
+                alerts=[self._alert(warning, version) for warning in warnings],
+                conditions=[columns_standing(self._model.name, version, (one.column for one in drift.active), int(served.at_ms[-1]))],
+            )
+            self._held = int(served.ids[-1]), version, drift
+            raised.extend(warnings)
+
+    def _profile(self, version: int) -> ReferenceProfile:
+        name = self._workspace.project.registered_name(self._model.name)
+        return ReferenceProfile.from_json(self._registry.load(name, version).reference)
+
+    def _drift(self, cursor: int, version: int, state: dict[str, Any] | None) -> FeatureDrift:
+        """As it was saved; a new one for another version, and where an older release saved another kind of state."""
+        if self._held is not None and self._held[:2] == (cursor, version):
+            return self._held[2]
+        profile, budget = self._profile(version), self._model.monitor.budget
+        if state is not None and state["version"] == version and "bets" in state["detector"]:
+            return FeatureDrift.from_state(profile, state["detector"], budget)
+        return FeatureDrift(profile, budget)
+
+    def _scores(self, served: Served) -> Floats:
+        """(n,) what the champion said of each, as one number; see `Objective.score`."""
+        said = self._workspace.predictions.scores(self._model.name, served.keys)
+        by_id = {score.prediction_id: _as_score(score.answer) for score in said if score.role == "champion"}
+        return np.array([by_id[prediction_id] for prediction_id in served.ids.tolist()])
+
+    def _alert(self, warning: ColumnWarning, version: int) -> Alert:
+        return Alert(
+            key=f"{self._name}:{version}:{warning.column}:{warning.at_ms}",
+            model=self._model.name,
+            severity="warning",
+            title=f"{self._model.name}: {warning.column} has moved",
+            body=f"{warning.detail}; it warns only",
+            link="",
+            at_ms=warning.at_ms,
+            since_ms=warning.since_ms,
+            harm=NO_HARM_KNOWN,
+            condition=column_condition(self._model.name, version, warning.column),
+        )
+
+
+def _as_score(answer: Answer) -> float:
+    if answer.probabilities is not None:
+        return max(answer.probabilities.values())
+    said = answer.probability if answer.value is None else answer.value
+    return float("nan") if said is None else said
+
+
+def shown(drift: FeatureDrift) -> dict[str, Any]:
+    """What the page, the command line and the guard read of the detectors, as plain JSON values."""
+    significance, bets = drift.windows.significance, drift.bets.statistics
+    thresholds = drift.windows.thresholds
+    columns: list[dict[str, Any]] = []
+    for column in dict.fromkeys([*thresholds, *bets]):
+        bet, bet_level = bets.get(column, (None, None))
+        seen = significance.get(column)
+        columns.append(
+            {
+                "column": column,
+                "statistic": drift.windows.statistics.get(column),
+                "threshold": thresholds.get(column),
+                "bet": bet,
+                "bet_threshold": bet_level,
+                "psi": None if seen is None else seen.psi,
+                "q": None if seen is None else seen.q,
+            }
+        )
+    faults = drift.checks.faults
+    active = [vars(warning).copy() for warning in drift.active]
+    return {"provisional": drift.provisional, "columns": columns, "active": active, "faults": faults}
