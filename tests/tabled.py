@@ -18,7 +18,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from tests import tiny
-from tidemill import Project, Stream, Table, derive
+from tidemill import Monitor, Project, Stream, Table, derive
 from tidemill.clock import DAY_MS, HOUR_MS, to_utc
 from tidemill.events import Column
 from tidemill.project import Workspace
@@ -59,7 +59,12 @@ SHOPS = Stream("shops", schema=Shop, event_time="valid_from", event_id="row_id")
 SHOP_INFO = Table(
     "shop_info", SHOPS, key="shop", columns=["size", "town", "opened", "chain"], owner="ann", description="What is true of a shop."
 )
-LATE_ORDER = replace(tiny.LATE_ORDER, features=["amount", tiny.BY_SHOP, SHOP_INFO, derive(size_per_amount)], estimator=make_estimator)
+LATE_ORDER = replace(
+    tiny.LATE_ORDER,
+    features=["amount", tiny.BY_SHOP, SHOP_INFO, derive(size_per_amount)],
+    estimator=make_estimator,
+    monitor=Monitor(slices=("shop_info__town",)),
+)
 
 
 def named(name: str) -> Project:

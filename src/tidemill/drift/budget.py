@@ -70,7 +70,7 @@ def tail_level(peaks: Floats, alarms_per_block: float) -> float:
     if n_known == 0 or often <= alarms_per_block:
         return floor
     mean = float((peaks[above] - floor).mean())
-    return floor + n_known * mean * ((often / alarms_per_block) ** (1.0 / n_known) - 1.0)
+    return float(floor + n_known * mean * ((often / alarms_per_block) ** (1.0 / n_known) - 1.0))
 
 
 def score_levels(profile: ReferenceProfile, budget: Budget, peaks_of: Callable[[ColumnProfile], Sequence[float]]) -> dict[str, float]:

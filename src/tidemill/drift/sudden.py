@@ -25,7 +25,7 @@ class SuddenErrors:
     >>> sudden = SuddenErrors(baseline, OutcomeSettings())
     >>> changes = [sudden.update(float(label >= 100), label) for label in range(200)]
     >>> next(label for label, change in enumerate(changes) if change), sum(change is not None for change in changes)
-    (137, 1)
+    (136, 1)
     """
 
     def __init__(self, baseline: Baseline, settings: OutcomeSettings) -> None:

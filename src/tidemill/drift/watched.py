@@ -179,5 +179,5 @@ def _more_or_less_often(rose: bool, mean: float, n_labels: int, baseline: Baseli
 
 
 def _too_low_or_high(rose: bool, mean: float, n_labels: int, baseline: Baseline) -> str:
-    low, (off, before) = "low" if rose else "high", (each * baseline.unit for each in (mean, baseline.center))
+    low, (off, before) = "low" if rose else "high", (each * baseline.unit + 0.0 for each in (mean, baseline.center))
     return f"predictions are too {low} by {abs(off):.3g} on average over {n_labels} labels, {before:+.3g} in the baseline"

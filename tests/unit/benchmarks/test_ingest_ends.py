@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
-from contextlib import closing, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from benchmarks.ingest_tables import in_sqlite
 from tidemill.events import Copied
 
 TEXTS = [json.dumps(json.loads(text), sort_keys=True) for text in draw_payments(30, 5).payloads()]
-ENDS = {
+ENDS: dict[str, Callable[[Path], AbstractContextManager[CopiedEnd]]] = {
     "files": lambda folder: nullcontext(Folder(folder / "in")),
     "parquet": lambda folder: nullcontext(Parquet(folder / "in")),
     "delta": lambda folder: nullcontext(DeltaRows(folder / "in")),

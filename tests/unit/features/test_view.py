@@ -93,7 +93,7 @@ def test_a_mistake_names_view_feature_and_fix(changes: dict[str, Any], message: 
     [
         ({"key": "nope"}, "label on stream 'taps': key 'nope' is not a text field of it", "choose of tap_id, line, gate"),
         ({"key": "riders"}, "label on stream 'taps': key 'riders' is not a text field of it", "choose of tap_id, line, gate"),
-        ({"value": "line"}, "label on stream 'taps': 'line' is not a number of stream 'taps'", "choose of at, fare, riders"),
+        ({"value": "gate", "absent": 0.0}, "absent=0.0, but its outcomes are texts", "write a text, or 'drop'"),
         ({"within": "never"}, "label on stream 'taps': 'never' is not a duration", "write e.g. within='6h'"),
     ],
 )
