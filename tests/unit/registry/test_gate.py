@@ -11,6 +11,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from tests import tiny
+from tidemill import Monitor
 from tidemill.clock import DAY_MS, HOUR_MS
 from tidemill.events import Column
 from tidemill.kernels import Floats
@@ -18,7 +19,9 @@ from tidemill.learning import Fitted, TrainingSet, fit, losses
 from tidemill.registry import Challenger, Tried, gate, try_unseen
 
 DAYS, A_DAY = 6, 600
-MODEL = replace(tiny.LATE_ORDER, features=["amount"], estimator=LogisticRegression, policy=replace(tiny.LATE_ORDER.policy, gate="2d"))
+MODEL = replace(
+    tiny.LATE_ORDER, features=["amount"], estimator=LogisticRegression, monitor=Monitor(), policy=replace(tiny.LATE_ORDER.policy, gate="2d")
+)
 
 
 def fitted() -> Fitted:
