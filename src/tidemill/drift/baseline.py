@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from tidemill.clock import DAY_MS
+
+SUDDEN_LABELS = 50  # what is sudden shows within so many labels
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class OutcomeSettings:
         residual_threshold: alarm level of the residual CUSUMs, in standard deviations of a block.
         residual_clip: most standard deviations one block can count, so that a single bad day is no alarm.
         sudden_threshold: standard deviations by which the errors of a few labels must be off to be no luck of a block.
+        sudden_margin: by how much their rise must exceed the largest of the baseline, as luck is not normal: a storm is in one hour.
         least_block_effect: least standard deviation of the luck of a block, in standard deviations of one outcome. One week may
             happen to be calm; a model must not be held to a calm week.
         doubt: standard errors by which the baseline itself may be off; a change must be larger. One week is a small sample of days.
@@ -44,6 +48,7 @@ class OutcomeSettings:
     residual_threshold: float = 5.0
     residual_clip: float = 3.0
     sudden_threshold: float = 5.0
+    sudden_margin: float = 2.0
     least_block_effect: float = 0.25
     doubt: float = 1.0
     most_off: float = 5.0
@@ -76,6 +81,7 @@ class Baseline:
         block_variance: variance of a block's mean residual beyond that of independent residuals.
         error_variance: variance of one error.
         unit: what a residual of 1 is, in units of the outcome.
+        error_peak: largest mean error of `SUDDEN_LABELS` labels on end; 0 where there were fewer.
     """
 
     n_labels: int
@@ -89,6 +95,7 @@ class Baseline:
     block_variance: float
     error_variance: float = 0.0
     unit: float = 1.0
+    error_peak: float = 0.0
 
     def block_z(self, n_labels: int, residual_sum: float) -> float:
         """How many standard deviations the residual sum of a block of `n_labels` is outside of what the center's doubt allows."""
@@ -116,6 +123,8 @@ class BaselineBuilder:
     squares: float = 0.0
     error_squares: float = 0.0
     blocks: dict[int, list[float]] = field(default_factory=dict)
+    newest: deque[float] = field(default_factory=lambda: deque(maxlen=SUDDEN_LABELS))
+    error_peak: float = 0.0
 
     def add(self, error: float, residual: float, at_ms: int, settings: OutcomeSettings) -> None:
         """Take one outcome in; see `Baseline` for what error and residual are."""
@@ -128,6 +137,9 @@ class BaselineBuilder:
         block[2] += residual
         self.squares += residual**2
         self.error_squares += error**2
+        self.newest.append(float(error))
+        if len(self.newest) == SUDDEN_LABELS:
+            self.error_peak = max(self.error_peak, sum(self.newest) / SUDDEN_LABELS)
 
     @property
     def n_labels(self) -> int:
@@ -168,20 +180,25 @@ class BaselineBuilder:
             block_variance=effect,
             error_variance=spread,
             unit=1.0 if unit is None else unit,
+            error_peak=self.error_peak,
         )
 
     def state(self) -> dict[str, Any]:
         """As plain JSON values."""
         blocks = [[start, *block] for start, block in self.blocks.items()]
         squares = {"squares": self.squares, "error_squares": self.error_squares}
-        return {"first_ms": self.first_ms, "last_ms": self.last_ms, **squares, "blocks": blocks}
+        sudden = {"newest": list(self.newest), "error_peak": self.error_peak}
+        return {"first_ms": self.first_ms, "last_ms": self.last_ms, **squares, "blocks": blocks, **sudden}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> BaselineBuilder:
         """The builder as it was."""
         blocks = {raw[0]: [raw[1], raw[2], raw[3]] for raw in state["blocks"]}
         squares = {"squares": state["squares"], "error_squares": state.get("error_squares", 0.0)}
-        return cls(first_ms=state["first_ms"], last_ms=state["last_ms"], **squares, blocks=blocks)
+        builder = cls(first_ms=state["first_ms"], last_ms=state["last_ms"], **squares, blocks=blocks)
+        builder.newest.extend(state.get("newest", ()))
+        builder.error_peak = state.get("error_peak", 0.0)
+        return builder
 
 
 def _block_variance(sizes: list[float], sums: list[float], variance: float) -> float:

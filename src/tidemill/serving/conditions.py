@@ -75,4 +75,5 @@ def outcomes_standing(model: str, before: Alarmed, after: Alarmed, champion: str
 def _is_calm(monitor: OutcomeMonitor, version: str, last: tuple[str, int]) -> bool:
     detector, n_labels = last
     sums = {str(name): value for name, value in monitor.statistics(version).items()}
+    sums["sudden"] = max(sums.get("error", 0.0), sums.get("size", 0.0))  # it keeps no sum of its own
     return monitor.n_labels(version) - n_labels >= monitor.settings.baseline_labels and sums.get(detector, 0.0) == 0.0

@@ -6,7 +6,7 @@ from tidemill.drift import OutcomeMonitor
 from tidemill.drift.baseline import OutcomeSettings
 from tidemill.serving.conditions import columns_standing, outcomes_standing, still_worse
 
-SETTINGS = OutcomeSettings(baseline_ms=1_000, block_ms=100)
+SETTINGS = OutcomeSettings(baseline_ms=1_000, block_ms=100, sudden_threshold=1_000.0)  # the sums are what is looked at
 
 
 def watched() -> OutcomeMonitor:
