@@ -18,7 +18,7 @@ class OutcomeSettings:
     """When a version's labelled outcomes are said to have changed.
 
     The defaults were chosen on the 2013 New York flights. With whole days in random order, so that nothing but luck changes, the two
-    detectors together gave 0.4 false alarms in 30 days (8 runs of 120 judged days, days shuffled in fours to keep weather together).
+    CUSUMs together gave 0.4 false alarms in 30 days (8 runs of 120 judged days, days shuffled in fours to keep weather together).
 
     Args:
         cut: score at or above which the prediction counts as 1.
