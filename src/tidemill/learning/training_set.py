@@ -165,7 +165,9 @@ class TrainingSetBuilder:
         names = ", ".join(f'"{name}"' for name in model.request_kinds)
         when = f"""{at} <= $up_to_ms and "{KNOWN_AT}" <= {at} and {self.sample.sql(f'"{model.label.key}"')}"""
         source = relation(model.requests.stream, "requests", fields)
-        query = f'select {at} as "_at_ms", "{OFFSET}", {names} from {source} where {when} order by 1, 2'
+        # Questions of one moment by their key, and not as a log of several partitions happens to number them: a model learns the same.
+        order = f'"_at_ms", "{model.label.key}", "{OFFSET}"'
+        query = f'select {at} as "_at_ms", "{OFFSET}", {names} from {source} where {when} order by {order}'
         with open_duckdb(self.limits) as connection:
             scan(connection, "requests", requests, stored(fields), known_by(up_to_ms))
             table = connection.sql(query, params={**parameters, "up_to_ms": up_to_ms}).to_arrow_table()
