@@ -6,13 +6,13 @@ Ours and the tests by hand run here; the libraries run in their own environment,
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from benchmarks.drift_streams import CYCLE_MS, PERIOD_ROWS, ROW_MS, Floats, Rows
-from tidemill.drift import ColumnWarning, FeatureDrift, OutcomeMonitor, OutcomeSettings, ReferenceProfile, outcome_thresholds
+from tidemill.drift import ColumnWarning, FeatureDrift, OutcomeMonitor, ReferenceProfile, outcome_settings
 from tidemill.drift.significance import q_values
 from tidemill.learning import Budget
 
@@ -40,7 +40,7 @@ def ours(profile: ReferenceProfile, live: Rows) -> Alarms:
     """The rows of our warnings and alarms: all together, and each detector alone."""
     features = _Noted(profile)
     warned = features.update(live.columns, live.at_ms, live.scores)
-    outcomes = OutcomeMonitor(replace(OutcomeSettings(baseline_ms=CYCLE_MS), **outcome_thresholds(BUDGET)))
+    outcomes = OutcomeMonitor(outcome_settings(BUDGET, CYCLE_MS))
     alarmed = outcomes.update_many("1", live.outcomes, live.scores, live.at_ms)
     of_outcomes = [_row(alarm.at_ms, live) for alarm in alarmed]
     found = {

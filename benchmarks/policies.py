@@ -18,7 +18,7 @@ import pandas as pd
 from monitoring.policy import judge as judge_check
 from tidemill.cli.reference import Year
 from tidemill.clock import HOUR_MS
-from tidemill.drift import OutcomeMonitor, OutcomeSettings, ReferenceProfile, profile_reference
+from tidemill.drift import OutcomeMonitor, ReferenceProfile, outcome_settings, profile_reference
 from tidemill.drift.calibration import SAMPLE_ROWS
 from tidemill.drift.reference import ColumnProfile
 from tidemill.drift.statistics import jensen_shannon, wasserstein_normed
@@ -147,7 +147,7 @@ class _Play:
         self._rows = year.rows.rows(year.live)
         self._known_at_ms = year.known_at_ms[year.live]
         self._order = np.argsort(self._known_at_ms, kind="stable")
-        self._monitor = OutcomeMonitor(OutcomeSettings(baseline_ms=self._model.monitor.cycle_ms))
+        self._monitor = OutcomeMonitor(outcome_settings(self._model.monitor.budget, self._model.monitor.cycle_ms))
         self._version = np.zeros(len(self._rows), dtype=np.int64)
         self._probability = np.full(len(self._rows), np.nan)
         self._last_retrain_ms: int | None = None

@@ -5,7 +5,7 @@ And how good is the model: estimated before its labels, measured after.
 
 from tidemill.drift.baseline import Baseline, OutcomeSettings
 from tidemill.drift.betting import BettingDrift
-from tidemill.drift.budget import DEFAULT_BUDGET, DOMAIN_SHARE, outcome_thresholds, tail_level
+from tidemill.drift.budget import DEFAULT_BUDGET, DOMAIN_SHARE, outcome_settings, tail_level
 from tidemill.drift.calibration import SAMPLE_ROWS, Sampling, profile_reference
 from tidemill.drift.checks import Checks, data_faults
 from tidemill.drift.cusum import BernoulliCusum, ResidualCusum, SizeCusum
@@ -48,7 +48,7 @@ __all__ = [
     "WindowedDrift",
     "data_faults",
     "estimate_quality",
-    "outcome_thresholds",
+    "outcome_settings",
     "profile_quality",
     "profile_reference",
     "report_quality",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TypedDict
+from dataclasses import replace
 
 import numpy as np
 
@@ -105,36 +105,31 @@ def _levels(
     return {column.name: float(level) for column, level in zip(judged, levels, strict=True)}
 
 
-class OutcomeThresholds(TypedDict):
-    """Arguments of `OutcomeSettings` that follow from a budget."""
-
-    error_threshold: float
-    residual_threshold: float
-
-
-def outcome_thresholds(budget: Budget) -> OutcomeThresholds:
-    """The thresholds of labelled outcomes, as arguments of `OutcomeSettings`.
+def outcome_settings(budget: Budget, cycle_ms: int) -> OutcomeSettings:
+    """How labelled outcomes are judged: the thresholds follow from the budget, and a baseline holds a whole cycle.
 
     The residual CUSUM is a textbook one, of days in standard deviations: its average run length is known. The errors' likelihood ratios
     alarm e times less often with each nat, counted from the measured point; below 4 a few unlucky labels would do.
 
     Args:
         budget: of both together.
+        cycle_ms: the longest regular rhythm of the data.
 
     Source: Siegmund, "Sequential Analysis", 1985, chapter 2.6 (run length with corrected boundaries); Lorden, "Procedures for reacting
     to a change in distribution", 1971 (likelihood ratios).
 
-    >>> thresholds = outcome_thresholds(Budget.parse("1/30d"))
-    >>> round(thresholds["error_threshold"], 2), round(thresholds["residual_threshold"], 2)
+    >>> settings = outcome_settings(Budget.parse("1/30d"), cycle_ms=7 * DAY_MS)
+    >>> round(settings.error_threshold, 2), round(settings.residual_threshold, 2)
     (9.31, 3.95)
     """
-    usual = OutcomeSettings()
+    usual = OutcomeSettings(baseline_ms=cycle_ms)
     nats = math.log(_ERROR_AT_DEFAULT.within(DAY_MS) / budget.part(_ERROR_SHARE).within(DAY_MS))
     blocks = 2.0 / budget.part(_RESIDUAL_SHARE).within(usual.block_ms)  # of each of the two sums between two false alarms
-    return {
-        "error_threshold": max(usual.error_threshold + nats, _LEAST_ERROR),
-        "residual_threshold": _threshold_of_run_length(blocks, usual.residual_slack),
-    }
+    return replace(
+        usual,
+        error_threshold=max(usual.error_threshold + nats, _LEAST_ERROR),
+        residual_threshold=_threshold_of_run_length(blocks, usual.residual_slack),
+    )
 
 
 def run_length(threshold: float, slack: float) -> float:

@@ -7,11 +7,11 @@ repeats nothing and forgets nothing.
 from __future__ import annotations
 
 import random
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from tidemill.clock import wall_ms
-from tidemill.drift import Alarm, OutcomeMonitor, OutcomeSettings, outcome_thresholds
+from tidemill.drift import Alarm, OutcomeMonitor, outcome_settings
 from tidemill.learning import Model
 from tidemill.project import Workspace
 from tidemill.registry import CHAMPION, Registry
@@ -45,7 +45,7 @@ class OutcomeWatch:
         self._registry = registry
         self._model = model
         self._name = f"outcomes:{model.name}"
-        self._settings = replace(OutcomeSettings(baseline_ms=model.monitor.cycle_ms), **outcome_thresholds(model.monitor.budget))
+        self._settings = outcome_settings(model.monitor.budget, model.monitor.cycle_ms)
         self._rng = random.SystemRandom()
 
     def step(self) -> list[Alarm]:

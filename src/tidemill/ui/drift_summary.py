@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from tidemill.drift import OutcomeMonitor, OutcomeSettings, data_faults, outcome_thresholds
+from tidemill.drift import OutcomeMonitor, OutcomeSettings, data_faults, outcome_settings
 from tidemill.project import Workspace
 
 logger = logging.getLogger(__name__)
@@ -150,14 +150,14 @@ def read_drift(workspace: Workspace, model: str) -> DriftSummary:
             unreadable.append(name)
             return missing
 
-    budget = workspace.project.model(model).monitor.budget
-    settings = replace(OutcomeSettings(), **outcome_thresholds(budget))
+    declared = workspace.project.model(model).monitor
+    settings = outcome_settings(declared.budget, declared.cycle_ms)
     return DriftSummary(
         watch=part("windows", _watch, Watch()),
         check=part("check", _check, None),
         errors=part("outcomes", lambda state: _errors(state, settings), ()),
         domain=part("check", _domain, None),
-        budget=str(budget),
+        budget=str(declared.budget),
         unreadable=tuple(unreadable),
     )
 

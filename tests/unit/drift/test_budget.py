@@ -7,7 +7,7 @@ import pytest
 
 from tidemill import Monitor
 from tidemill.clock import DAY_MS, HOUR_MS
-from tidemill.drift import outcome_thresholds, profile_reference, tail_level, window_thresholds
+from tidemill.drift import outcome_settings, profile_reference, tail_level, window_thresholds
 from tidemill.drift.budget import run_length
 from tidemill.errors import ProjectError
 from tidemill.learning import Budget
@@ -48,9 +48,9 @@ def test_a_smaller_budget_has_higher_thresholds_everywhere() -> None:
     for name in ("x", "(score)"):
         lax, usual, strict = (window_thresholds(profile, budget)[name] for budget in budgets)
         assert lax <= usual < strict
-    outcomes = [outcome_thresholds(budget) for budget in budgets]
-    assert outcomes[0]["error_threshold"] < outcomes[1]["error_threshold"] < outcomes[2]["error_threshold"]
-    assert outcomes[0]["residual_threshold"] < outcomes[1]["residual_threshold"] < outcomes[2]["residual_threshold"]
+    lenient, ordinary, harsh = (outcome_settings(budget, 7 * DAY_MS) for budget in budgets)
+    assert lenient.error_threshold < ordinary.error_threshold < harsh.error_threshold
+    assert lenient.residual_threshold < ordinary.residual_threshold < harsh.residual_threshold
 
 
 def test_the_run_length_is_that_of_simulated_residuals() -> None:
