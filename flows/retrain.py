@@ -18,10 +18,10 @@ from prefect import flow, runtime
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
+from flows.carrying import carry
 from flows.train import learn
 from tasks import deployment
-from tasks.decisions import admit, begun, claim, end, finish, keep_learnt, mark, open_retrain, plan, put_back
-from tidemill.errors import NotReadyError, UnfitRowsError
+from tasks.decisions import admit, begun, end, finish, keep_learnt, mark, open_retrain, plan
 from tidemill.loop import Refused
 from tidemill.registry import Asker
 from tidemill.stores import Decision
@@ -40,21 +40,7 @@ def retrain(model: str, decision_id: str = "", reason: str = "by hand", by: str 
 
 def carry_through(model: str, decision: Decision, run_id: str) -> State:
     """A decision that learns, from claim to ending; call it within a flow."""
-    if not claim(decision, run_id):
-        return Completed(name="Merged", message=f"decision {decision.id} is in another run's hands, or has ended")
-    try:
-        return _decide(model, decision, run_id)
-    except UnfitRowsError as error:
-        end(decision, run_id, "refused", f"{error.name}: {error}")
-        return Completed(name=error.name, message=str(error))
-    except NotReadyError as error:  # a server that is away or behind, the lake behind: what was registered is kept, and it goes on later
-        if put_back(decision, run_id):
-            return Completed(name="PutBack", message=f"tried again soon: {error}")
-        end(decision, run_id, "failed", f"{type(error).__name__}: {error}")
-        raise
-    except Exception as error:
-        end(decision, run_id, "failed", f"{type(error).__name__}: {error}")
-        raise
+    return carry(decision, run_id, partial(_decide, model, decision, run_id))
 
 
 def _decide(model: str, decision: Decision, run_id: str) -> State:
