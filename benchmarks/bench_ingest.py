@@ -171,6 +171,8 @@ def _applied_per_s(home: Path, n_events: int) -> float:
             raise RuntimeError(f"{applied} of {n_events} events applied within {_PATIENCE_S:.0f} s")
         time.sleep(_TICK_S)
     workspace.close()
+    if not first:
+        raise RuntimeError(f"all {n_events} events were applied between two looks, so they have no rate; say more --events")
     return (n_events - first) / (time.perf_counter() - first_s)
 
 

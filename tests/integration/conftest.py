@@ -43,7 +43,7 @@ def mlflow_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         name="mlflow",
         command=[program("mlflow"), "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1", *stores],
         health_url=f"{url}/health",
-        environ={"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"},
+        environ={"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
         folder=folder,
     )
     with running(server):
