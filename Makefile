@@ -15,6 +15,8 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 # Without bytecode every process would compile its imports again: Prefect and MLflow start two to three times slower.
 unexport PYTHONDONTWRITEBYTECODE
+# Half of what is installed is imported by nobody here, or by few: that is compiled when it is.
+LATER := '/(tests?|plotly|sympy|moto|faker|databricks)/'
 
 .DEFAULT_GOAL := install
 .PHONY: install demo test check bench chaos
@@ -27,7 +29,8 @@ $(UV_READY):
 	@touch $@
 
 $(INSTALLED): pyproject.toml uv.lock $(UV_READY)
-	@$(UV) sync --frozen --compile-bytecode --all-extras --all-groups >&2
+	@$(UV) sync --frozen --all-extras --all-groups >&2
+	@$(BIN)/python -m compileall -qq -j 0 -x $(LATER) .venv/lib >&2 || true  # some files are of other Pythons
 	@$(BIN)/python -c "from tidemill.kernels.ahead import compile_kernels; compile_kernels()" >&2
 	@touch $@
 
