@@ -8,8 +8,9 @@ UV_READY := .tools/uv-$(UV_VERSION)
 INSTALLED := .venv/.installed
 BIN := .venv/bin
 CODE := src flows tasks monitoring tests examples
-# The whole suite is measured, and shared by two processes; what ARGS choose is run by one, which begins sooner.
-WORKERS ?= $(if $(ARGS),0,2)
+# The whole suite is measured, and shared by three processes: two leave two cores idle for a quarter of the time, waiting for servers.
+# What ARGS choose is run by one, which begins sooner.
+WORKERS ?= $(if $(ARGS),0,3)
 COVERAGE := $(if $(ARGS),,--cov --cov-report=term:skip-covered)
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
