@@ -10,7 +10,7 @@ import pytest
 from tidemill.project import project_root
 
 
-@pytest.mark.parametrize("modules", ["tidemill", "tidemill.cli.demo, tidemill.cli.relay, tidemill.serving, tidemill.ui, monitoring.weekly"])
+@pytest.mark.parametrize("modules", ["tidemill", "tidemill.cli.demo, tidemill.cli.relay, tidemill.serving, tidemill.ui, monitoring.checks"])
 def test_nothing_is_imported_that_takes_seconds_and_may_never_be_needed(modules: str) -> None:
     """Only who fits needs a converter and a learner, only who reports needs Evidently; without a model nobody asks MLflow or Prefect."""
     said = f"import sys, {modules}; print(*sorted({{'skl2onnx', 'sklearn', 'mlflow', 'prefect', 'evidently'}} & set(sys.modules)))"
