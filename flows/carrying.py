@@ -8,7 +8,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from tasks import deployment
-from tasks.decisions import claim, end, put_back
+from tasks.decisions import claim, end, holding, put_back
 from tidemill.errors import NotReadyError, UnfitRowsError
 from tidemill.stores import Decision
 
@@ -21,6 +21,11 @@ def carry(decision: Decision, run_id: str, act: Callable[[], State]) -> State:
     """
     if not claim(decision, run_id):
         return Completed(name="Merged", message=f"decision {decision.id} is in another run's hands, or has ended")
+    with holding(decision, run_id):
+        return _act(decision, run_id, act)
+
+
+def _act(decision: Decision, run_id: str, act: Callable[[], State]) -> State:
     try:
         return act()
     except UnfitRowsError as error:

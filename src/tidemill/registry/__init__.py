@@ -20,6 +20,7 @@ from tidemill.registry.deciding import (
 from tidemill.registry.deploying import carry_out, deploy, deploy_learnt, request_promotion, request_rollback
 from tidemill.registry.follow_ups import due_follow_up, fits_left, plan_of, since_of
 from tidemill.registry.judging import Judged, Judgement, gate
+from tidemill.registry.lease import holding
 from tidemill.registry.probation import Probation, examine
 from tidemill.registry.registry import CHALLENGER, CHAMPION, FROZEN, KEPT_REPORTS, PREVIOUS, DatasetRef, Registry, Release, Version
 from tidemill.registry.training import FITS, IMPORTANT, Ready, code_version, make_ready, register, snapshot
@@ -60,6 +61,7 @@ __all__ = [
     "fits_left",
     "gate",
     "guard",
+    "holding",
     "keep_learnt",
     "learn_more",
     "make_decision",
