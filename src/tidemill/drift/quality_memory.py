@@ -112,7 +112,7 @@ class _Reading:
     def judge(self, start_ms: int, lag: LabelLag, *, closed: bool) -> QualityWindow | None:
         """One window; None without a prediction."""
         span = start_ms, start_ms + self.length_ms
-        rows = self.workspace.quality.followed(self.model.name, self.model.label, span, with_texts=bool(self.model.monitor.slices))
+        rows = self.workspace.quality.followed(self.model.name, self.model.label, span, with_texts=bool(self.model.slices))
         if not len(rows):
             return None
         return judge_window(Judging(self.model, self.reference, self.now_ms, lag), rows, start_ms, closed=closed)

@@ -150,14 +150,14 @@ def _slices(
     judging: Judging, rows: Followed, places: npt.NDArray[np.int64], known: tuple[Floats, Mapping[int, QualityReference]]
 ) -> tuple[SliceSums, ...]:
     model, (outcome, references) = judging.model, known
-    if not model.monitor.slices or not len(places):
+    if not model.slices or not len(places):
         return ()
     versions, expected = rows.version[places], np.full(len(places), np.nan)
     for version, reference in references.items():
         mine = np.flatnonzero(versions == version)
         said = said_in(rows, places[mine], reference)
         expected[mine] = row_losses_expected(said, reference.calibrator.apply(said))
-    texts = slice_texts(model.monitor.slices, [rows.requests[place] for place in places], [rows.texts[place] for place in places])
+    texts = slice_texts(model.slices, [rows.requests[place] for place in places], [rows.texts[place] for place in places])
     came, said = outcome[places], rows.said[places]
     right = np.full(len(places), np.nan) if judging.is_value else (predicted_class(by_class(said)) == came).astype(np.float64)
     return sum_slices(SlicedRows(texts, right, model.objective.losses(came, said), expected))

@@ -20,7 +20,7 @@ from tidemill.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from tidemill.drift import QualityMemory, QualityReport, report_quality
 from tidemill.drift.quality_json import quality_json
 from tidemill.errors import ProjectError
-from tidemill.learning import Model, Monitor, measure
+from tidemill.learning import Model, measure
 from tidemill.learning.outcomes import settled
 from tidemill.stores import Followed, QualityReader
 
@@ -125,4 +125,4 @@ def test_the_report_is_plain_json(ferry: Ferry) -> None:
 
 def test_a_slice_must_be_a_text_column_of_the_vector(ferry: Ferry) -> None:
     with pytest.raises(ProjectError, match="slice 'harbour' is not a text column that the model reads"):
-        replace(model_of(ferry), monitor=Monitor(slices=("harbour",)))
+        replace(model_of(ferry), slices=("harbour",))

@@ -102,9 +102,3 @@ def test_the_winner_is_fitted_again_on_its_window_with_the_newest(window: Window
 def test_a_mistake_in_the_policy_is_named(wrong: dict[str, object], words: str) -> None:
     with pytest.raises(ProjectError, match=words):
         RetrainPolicy(**wrong)  # type: ignore[arg-type]  # the mistakes
-
-
-def test_a_slice_must_be_a_text_column_of_the_vector() -> None:
-    with pytest.raises(ProjectError, match="slice 'amount' is no text column of the vector; choose of shop"):
-        replace(tiny.LATE_ORDER, policy=RetrainPolicy(slices=("amount",)))
-    assert replace(tiny.LATE_ORDER, policy=RetrainPolicy(slices=("shop",))).policy.slices == ("shop",)
