@@ -49,6 +49,7 @@ def test_a_batch_comes_back_with_its_vectors(store: PredictionStore) -> None:
     )
     assert (served.positions, served.digests, served.requests) == (['{"taps":{"0":3}}'] * 2, ["d"] * 2, ['{"key":"a"}', '{"key":"b"}'])
     np.testing.assert_array_equal(served.numbers, [[1_000, 0, np.nan], [1_000, 1, np.nan]])
+    assert served.scores.tolist() == [4.0, 4.01]
 
 
 def test_ids_rise_over_batches_and_models(store: PredictionStore, databases: Databases) -> None:
@@ -142,6 +143,7 @@ def test_what_was_said_comes_back_as_what_it_was(store: PredictionStore, databas
         Answer(probabilities={7: 0.25, 12: 0.75}),
     ]
     assert [one.answer.prediction for one in other.said(0, 10)] == ["é", "late", -12.5, 12]
+    assert [other.served(model).scores.tolist() for model in "mno"] == [[0.5, 0.75], [-12.5], [0.75]]
     assert other.said(3, 1)[0].answer.fields() == {"prediction": 12, "probabilities": {"7": 0.25, "12": 0.75}}
     store.write(replace(batch, scores=scores, kind="probabilities", classes={1: ("late", "lost"), 2: ("é", "late", "lost")}))
     other.close()

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from tidemill.cli.replay import Progress
 from tidemill.clock import DAY_MS, to_utc
-from tidemill.learning.objective import Binary
+from tidemill.learning.classification import Binary
 from tidemill.learning.outcomes import read_settled
 from tidemill.project import Workspace
 
