@@ -25,11 +25,15 @@ References = Callable[[int], QualityReference | None]  # of a version; None wher
 
 @dataclass(frozen=True)
 class VersionQuality:
-    """One version in one window: what its labels say, and what was to be expected of all its answers."""
+    """One version in one window: what its labels say, and what was to be expected of all its answers.
+
+    `provisional` where the interval of what was to be expected is too short; see `QualityReference`.
+    """
 
     version: int
     live: Measured
     estimated: Measured
+    provisional: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,12 @@ def judge_window(judging: Judging, rows: Followed, start_ms: int, *, closed: boo
         frozen=live(frozen),
         estimated=estimate_together(list(answers.values())),
         versions=tuple(
-            VersionQuality(version, live(mine & labelled), estimate_together([answers[version]]) if version in answers else Measured())
+            VersionQuality(
+                version=version,
+                live=live(mine & labelled),
+                estimated=estimate_together([answers[version]]) if version in answers else Measured(),
+                provisional=version in known and known[version].provisional,
+            )
             for version, mine in parts.items()
         ),
         slices=_slices(judging, rows, np.flatnonzero(labelled), (outcome, known)),

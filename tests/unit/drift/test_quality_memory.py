@@ -61,6 +61,17 @@ def test_before_labels_there_is_an_estimate_and_after_them_it_is_held_against_wh
     assert [(one.version, one.n) for one in report.versions] == [("1", 800)]
 
 
+def test_where_too_few_windows_were_judged_the_interval_is_said_to_be_provisional(ferry: Ferry) -> None:
+    ferry.hold(1)
+    ferry.hold(2, days=2)
+    ferry.sail(2)
+    assert look(ferry).provisional == ()
+    ferry.sail(2, first_day=2, version=2)
+    report = look(ferry)
+    assert report.provisional == (2,)
+    assert quality_json("late_ferry", report)["provisional_versions"] == [2]
+
+
 def test_a_version_that_is_not_held_here_has_labels_but_no_estimate(ferry: Ferry) -> None:
     ferry.sail(3)
     report = look(ferry)
