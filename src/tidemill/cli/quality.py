@@ -71,8 +71,8 @@ def _labels(report: QualityReport) -> str:
 def _provisional(report: QualityReport) -> str:
     versions = ", ".join(map(str, report.provisional))
     return (
-        f"the interval of the estimate is provisional, too short, of version {versions}: fewer than three windows were held back to judge it, "
-        "so how much windows differ is not in it; a longer RetrainPolicy(gate=...) tells"
+        f"the interval of the estimate is provisional, too short, of version {versions}: fewer than three windows were held back to "
+        "judge it, so how much windows differ is not in it; a longer RetrainPolicy(gate=...) tells"
     )
 
 

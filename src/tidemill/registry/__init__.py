@@ -22,7 +22,7 @@ from tidemill.registry.follow_ups import due_follow_up, fits_left, plan_of, sinc
 from tidemill.registry.judging import Judged, Judgement, gate
 from tidemill.registry.lease import holding
 from tidemill.registry.probation import Probation, examine
-from tidemill.registry.registry import CHALLENGER, CHAMPION, FROZEN, KEPT_REPORTS, PREVIOUS, DatasetRef, Registry, Release, Version
+from tidemill.registry.registry import CHALLENGER, CHAMPION, FROZEN, KEPT_REPORTS, PREVIOUS, REPORT, DatasetRef, Registry, Release, Version
 from tidemill.registry.training import FITS, IMPORTANT, Ready, code_version, make_ready, register, snapshot
 from tidemill.registry.updating import due_update, learn_more, request_update
 
@@ -34,6 +34,7 @@ __all__ = [
     "IMPORTANT",
     "KEPT_REPORTS",
     "PREVIOUS",
+    "REPORT",
     "Ask",
     "Asker",
     "Challenger",
