@@ -20,7 +20,7 @@ NIGHTLY = "17 3 * * *"  # of the wall clock, as it is about files and not about 
 # Prefect's runner ends with its runs when three questions in a row are not answered. So each is asked for some four minutes, in which a
 # fit goes on; this is also how long a run that has ended tries to say so.
 RETRIES = "7"
-GIVEN_UP = "Service exceeded error threshold."
+GIVEN_UP = ("Service exceeded error threshold", "Failed to reach API")  # what its errors of no kind of their own begin with
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def from_event(name: str) -> dict[str, str]:
 def is_outage(error: BaseException) -> bool:
     """Whether Prefect was away, rather than that it refuses what it is told.
 
-    >>> is_outage(ExceptionGroup("", [RuntimeError(GIVEN_UP)])), is_outage(RuntimeError("no such flow"))
+    >>> is_outage(ExceptionGroup("", [RuntimeError(GIVEN_UP[0])])), is_outage(RuntimeError("no such flow"))
     (True, False)
     """
     from httpx import HTTPStatusError, TransportError
@@ -42,7 +42,7 @@ def is_outage(error: BaseException) -> bool:
         return all(is_outage(each) for each in error.exceptions)
     if isinstance(error, HTTPStatusError):
         return error.response.is_server_error
-    return isinstance(error, TransportError) or str(error) == GIVEN_UP
+    return isinstance(error, TransportError) or str(error).startswith(GIVEN_UP)
 
 
 def serve_again(serve: Callable[[], None], wait: Callable[[], None]) -> None:
