@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from tidemill.registry import Asker, Registry, request_retrain
 from tidemill.settings import read_settings
 from tidemill.stores import Decision
 
-LEASE_S = 8.0
+LEASE_S = 30.0  # a busy machine is no dead run
 NAME = "held.late_order"
 _ROOT = Path(__file__).parents[2]
 _LOOK_S = 0.2
@@ -125,13 +126,12 @@ class LoopSystem:
         self.wait("the decisions end", lambda: all(store.get(one.id).state == "finished" for one in decisions))
         return [store.get(one.id) for one in decisions]
 
-    def wait(self, what: str, done: object) -> None:
+    def wait(self, what: str, done: Callable[[], bool]) -> None:
         """Wait until it is so.
 
         Raises:
             StuckError: not within a quarter of an hour, or a process has ended that should live through everything.
         """
-        assert callable(done)
         begin_s = time.monotonic()
         while not done():
             ended = [name for name, process in (("flows", self.flows), ("worker", self.worker)) if process.poll() is not None]
