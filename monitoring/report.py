@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from monitoring.checks import CheckResult, run_check
@@ -13,6 +12,7 @@ from monitoring.evidently_home import keep_in_workspace
 from monitoring.pages import Page, quality_page, summary_page
 from tidemill.clock import to_utc
 from tidemill.drift import ReferenceProfile
+from tidemill.drift.calibration import SAMPLE_ROWS
 from tidemill.errors import NotReadyError
 from tidemill.learning import Model, to_input, vectors_of
 from tidemill.learning.outcomes import read_settled
@@ -42,14 +42,12 @@ class Occasion:
 
 
 def served_before(workspace: Workspace, model: Model, at_ms: int, version: int | None = None) -> Served:
-    """What was served within `monitor.check_every` before a time, by one version or by all.
+    """What was served within `monitor.check_every` before a time, by one version or by all; 5,000 of it where it is more.
 
     Raises:
         NotReadyError: fewer than 500 predictions.
     """
-    served = workspace.predictions.served(model.name, from_ms=at_ms - model.monitor.check_every_ms, before_ms=at_ms)
-    if version is not None:
-        served = served.rows(np.flatnonzero(served.versions == version))
+    served = workspace.predictions.sample_of(model.name, SAMPLE_ROWS, (at_ms - model.monitor.check_every_ms, at_ms), version)
     if len(served.ids) < MIN_ROWS:
         raise NotReadyError(f"model {model.name!r} has {len(served.ids)} predictions to check, {MIN_ROWS} are needed")
     return served

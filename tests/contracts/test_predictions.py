@@ -91,6 +91,24 @@ def test_a_sample_can_begin_at_a_time(store: PredictionStore) -> None:
     assert not len(store.sample("m", 5, 0, from_ms=31).ids)
 
 
+def test_a_sample_can_be_of_a_span_and_of_one_version(store: PredictionStore) -> None:
+    for at_ms, version in ((10, 1), (20, 1), (30, 2), (40, 2)):
+        store.write(answered(["a", "b"], at_ms=at_ms, versions={"champion": version, "frozen": 1}))
+    assert store.sample_of("m", 100, (20, 30)).at_ms.tolist() == [20, 20, 30, 30]
+    assert store.sample_of("m", 100, (20, 40), version=2).ids.tolist() == [5, 6, 7, 8]
+    assert store.sample_of("m", 2, (10, 40)).at_ms.tolist() == [10, 30]
+    assert not len(store.sample_of("m", 5, (10, 40), version=3).ids)
+
+
+def test_the_newest_come_in_the_order_they_were_made(store: PredictionStore) -> None:
+    for at_ms in (10, 20, 30):
+        store.write(answered(["a", "b"], at_ms=at_ms))
+    assert store.newest("m", 3, (0, 99)).ids.tolist() == [4, 5, 6]
+    assert store.newest("m", 3, (10, 20)).ids.tolist() == [2, 3, 4]
+    assert store.newest("m", 3, (30, 99)).ids.tolist() == [5, 6]
+    assert not len(store.newest("n", 3, (0, 99)).ids)
+
+
 def test_scores_are_oldest_first_over_any_number_of_keys(store: PredictionStore) -> None:
     keys = [f"k{place}" for place in range(1_200)]
     store.write(answered(keys, at_ms=1, versions={"champion": 2, "frozen": 1}))

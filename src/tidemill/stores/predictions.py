@@ -9,7 +9,7 @@ import orjson
 from sqlalchemy import bindparam, func, select
 
 from tidemill.stores.answer import Answer, Class
-from tidemill.stores.cursors import reading, reading_cursor, writing_cursor
+from tidemill.stores.cursors import Cursor, reading, reading_cursor, writing_cursor
 from tidemill.stores.databases import Databases
 from tidemill.stores.prediction_records import Answered, Said, Score, Served, as_served, stored, unpacked
 from tidemill.stores.prediction_tables import PREDICTION, PREDICTION_TABLES, SCORE, SERVER
@@ -29,6 +29,10 @@ _SERVED_ONE = _SERVED + "where p.id = ?"
 _SERVED_SINCE = _SERVED + "where p.model = ? and p.id > ? and p.at_ms between ? and ? order by p.id limit ?"
 # The pluses keep SQLite from the index by time: from the beginning on, sorting by id again costs more than reading in its order.
 _SERVED_ALL = _SERVED_SINCE.replace("p.model = ?", "+p.model = ?").replace("p.at_ms between", "+p.at_ms between")
+_SERVED_NEWEST = _SERVED + "where p.model = ? and p.at_ms between ? and ? order by p.id desc limit ?"
+_IDS = "select id from prediction where model = ? and at_ms between ? and ? order by id"
+_IDS_OF = """select p.id from prediction p join score s on s.prediction_id = p.id and s.role = 'champion' and s.version = ?
+where p.model = ? and p.at_ms between ? and ? order by p.id"""
 _SAID = """select p.id, p.model, p.key, p.at_ms, p.made_wall_ms, p.position, p.request, s.version,
 s.probability, s.value, s.probabilities
 from prediction p join score s on s.prediction_id = p.id and s.role = 'champion' where p.id > ? order by p.id limit ?"""
@@ -94,13 +98,18 @@ class PredictionStore:
     def sample(self, model: str, n: int, seed: int, from_ms: int = 0) -> Served:
         """At most `n` predictions logged since a time, spread evenly over all of them; `seed` sets where the spread begins."""
         with reading_cursor(self._engine) as cursor:
-            ids = [
-                row[0] for row in cursor.execute("select id from prediction where model = ? and at_ms >= ? order by id", (model, from_ms))
-            ]
-            size = min(n, len(ids))
-            chosen = [ids[(place * len(ids) + seed % len(ids)) // size] for place in range(size)]
-            rows = [cursor.execute(_SERVED_ONE, (prediction_id,)).fetchone() for prediction_id in chosen]
-        return as_served(rows)
+            return _spread(cursor, n, seed, cursor.execute(_IDS, (model, from_ms, LAST_MS)).fetchall())
+
+    def sample_of(self, model: str, n: int, span: tuple[int, int], version: int | None = None) -> Served:
+        """At most `n` predictions asked in `[span[0], span[1]]`, of one champion where a version is named, spread evenly over them."""
+        with reading_cursor(self._engine) as cursor:
+            asked = cursor.execute(_IDS, (model, *span)) if version is None else cursor.execute(_IDS_OF, (version, model, *span))
+            return _spread(cursor, n, 0, asked.fetchall())
+
+    def newest(self, model: str, n: int, span: tuple[int, int]) -> Served:
+        """The last `n` predictions asked in `[span[0], span[1]]`, in the order they were made."""
+        with reading_cursor(self._engine) as cursor:
+            return as_served(cursor.execute(_SERVED_NEWEST, (model, *span, n)).fetchall()[::-1])
 
     def scores(self, model: str, keys: Sequence[str]) -> list[Score]:
         """Everything said of these keys, oldest first."""
@@ -165,3 +174,10 @@ class PredictionStore:
                 rows = cursor.execute(CLASSES_OF, (model,)).fetchall()
             self._classes |= {(model, number): orjson.loads(classes) for number, classes in rows}
         return Answer(probabilities=dict(zip(self._classes[model, version], unpacked(packed).tolist(), strict=True)))
+
+
+def _spread(cursor: Cursor, n: int, seed: int, found: Sequence[tuple[int]]) -> Served:
+    """At most `n` of the predictions with these ids, evenly; `seed` sets where the spread begins."""
+    size = min(n, len(found))
+    chosen = [found[(place * len(found) + seed % len(found)) // size][0] for place in range(size)]
+    return as_served([cursor.execute(_SERVED_ONE, (prediction_id,)).fetchone() for prediction_id in chosen])
