@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from httpx import TransportError
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
@@ -31,7 +32,7 @@ def _act(decision: Decision, run_id: str, act: Callable[[], State]) -> State:
     except UnfitRowsError as error:
         end(decision, run_id, "refused", f"{error.name}: {error}")
         return Completed(name=error.name, message=str(error))
-    except NotReadyError as error:
+    except (NotReadyError, TransportError) as error:  # the latter of Prefect's client, where Prefect is away
         if put_back(decision, run_id):
             return Completed(name="PutBack", message=f"tried again soon: {error}")
         end(decision, run_id, "failed", f"{type(error).__name__}: {error}")
