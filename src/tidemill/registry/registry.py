@@ -182,9 +182,9 @@ class Registry:
         self._client.set_terminated(run_id)
         kept = self._client.search_runs([experiment], order_by=["attributes.start_time DESC"], max_results=KEPT_REPORTS + 50)
         for old in kept[KEPT_REPORTS:]:
-            files = get_artifact_repository(old.info.artifact_uri, tracking_uri=self._uri)  # type: ignore[no-untyped-call]  # mlflow has no types here
+            files = get_artifact_repository(old.info.artifact_uri, tracking_uri=self._uri)
             for page in self._client.list_artifacts(old.info.run_id):
-                files.delete_artifacts(page.path)
+                files.delete_artifacts(page.path)  # type: ignore[no-untyped-call]  # mlflow has no types here
             self._client.delete_run(old.info.run_id)
         return run_id
 
