@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
 from tests import tiny
-from tidemill import Monitor
 from tidemill.clock import DAY_MS
 from tidemill.errors import ProjectError, UnfitRowsError
 from tidemill.learning import RetrainPolicy, TrainingSet
@@ -20,7 +19,7 @@ from tidemill.learning.retrain_policy import Window
 
 A_DAY = 600
 POLICY = RetrainPolicy(gate="2d", recent="5d")
-MODEL = replace(tiny.LATE_ORDER, features=["amount"], estimator=LogisticRegression, monitor=Monitor(), policy=POLICY)
+MODEL = replace(tiny.LATE_ORDER, features=["amount"], estimator=LogisticRegression, slices=(), policy=POLICY)
 
 
 def rows(days: int, *, outcome: float | None = None) -> TrainingSet:
