@@ -98,7 +98,7 @@ def retrain(home: Path, uri: str, decision_id: str, run_id: str, step: str = "")
         die_at(step, stage)
         return marked
 
-    decisions.mark = marking  # type: ignore[method-assign]  # to know the moment; it does what it did
+    decisions.mark = marking  # type: ignore[method-assign,assignment]  # to know the moment; it does what it did
     decision = decisions.get(decision_id)
     assert decisions.claim(decision_id, run_id, wall_ms())
     die_at(step, CLAIMED)

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from evidently.ui.workspace import Workspace
 
-from monitoring.checks import CheckResult, run_check, summary_json
+from monitoring.checks import CheckResult, Sides, run_check, summary_json
 from monitoring.evidently_home import FOLDER, keep_in_workspace, project_id
 from monitoring.pages import LEAST_ROWS, Page, quality_page, summary_page
 from monitoring.policy import describe, judge
@@ -148,7 +148,7 @@ def test_how_well_a_version_has_answered_is_a_page_of_its_own(task: str) -> None
 def test_the_workspace_holds_the_pages_of_the_newest_checks(tmp_path: Path) -> None:
     summary = summary_page(ordinary().sides)
     assert summary is not None and summary.name == "summary"
-    drift = Page("drift", ordinary().html, ordinary().snapshot)  # type: ignore[arg-type]  # there is one
+    drift = Page("drift", ordinary().html, ordinary().snapshot)
     for number in range(KEPT_REPORTS * 3 // 2 + 1):
         keep_in_workspace(tmp_path, "shop.late", f"schedule {number}", [drift, summary])
     held = Workspace(str(tmp_path / FOLDER))
@@ -167,7 +167,8 @@ def test_a_column_outside_the_profile_is_refused() -> None:
 def result(failed: tuple[str, ...], unjudged: tuple[str, ...] = ()) -> CheckResult:
     judged = [name for name in "abcde" if name not in unjudged]
     values = {name: 0.5 if name in failed else 0.0 for name in judged}
-    return CheckResult(failed, values, dict.fromkeys(judged, 0.1), len(failed) / len(judged), dict.fromkeys(unjudged, "gone"), "", "{}")
+    limits, share, gone = dict.fromkeys(judged, 0.1), len(failed) / len(judged), dict.fromkeys(unjudged, "gone")
+    return CheckResult(failed, values, limits, share, gone, "", None, Sides((), (pd.DataFrame(), pd.DataFrame())))
 
 
 def test_an_alarm_needs_the_same_columns_to_fail_twice() -> None:
