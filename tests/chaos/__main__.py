@@ -23,6 +23,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from tests.chaos.faults import FAULTS
 from tests.chaos.outages import AWAY_S, OUTAGES, run_outages
@@ -109,8 +110,9 @@ def main() -> int:
     parser.add_argument("--into", type=Path, metavar="FILE", help="add what was found to this file, and tell of all that is in it")
     options = parser.parse_args()
     results = []
-    for profile in [options.profile] if options.profile else [*FAULTS, "loop"]:
-        known = OUTAGES if profile == "loop" else FAULTS[profile]
+    chosen: list[Profile | Literal["loop"]] = [options.profile] if options.profile else [*FAULTS, "loop"]
+    for profile in chosen:
+        known = list(OUTAGES) if profile == "loop" else list(FAULTS[profile])
         names = [name for name in known if name in (options.faults or known)]
         if not names:
             continue
