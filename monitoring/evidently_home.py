@@ -25,14 +25,15 @@ def project_id(name: str) -> uuid.UUID:
     return uuid.uuid5(_NAMES, name)
 
 
-def keep_in_workspace(home: Path, name: str, title: str, pages: Sequence[Page]) -> None:
-    """Add pages of a check to the workspace; of each model those of the newest 20 checks stay.
+def keep_in_workspace(home: Path, name: str, title: str, pages: Sequence[Page], kept: int = KEPT_REPORTS) -> None:
+    """Add pages of a check to the workspace; of each model those of the newest checks stay.
 
     Args:
         home: of the workspace.
         name: the model's registered name.
         title: of the check.
         pages: of it.
+        kept: how many checks stay.
     """
     workspace, project = Workspace(str(home / FOLDER)), project_id(name)
     if workspace.get_project(project) is None:
@@ -40,5 +41,5 @@ def keep_in_workspace(home: Path, name: str, title: str, pages: Sequence[Page]) 
     for page in pages:
         workspace.add_run(project, page.snapshot, name=f"{title}: {page.name}")
     held = sorted(workspace.list_runs(project), key=str)  # their ids rise with time
-    for old in held[: -KEPT_REPORTS * _PAGES]:
+    for old in held[: -kept * _PAGES]:
         workspace.delete_run(project, old)
