@@ -138,7 +138,7 @@ def z_of_slices(z: float, n_slices: int) -> float:
     ([1.0, 1.0, 1.62, 2.41], 0.0)
     """
     tail = NormalDist().cdf(-z) / max(1, n_slices)
-    return -NormalDist().inv_cdf(tail) if z > 0 and tail > 0 else z
+    return max(z, -NormalDist().inv_cdf(tail)) if z > 0 and tail > 0 else z
 
 
 def _slice_against(slices: Sequence[Slice], settings: TrialSettings) -> str:
