@@ -49,4 +49,4 @@ def test_prefect_says_so_in_the_words_that_are_known() -> None:
     from prefect.utilities import services
 
     for words, module in zip(GIVEN_UP, (services, version_checking), strict=True):
-        assert words in Path(module.__file__).read_text(encoding="utf-8")
+        assert words in Path(str(module.__file__)).read_text(encoding="utf-8")
