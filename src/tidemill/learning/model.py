@@ -53,6 +53,8 @@ class Model:
         metric: what the gate compares, smaller is better: `"log_loss"`, or for a number `"squared_error"` or `"absolute_error"`.
         monitor: how drift is watched.
         policy: what the loop may do.
+        slices: text columns of the vector, e.g. `("origin",)`. Quality is told apart by their values, and on none that has rows enough may
+            a challenger be worse.
         sample: the share of questions learnt from, by their label's key.
 
     Raises:
@@ -69,6 +71,7 @@ class Model:
     metric: Metric | None = field(default=None, kw_only=True)
     monitor: Monitor = field(default_factory=Monitor, kw_only=True)
     policy: RetrainPolicy = field(default_factory=RetrainPolicy, kw_only=True)
+    slices: tuple[str, ...] = field(default=(), kw_only=True)
     sample: float = field(default=1.0, kw_only=True)
     objective: Objective = field(init=False, repr=False, compare=False)
 
@@ -84,7 +87,6 @@ class Model:
             fix = f"add {missing!r} to stream {self.requests.stream.name!r}, or make it a feature"
             raise ProjectError(f"request field {missing!r} has no history", where=where, fix=fix)
         self._check_features(where)
-        self.policy.check_slices([name for name, kind in self.columns.items() if kind == "text"], where)
         object.__setattr__(self, "objective", objective_of(self.label, self.task, self.metric, where))
         try:
             Sample(self.sample)
@@ -97,7 +99,7 @@ class Model:
             if isinstance(part, str) and part not in fields:
                 raise ProjectError(f"{part!r} is not a field of the request", where=where, fix=f"choose of {', '.join(fields)}")
         self._check_keys(where)
-        check_slices(self.monitor.slices, self.columns, where)
+        check_slices(self.slices, self.columns, where)
         readable = set(fields) | {column for source in self.sources for column in source.feature_columns}
         for derived in self.derived:
             for name in derived.parameters:

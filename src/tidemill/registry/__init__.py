@@ -20,8 +20,9 @@ from tidemill.registry.deciding import (
 from tidemill.registry.deploying import carry_out, deploy, deploy_learnt, request_promotion, request_rollback
 from tidemill.registry.follow_ups import due_follow_up, fits_left, plan_of, since_of
 from tidemill.registry.judging import Judged, Judgement, gate
+from tidemill.registry.lease import holding
 from tidemill.registry.probation import Probation, examine
-from tidemill.registry.registry import CHALLENGER, CHAMPION, FROZEN, KEPT_REPORTS, PREVIOUS, DatasetRef, Registry, Release, Version
+from tidemill.registry.registry import CHALLENGER, CHAMPION, FROZEN, KEPT_REPORTS, PREVIOUS, REPORT, DatasetRef, Registry, Release, Version
 from tidemill.registry.training import FITS, IMPORTANT, Ready, code_version, make_ready, register, snapshot
 from tidemill.registry.updating import due_update, learn_more, request_update
 
@@ -33,6 +34,7 @@ __all__ = [
     "IMPORTANT",
     "KEPT_REPORTS",
     "PREVIOUS",
+    "REPORT",
     "Ask",
     "Asker",
     "Challenger",
@@ -60,6 +62,7 @@ __all__ = [
     "fits_left",
     "gate",
     "guard",
+    "holding",
     "keep_learnt",
     "learn_more",
     "make_decision",

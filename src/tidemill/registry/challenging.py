@@ -119,7 +119,7 @@ def try_unseen(model: Model, challenger: Fitted, champion: Callable[[Mapping[str
     person or a short cooldown does, it would be judged on some of them, and look better than it is.
 
     Args:
-        model: whose policy names the slices.
+        model: whose slices they are.
         challenger: fitted on the older rows.
         champion: says of (n,) columns what `OnnxModel.score` does, in the classes of the rows.
         learnt_until_ms: time of the last row the champion has learnt from.
@@ -130,7 +130,7 @@ def try_unseen(model: Model, challenger: Fitted, champion: Callable[[Mapping[str
     rows = challenger.gate.rows(unseen)
     said, mine, objective = champion(rows.columns), challenger.said[unseen], model.objective
     theirs_lost, mine_lost = objective.losses(rows.outcome, said), objective.losses(rows.outcome, mine)
-    texts = {name: rows.columns[name].tolist() for name in model.policy.slices}
+    texts = {name: rows.columns[name].tolist() for name in model.slices}
     return Trial(
         comparison=compare(theirs_lost, mine_lost, rows.at_ms),
         slices=compare_slices(theirs_lost, mine_lost, rows.at_ms, texts, model.policy.slice_min_rows),
