@@ -26,10 +26,10 @@ _PROVISIONAL_BLOCKS, _PROVISIONAL_MARGIN = 10, 2.0
 _JUMPY = 2.0
 DEFAULT_BUDGET = Budget.parse("1/30d")
 
-# How the budget of the alarms is divided. With thresholds 10 and 5 both detectors together gave 0.4 false alarms in 30 days of shuffled
+# How the budget of the alarms is divided. With thresholds 10 and 5 errors and residuals together gave 0.4 false alarms in 30 days of shuffled
 # days of the 2013 New York flights (8 runs of 120 judged days); the formula below gives 0.42 to the residuals alone, so that at most
 # a tenth is taken to be the errors' at 10.
-_RESIDUAL_SHARE, _ERROR_SHARE = 0.8, 0.2
+_RESIDUAL_SHARE, _CERTAINTY_SHARE, _ERROR_SHARE = 0.5, 0.3, 0.2
 _ERROR_AT_DEFAULT = Budget(0.1, 30 * DAY_MS)
 _LEAST_ERROR = 4.0
 _OVERSHOOT = 1.166  # of a random walk with normal steps over a line, at both ends
@@ -108,11 +108,11 @@ def _levels(
 def outcome_settings(budget: Budget, cycle_ms: int) -> OutcomeSettings:
     """How labelled outcomes are judged: the thresholds follow from the budget, and a baseline holds a whole cycle.
 
-    The residual CUSUM is a textbook one, of days in standard deviations: its average run length is known. The errors' likelihood ratios
+    The residual and certainty CUSUMs are textbook ones, of days in standard deviations: their average run length is known. The errors' likelihood ratios
     alarm e times less often with each nat, counted from the measured point; below 4 a few unlucky labels would do.
 
     Args:
-        budget: of both together.
+        budget: of all together.
         cycle_ms: the longest regular rhythm of the data.
 
     Source: Siegmund, "Sequential Analysis", 1985, chapter 2.6 (run length with corrected boundaries); Lorden, "Procedures for reacting
@@ -124,11 +124,13 @@ def outcome_settings(budget: Budget, cycle_ms: int) -> OutcomeSettings:
     """
     usual = OutcomeSettings(baseline_ms=cycle_ms)
     nats = math.log(_ERROR_AT_DEFAULT.within(DAY_MS) / budget.part(_ERROR_SHARE).within(DAY_MS))
-    blocks = 2.0 / budget.part(_RESIDUAL_SHARE).within(usual.block_ms)  # of each of the two sums between two false alarms
+    residual_blocks = 2.0 / budget.part(_RESIDUAL_SHARE).within(usual.block_ms)  # of each of the two sums between two false alarms
+    certainty_blocks = 1.0 / budget.part(_CERTAINTY_SHARE).within(usual.block_ms)
     return replace(
         usual,
         error_threshold=max(usual.error_threshold + nats, _LEAST_ERROR),
-        residual_threshold=_threshold_of_run_length(blocks, usual.residual_slack),
+        residual_threshold=_threshold_of_run_length(residual_blocks, usual.residual_slack),
+        certainty_threshold=_threshold_of_run_length(certainty_blocks, usual.residual_slack),
     )
 
 
