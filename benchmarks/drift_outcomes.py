@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmarks.drift_runs import BUDGET, Alarms
 from benchmarks.drift_streams import CYCLE_MS, ROW_MS, Rows
-from tidemill.drift.budget import outcome_settings
+from tidemill.drift.outcome_budget import outcome_settings
 from tidemill.drift.outcomes import OutcomeMonitor
 
 

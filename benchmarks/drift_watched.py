@@ -26,6 +26,7 @@ from tidemill.drift.reference import ReferenceProfile
 
 CACHE = Path(__file__).parent / ".cache" / "drift"
 PARTS = ("columns", "outcomes", "by_hand")
+_ALSO = {"columns": ("tidemill.drift.calibration",)}
 _NOT_FOLLOWED = ("tidemill.drift.estimate",)  # quality before labels: part of a profile, and no alarm follows from it
 
 
@@ -44,7 +45,7 @@ def alarms_of(runs: Sequence[Run], workers: int) -> Iterator[tuple[Run, Alarms]]
         found: Alarms = {}
         for part in PARTS:
             found |= json.loads(file_of(run, folder(part)).read_text(encoding="ascii"))
-        yield run, {**found, "tidemill": sorted(found["tidemill features"] + found["tidemill outcomes"])}
+        yield run, {"tidemill": sorted(found["tidemill features"] + found["tidemill outcomes"]), **found}
 
 
 def file_of(run: Run, methods: str) -> Path:
@@ -63,7 +64,8 @@ def keep(file: Path, alarms: Alarms) -> None:
 @lru_cache(maxsize=None)
 def folder(part: str) -> str:
     """The part's name and the digest of the code it follows from."""
-    return f"{part}-{code_digest(f'benchmarks.drift_{part}', 'benchmarks.drift_runs', without=_NOT_FOLLOWED)}-numpy-{np.__version__}"
+    modules = (f"benchmarks.drift_{part}", "benchmarks.drift_runs", *_ALSO.get(part, ()))
+    return f"{part}-{code_digest(*modules, without=_NOT_FOLLOWED)}-numpy-{np.__version__}"
 
 
 def _watch(runs: Sequence[Run]) -> None:
