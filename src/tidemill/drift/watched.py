@@ -159,6 +159,8 @@ class WatchedValue(Watched):
     @classmethod
     def from_state(cls, raw: Mapping[str, Any], settings: OutcomeSettings) -> Self:
         """The version as it was."""
+        if "said" not in raw:  # it was saved before predictions were looked at, and gathers its baseline anew
+            return cls(settings)
         version = super().from_state(raw, settings)
         version._unit, version._said = raw["unit"], (raw["said"][0], raw["said"][1])
         version._early = [(residual, predicted, at_ms) for residual, predicted, at_ms in raw["early"]]

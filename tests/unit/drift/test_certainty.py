@@ -78,3 +78,11 @@ def test_a_version_saved_before_certainty_was_watched_gathers_it_from_then_on() 
     assert "certainty" not in restored.statistics("1")
     alarms(restored, range(20, 30))
     assert "certainty" in restored.statistics("1")
+
+
+def test_a_version_of_numbers_saved_before_that_gathers_its_baseline_anew() -> None:
+    monitor = OutcomeMonitor(task="regression")
+    monitor.update_many("1", np.arange(600.0), np.zeros(600), np.arange(600) * DAY_MS)
+    old: dict[str, Any] = json.loads(json.dumps(monitor.state()))
+    del old["versions"]["1"]["said"]
+    assert OutcomeMonitor.from_state(old).statistics("1") == {}
