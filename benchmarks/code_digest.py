@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 _ROOTS = (Path(__file__).parents[1], Path(__file__).parents[1] / "src")
@@ -37,7 +37,7 @@ def code_digest(*modules: str, without: Sequence[str] = ()) -> str:
     return digest.hexdigest()[:12]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _imported(path: Path) -> list[Path]:
     found: list[Path] = []
     for module, name in _imports(path):

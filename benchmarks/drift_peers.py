@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +73,7 @@ def _table(rows: Rows) -> Floats:
     return np.column_stack(columns)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _folder() -> str:
     """Another script, other versions, other streams: another cache."""
     digest = hashlib.sha256(code_digest("benchmarks.drift_runs").encode())

@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +61,7 @@ def keep(file: Path, alarms: Alarms) -> None:
     partial_file.replace(file)
 
 
-@lru_cache(maxsize=None)
+@cache
 def folder(part: str) -> str:
     """The part's name and the digest of the code it follows from."""
     modules = (f"benchmarks.drift_{part}", "benchmarks.drift_runs", *_ALSO.get(part, ()))

@@ -75,9 +75,7 @@ def ordinary_auc(
     return _threshold(table, _cycles(sampled_at_ms, profile), budget.part(DOMAIN_SHARE).within(every_ms))
 
 
-def tell_apart(
-    profile: ReferenceProfile, sample: pd.DataFrame, current: pd.DataFrame, threshold: float | None
-) -> DomainCheck | None:
+def tell_apart(profile: ReferenceProfile, sample: pd.DataFrame, current: pd.DataFrame, threshold: float | None) -> DomainCheck | None:
     """Try to tell the newest 1,000 rows from the reference's sample.
 
     Args:

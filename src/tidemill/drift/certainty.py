@@ -142,4 +142,5 @@ class Certainty:
     def _say(self, _: bool, mean: float, n_labels: int) -> str:
         before = 0.0 if self._yardstick is None else self._yardstick.center
         worth, was_worth = (1.0 + each / self._spread for each in (mean, before))
-        return f"differences between answers were worth {worth:.0%} of what they said over {n_labels} labels, {was_worth:.0%} in the baseline"
+        now = f"differences between answers were worth {worth:.0%} of what they said over {n_labels} labels"
+        return f"{now}, {was_worth:.0%} in the baseline"

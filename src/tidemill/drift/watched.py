@@ -33,7 +33,7 @@ _FARTHEST = 3.0  # usual distances from the middle that a predicted number count
 
 
 class Watched:
-    """A version of a binary model; what is found is of `errors`, of sudden errors, of `residuals` and of certainty, in this order throughout.
+    """A version of a binary model; what is found is of errors, of sudden ones, of residuals and of certainty, in this order throughout.
 
     Args:
         settings: of its monitor.

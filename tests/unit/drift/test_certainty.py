@@ -34,7 +34,7 @@ def test_answers_worth_half_of_what_they_say_are_found_within_a_few_days_though_
     monitor = OutcomeMonitor()
     assert alarms(monitor, range(20)) == []
     found = alarms(monitor, range(20, 30), worth=0.4)
-    assert [alarm.detector for alarm in found][0] == "certainty"
+    assert found[0].detector == "certainty"
     assert 20 * DAY_MS <= found[0].since_ms < found[0].at_ms < 26 * DAY_MS
     assert "worth" in found[0].detail
 
