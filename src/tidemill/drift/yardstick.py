@@ -34,8 +34,9 @@ class Yardstick:
             least_effect: least standard deviation of the luck of a block, in those of one outcome; one week may happen to be calm.
             doubt: standard errors by which the center may be off.
 
-        >>> Yardstick.of(([50, 50], [1.0, -1.0]), 0.25, 0.2, 1.0)
-        Yardstick(center=0.0, doubt=0.08660254037844387, variance=0.25, block_variance=0.010000000000000002)
+        >>> yardstick = Yardstick.of(([50, 50], [1.0, -1.0]), 0.25, 0.2, 1.0)
+        >>> yardstick.center, round(yardstick.doubt, 4), round(yardstick.block_variance, 4)
+        (0.0, 0.0866, 0.01)
         """
         sizes, sums = blocks
         n = sum(sizes)
