@@ -42,7 +42,8 @@ class Yardstick:
         n = sum(sizes)
         mean = sum(sums) / n
         effect = max(block_variance(sizes, sums, variance), least_effect**2 * variance)
-        mean_variance = variance / n + effect * sum(size**2 for size in sizes) / n**2
+        share = sum(size**2 for size in sizes) / n**2
+        mean_variance = variance / n + effect * share
         center = mean * max(0.0, 1.0 - mean_variance / mean**2) if mean else 0.0
         return cls(center, doubt * math.sqrt(mean_variance), variance, effect)
 
