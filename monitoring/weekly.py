@@ -7,7 +7,7 @@ import random
 import pandas as pd
 
 from monitoring.checks import CheckResult
-from monitoring.domain import WINDOW_ROWS, DomainCheck, tell_apart
+from monitoring.domain import WINDOW_ROWS, DomainCheck, ordinary_auc, tell_apart
 from monitoring.policy import Verdict, judge
 from monitoring.report import Checked, Occasion, find, keep_report, served_before
 from tidemill.clock import wall_ms
@@ -100,7 +100,8 @@ def _domain(model: Model, version: Version, served: Served) -> DomainCheck | Non
     current = pd.DataFrame(vectors_of(model, served))
     profile = ReferenceProfile.from_json(version.reference)
     every = model.monitor.budget, model.monitor.check_every_ms
-    return tell_apart(profile, version.sample, version.sample["at_ms"].to_numpy(), current, every)
+    threshold = ordinary_auc(profile, version.sample, version.sample["at_ms"].to_numpy(), every)
+    return tell_apart(profile, version.sample, current, threshold)
 
 
 def _domain_alert(model: Model, version: Version, domain: DomainCheck, url: str, now_ms: int) -> Alert:
