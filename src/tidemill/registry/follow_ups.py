@@ -9,7 +9,7 @@ Each try is a decision of its own, of the trigger `labels`, and names the alarm'
 from __future__ import annotations
 
 from tidemill.clock import to_utc
-from tidemill.learning import Model
+from tidemill.learning import Model, RetrainPolicy
 from tidemill.project import Workspace
 from tidemill.registry.challenging import Plan
 from tidemill.registry.deciding import Ask
@@ -56,11 +56,11 @@ def due_follow_up(workspace: Workspace, model: Model, champion: int | None) -> A
         return None
     chain = workspace.decisions.follow_ups(model.name, alarm.id)
     used = sum(one.fits for one in (alarm, *chain))
-    if any(one.state != "finished" or one.outcome == "promoted" for one in chain) or used + _LEAST_FITS > model.policy.max_fits:
+    if any(one.state != "finished" or one.outcome == "promoted" for one in chain):
         return None
     since_ms = since_of(model, alarm) or alarm.requested_at_ms
     had = max([_labels_had(workspace, model, alarm, since_ms), *(int(one.alarm_key.rpartition(":")[2]) for one in chain)])
-    left = [number for number in model.policy.follow_ups if number > had]
+    left = numbers_left(model.policy, used, had)
     if not left:
         return None
     newest = workspace.state.newest_outcomes(model.name, left[-1])  # no more than is asked for: this is looked at every few seconds
@@ -72,6 +72,20 @@ def due_follow_up(workspace: Workspace, model: Model, champion: int | None) -> A
     reason = f"{max(passed)} labels since the change of {since}; follows decision {alarm.id}, which was {alarm.outcome}"
     evidence: dict[str, object] = {"follows": alarm.id, "since_ms": since_ms, "labels": labels, "wanted": max(passed)}
     return Ask("retrain", "labels", f"labels:{alarm.id}:{max(passed)}", reason, evidence, champion)
+
+
+def numbers_left(policy: RetrainPolicy, used: int, had: int) -> list[int]:
+    """The numbers of labels since a change that are still to come, rising; none when too few fits are left.
+
+    Args:
+        policy: of the model.
+        used: fits of the alarm and of what followed it.
+        had: labels since the change that the last of them had.
+
+    >>> numbers_left(RetrainPolicy(), 6, 700), numbers_left(RetrainPolicy(), 15, 700)
+    ([1000, 2000, 4000], [])
+    """
+    return [] if used + _LEAST_FITS > policy.max_fits else [number for number in policy.follow_ups if number > had]
 
 
 def _labels_had(workspace: Workspace, model: Model, alarm: Decision, since_ms: int) -> int:
