@@ -19,6 +19,7 @@ Columns = dict[str, Floats]
 SEA_THRESHOLDS = (8.0, 9.0, 7.0, 9.5)
 SEA_NOISE = 0.1
 PERTURBATION = 0.05
+AGRAWAL_TELLING = (0, 1, 2, 3, 4, 5, 6, 8)  # the others, of which one need not learn, say yes to 98 % and more
 _RANGES = {"salary": 130_000, "commission": 65_000, "age": 60, "hvalue": 1_350_000, "hyears": 29, "loan": 500_000}
 
 
@@ -53,11 +54,6 @@ def agrawal(functions: npt.NDArray[np.int64], rng: np.random.Generator) -> tuple
         moved = columns[name] + reach * PERTURBATION * rng.uniform(-1.0, 1.0, n)
         columns[name] = np.where((name == "commission") & (columns[name] == 0), 0.0, np.maximum(moved, 0.0))
     return columns, outcome.astype(np.float64)
-
-
-def concepts_of(n_known: int, n_wanted: int, rng: np.random.Generator) -> list[int]:
-    """Different concepts one after the other."""
-    return [int(each) for each in rng.permutation(n_known)[:n_wanted]]
 
 
 def _by_age(columns: Mapping[str, Floats], of_age: Sequence[Flags]) -> Flags:

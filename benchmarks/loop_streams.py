@@ -12,7 +12,7 @@ it. Ours has the settings that a project has by default, with a heartbeat, save 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 from pydantic import BaseModel, create_model
 
-from benchmarks.concepts import AGRAWAL, SEA_THRESHOLDS, agrawal, concepts_of, sea
+from benchmarks.concepts import AGRAWAL_TELLING, SEA_THRESHOLDS, agrawal, sea
 from tidemill import Label, Model, Monitor, Requests, RetrainPolicy, Stream, col
 from tidemill.cli.reference import Year
 from tidemill.clock import DAY_MS, HOUR_MS, to_ms
@@ -68,9 +68,9 @@ def changing(name: str, seed: int, shape: Shape | None = None, policy: RetrainPo
     shape = shape or Shape()
     rng = np.random.default_rng([len(name), seed])
     n_rows = shape.concept_rows * shape.concepts
-    known = SEA_THRESHOLDS if name == "sea" else AGRAWAL
-    concept = np.array(concepts_of(len(known), shape.concepts, rng))[np.arange(n_rows) // shape.concept_rows]
-    columns, outcome = sea(np.array(SEA_THRESHOLDS)[concept], rng) if name == "sea" else agrawal(concept, rng)
+    chosen = rng.permutation(SEA_THRESHOLDS if name == "sea" else AGRAWAL_TELLING)[: shape.concepts]  # each another one
+    concept = chosen[np.arange(n_rows) // shape.concept_rows]
+    columns, outcome = sea(concept, rng) if name == "sea" else agrawal(concept, rng)
     at_ms = (np.arange(n_rows, dtype=np.int64) + 1) * ROW_MS
     start_ms = (shape.first_rows + shape.delay_rows) * ROW_MS
     return as_year(columns, outcome, (at_ms, at_ms + shape.delay_rows * ROW_MS), start_ms, policy)
@@ -133,5 +133,4 @@ def estimator() -> Any:
     return HistGradientBoostingClassifier(max_iter=60, max_leaf_nodes=15, random_state=0)
 
 
-Make = Callable[[], Year]
 STEP_MS = HOUR_MS
