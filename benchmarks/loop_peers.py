@@ -1,4 +1,4 @@
-"""river beside ours in `make bench NAME=loop`: its learners over a stream, its ADWIN on the errors of a model; and where NannyML's data is."""
+"""river beside ours in `make bench NAME=loop`: its learners on a stream, its ADWIN on a model's errors; and where NannyML's data is."""
 
 from __future__ import annotations
 

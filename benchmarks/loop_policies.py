@@ -41,9 +41,7 @@ class Played:
     story: list[str] = field(default_factory=list)
 
 
-def judged(
-    outcome: Floats, probability: Floats, fits: int, counts: dict[str, int] | None = None, story: list[str] | None = None
-) -> Played:
+def judged(outcome: Floats, probability: Floats, fits: int, counts: dict[str, int] | None = None, story: list[str] | None = None) -> Played:
     """The figures of (n,) answers."""
     right = (probability >= 0.5) == (outcome > 0.5)
     loss = losses(outcome, np.clip(probability, 1.0 - _SUREST, _SUREST)).mean()
@@ -75,7 +73,7 @@ def periodic(year: Year, how: Periodic) -> Played:
 
 
 def adwin(year: Year, watch: Watch) -> Played:
-    """When `watch` says that the errors of the model that serves have changed, one is fitted on the window since, as soon as it has 1,000 rows.
+    """When `watch` says that the errors of what serves have changed, a model is fitted on the window since, once that has 1,000 rows.
 
     Each model has a detector of its own, told of the model's own predictions alone: fed with all errors it would take the late labels of
     the model before for a change.

@@ -1,4 +1,4 @@
-"""Test, then train: what was said of each row of a labelled stream by the model that served when it was asked, and what became known when."""
+"""Test, then train: what the model that served then said of each row of a labelled stream, and what became known when."""
 
 from __future__ import annotations
 
