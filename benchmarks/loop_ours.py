@@ -40,10 +40,11 @@ class Serves:
 
 @dataclass
 class _Open:
-    """An alarm that has brought no new champion yet: since when the world has changed, fits spent, labels it has been tried with."""
+    """An alarm that has brought no new champion yet: since when the world has changed and whether labels said so, fits spent, labels had."""
 
     version: int
     since_ms: int
+    of_labels: bool
     used: int = 0
     had: int = 0
 
@@ -58,11 +59,12 @@ class _Probation:
 
 @dataclass(frozen=True)
 class _Asked:
-    """Why a decision is asked for, and since when the world is taken to have changed."""
+    """Why a decision is asked for, since when the world is taken to have changed, and whether labels say so or questions."""
 
     trigger: Trigger
     since_ms: int | None = None
     labels: int = 0
+    of_labels: bool = False
 
 
 @dataclass
@@ -115,7 +117,7 @@ class Loop:
                 if version == self._serves.version:
                     self._tell(now_ms, f"alarm of {alarm.detector}, changed since row {self._row(alarm.since_ms)}")
                     self._books.counts["alarms"] += 1
-                    self._decide(_Asked("error", alarm.since_ms, alarm.n_labels), now_ms)
+                    self._decide(_Asked("error", alarm.since_ms, alarm.n_labels, of_labels=True), now_ms)
 
     def _has_drifted(self, now_ms: int) -> bool:
         rows = self._live.rows
@@ -133,7 +135,7 @@ class Loop:
         passed = [number for number in numbers_left(self._policy, one.used, one.had) if number <= labels]
         if passed:
             one.had = max(passed)
-            self._decide(_Asked("labels", one.since_ms, one.had), now_ms)
+            self._decide(_Asked("labels", one.since_ms, one.had, one.of_labels), now_ms)
 
     def _grow_old(self, now_ms: int) -> None:
         passed = (now_ms - self._serves.champion.trained_ms) // self._policy.max_age_ms
@@ -155,10 +157,10 @@ class Loop:
             self._books.counts["refused"] += 1
             self._tell(now_ms, f"{asked.trigger} refused: {said.name}")
             if alarm and said.name == "TooFewLabels":
-                self._open = _Open(self._serves.version, asked.since_ms or now_ms)
+                self._open = _Open(self._serves.version, asked.since_ms or now_ms, asked.of_labels)
             return
         if alarm:
-            self._open = _Open(self._serves.version, asked.since_ms or now_ms)
+            self._open = _Open(self._serves.version, asked.since_ms or now_ms, asked.of_labels)
         self._train(asked, now_ms)
 
     def _train(self, asked: _Asked, now_ms: int) -> None:
@@ -168,7 +170,7 @@ class Loop:
         serving = Serving(serves.version, serves.champion.scorer.score, int(serves.champion.train.at_ms[-1]))
         most = max(1, self._policy.max_fits - (one.used if one else 0) - 1)
         try:
-            found = gate(model, challenge(model, rows, Plan(asked.since_ms, most), serving))
+            found = gate(model, challenge(model, rows, Plan(self._asked_since(asked, now_ms), most), serving))
         except UnfitRowsError as error:
             self._books.counts["refused"] += 1
             self._tell(now_ms, f"{asked.trigger} refused: {error}")
@@ -178,7 +180,8 @@ class Loop:
         fits = ready.fits if ready else found.fits
         self._fits += fits
         self._finished_ms.append(now_ms)
-        self._cooled_from_ms = now_ms
+        if promoted or asked.trigger != "schedule":
+            self._cooled_from_ms = now_ms
         if one is not None:
             one.used += fits
             one.had = max(one.had, asked.labels)
@@ -189,6 +192,13 @@ class Loop:
             self._open = None
             self._on_probation = _Probation(serves)
             self._serves = self._take_over(OnnxModel(ready.exported.content, model.columns), ready.fitted.train, now_ms)
+
+    def _asked_since(self, asked: _Asked, now_ms: int) -> int | None:
+        """As `tidemill.registry.asked_since`: labels tell of a change by their usual lag later than questions do."""
+        if asked.since_ms is None or not asked.of_labels:
+            return asked.since_ms
+        newest = self._live.told(0, now_ms)[-1_000:]
+        return asked.since_ms - int(np.median(self._live.known_at_ms[newest] - self._live.rows.at_ms[newest]))
 
     def _look(self, now_ms: int) -> None:
         """Is the new champion worse than the one before it? At so many labels, at each doubling, and at the end."""

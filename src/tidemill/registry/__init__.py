@@ -18,7 +18,7 @@ from tidemill.registry.deciding import (
     resume,
 )
 from tidemill.registry.deploying import carry_out, deploy, deploy_learnt, request_promotion, request_rollback
-from tidemill.registry.follow_ups import due_follow_up, fits_left, numbers_left, plan_of, since_of
+from tidemill.registry.follow_ups import asked_since, due_follow_up, fits_left, numbers_left, plan_of, since_of
 from tidemill.registry.judging import Judged, Judgement, gate
 from tidemill.registry.probation import Probation, examine, judge_probation
 from tidemill.registry.registry import CHALLENGER, CHAMPION, FROZEN, KEPT_REPORTS, PREVIOUS, DatasetRef, Registry, Release, Version
@@ -48,6 +48,7 @@ __all__ = [
     "Serving",
     "Tried",
     "Version",
+    "asked_since",
     "audit_parity",
     "carry_out",
     "challenge",

@@ -8,6 +8,8 @@ Each try is a decision of its own, of the trigger `labels`, and names the alarm'
 
 from __future__ import annotations
 
+from statistics import median
+
 from tidemill.clock import to_utc
 from tidemill.learning import Model, RetrainPolicy
 from tidemill.project import Workspace
@@ -15,6 +17,7 @@ from tidemill.registry.challenging import Plan
 from tidemill.registry.deciding import Ask
 from tidemill.stores import Decision
 
+_LAGS = 1_000  # labels whose lag is looked at
 _LEAST_FITS = 2  # a challenger, and its last fit
 
 
@@ -42,7 +45,23 @@ def plan_of(workspace: Workspace, model: Model, decision: Decision) -> Plan:
     """What a decision fits; of the fits that are left one is kept for the winner's last."""
     if decision.act == "update":
         return Plan(update=True)
-    return Plan(since_of(model, decision), max(1, fits_left(workspace, model, decision) - 1))
+    return Plan(asked_since(workspace, model, decision), max(1, fits_left(workspace, model, decision) - 1))
+
+
+def asked_since(workspace: Workspace, model: Model, decision: Decision) -> int | None:
+    """Since when what was asked belongs to the changed world, of an alarm and of what follows it; None where nothing says so.
+
+    The errors tell when the labels changed. Those were asked for a label's usual lag before, and where labels come late the rows of that
+    time are what a challenger learns the new world from first. The lag is the median of the newest labels.
+    """
+    since_ms, follows = since_of(model, decision), decision.evidence.get("follows")
+    trigger = workspace.decisions.get(follows).trigger if isinstance(follows, str) else decision.trigger
+    if since_ms is None or trigger != "error":
+        return since_ms
+    told = workspace.state.newest_outcomes(model.name, _LAGS)
+    asked_ms = {score.key: score.at_ms for score in workspace.predictions.scores(model.name, [outcome.key for outcome in told])}
+    lags_ms = [outcome.known_at_ms - asked_ms[outcome.key] for outcome in told if outcome.key in asked_ms]
+    return since_ms - max(0, int(median(lags_ms))) if lags_ms else since_ms
 
 
 def due_follow_up(workspace: Workspace, model: Model, champion: int | None) -> Ask | None:
