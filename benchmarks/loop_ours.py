@@ -40,7 +40,7 @@ class Serves:
 
 @dataclass
 class _Open:
-    """An alarm that has brought no new champion yet: since when the world has changed and whether labels said so, fits spent, labels had."""
+    """An alarm that has brought no new champion yet: since when the world has changed, whether labels said so, fits, labels had."""
 
     version: int
     since_ms: int
