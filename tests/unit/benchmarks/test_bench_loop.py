@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from benchmarks.bench_loop import report
@@ -47,9 +48,9 @@ def test_fitting_at_fixed_times_learns_only_what_is_known(stream: Year) -> None:
 
 
 def test_a_detector_of_errors_waits_for_rows_of_the_new_world(stream: Year) -> None:
-    seen = []
+    seen: list[int] = []
 
-    def watch(errors: np.ndarray) -> tuple[int, int] | None:
+    def watch(errors: npt.NDArray[np.float64]) -> tuple[int, int] | None:
         seen.append(len(errors))
         return (TURN + 300, 300) if len(seen) == 1 else None
 
