@@ -72,7 +72,7 @@ def changing(name: str, seed: int, shape: Shape | None = None, policy: RetrainPo
     concept = chosen[np.arange(n_rows) // shape.concept_rows]
     columns, outcome = sea(concept, rng) if name == "sea" else agrawal(concept, rng)
     at_ms = (np.arange(n_rows, dtype=np.int64) + 1) * ROW_MS
-    start_ms = (shape.first_rows + shape.delay_rows) * ROW_MS
+    start_ms = (shape.first_rows + shape.delay_rows + 1) * ROW_MS
     return as_year(columns, outcome, (at_ms, at_ms + shape.delay_rows * ROW_MS), start_ms, policy)
 
 
@@ -98,7 +98,8 @@ def as_year(
 ) -> Year:
     """Numbers by column as what a run asked and learned; `times_ms` are (n,) when each was asked and when its outcome was known."""
     at_ms, known_at_ms = times_ms
-    rows = TrainingSet(columns, outcome, at_ms, [str(row) for row in range(len(at_ms))], len(at_ms), {}, int(at_ms[-1]), 0)
+    read = {name: column.astype(np.float32).astype(np.float64) for name, column in columns.items()}  # as `Model.assemble` does
+    rows = TrainingSet(read, outcome, at_ms, [str(row) for row in range(len(at_ms))], len(at_ms), {}, int(at_ms[-1]), 0)
     return Year(_model(list(columns), policy), rows, known_at_ms, start_ms)
 
 
