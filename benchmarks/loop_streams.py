@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ WEEK_ROWS = 5_000
 ROW_MS = 7 * DAY_MS // WEEK_ROWS
 FIRST_ROWS = 5_000  # what the first model learns from
 CONCEPT_ROWS, CONCEPTS, DELAY_ROWS = 15_000, 4, 500
+STEP_MS = HOUR_MS
 HEARTBEAT = RetrainPolicy(on=("error", "schedule"), max_age="7d")
 
 
@@ -121,17 +123,17 @@ def _model(names: Sequence[str], policy: RetrainPolicy) -> Model:
         requests=Requests(requests, at=col("asked") + 0),
         features=list(names),
         label=Label(outcomes, key="key", value=col("y") >= 1, within="60d"),
-        estimator=estimator,
+        estimator=partial(estimator, names),
         monitor=Monitor(false_alarm_budget="1/30d", cycle="7d"),
         policy=policy,
     )
 
 
-def estimator() -> Any:
+def estimator(names: Sequence[str]) -> Any:
     """What every policy fits; small trees, as a change leaves few rows."""
+    from sklearn.compose import ColumnTransformer
     from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.pipeline import make_pipeline
 
-    return HistGradientBoostingClassifier(max_iter=60, max_leaf_nodes=15, random_state=0)
-
-
-STEP_MS = HOUR_MS
+    table = ColumnTransformer([("numbers", "passthrough", list(names))])  # a served model is asked column by column
+    return make_pipeline(table, HistGradientBoostingClassifier(max_iter=60, max_leaf_nodes=15, random_state=0))
