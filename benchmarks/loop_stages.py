@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tidemill.loop import steps
+from tidemill.loop.story import steps
 from tidemill.project import Workspace, find_project, load_project
 from tidemill.settings import Settings
 from tidemill.stores import Databases, Decision
