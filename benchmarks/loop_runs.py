@@ -14,8 +14,10 @@ from benchmarks import concepts, loop_ours, loop_policies, loop_streams, prequen
 from benchmarks.loop_peers import LEARNERS, employment_folder, river_adwin, river_learner
 from benchmarks.loop_policies import Played, adwin, periodic, static
 from benchmarks.loop_streams import PERIODIC, Shape, changing, employment
+from benchmarks.peer import PeerError
 from tidemill import drift, learning, loop, registry
 from tidemill.cli.reference import Year, pool, year_of
+from tidemill.errors import TidemillError
 from tidemill.project import find_project, load_project
 from tidemill.settings import Settings
 from tidemill.stores import Databases
@@ -57,14 +59,17 @@ def played(runs: Sequence[Run], settings: Settings, workers: int) -> Iterator[tu
         else:
             yield run, known
     with pool(workers) as executor:
-        futures: dict[Future[Played], Run] = {executor.submit(_play_and_keep, run, settings): run for run in waiting}
+        futures: dict[Future[Played | str], Run] = {executor.submit(_play_and_keep, run, settings): run for run in waiting}
         for future in as_completed(futures):
-            error = future.exception()
-            yield futures[future], future.result() if error is None else f"{type(error).__name__}: {error}"
+            yield futures[future], future.result()
 
 
-def _play_and_keep(run: Run, settings: Settings) -> Played:
-    found = play(run.policy, run.stream, year_for(run, settings))
+def _play_and_keep(run: Run, settings: Settings) -> Played | str:
+    """In a worker process; an error goes back as its text, as not every one can be sent from process to process."""
+    try:
+        found = play(run.policy, run.stream, year_for(run, settings))
+    except (TidemillError, PeerError) as error:
+        return f"{type(error).__name__}: {error}"
     file = run.file(settings)
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(".part")
