@@ -4,6 +4,7 @@ from tidemill.project.catalogue import FeatureRecord, ViewDetail, ViewSummary, d
 from tidemill.project.forgetting import Forgotten, forget_entity, look_for_entity
 from tidemill.project.loader import DEFAULT, find_project, load_project, project_root
 from tidemill.project.project import Project
+from tidemill.project.sending_again import SentAgain, send_again
 from tidemill.project.workspace import Workspace
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "FeatureRecord",
     "Forgotten",
     "Project",
+    "SentAgain",
     "ViewDetail",
     "ViewSummary",
     "Workspace",
@@ -22,4 +24,5 @@ __all__ = [
     "load_project",
     "look_for_entity",
     "project_root",
+    "send_again",
 ]
