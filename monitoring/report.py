@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import pandas as pd
 
 from monitoring.checks import CheckResult, run_check
-from monitoring.evidently_home import keep_in_workspace
-from monitoring.pages import Page, quality_page, summary_page
 from tidemill.clock import to_utc
 from tidemill.drift import ReferenceProfile
 from tidemill.drift.calibration import SAMPLE_ROWS
@@ -64,6 +62,9 @@ def keep_report(where: tuple[Workspace, Registry], model: Model, version: Versio
 
     Beside drift there is a summary of the rows, and how well the version has answered those of that time whose outcome is known.
     """
+    from monitoring.evidently_home import keep_in_workspace  # here: Evidently takes seconds to import, and who serves the flows does not report
+    from monitoring.pages import Page, quality_page, summary_page
+
     workspace, registry = where
     span = of.at_ms - model.monitor.check_every_ms - model.label.within_ms, of.at_ms
     answered = read_settled(workspace.quality, model, span, workspace.now_ms()).of_role("champion")
