@@ -124,7 +124,7 @@ class Loop:
         begin, end = np.searchsorted(rows.at_ms, (now_ms - self._model.monitor.check_every_ms, now_ms))
         if end - begin < 500:
             return False
-        self._watch = self._watch or Watch(self._serves.champion)
+        self._watch = self._watch or Watch(self._serves.champion, self._model.objective)
         return self._watch.alarm({name: column[begin:end] for name, column in rows.columns.items()})
 
     def _follow_up(self, now_ms: int) -> None:

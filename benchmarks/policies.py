@@ -21,7 +21,7 @@ from tidemill.drift.calibration import SAMPLE_ROWS
 from tidemill.drift.reference import ColumnProfile
 from tidemill.drift.statistics import jensen_shannon, wasserstein_normed
 from tidemill.events import Column
-from tidemill.learning import OnnxModel, Quality, TrainingSet, fit, fit_all, important_columns, quality
+from tidemill.learning import Objective, OnnxModel, Quality, TrainingSet, fit, fit_all, important_columns, quality
 from tidemill.loop import Admitted, GuardFacts, GuardPolicy, admit
 from tidemill.registry import Challenger, Tried, gate, try_unseen
 
@@ -73,10 +73,10 @@ class _Check:
 class Watch:
     """The weekly check of one champion: Evidently's distances and the calibrated thresholds, without Evidently's pages."""
 
-    def __init__(self, champion: Champion) -> None:
+    def __init__(self, champion: Champion, objective: Objective) -> None:
         train = champion.train
         profile = profile_reference(dict(train.columns), champion.scorer.score(dict(train.columns)), train.at_ms)
-        names = important_columns(cast(OnnxModel, champion.scorer), champion.newest, champion.scorer.objective)  # it asks for `score` alone
+        names = important_columns(cast(OnnxModel, champion.scorer), champion.newest, objective)  # it asks for `score` alone
         chosen = np.sort(np.random.default_rng(0).choice(len(train), min(SAMPLE_ROWS, len(train)), replace=False))
         self._reference = {name: train.columns[name][chosen] for name in names}
         self._profile: ReferenceProfile = profile
@@ -168,7 +168,7 @@ class _Play:
         if end - begin < _LEAST_ROWS:
             return False
         if self._watch is None:
-            self._watch = Watch(self._champion)
+            self._watch = Watch(self._champion, self._model.objective)
         return self._watch.alarm({name: column[begin:end] for name, column in self._rows.columns.items()})
 
     def _decide(self, cause: Cause, now_ms: int) -> None:

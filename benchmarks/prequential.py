@@ -30,7 +30,6 @@ class Scorer:
     """A fitted estimator with the face of an exported model."""
 
     def __init__(self, model: Model, estimator: Any) -> None:
-        self.objective = model.objective
         self._model = model
         self._estimator = estimator
 
