@@ -62,7 +62,9 @@ def keep_report(where: tuple[Workspace, Registry], model: Model, version: Versio
 
     Beside drift there is a summary of the rows, and how well the version has answered those of that time whose outcome is known.
     """
-    from monitoring.evidently_home import keep_in_workspace  # here: Evidently takes seconds to import, and who serves the flows does not report
+    from monitoring.evidently_home import (
+        keep_in_workspace,
+    )  # here: Evidently takes seconds to import, and who serves the flows does not report
     from monitoring.pages import Page, quality_page, summary_page
 
     workspace, registry = where

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from tests import tiny
+from tidemill.kernels import Floats
 from tidemill.learning import Model
 from tidemill.project import Workspace
 from tidemill.registry import Ask, asked_since, due_follow_up, make_decision, plan_of, since_of
 from tidemill.stores import Answered, Decision
 from tidemill.stores.decision_records import Ending, Outcome
+from tidemill.stores.prediction_records import Role
 
 POLICY = replace(tiny.LATE_ORDER.policy, follow_ups=(100, 300, 600), max_fits=9)
 MODEL = replace(tiny.LATE_ORDER, policy=POLICY)
@@ -120,7 +122,7 @@ def test_a_check_of_the_inputs_says_since_the_last_time_and_a_person_says_nothin
 def test_what_was_asked_changed_a_labels_usual_lag_before_its_labels_did(workspace: Workspace) -> None:
     told = workspace.state.newest_outcomes(MODEL.name, 30)
     for outcome in told:
-        scores = {"champion": (1, np.array([0.5]))}
+        scores: dict[Role, tuple[int, Floats]] = {"champion": (1, np.array([0.5]))}
         asked_ms = outcome.known_at_ms - 7_000
         workspace.predictions.write(
             Answered(MODEL.name, asked_ms, asked_ms, "{}", "d", [outcome.key], ["{}"], np.zeros((1, len(MODEL.number_columns))), scores)
