@@ -127,7 +127,7 @@ def test_what_was_asked_changed_a_labels_usual_lag_before_its_labels_did(workspa
         workspace.predictions.write(
             Answered(MODEL.name, asked_ms, asked_ms, "{}", "d", [outcome.key], ["{}"], np.zeros((1, len(MODEL.number_columns))), scores)
         )
-    root = alarm(workspace, "abcdef", known(workspace, 350))
+    root = alarm(workspace, "a" * 60, known(workspace, 350))
     since_ms = since_of(MODEL, root)
     assert since_ms is not None
     assert asked_since(workspace, MODEL, root) == since_ms - 7_000
