@@ -55,6 +55,7 @@ class LoopSystem:
         self._ending = ExitStack()
         try:
             self._log = self._ending.enter_context((folder / "system.log").open("ab"))
+            Path(self._environ["PREFECT_HOME"]).mkdir(parents=True)
             self.start("mlflow", "prefect")
             self.workspace = Workspace.open(held_fit.project, self._settings.home)
             self._ending.callback(self.workspace.close)
