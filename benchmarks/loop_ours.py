@@ -21,7 +21,7 @@ from benchmarks.policies import Champion, Watch
 from benchmarks.prequential import Prequential, Scores
 from tidemill.cli.reference import Year
 from tidemill.drift import OutcomeMonitor, outcome_settings
-from tidemill.errors import UnfitRowsError
+from tidemill.errors import ExportError, UnfitRowsError
 from tidemill.kernels import Floats
 from tidemill.learning import OnnxModel, TrainingSet
 from tidemill.loop import Admitted, GuardFacts, GuardPolicy, admit, compare
@@ -175,8 +175,13 @@ class Loop:
             self._books.counts["refused"] += 1
             self._tell(now_ms, f"{asked.trigger} refused: {error}")
             return
-        promoted = found.judgement.verdict.promote
-        ready = make_ready(model, found, rows) if promoted else None
+        reason, ready = found.judgement.verdict.reason, None
+        if found.judgement.verdict.promote:
+            try:
+                ready = make_ready(model, found, rows)
+            except ExportError as error:
+                reason = f"{reason}, but {error}"
+        promoted = ready is not None
         fits = ready.fits if ready else found.fits
         self._fits += fits
         self._finished_ms.append(now_ms)
@@ -186,8 +191,7 @@ class Loop:
             one.used += fits
             one.had = max(one.had, asked.labels)
         self._books.counts["promoted" if promoted else "rejected"] += 1
-        window, verdict = found.best.window, found.judgement.verdict
-        self._tell(now_ms, f"{asked.trigger} {'promoted' if promoted else 'rejected'} {window} ({fits} fits): {verdict.reason}")
+        self._tell(now_ms, f"{asked.trigger} {'promoted' if promoted else 'rejected'} {found.best.window} ({fits} fits): {reason}")
         if ready is not None:
             self._open = None
             self._on_probation = _Probation(serves)

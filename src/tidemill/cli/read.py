@@ -13,7 +13,7 @@ from rich.table import Table
 from tidemill.cli.options import AsJson, ModelName, ProjectPath, print_json, settings_for, workspace_for
 from tidemill.clock import to_utc, wall_ms
 from tidemill.errors import NotReadyError
-from tidemill.project import Workspace
+from tidemill.project import Workspace, send_again
 
 
 def add_to(app: typer.Typer) -> None:
@@ -186,8 +186,6 @@ def deadletters(
 
 def _send_again(workspace: Workspace, stream: str, now_ms: int, as_json: bool) -> None:
     """Send the dead letters of a stream again, and tell what became of them."""
-    from tidemill.project import send_again
-
     done = send_again(workspace, stream, now_ms)
     if as_json:
         print_json(done)
