@@ -14,21 +14,26 @@ from fastapi.responses import JSONResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from tidemill.clock import wall_ms
-from tidemill.errors import BusyError, ConflictError, InputError, NotFoundError, NotReadyError, TidemillError, UnavailableError
+from tidemill.errors import BusyError, ConflictError, DeniedError, InputError, NotFoundError, NotReadyError, TidemillError, UnavailableError
 from tidemill.kernels.ahead import compile_kernels
 from tidemill.project import Workspace, describe_view, list_views
+from tidemill.serving.access import CALLER, Access
 from tidemill.serving.champions import Champions
 from tidemill.serving.examples import predict_examples
 from tidemill.serving.features import KeysAsked, read_features, read_features_of
 from tidemill.serving.guards import Guards
 from tidemill.serving.intake import take
+from tidemill.serving.keyring import Keyring
 from tidemill.serving.metrics import ServerMetrics
 from tidemill.serving.predictor import Predictor
 from tidemill.serving.quality import quality_routes
+from tidemill.serving.rate import Rate
+from tidemill.serving.scopes import check_routes, describe_scopes
 from tidemill.settings import Settings
 
 _STATUS: dict[type[TidemillError], int] = {  # the first that fits
     InputError: 422,
+    DeniedError: 403,
     NotFoundError: 404,
     UnavailableError: 503,
     NotReadyError: 409,
@@ -50,8 +55,24 @@ class Served:
     metrics: ServerMetrics
 
 
-def create_app(workspace: Workspace, settings: Settings, champions: Champions, pages: APIRouter | None = None) -> FastAPI:
-    """The application; it keeps the champions fresh while it runs."""
+def create_app(
+    workspace: Workspace, settings: Settings, champions: Champions, pages: APIRouter | None = None, keyring: Keyring | None = None
+) -> FastAPI:
+    """The application; it keeps the champions fresh while it runs.
+
+    Args:
+        workspace: the project's stores.
+        settings: of the server: whether it is open, what it bounds.
+        champions: the models that serve.
+        pages: what people see.
+        keyring: who may call; one of its own by default, unless the server is open.
+
+    Raises:
+        LookupError: a route has no scope.
+    """
+    server = settings.server
+    if keyring is None and not server.open:
+        keyring = Keyring(workspace.keys)
     now_ms = workspace.now_ms if settings.server.replay else wall_ms
     served = Served(workspace, settings, champions, Predictor(workspace, champions, now_ms), ServerMetrics())
 
@@ -63,7 +84,8 @@ def create_app(workspace: Workspace, settings: Settings, champions: Champions, p
         champions.stop()
 
     app = FastAPI(title="tidemill", summary=f"Project {workspace.project.name}", lifespan=lifespan, redoc_url=None)
-    app.add_middleware(Guards, max_body_bytes=settings.server.max_body_bytes)
+    app.add_middleware(Access, keyring=keyring, acts=workspace.acts, rate=Rate(server.rate_per_key))
+    app.add_middleware(Guards, max_body_bytes=server.max_body_bytes, hosts=server.hosts, is_tls=server.tls_cert_file is not None)
     app.add_exception_handler(TidemillError, _explain)
     app.include_router(_write_routes(served))
     app.include_router(_read_routes(served))
@@ -71,6 +93,8 @@ def create_app(workspace: Workspace, settings: Settings, champions: Champions, p
     app.include_router(_health_routes(served))
     if pages is not None:
         app.include_router(pages)
+    check_routes(app)
+    describe_scopes(app)
     return app
 
 
@@ -155,6 +179,10 @@ def _read_routes(served: Served) -> APIRouter:
         wanted = project.model(model).name
         return {kind: workspace.monitors.load(f"{kind}:{wanted}")[1] for kind in ("outcomes", "windows", "check")}
 
+    @router.get("/acts", summary="What people and programs have done to the system, newest first")
+    def acts(limit: int = 50) -> list[dict[str, Any]]:
+        return [dataclasses.asdict(act) for act in workspace.acts.recent(min(max(limit, 1), 500))]
+
     @router.get("/decisions", summary="What the loop decided, newest first")
     def decisions(model: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
         return [dataclasses.asdict(decision) for decision in workspace.decisions.recent(model, min(max(limit, 1), 500))]
@@ -170,12 +198,13 @@ def _health_routes(served: Served) -> APIRouter:
         return {"status": "ok"}
 
     @router.get("/readyz", summary="The stores can be read and every model has a champion")
-    def readyz() -> JSONResponse:
+    def readyz(request: Request) -> JSONResponse:
         checks = {"stores": _said(served.workspace.books)}
         for model in served.workspace.project.models:
             checks[f"model {model.name}"] = _said(partial(served.champions.serving, model.name))
         ready = all(said == "ok" for said in checks.values())
-        return JSONResponse({"ready": ready, "checks": checks}, status_code=200 if ready else 503)
+        told = {"ready": ready, "checks": checks} if "read" in request.scope[CALLER].scopes else {"ready": ready}
+        return JSONResponse(told, status_code=200 if ready else 503)
 
     @router.get("/metrics", summary="Prometheus metrics")
     def metrics() -> Response:
