@@ -1,7 +1,7 @@
 """One `Settings`, built once at a process's edge from `TIDEMILL_*` variables; functions take a section or plain values.
 
-`TIDEMILL_SERVER__PORT=8001` sets `settings.server.port`. A secret may lie in a file: `TIDEMILL_DATABASE__URL_FILE=/run/secrets/url`. Unknown
-names are refused, so that a typing error is not silently a default.
+`TIDEMILL_SERVER__PORT=8001` sets `settings.server.port`. A secret may lie in a file: `TIDEMILL_DATABASE__URL_FILE=/run/secrets/url`.
+Unknown names are refused, so that a typing error is not silently a default.
 """
 
 from __future__ import annotations
@@ -170,6 +170,14 @@ class AlertSettings(Section):
         return 0 if self.gather == _NONE else duration_ms(self.gather)
 
 
+class TelemetrySettings(Section):
+    """What tidemill tells of itself, beside `/metrics`."""
+
+    traces: str = Field("", description="where OpenTelemetry traces go, an OTLP URL, e.g. http://127.0.0.1:4318/v1/traces; empty for nowhere")
+    sample: float = Field(0.01, ge=0, le=1, description="the share of traces that is sent")
+    logs: Literal["text", "json"] = Field("text", description="how a log line is written: for a person, or one JSON object a line")
+
+
 class DatabaseSettings(Section):
     """The PostgreSQL of the server profile."""
 
@@ -205,6 +213,7 @@ class Settings(BaseSettings):
     prefect: PrefectSettings = PrefectSettings()
     alerts: AlertSettings = AlertSettings()
     database: DatabaseSettings = DatabaseSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
 
     @model_validator(mode="after")
     def _has_a_database(self) -> Settings:

@@ -100,9 +100,9 @@ def opened(settings: Settings, open_: bool) -> Settings:
 def tell_how_to_begin(workspace: Workspace, server: ServerSettings) -> None:
     """Log what the owner of a server that nobody can call has to do, and that a key may be overheard where it is so."""
     if not any(key.stands(wall_ms()) for key in workspace.keys.all()):
-        logger.warning("no key stands yet, so every call is refused; `tidemill keys create NAME --scope ...` makes one, `--open` asks for none")
+        logger.warning("no key stands yet, so calls are refused; `tidemill keys create NAME --scope ...` makes one")
     if server.tls_cert_file is None and not (server.host == "localhost" or ip_address(server.host).is_loopback):
-        logger.warning("keys go in the clear to host=%s; set TIDEMILL_SERVER__TLS_CERT_FILE and TLS_KEY_FILE, or a proxy with TLS", server.host)
+        logger.warning("keys go in the clear host=%s; set TIDEMILL_SERVER__TLS_CERT_FILE, or put a proxy with TLS before it", server.host)
 
 
 def work(
@@ -115,7 +115,8 @@ def work(
     from tidemill.cli.relay import Relay
     from tidemill.registry import Registry
     from tidemill.serving import Worker
+    from tidemill.serving.tracing import tracing
 
-    with closing(workspace_for(settings)) as workspace:  # others take over at once what this one had
+    with closing(workspace_for(settings)) as workspace, tracing(settings.telemetry, "engine"):  # others take over at once what this one had
         worker = Worker(workspace, Registry(settings.mlflow_uri, workspace.home), settings.engine, workspace.share())
         keep_going(worker, None if engine_only else Relay(workspace, settings), settings.engine)

@@ -24,6 +24,9 @@ from tidemill.project import project_root
 from tidemill.settings import Settings
 
 
+_URL = "TIDEMILL_DATABASE__URL"
+
+
 @dataclass(frozen=True)
 class Service:
     """One process: how it is started, and the URL that tells it is well ("" for one without)."""
@@ -157,7 +160,7 @@ def end(process: subprocess.Popen[bytes], wait_s: float = 60.0) -> None:
 def _own(settings: Settings) -> dict[str, str]:
     """The settings of this process as variables, so that a child has the same ones."""
     changed = settings.model_dump(mode="json", exclude_defaults=True, exclude={"home", "project", "profile", "alerts", "client", "database"})
-    database = {"TIDEMILL_DATABASE__URL": settings.database_url} if settings.database_url else {}
+    database = {_URL: settings.database_url} if settings.database_url and f"{_URL}_FILE" not in os.environ else {}
     return {"TIDEMILL_PROFILE": settings.profile, **database} | {
         f"TIDEMILL_{section.upper()}__{name.upper()}": value if isinstance(value, str) else json.dumps(value)
         for section, values in changed.items()

@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.concurrency import run_in_threadpool
 
@@ -19,8 +19,8 @@ from tidemill.kernels.ahead import compile_kernels
 from tidemill.project import Workspace, describe_view, list_views
 from tidemill.serving.access import CALLER, Access
 from tidemill.serving.champions import Champions
-from tidemill.serving.examples import predict_examples
-from tidemill.serving.features import KeysAsked, read_features, read_features_of
+from tidemill.serving.examples import event_examples, keys_examples, predict_examples
+from tidemill.serving.features import LATEST_MS, KeysAsked, read_features, read_features_of
 from tidemill.serving.guards import Guards
 from tidemill.serving.intake import take
 from tidemill.serving.keyring import Keyring
@@ -29,7 +29,10 @@ from tidemill.serving.predictor import Predictor
 from tidemill.serving.quality import quality_routes
 from tidemill.serving.rate import Rate
 from tidemill.serving.scopes import check_routes, describe_scopes
+from tidemill.serving.tracing import tracing
+from tidemill.serving.watching import Watching
 from tidemill.settings import Settings
+from tidemill.stages import listening, stage
 
 _STATUS: dict[type[TidemillError], int] = {  # the first that fits
     InputError: 422,
@@ -41,6 +44,7 @@ _STATUS: dict[type[TidemillError], int] = {  # the first that fits
     BusyError: 429,
 }
 _RETRY_S = 2  # once a server that is down may be back
+Moment = Annotated[int | None, Query(ge=0, le=LATEST_MS)]
 _INLINE_ROWS = 64  # a small batch takes less time than a hop to a thread
 
 
@@ -74,18 +78,20 @@ def create_app(
     if keyring is None and not server.open:
         keyring = Keyring(workspace.keys)
     now_ms = workspace.now_ms if settings.server.replay else wall_ms
-    served = Served(workspace, settings, champions, Predictor(workspace, champions, now_ms), ServerMetrics())
+    served = Served(workspace, settings, champions, Predictor(workspace, champions, now_ms), ServerMetrics(workspace))
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         compile_kernels()  # before the first question waits for it
-        champions.start(settings.server.poll_champion_s, wall_ms)
-        yield
-        champions.stop()
+        with listening(served.metrics.stage), tracing(settings.telemetry, "server"):
+            champions.start(settings.server.poll_champion_s, wall_ms)
+            yield
+            champions.stop()
 
     app = FastAPI(title="tidemill", summary=f"Project {workspace.project.name}", lifespan=lifespan, redoc_url=None)
     app.add_middleware(Access, keyring=keyring, acts=workspace.acts, rate=Rate(server.rate_per_key))
     app.add_middleware(Guards, max_body_bytes=server.max_body_bytes, hosts=server.hosts, is_tls=server.tls_cert_file is not None)
+    app.add_middleware(Watching, metrics=served.metrics)
     app.add_exception_handler(TidemillError, _explain)
     app.include_router(_write_routes(served))
     app.include_router(_read_routes(served))
@@ -111,27 +117,30 @@ def _write_routes(served: Served) -> APIRouter:
     router = APIRouter(prefix="/v1")
     workspace, server = served.workspace, served.settings.server
 
-    @router.post("/streams/{stream}/events", summary="Send events: a JSON array, or one object a line")
+    @router.post("/streams/{stream}/events", summary="Send events: a JSON array, or one object a line", **event_examples(workspace.project))
     async def send_events(stream: str, request: Request) -> dict[str, Any]:
         received = await take(workspace, stream, request, served.settings)
-        served.metrics.received(stream, received.accepted + received.duplicates + len(received.rejected))
+        counts = received.accepted + received.duplicates + len(received.rejected), len(received.rejected)
+        served.metrics.received(stream, *counts)
         return dataclasses.asdict(received)
 
     predicting = predict_examples(workspace.project)
 
     @router.post("/models/{model}/predict", summary="Predict: one request object, or an array of them", **predicting)
-    async def predict(model: str, request: Request, at: int | None = None) -> Response:
+    async def predict(model: str, request: Request, at: Moment = None) -> Response:
         wanted = workspace.project.model(model)
         if at is not None and not server.replay:
             raise InputError("only a replay may set it; leave it out", where="at")
         body = await request.body()
         with served.metrics.predicting(model):
-            requests = served.predictor.parse(wanted, body, server.max_rows)
+            with stage("predict.parse"):
+                requests = served.predictor.parse(wanted, body, server.max_rows)
             if len(requests) <= _INLINE_ROWS:
                 answers = served.predictor.predict(wanted, requests, at)
             else:
                 answers = await run_in_threadpool(served.predictor.predict, wanted, requests, at)
         single = body.lstrip()[:1] != b"["
+        served.metrics.predicted(model, len(answers))
         told = [answer.fields() for answer in answers]
         return Response(orjson.dumps(told[0] if single else told), media_type="application/json")
 
@@ -143,10 +152,10 @@ def _read_routes(served: Served) -> APIRouter:
     workspace, project = served.workspace, served.workspace.project
 
     @router.get("/features/{view}/{key}", summary="The features of one key of a view or table, now or at a time (ms since the epoch)")
-    def features(view: str, key: str, at: int | None = None) -> dict[str, Any]:
+    def features(view: str, key: str, at: Moment = None) -> dict[str, Any]:
         return dataclasses.asdict(read_features(workspace, project.source(view), key, at))
 
-    @router.post("/features/{view}", summary="The features of many keys at one position, now or at a time (ms since the epoch)")
+    @router.post("/features/{view}", summary="The features of many keys at one position, now or at a time (ms since the epoch)", **keys_examples(project))
     async def features_of(view: str, request: Request) -> Response:
         wanted = project.source(view)
         asked = KeysAsked.of(await request.body(), served.settings.server.max_rows)
@@ -208,7 +217,7 @@ def _health_routes(served: Served) -> APIRouter:
 
     @router.get("/metrics", summary="Prometheus metrics")
     def metrics() -> Response:
-        return Response(served.metrics.render(served.workspace), media_type="text/plain; version=0.0.4")
+        return Response(served.metrics.render(), media_type="text/plain; version=0.0.4")
 
     return router
 
