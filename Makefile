@@ -17,7 +17,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := install
-.PHONY: install demo test check bench chaos
+.PHONY: install demo test check bench chaos fuzz
 
 install: $(INSTALLED)
 
@@ -53,3 +53,6 @@ bench: install
 
 chaos: install
 	@$(BIN)/python -m tests.chaos $(ARGS)
+
+fuzz: install
+	@FUZZ_CASES=$(or $(CASES),2000) $(BIN)/pytest --no-cov --timeout=3600 tests/integration/test_fuzz.py $(ARGS)

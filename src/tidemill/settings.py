@@ -173,7 +173,7 @@ class AlertSettings(Section):
 class TelemetrySettings(Section):
     """What tidemill tells of itself, beside `/metrics`."""
 
-    traces: str = Field("", description="where OpenTelemetry traces go, an OTLP URL, e.g. http://127.0.0.1:4318/v1/traces; empty for nowhere")
+    traces: str = Field("", description="an OTLP URL that traces go to, e.g. http://127.0.0.1:4318/v1/traces; empty for none")
     sample: float = Field(0.01, ge=0, le=1, description="the share of traces that is sent")
     logs: Literal["text", "json"] = Field("text", description="how a log line is written: for a person, or one JSON object a line")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -33,6 +34,8 @@ from tidemill.serving.tracing import tracing
 from tidemill.serving.watching import Watching
 from tidemill.settings import Settings
 from tidemill.stages import listening, stage
+
+logger = logging.getLogger(__name__)
 
 _STATUS: dict[type[TidemillError], int] = {  # the first that fits
     InputError: 422,
@@ -117,7 +120,9 @@ def _write_routes(served: Served) -> APIRouter:
     router = APIRouter(prefix="/v1")
     workspace, server = served.workspace, served.settings.server
 
-    @router.post("/streams/{stream}/events", summary="Send events: a JSON array, or one object a line", **event_examples(workspace.project))
+    sending = event_examples(workspace.project)
+
+    @router.post("/streams/{stream}/events", summary="Send events: a JSON array, or one object a line", **sending)
     async def send_events(stream: str, request: Request) -> dict[str, Any]:
         received = await take(workspace, stream, request, served.settings)
         counts = received.accepted + received.duplicates + len(received.rejected), len(received.rejected)
@@ -155,7 +160,9 @@ def _read_routes(served: Served) -> APIRouter:
     def features(view: str, key: str, at: Moment = None) -> dict[str, Any]:
         return dataclasses.asdict(read_features(workspace, project.source(view), key, at))
 
-    @router.post("/features/{view}", summary="The features of many keys at one position, now or at a time (ms since the epoch)", **keys_examples(project))
+    many = "The features of many keys at one position, now or at a time (ms since the epoch)"
+
+    @router.post("/features/{view}", summary=many, **keys_examples(project))
     async def features_of(view: str, request: Request) -> Response:
         wanted = project.source(view)
         asked = KeysAsked.of(await request.body(), served.settings.server.max_rows)
@@ -227,4 +234,7 @@ def _said(check: Callable[[], object]) -> str:
         check()
     except TidemillError as error:
         return str(error)
+    except Exception as error:  # a full disk, a file that is gone: whatever it is, this server is not ready, and says so
+        logger.exception("not ready error=%s", type(error).__name__)
+        return type(error).__name__
     return "ok"

@@ -34,6 +34,7 @@ def test_it_asks_for_what_there_is_and_for_all_of_it(tmp_path: Path) -> None:
 def test_panels_have_ids_of_their_own_and_do_not_overlap() -> None:
     panels = DASHBOARD["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
-    taken = [(x, y) for panel in panels for at in [panel["gridPos"]] for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])]
+    boxes = [panel["gridPos"] for panel in panels]
+    taken = [(x, y) for at in boxes for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])]
     assert len(set(taken)) == len(taken)
     assert all(x < 24 for x, _ in taken)
