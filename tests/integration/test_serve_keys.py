@@ -108,7 +108,10 @@ def test_a_key_opens_every_server_until_it_is_revoked(servers: tuple[list[str], 
     key = run("keys", "create", "reader", "--scope", "read")
     assert [ask(f"{url}/v1/views", key) for url in urls] == [200, 200]
     assert [ask(f"{url}/v1/views", "tm_" + "a" * 10 + "_" + "A" * 43) for url in urls] == [401, 401]
-    with patch.dict(os.environ, {"TIDEMILL_CLIENT__KEY": key, "TIDEMILL_CLIENT__URL": urls[0]}), pytest.raises(DeniedError, match="predict"):
+    with (
+        patch.dict(os.environ, {"TIDEMILL_CLIENT__KEY": key, "TIDEMILL_CLIENT__URL": urls[0]}),
+        pytest.raises(DeniedError, match="predict"),
+    ):
         run("predict", "late_order", json.dumps({"order_id": "o", "shop": "a"}))
     run("keys", "revoke", "reader")
     for url in urls:

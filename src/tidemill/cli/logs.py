@@ -69,8 +69,4 @@ def _fields(record: logging.LogRecord) -> dict[str, object]:
         return {}
     named = [(found.start(1), found[1]) for found in _FIELD.finditer(record.msg)]
     starts = [found.start() for found in _ANY.finditer(record.msg)]
-    return {
-        name: args[starts.index(start + len(name) + 1)]
-        for start, name in named
-        if start + len(name) + 1 in starts
-    }
+    return {name: args[starts.index(start + len(name) + 1)] for start, name in named if start + len(name) + 1 in starts}

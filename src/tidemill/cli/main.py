@@ -7,8 +7,23 @@ import sys
 import typer
 from rich.console import Console
 
-from tidemill.cli import acts, alerts, audit, backup, demo_command, forget, keys, operate, publications, quality
-from tidemill.cli import reactions, read, run, sources, views
+from tidemill.cli import (
+    acts,
+    alerts,
+    audit,
+    backup,
+    demo_command,
+    forget,
+    keys,
+    operate,
+    publications,
+    quality,
+    reactions,
+    read,
+    run,
+    sources,
+    views,
+)
 from tidemill.cli.logs import log_to_stderr
 from tidemill.errors import TidemillError
 

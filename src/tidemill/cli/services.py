@@ -23,7 +23,6 @@ from tidemill.errors import NotReadyError
 from tidemill.project import project_root
 from tidemill.settings import Settings
 
-
 _URL = "TIDEMILL_DATABASE__URL"
 
 
@@ -159,7 +158,9 @@ def end(process: subprocess.Popen[bytes], wait_s: float = 60.0) -> None:
 
 def _own(settings: Settings) -> dict[str, str]:
     """The settings of this process as variables, so that a child has the same ones."""
-    changed = settings.model_dump(mode="json", exclude_defaults=True, exclude={"home", "project", "profile", "alerts", "client", "database"})
+    changed = settings.model_dump(
+        mode="json", exclude_defaults=True, exclude={"home", "project", "profile", "alerts", "client", "database"}
+    )
     database = {_URL: settings.database_url} if settings.database_url and f"{_URL}_FILE" not in os.environ else {}
     return {"TIDEMILL_PROFILE": settings.profile, **database} | {
         f"TIDEMILL_{section.upper()}__{name.upper()}": value if isinstance(value, str) else json.dumps(value)

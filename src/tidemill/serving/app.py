@@ -19,6 +19,7 @@ from tidemill.errors import BusyError, ConflictError, DeniedError, InputError, N
 from tidemill.kernels.ahead import compile_kernels
 from tidemill.project import Workspace, describe_view, list_views
 from tidemill.serving.access import CALLER, Access
+from tidemill.serving.acts import acts_routes
 from tidemill.serving.champions import Champions
 from tidemill.serving.examples import event_examples, keys_examples, predict_examples
 from tidemill.serving.features import LATEST_MS, KeysAsked, read_features, read_features_of
@@ -98,6 +99,7 @@ def create_app(
     app.add_exception_handler(TidemillError, _explain)
     app.include_router(_write_routes(served))
     app.include_router(_read_routes(served))
+    app.include_router(acts_routes(workspace))
     app.include_router(quality_routes(workspace))
     app.include_router(_health_routes(served))
     if pages is not None:
@@ -194,10 +196,6 @@ def _read_routes(served: Served) -> APIRouter:
     def drift(model: str) -> dict[str, Any]:
         wanted = project.model(model).name
         return {kind: workspace.monitors.load(f"{kind}:{wanted}")[1] for kind in ("outcomes", "windows", "check")}
-
-    @router.get("/acts", summary="What people and programs have done to the system, newest first")
-    def acts(limit: int = 50) -> list[dict[str, Any]]:
-        return [dataclasses.asdict(act) for act in workspace.acts.recent(min(max(limit, 1), 500))]
 
     @router.get("/decisions", summary="What the loop decided, newest first")
     def decisions(model: str | None = None, limit: int = 50) -> list[dict[str, Any]]:

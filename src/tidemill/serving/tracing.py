@@ -4,8 +4,8 @@
  process of the server      http ─ door.append                           http ─ predict.parse, .read, .score ┐
  process of the engine               engine.commit  ◄──────────────────────────── link: the position it read ──────┘
 ```
-A commit and what reads it are in two processes that do not call each other. What they share is the position: a commit's trace has an id that
-follows from the position it made, so whoever reads at that position can point to it without having been told.
+A commit and what reads it are in two processes that do not call each other. What they share is the position: a commit's trace has an id
+that follows from the position it made, so whoever reads at that position can point to it without having been told.
 """
 
 from __future__ import annotations

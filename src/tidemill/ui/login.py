@@ -31,45 +31,49 @@ class Sessions(Protocol):
 
 def login_router(sessions: Sessions) -> APIRouter:
     """The routes `GET` and `POST /ui/login`, and `POST /ui/logout`."""
-    router = APIRouter(prefix="/ui", include_in_schema=False)
-    renderer = Renderer(read_files())
+    router, door = APIRouter(prefix="/ui", include_in_schema=False), _Door(sessions)
+    router.add_api_route("/login", door.show, methods=["GET"])
+    router.add_api_route("/login", door.sign_in, methods=["POST"])
+    router.add_api_route("/logout", door.sign_out, methods=["POST"])
+    return router
 
-    def page(request: Request, said: str = "", status: int = 200) -> Response:
-        visitor = new_visitor(request)
-        text = renderer.login(said=said, token=form_token(request, visitor))
-        answer = Response(text, status, {**HEADERS, "Cache-Control": "no-store"}, HTML)
-        if visitor:
-            set_cookie(request, answer, VISITOR_COOKIE, visitor)
-        return answer
 
-    async def show(request: Request) -> Response:
-        return page(request)
+class _Door:
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+        self._renderer = Renderer(read_files())
 
-    async def sign_in(request: Request) -> Response:
+    async def show(self, request: Request) -> Response:
+        return self._page(request)
+
+    async def sign_in(self, request: Request) -> Response:
         try:
             form = await read_form(request)
-            token = await sessions.sign_in(one(form, "key").strip())
+            token = await self._sessions.sign_in(one(form, "key").strip())
         except BusyError as error:
-            return page(request, str(error), 429)
+            return self._page(request, str(error), 429)
         except TidemillError as error:
             return refused(error)
         if token is None:
-            return page(request, _WRONG, 403)
+            return self._page(request, _WRONG, 403)
         answer = go_to("/")
         set_cookie(request, answer, SESSION_COOKIE, token, _SESSION_S)
         return answer
 
-    async def sign_out(request: Request) -> Response:
+    async def sign_out(self, request: Request) -> Response:
         try:
             await read_form(request)
         except TidemillError as error:
             return refused(error)
-        await sessions.sign_out(request.cookies.get(SESSION_COOKIE, ""))
+        await self._sessions.sign_out(request.cookies.get(SESSION_COOKIE, ""))
         answer = go_to("/ui/login")
         answer.delete_cookie(SESSION_COOKIE, path="/")
         return answer
 
-    router.add_api_route("/login", show, methods=["GET"])
-    router.add_api_route("/login", sign_in, methods=["POST"])
-    router.add_api_route("/logout", sign_out, methods=["POST"])
-    return router
+    def _page(self, request: Request, said: str = "", status: int = 200) -> Response:
+        visitor = new_visitor(request)
+        text = self._renderer.login(said=said, token=form_token(request, visitor))
+        answer = Response(text, status, {**HEADERS, "Cache-Control": "no-store"}, HTML)
+        if visitor:
+            set_cookie(request, answer, VISITOR_COOKIE, visitor)
+        return answer
