@@ -31,6 +31,7 @@ SESSION_COOKIE = "tidemill_session"
 _SAFE = frozenset({"GET", "HEAD"})
 _FORMS = "/ui/"  # what a browser may send by its cookie alone; each of them asks for the form's token too
 _HOW = "send `Authorization: Bearer tm_...`; `tidemill keys create NAME --scope ...` makes one"
+_MOST_KEPT = 1_000  # letters of what an act was about
 _NOBODY = Caller("", frozenset())
 
 Refusal = tuple[int, str, str, Headers]
@@ -102,7 +103,13 @@ def _act(scope: AsgiScope, route: str, status: int) -> Act:
     caller: Caller = scope[CALLER]
     about, detail, by = scope.get(SAID, (" ".join(map(str, scope.get("path_params", {}).values())), "", ""))
     via = f"key {caller.prefix}" if caller.prefix else "open server"
-    return Act(caller.name or by or "anyone", f"page, {via}" if caller.signed_in else via, route, about, detail, wall_ms(), status)
+    who, way = caller.name or by or "anyone", f"page, {via}" if caller.signed_in else via
+    return Act(who, way, route, _kept(about), _kept(detail), wall_ms(), status)
+
+
+def _kept(text: str) -> str:
+    """What PostgreSQL can hold of a text that came from outside."""
+    return text.replace("\x00", "")[:_MOST_KEPT]
 
 
 async def _shown(keyring: Keyring, scope: AsgiScope) -> Caller | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,6 +20,7 @@ _HEADERS = [
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
 ]
 _ALWAYS_TLS = (b"strict-transport-security", b"max-age=31536000")
+_LENGTH = re.compile(r"[0-9]{1,15}")  # isdigit would take other scripts too, and int refuses thousands of digits
 _STREAMS = "/v1/streams/"  # lines of events are taken as they come, and never held all at once
 _DOCS = ("/docs", "/openapi.json")
 
@@ -83,15 +85,22 @@ class Guards:
         if _name(host).lower() not in self._names:
             return 421, "header Host", f"{host[:80]!r} is not a loopback name; call 127.0.0.1, or name it in TIDEMILL_SERVER__HOSTS"
         origin = headers.get(b"origin")
-        if origin is not None and urlsplit(origin).netloc != host:
+        if origin is not None and _site(origin) != host:
             return 403, "header Origin", f"{origin[:80]!r} is another site; this server answers its own page and programs without an Origin"
         return None
 
     def _too_large(self, headers: dict[bytes, str]) -> tuple[int, str, str] | None:
         length = headers.get(b"content-length", "0")
-        if not length.isdigit() or int(length) > self._most:
+        if not _LENGTH.fullmatch(length) or int(length) > self._most:
             return 413, "body", f"{length[:20]} bytes; at most {self._most}, send it in parts"
         return None
+
+
+def _site(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # e.g. half an IPv6 address
+        return ""
 
 
 def _name(host: str) -> str:

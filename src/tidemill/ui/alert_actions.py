@@ -6,6 +6,7 @@ Who acts is the key that the browser has signed in with; on a server that is ope
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 
 from fastapi import APIRouter, Request, Response
@@ -21,6 +22,7 @@ from tidemill.ui.forms import Form, go_to, one, read_form, refused
 
 logger = logging.getLogger(__name__)
 
+_NUMBER = re.compile(r"[0-9]{1,15}")
 _MOST_TOLD = 1_000  # letters of what the audit keeps of a form
 Act = Callable[[Form, str], tuple[str, str]]  # of a form and who sent it; answers what it was about, and the rest
 
@@ -49,7 +51,7 @@ def alert_router(workspace: Workspace, changed: Callable[[], None], now_wall_ms:
 
     def end(form: Form, by: str) -> tuple[str, str]:
         number = one(form, "number")
-        if not number.isdecimal():
+        if not _NUMBER.fullmatch(number):
             raise InputError(f"{number[:20]!r} is no number of a silence", where="number")
         workspace.alert_silences.end(int(number), by, now_wall_ms())
         logger.info("silence ended number=%s", number)
