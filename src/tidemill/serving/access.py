@@ -20,7 +20,7 @@ from tidemill.errors import BusyError, UnavailableError
 from tidemill.serving.answering import AsgiScope, Headers, Receive, Send, answer
 from tidemill.serving.keyring import Keyring
 from tidemill.serving.rate import Rate
-from tidemill.serving.scopes import ROUTES, route_of
+from tidemill.serving.scopes import ROUTE, ROUTES, route_of
 from tidemill.stores import ANYONE, Act, ActStore, Caller, Scope
 
 logger = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class Access:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        route = route_of(scope["method"], scope["path"])
+        route = scope[ROUTE] if ROUTE in scope else route_of(scope["method"], scope["path"])
         is_public = route is not None and ROUTES[route] is None
         try:
             caller = ANYONE if self._keyring is None else await _shown(self._keyring, scope)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -40,31 +38,22 @@ class ServerMetrics:
         """Count predictions."""
         self._rows.labels(model).inc(rows)
 
-    @contextmanager
-    def predicting(self, model: str) -> Iterator[None]:
+    def predicting(self, model: str) -> AbstractContextManager[object]:
         """Time one predict request."""
-        with self._predict.labels(model).time():
-            yield
+        return self._predict.labels(model).time()
 
-    @contextmanager
-    def answering(self) -> Iterator[None]:
+    def answering(self) -> AbstractContextManager[object]:
         """Count a request while it is being answered."""
-        with self._going.track_inprogress():
-            yield
+        return self._going.track_inprogress()
 
     def answered(self, route: str, status: int, took_s: float) -> None:
         """Count a request and its time; a route is one of the few that there are."""
         self._requests.labels(route, str(status)).inc()
         self._request.labels(route).observe(took_s)
 
-    @contextmanager
-    def stage(self, name: str, _facts: Facts) -> Iterator[None]:
+    def stage(self, name: str, _facts: Facts) -> AbstractContextManager[object]:
         """Time one stage; see `tidemill.stages.listening`."""
-        begin_s = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._stage.labels(name).observe(time.perf_counter() - begin_s)
+        return self._stage.labels(name).time()
 
     def render(self) -> bytes:
         """The text that Prometheus reads."""

@@ -39,6 +39,7 @@ ROUTES: dict[str, Scope | None] = {  # None is for everybody: it tells nothing o
     "POST /ui/alerts/silence": "operate",
     "POST /ui/alerts/unsilence": "operate",
 }
+ROUTE = "tidemill.route"  # where a request's scope says which of them it is
 _DENIED = {
     "401": {"description": "No key, or none that stands: send `Authorization: Bearer tm_...`"},
     "403": {"description": "The key may not do this"},

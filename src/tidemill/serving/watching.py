@@ -7,7 +7,7 @@ from typing import Any
 
 from tidemill.serving.answering import AsgiScope, Receive, Send
 from tidemill.serving.metrics import ServerMetrics
-from tidemill.serving.scopes import route_of
+from tidemill.serving.scopes import ROUTE, route_of
 from tidemill.stages import stage
 
 _NO_ROUTE = "other"  # whatever names no route is one, or else anybody could make a series of each path
@@ -30,7 +30,8 @@ class Watching:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        route = route_of(scope["method"], scope["path"]) or _NO_ROUTE
+        scope[ROUTE] = found = route_of(scope["method"], scope["path"])
+        route = found or _NO_ROUTE
         status, begin_s = 500, time.perf_counter()  # what an error that nobody caught is answered with
 
         async def noted(message: dict[str, Any]) -> None:
