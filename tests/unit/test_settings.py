@@ -88,7 +88,10 @@ def test_given_variables_are_all_that_is_read(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("TIDEMILL_SERVR__PORT", "TIDEMILL_SERVR__PORT is not a setting; the names after TIDEMILL_ are ALERTS, CLIENT, DATABASE, ENGINE, HOME"),
+        (
+            "TIDEMILL_SERVR__PORT",
+            "TIDEMILL_SERVR__PORT is not a setting; the names after TIDEMILL_ are ALERTS, CLIENT, DATABASE, ENGINE, HOME",
+        ),
         ("TIDEMILL_PORT", "TIDEMILL_PORT is not a setting; the names after TIDEMILL_ are"),
         ("TIDEMILL_SERVER__PRT", "TIDEMILL_SERVER__PRT: is not a setting"),
         ("TIDEMILL_HOME__PATH", "TIDEMILL_HOME__PATH is not a setting; TIDEMILL_HOME has no parts"),

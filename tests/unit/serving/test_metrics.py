@@ -55,10 +55,10 @@ def test_requests_are_counted_by_route_and_status(client: TestClient) -> None:
 
 
 def test_the_project_stands_as_the_stores_say(workspace: Workspace, client: TestClient) -> None:
-    workspace.monitors.save(
-        "windows:late_order", 0, 1, {"active": [{"column": "amount"}], "columns": [{"column": "amount", "statistic": 3.0, "threshold": 2.0}]}
-    )
-    workspace.alerts.raise_alert(Alert("a:late_order", "late_order", "critical", "worse", "b", "", 1, condition="c"))
+    column = {"column": "amount", "statistic": 3.0, "threshold": 2.0}
+    workspace.monitors.save("windows:late_order", 0, 1, {"active": [{"column": "amount"}], "columns": [column]})
+    worse = Alert("a:late_order", "late_order", "critical", "worse", "b", "", 1, condition="c")
+    workspace.alerts.raise_alert(worse)
     workspace.decisions.freeze("late_order", "ann", "a holiday", 1)
     told, books = read(client), workspace.books()["orders"]
     assert told["tidemill_events", of(stream="orders", outcome="applied")] == books.applied > 0
