@@ -1,6 +1,5 @@
 # Each target sets up what it needs; only Python 3.11 (or later) and make have to be there.
 # Install chatter goes to stderr: the last line of `make demo ARGS="--exit --json"` on stdout is the JSON.
-
 PYTHON ?= python3
 UV_VERSION := 0.13.9
 UV := .tools/bin/uv
@@ -20,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 LATER := '/(tests?|plotly|sympy|moto|faker|databricks)/'
 
 .DEFAULT_GOAL := install
-.PHONY: install demo test check bench chaos
+.PHONY: audit install demo test check bench chaos fuzz
 
 install: $(INSTALLED)
 
@@ -57,3 +56,9 @@ bench: install
 
 chaos: install
 	@$(BIN)/python -m tests.chaos $(ARGS)
+
+audit: $(UV_READY)
+	@$(UV) audit --frozen --preview-features audit $(ARGS)
+
+fuzz: install
+	@FUZZ_CASES=$(or $(CASES),2000) $(BIN)/pytest --no-cov --timeout=3600 tests/integration/test_fuzz.py $(ARGS)

@@ -10,12 +10,13 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from urllib3 import HTTPConnectionPool
+from urllib3 import PoolManager
 from urllib3.exceptions import HTTPError
 
+from tidemill.cli.acts import acted
 from tidemill.cli.options import AsJson, ModelName, ProjectPath, print_json, settings_for, workspace_for
 from tidemill.clock import wall_ms
-from tidemill.errors import InputError, NotReadyError, TidemillError
+from tidemill.errors import DeniedError, InputError, NotReadyError, TidemillError
 from tidemill.settings import Settings
 
 _MOST_CLASSES = 3  # that `predict` prints
@@ -79,7 +80,10 @@ def backfill(view: Annotated[str, typer.Argument(help="The name of a view or tab
 def train(model: ModelName, project: ProjectPath = None) -> None:
     """Train a model; the first one serves at once, a later one is registered as challenger."""
     settings = settings_for(project)
-    _run(settings, "train", {"model": workspace_for(settings).project.model(model).name})
+    workspace = workspace_for(settings)
+    name = workspace.project.model(model).name
+    acted(workspace, "train", name)
+    _run(settings, "train", {"model": name})
 
 
 def retrain(
@@ -92,26 +96,35 @@ def retrain(
 ) -> None:
     """Retrain a model by hand: it skips cooldown, budget and minimum labels, not a freeze, bad data or the gate; with --key nothing."""
     settings = settings_for(project)
-    asked = {"reason": reason, "by": getuser(), "key": key}
-    _run(settings, "retrain", {"model": workspace_for(settings).project.model(model).name, **asked})
+    workspace = workspace_for(settings)
+    name = workspace.project.model(model).name
+    acted(workspace, "retrain", name, reason)
+    _run(settings, "retrain", {"model": name, "reason": reason, "by": getuser(), "key": key})
 
 
 def promote(model: ModelName, version: Annotated[int, typer.Argument(help="The registered version.")], project: ProjectPath = None) -> None:
     """Make a version the champion, whatever the gate said of it; it is a decision of yours, and has no probation."""
     settings = settings_for(project)
-    _run(settings, "deploy", {"model": workspace_for(settings).project.model(model).name, "version": version, "by": getuser()})
+    workspace = workspace_for(settings)
+    name = workspace.project.model(model).name
+    acted(workspace, "promote", name, f"version {version}")
+    _run(settings, "deploy", {"model": name, "version": version, "by": getuser()})
 
 
 def rollback(model: ModelName, project: ProjectPath = None) -> None:
     """Make the previous champion the champion again."""
     settings = settings_for(project)
-    _run(settings, "rollback", {"model": workspace_for(settings).project.model(model).name, "by": getuser()})
+    workspace = workspace_for(settings)
+    name = workspace.project.model(model).name
+    acted(workspace, "rollback", name)
+    _run(settings, "rollback", {"model": name, "by": getuser()})
 
 
 def freeze(model: ModelName, reason: Annotated[str, typer.Option(help="Why, for the audit.")], project: ProjectPath = None) -> None:
     """Keep a model from being retrained until it is unfrozen."""
     workspace = workspace_for(settings_for(project))
     workspace.decisions.freeze(workspace.project.model(model).name, getuser(), reason, wall_ms())
+    acted(workspace, "freeze", model, reason)
     Console().print(f"{model} is frozen; `tidemill unfreeze {model}` ends it")
 
 
@@ -119,6 +132,7 @@ def unfreeze(model: ModelName, project: ProjectPath = None) -> None:
     """Let a model be retrained again."""
     workspace = workspace_for(settings_for(project))
     workspace.decisions.unfreeze(workspace.project.model(model).name, getuser(), wall_ms())
+    acted(workspace, "unfreeze", model)
     Console().print(f"{model} is no longer frozen")
 
 
@@ -138,16 +152,21 @@ def _run(settings: Settings, flow: str, parameters: dict[str, Any]) -> None:
 
 
 def _call(settings: Settings, method: str, path: str, body: bytes) -> Any:
-    pool = HTTPConnectionPool(settings.server.host, settings.server.port, retries=False, timeout=30)
+    client = settings.client
+    url, key = (client.url or settings.server_url).rstrip("/"), client.key.get_secret_value()
+    headers = {"content-type": "application/json", **({"authorization": f"Bearer {key}"} if key else {})}
     try:
-        answer = pool.request(method, path, body=body, headers={"content-type": "application/json"})
+        with PoolManager(retries=False, timeout=30, ca_certs=client.ca_file) as pool:
+            answer = pool.request(method, url + path, body=body, headers=headers)
     except HTTPError as error:
-        raise NotReadyError(f"no server at {settings.server_url}; start it with `tidemill up`") from error
+        raise NotReadyError(f"no server at {url} ({type(error).__name__}); start it with `tidemill up`") from error
     try:
         content = json.loads(answer.data)
     except ValueError as error:
         raise NotReadyError(f"the server answered {answer.status} with something that is not JSON; see its log") from error
     if answer.status != 200:
+        if answer.status in (401, 403):
+            raise DeniedError(f"{content['error']['what']}; commands show the key of TIDEMILL_CLIENT__KEY", where=url)
         failed: type[TidemillError] = InputError if answer.status == 422 else NotReadyError
         raise failed(str(content["error"]["what"]) if "error" in content else str(content))
     return content

@@ -15,6 +15,7 @@ from tidemill.events import Column
 from tidemill.learning import Model, to_feed
 from tidemill.project import Workspace
 from tidemill.serving.champions import Champions
+from tidemill.stages import stage
 from tidemill.stores import Answer, Answered, Lookup
 from tidemill.stores.answer import to_answers
 
@@ -85,15 +86,17 @@ class Predictor:
         asked_ms = self._now_ms() if at_ms is None else at_ms
         columns = model.request_columns([request.__dict__ for request in requests])
         lookups = [Lookup(source.name, source.keys(columns)) for source in model.sources]
-        reading = self._workspace.state.tiles.read(lookups, asked_ms)
+        with stage("predict.read"):
+            reading = self._workspace.state.tiles.read(lookups, asked_ms)
         if asked_ms < reading.known_at_ms:
             raise ConflictError(
                 f"at={asked_ms} lies before {reading.known_at_ms}, which the tiles have taken; leave `at` out, or ask later"
             )
         vector = model.assemble(columns, reading.values)
         feed = to_feed(vector, model.columns)
-        scored = {version: scorer.run(feed) for version, scorer in {held.version: held.scorer for held in serving.values()}.items()}
         position = reading.position.token
+        with stage("predict.score", reads=position):
+            scored = {version: scorer.run(feed) for version, scorer in {held.version: held.scorer for held in serving.values()}.items()}
         ids = self._workspace.predictions.write(
             Answered(
                 model=model.name,
