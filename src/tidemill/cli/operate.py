@@ -15,7 +15,7 @@ from urllib3.exceptions import HTTPError
 
 from tidemill.cli.options import AsJson, ModelName, ProjectPath, print_json, settings_for, workspace_for
 from tidemill.clock import wall_ms
-from tidemill.errors import InputError, NotReadyError, TidemillError
+from tidemill.errors import InputError, NotReadyError, TidemillError, UnavailableError
 from tidemill.settings import Settings
 
 _MOST_CLASSES = 3  # that `predict` prints
@@ -50,7 +50,7 @@ def predict(
     """Ask a model; the server must be up."""
     settings = settings_for(project)
     body = typer.get_text_stream("stdin").read() if request == "-" else request
-    answer = _call(settings, "POST", f"/v1/models/{model}/predict", body.encode())
+    answer = call(settings, "POST", f"/v1/models/{model}/predict", body.encode())
     if json_:
         print_json(answer)
         return
@@ -103,9 +103,15 @@ def promote(model: ModelName, version: Annotated[int, typer.Argument(help="The r
 
 
 def rollback(model: ModelName, project: ProjectPath = None) -> None:
-    """Make the previous champion the champion again."""
+    """Make the previous champion the champion again: by the server in less than a second, or where none is up by a flow."""
     settings = settings_for(project)
-    _run(settings, "rollback", {"model": workspace_for(settings).project.model(model).name, "by": getuser()})
+    name = workspace_for(settings).project.model(model).name
+    try:
+        ended = call(settings, "POST", f"/v1/models/{name}/rollback", json.dumps({"by": getuser()}).encode())
+    except UnavailableError:
+        _run(settings, "rollback", {"model": name, "by": getuser()})
+        return
+    Console().print(f"RolledBack: version {ended['to_version']} serves, after {ended['took_ms']} ms", highlight=False)
 
 
 def freeze(model: ModelName, reason: Annotated[str, typer.Option(help="Why, for the audit.")], project: ProjectPath = None) -> None:
@@ -137,12 +143,19 @@ def _run(settings: Settings, flow: str, parameters: dict[str, Any]) -> None:
         raise typer.Exit(1)
 
 
-def _call(settings: Settings, method: str, path: str, body: bytes) -> Any:
+def call(settings: Settings, method: str, path: str, body: bytes = b"") -> Any:
+    """What the server answers, as JSON.
+
+    Raises:
+        UnavailableError: no server is up.
+        InputError: it refuses the request as wrong.
+        NotReadyError: it refuses it for another reason.
+    """
     pool = HTTPConnectionPool(settings.server.host, settings.server.port, retries=False, timeout=30)
     try:
         answer = pool.request(method, path, body=body, headers={"content-type": "application/json"})
     except HTTPError as error:
-        raise NotReadyError(f"no server at {settings.server_url}; start it with `tidemill up`") from error
+        raise UnavailableError(f"no server at {settings.server_url}; start it with `tidemill up`") from error
     try:
         content = json.loads(answer.data)
     except ValueError as error:

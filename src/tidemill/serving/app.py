@@ -17,14 +17,16 @@ from tidemill.clock import wall_ms
 from tidemill.errors import BusyError, ConflictError, InputError, NotFoundError, NotReadyError, TidemillError, UnavailableError
 from tidemill.kernels.ahead import compile_kernels
 from tidemill.project import Workspace, describe_view, list_views
+from tidemill.serving.answer_log import AnswerLog
 from tidemill.serving.champions import Champions
-from tidemill.serving.examples import predict_examples
 from tidemill.serving.features import KeysAsked, read_features, read_features_of
 from tidemill.serving.guards import Guards
 from tidemill.serving.intake import take
 from tidemill.serving.metrics import ServerMetrics
+from tidemill.serving.predict_route import predict_routes
 from tidemill.serving.predictor import Predictor
 from tidemill.serving.quality import quality_routes
+from tidemill.serving.releases import release_routes
 from tidemill.settings import Settings
 
 _STATUS: dict[type[TidemillError], int] = {  # the first that fits
@@ -36,7 +38,6 @@ _STATUS: dict[type[TidemillError], int] = {  # the first that fits
     BusyError: 429,
 }
 _RETRY_S = 2  # once a server that is down may be back
-_INLINE_ROWS = 64  # a small batch takes less time than a hop to a thread
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,25 +48,30 @@ class Served:
     settings: Settings
     champions: Champions
     predictor: Predictor
+    answers: AnswerLog
     metrics: ServerMetrics
 
 
 def create_app(workspace: Workspace, settings: Settings, champions: Champions, pages: APIRouter | None = None) -> FastAPI:
     """The application; it keeps the champions fresh while it runs."""
     now_ms = workspace.now_ms if settings.server.replay else wall_ms
-    served = Served(workspace, settings, champions, Predictor(workspace, champions, now_ms), ServerMetrics())
+    answers = AnswerLog(workspace.predictions, settings.server.max_waiting_rows)
+    served = Served(workspace, settings, champions, Predictor(workspace, champions, now_ms), answers, ServerMetrics())
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         compile_kernels()  # before the first question waits for it
         champions.start(settings.server.poll_champion_s, wall_ms)
         yield
+        answers.close()
         champions.stop()
 
     app = FastAPI(title="tidemill", summary=f"Project {workspace.project.name}", lifespan=lifespan, redoc_url=None)
     app.add_middleware(Guards, max_body_bytes=settings.server.max_body_bytes)
     app.add_exception_handler(TidemillError, _explain)
     app.include_router(_write_routes(served))
+    app.include_router(predict_routes(workspace.project, served.predictor, answers, served.metrics, settings.server))
+    app.include_router(release_routes(workspace, champions.registry))
     app.include_router(_read_routes(served))
     app.include_router(quality_routes(workspace))
     app.include_router(_health_routes(served))
@@ -85,31 +91,13 @@ async def _explain(_request: Request, error: Exception) -> JSONResponse:
 
 def _write_routes(served: Served) -> APIRouter:
     router = APIRouter(prefix="/v1")
-    workspace, server = served.workspace, served.settings.server
+    workspace = served.workspace
 
     @router.post("/streams/{stream}/events", summary="Send events: a JSON array, or one object a line")
     async def send_events(stream: str, request: Request) -> dict[str, Any]:
         received = await take(workspace, stream, request, served.settings)
         served.metrics.received(stream, received.accepted + received.duplicates + len(received.rejected))
         return dataclasses.asdict(received)
-
-    predicting = predict_examples(workspace.project)
-
-    @router.post("/models/{model}/predict", summary="Predict: one request object, or an array of them", **predicting)
-    async def predict(model: str, request: Request, at: int | None = None) -> Response:
-        wanted = workspace.project.model(model)
-        if at is not None and not server.replay:
-            raise InputError("only a replay may set it; leave it out", where="at")
-        body = await request.body()
-        with served.metrics.predicting(model):
-            requests = served.predictor.parse(wanted, body, server.max_rows)
-            if len(requests) <= _INLINE_ROWS:
-                answers = served.predictor.predict(wanted, requests, at)
-            else:
-                answers = await run_in_threadpool(served.predictor.predict, wanted, requests, at)
-        single = body.lstrip()[:1] != b"["
-        told = [answer.fields() for answer in answers]
-        return Response(orjson.dumps(told[0] if single else told), media_type="application/json")
 
     return router
 
@@ -144,7 +132,7 @@ def _read_routes(served: Served) -> APIRouter:
         return {
             "model": wanted.name,
             "registered_name": project.registered_name(wanted.name),
-            "versions": {role: held.version for role, held in loaded.items()},
+            "versions": {role: held.version for role, held in loaded.roles.items()},
             "task": wanted.objective.task,
             "columns": wanted.columns,
             "predictions": workspace.predictions.count(wanted.name),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tidemill.events import FieldKind
-from tidemill.learning import Model
+from tidemill.learning import Explanation, Model
+from tidemill.learning.explaining import Scale
 from tidemill.project import Project
 from tidemill.stores import Answer, AnswerKind
 
@@ -14,6 +15,15 @@ _ANSWERS: dict[AnswerKind, Answer] = {
     "probability": Answer(probability=0.73),
     "probabilities": Answer(probabilities={"a": 0.73, "b": 0.2, "c": 0.07}),
     "value": Answer(value=41.5),
+}
+_SCALES: dict[AnswerKind, Scale] = {"probability": "log_odds", "probabilities": "log_share", "value": "value"}
+_REFUSALS: dict[int | str, tuple[str, str, str]] = {
+    404: ("No such model", "nobody", "no model 'nobody'; there is: refund"),
+    409: ("No champion yet", "NotReadyError", "model 'refund' has no champion yet; train one with `tidemill train refund`"),
+    413: ("The body is too large", "body", "5000000 bytes; at most 4000000, send it in parts"),
+    422: ("A request that cannot be understood", "0.amount", "0.amount: Input should be a valid number; a request has the fields ..."),
+    429: ("Too many answers wait to be logged; `Retry-After` says when to come again", "BusyError", "50000 answers wait to be logged, ..."),
+    503: ("The store does not answer; `Retry-After` likewise", "UnavailableError", "PostgreSQL at ... does not answer: ..."),
 }
 
 
@@ -24,9 +34,18 @@ def predict_examples(project: Project) -> dict[str, Any]:
         model.name: {"summary": f"An answer of {model.name}, a {model.objective.task} model", "value": _answer(model)}
         for model in project.models
     }
+    answers |= {
+        f"{model.name}, explained": {"summary": "The same with explain=true, where a column is missing", "value": _explained(model)}
+        for model in project.models
+    }
     body = {"required": True, "content": {"application/json": {"schema": {}, "examples": requests}}}
     answered = {"description": "One answer, or an array of them", "content": {"application/json": {"examples": answers}}}
-    return {"openapi_extra": {"requestBody": body}, "responses": {200: answered}}
+    refused = {status: _refusal(*told) for status, told in _REFUSALS.items()}
+    return {"openapi_extra": {"requestBody": body}, "responses": {200: answered, **refused}}
+
+
+def _refusal(description: str, where: str, what: str) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"example": {"error": {"where": where, "what": what}}}}}
 
 
 def _request(model: Model) -> dict[str, object]:
@@ -36,3 +55,12 @@ def _request(model: Model) -> dict[str, object]:
 def _answer(model: Model) -> dict[str, object]:
     said = _ANSWERS[model.objective.kind].fields()
     return {"prediction_id": "17", **said, "model_version": 3, "position": '{"orders":{"0":1042}}'}
+
+
+def _explained(model: Model) -> dict[str, object]:
+    """An answer to a request that lacks the last column, explained: each column moves it less than the one before."""
+    kind = model.objective.kind
+    said = {"probability": 0.9946, "probabilities": 0.9027, "value": 41.5}[kind]
+    parts = {name: round(0.8 / 2**place, 4) for place, name in enumerate(model.columns)}
+    why = Explanation(_SCALES[kind], round(said - sum(parts.values()), 4), said, parts, 0.0, "a" if kind == "probabilities" else None)
+    return {**_answer(model), "missing": {list(model.columns)[-1]: 5_400_000}, "explanation": why.fields()}

@@ -1,0 +1,115 @@
+"""What serves, over HTTP: try a version as shadow or canary, promote it, go back."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body
+from pydantic import BaseModel, ConfigDict, Field
+
+from tidemill.errors import InputError
+from tidemill.learning import Model
+from tidemill.project import Workspace
+from tidemill.registry import (
+    Asker,
+    Registry,
+    act_at_once,
+    compare_trials,
+    end_trials,
+    request_promotion,
+    request_rollback,
+    try_canary,
+    try_shadow,
+)
+from tidemill.stores import Decision
+
+_TRY = {"shadow": {"value": {"shadow": 4}}, "canary": {"value": {"canary": 4, "percent": 10}}}
+
+
+class Trial(BaseModel):
+    """What to try: a shadow, or a canary with its share."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    shadow: int | None = Field(None, ge=1, description="the version that scores every question and answers none")
+    canary: int | None = Field(None, ge=1, description="the version that answers the questions of a share of keys")
+    percent: float = Field(5.0, gt=0, le=100, description="the canary's share")
+
+
+class Promotion(BaseModel):
+    """Which version to promote."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    version: int = Field(ge=1, description="the registered version")
+    by: str = Field("HTTP", max_length=100, description="who asks, for the audit")
+
+
+class Rollback(BaseModel):
+    """Who asks to go back."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    by: str = Field("HTTP", max_length=100, description="who asks, for the audit")
+
+
+def release_routes(workspace: Workspace, registry: Registry) -> APIRouter:
+    """The routes below `/v1/models/{model}` that say and change what serves; each change is in force when it is answered."""
+    router = APIRouter(prefix="/v1/models/{model}")
+    project = workspace.project
+
+    def told(model: Model) -> dict[str, Any]:
+        named = registry.named(project.registered_name(model.name))
+        return {
+            "model": model.name,
+            "aliases": dict(named.versions),
+            "trials": [asdict(one) for one in compare_trials(workspace, model, named)],
+        }
+
+    @router.get("/release", summary="What serves, and what is tried beside it")
+    def release(model: str) -> dict[str, Any]:
+        return told(project.model(model))
+
+    @router.post("/release", summary="Try a version as shadow or canary")
+    def try_version(model: str, trial: Annotated[Trial, Body(openapi_examples=_TRY)]) -> dict[str, Any]:  # type: ignore[arg-type]  # plain dicts are what FastAPI's TypedDict is
+        wanted = project.model(model)
+        name = project.registered_name(wanted.name)
+        if (trial.shadow is None) == (trial.canary is None):
+            raise InputError('say one of the two, {"shadow": VERSION} or {"canary": VERSION, "percent": 10}')
+        if trial.shadow is not None:
+            try_shadow(registry, name, trial.shadow)
+        if trial.canary is not None:
+            try_canary(registry, name, trial.canary, trial.percent)
+        return told(wanted)
+
+    @router.delete("/release", summary="End shadow and canary: the champion answers everything")
+    def end_release(model: str) -> dict[str, Any]:
+        wanted = project.model(model)
+        end_trials(registry, project.registered_name(wanted.name))
+        return told(wanted)
+
+    @router.post("/promote", summary="Make a version the champion, whatever the gate said of it")
+    def promote(model: str, promotion: Promotion) -> dict[str, Any]:
+        wanted, asker = project.model(model), _asker(promotion.by)
+        decision = request_promotion(workspace, registry, wanted, promotion.version, asker)
+        return _ended(act_at_once(workspace, registry, wanted, decision, asker))
+
+    @router.post("/rollback", summary="Make the previous champion the champion again")
+    def rollback(model: str, asked: Annotated[Rollback, Body()] = Rollback()) -> dict[str, Any]:  # noqa: B008 - a frozen default
+        wanted, asker = project.model(model), _asker(asked.by)
+        decision = request_rollback(workspace, registry, wanted, asker)
+        return _ended(act_at_once(workspace, registry, wanted, decision, asker))
+
+    return router
+
+
+def _asker(by: str) -> Asker:
+    return Asker(by, f"http-{uuid.uuid4()}")
+
+
+def _ended(decision: Decision) -> dict[str, Any]:
+    took_ms = (decision.finished_wall_ms or 0) - decision.requested_wall_ms
+    names = ("id", "model", "act", "outcome", "from_version", "to_version", "decided_by")
+    return {name: getattr(decision, name) for name in names} | {"reason": decision.outcome_reason, "took_ms": took_ms}
