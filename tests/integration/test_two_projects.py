@@ -78,7 +78,8 @@ class Side:
     def ask(self, shops: str) -> list[Prediction]:
         """Predictions for an order of each shop."""
         requests = [self.model.request(order_id=f"q{place}", shop=shop, amount=20.0) for place, shop in enumerate(shops)]
-        return self.predictor.predict(self.model, requests)
+        scored = self.predictor.score(self.model, requests)
+        return scored.told(self.workspace.predictions.write(scored.answered))
 
     def read(self, answers: list[Prediction]) -> np.ndarray:
         """(n, 2) the view's features in the vectors of these answers, as they were logged."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.concurrency import run_in_threadpool
 
@@ -69,6 +70,7 @@ def create_app(workspace: Workspace, settings: Settings, champions: Champions, p
     app = FastAPI(title="tidemill", summary=f"Project {workspace.project.name}", lifespan=lifespan, redoc_url=None)
     app.add_middleware(Guards, max_body_bytes=settings.server.max_body_bytes)
     app.add_exception_handler(TidemillError, _explain)
+    app.add_exception_handler(RequestValidationError, _explain_invalid)
     app.include_router(_write_routes(served))
     app.include_router(predict_routes(workspace.project, served.predictor, answers, served.metrics, settings.server))
     app.include_router(release_routes(workspace, champions.registry))
@@ -87,6 +89,14 @@ async def _explain(_request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, UnavailableError):
         headers = {"retry-after": str(_RETRY_S)}
     return JSONResponse({"error": {"where": str(where), "what": str(error)}}, status_code=status, headers=headers)
+
+
+async def _explain_invalid(request: Request, error: Exception) -> JSONResponse:
+    """What FastAPI refuses, in the words of ours."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"] if part != "body") or "body"
+    return await _explain(request, InputError(str(first["msg"]), where=where))
 
 
 def _write_routes(served: Served) -> APIRouter:

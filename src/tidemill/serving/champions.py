@@ -122,6 +122,8 @@ class Champions:
                 self.refresh(now_wall_ms())
             except TidemillError as error:
                 logger.warning("champion not refreshed error=%s", error)
+            except Exception:  # whatever the files of a version do, what serves goes on, and the next alias is followed
+                logger.exception("champion not refreshed")
             self._look.wait(every_s)
 
     def _refresh(self, model: Model, now_wall_ms: int) -> None:

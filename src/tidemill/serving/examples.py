@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from tidemill.events import FieldKind
 from tidemill.learning import Explanation, Model
 from tidemill.learning.explaining import Scale
-from tidemill.project import Project
+from tidemill.project import Project, example_request
 from tidemill.stores import Answer, AnswerKind
 
-_VALUES: dict[FieldKind, object] = {"number": 1, "text": "a", "time": "2025-01-15T08:00:00Z"}
 _ANSWERS: dict[AnswerKind, Answer] = {
     "probability": Answer(probability=0.73),
     "probabilities": Answer(probabilities={"a": 0.73, "b": 0.2, "c": 0.07}),
@@ -29,7 +27,7 @@ _REFUSALS: dict[int | str, tuple[str, str, str]] = {
 
 def predict_examples(project: Project) -> dict[str, Any]:
     """The examples of the route that predicts, as arguments of a FastAPI route."""
-    requests = {model.name: {"summary": f"A request of {model.name}", "value": _request(model)} for model in project.models}
+    requests = {model.name: {"summary": f"A request of {model.name}", "value": example_request(model)} for model in project.models}
     answers = {
         model.name: {"summary": f"An answer of {model.name}, a {model.objective.task} model", "value": _answer(model)}
         for model in project.models
@@ -46,10 +44,6 @@ def predict_examples(project: Project) -> dict[str, Any]:
 
 def _refusal(description: str, where: str, what: str) -> dict[str, Any]:
     return {"description": description, "content": {"application/json": {"example": {"error": {"where": where, "what": what}}}}}
-
-
-def _request(model: Model) -> dict[str, object]:
-    return {name: _VALUES[kind] for name, kind in model.request_kinds.items()}
 
 
 def _answer(model: Model) -> dict[str, object]:
