@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -411,7 +412,9 @@ def test_a_version_is_tried_promoted_and_taken_back_over_http_without_a_failed_r
         status, told = ready.call("POST", f"{MODEL}/release", {"canary": 2, "percent": 40})
         assert (status, told["trials"][1]["percent"]) == (200, 40)
         _wait_for_roles(ready, {"champion": 1, "frozen": 1, "shadow": 2, "canary": 2})
-        of_some = {one["order_id"] for one, said in zip(many, ready.call("POST", PREDICT, many)[1], strict=True) if said["model_version"] == 2}
+        of_some = {
+            one["order_id"] for one, said in zip(many, ready.call("POST", PREDICT, many)[1], strict=True) if said["model_version"] == 2
+        }
         assert 10 < len(of_some) < 80
         ready.registry.set_canary_percent("tiny_trained.late_order", 100)  # as somebody would in MLflow
         until_s = time.monotonic() + PATIENCE_S
@@ -463,12 +466,12 @@ def test_trials_end_at_once(ready: Api) -> None:
     assert ready.call("DELETE", f"{MODEL}/release")[0] == 200, "there is nothing to end, and nothing wrong with that"
 
 
-def test_the_commands_try_end_and_go_back(ready: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "environ", os.environ.copy())
-    os.environ.update(TIDEMILL_HOME=str(tmp_path), TIDEMILL_PROJECT=str(tiny.FILE), TIDEMILL_SERVER__PORT=str(ready.port))
+def test_the_commands_try_end_and_go_back(ready: Api, tmp_path: Path) -> None:
+    environ = {"TIDEMILL_HOME": str(tmp_path), "TIDEMILL_PROJECT": str(tiny.FILE), "TIDEMILL_SERVER__PORT": str(ready.port)}
 
     def said(*arguments: str) -> str:
-        result = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
+        with patch.dict(os.environ, environ):
+            result = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
         assert result.exit_code == 0, result.output
         return result.stdout
 

@@ -7,7 +7,22 @@ import sys
 import typer
 from rich.console import Console
 
-from tidemill.cli import alerts, audit, backup, demo_command, forget, operate, publications, quality, reactions, read, release, run, sources, views
+from tidemill.cli import (
+    alerts,
+    audit,
+    backup,
+    demo_command,
+    forget,
+    operate,
+    publications,
+    quality,
+    reactions,
+    read,
+    release,
+    run,
+    sources,
+    views,
+)
 from tidemill.cli.logs import log_to_stderr
 from tidemill.errors import TidemillError
 

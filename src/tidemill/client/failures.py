@@ -16,7 +16,16 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tidemill.errors import BusyError, ConflictError, InputError, NotFoundError, NotReadyError, RefusedError, TidemillError, UnavailableError
+from tidemill.errors import (
+    BusyError,
+    ConflictError,
+    InputError,
+    NotFoundError,
+    NotReadyError,
+    RefusedError,
+    TidemillError,
+    UnavailableError,
+)
 
 _AWAY = frozenset({502, 503, 504})
 _LONGEST_WAIT_S = 10.0

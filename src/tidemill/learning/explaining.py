@@ -10,8 +10,8 @@ distance from the typical value. Where columns act in pairs they are the Shapley
 joint effect each gets a half. What three or more columns do only together is told as `unexplained`. A row costs 2 n_columns + 1
 vectors, all scored in one run of ONNX Runtime; nothing but the served model is asked.
 
-Source: Sundararajan and Najmi, "The Many Shapley Values for Model Explanation", ICML 2020 (one typical row as the baseline); Covert and Lee,
-"Improving KernelSHAP", AISTATS 2021 (a coalition and its complement make pairs exact).
+Source: Sundararajan and Najmi, "The Many Shapley Values for Model Explanation", ICML 2020 (one typical row as the baseline);
+Covert and Lee, "Improving KernelSHAP", AISTATS 2021 (a coalition and its complement make pairs exact).
 """
 
 from __future__ import annotations

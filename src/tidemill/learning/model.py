@@ -58,7 +58,8 @@ class Model:
             version; left out it is the label's key.
 
     Raises:
-        ProjectError: a feature that the request cannot feed, a label key or a `canary_by` that it lacks, or a task that does not fit the label.
+        ProjectError: a feature that the request cannot feed, a label key or a `canary_by` that it lacks, or a task that does not fit
+            the label.
     """
 
     name: str

@@ -5,8 +5,9 @@
  request ─► read, score ─► submit ─┼─► one transaction of   ┼─► ids ─► answer
  request ─► read, score ─► submit ─┘   all that wait by now └─► ids ─► answer
 ```
-A thread of its own writes, so the server's loop goes on with other requests meanwhile. What waits is bounded; past that a request is told to come
-again. A process that dies has told nobody what it had not written, and a store that is down makes the request fail: nothing is lost.
+A thread of its own writes, so the server's loop goes on with other requests meanwhile. What waits is bounded; past that a request is
+told to come again. A process that dies has told nobody what it had not written, and a store that is down makes the request fail:
+nothing is lost.
 """
 
 from __future__ import annotations

@@ -22,21 +22,20 @@ _INLINE_ROWS = 64  # a small batch takes less time than a hop to a thread
 _DESCRIPTION = """
 One request object is answered by one object, an array by an array in its order. Every answer is in the log before it is told.
 
-`missing` is there where the model read a column without a value: by column, how many milliseconds before the question the newest event of its
-view or table happened, null where no event ever fed it. An age like that of other keys says that this key is unknown, a large one that the
-stream is silent. With `explain=true` an answer says by how much each column moved it, against a typical row of what the version has learnt from:
-`typical + sum(contributions) + unexplained = said`, on the scale it names.
+`missing` is there where the model read a column without a value: by column, how many milliseconds before the question the newest
+event of its view or table happened, null where no event ever fed it. An age like that of other keys says that this key is unknown,
+a large one that the stream is silent. With `explain=true` an answer says by how much each column moved it, against a typical row of
+what the version has learnt from: `typical + sum(contributions) + unexplained = said`, on the scale it names.
 
-While the store is down nothing is answered, as nothing could be logged: 503 with `Retry-After`. While MLflow is down the versions go on that were loaded.
+While the store is down nothing is answered, as nothing could be logged: 503 with `Retry-After`. While MLflow is down the versions go
+on that were loaded.
 """
 
 Explain = Annotated[bool, Query(description="Say by how much each column moved the answer; a row costs two vectors a column.")]
 At = Annotated[int | None, Query(description="When it is asked, ms since the epoch; for a replay alone.")]
 
 
-def predict_routes(
-    project: Project, predictor: Predictor, answers: AnswerLog, metrics: ServerMetrics, server: ServerSettings
-) -> APIRouter:
+def predict_routes(project: Project, predictor: Predictor, answers: AnswerLog, metrics: ServerMetrics, server: ServerSettings) -> APIRouter:
     """The route that predicts."""
     router = APIRouter(prefix="/v1")
     summary = "Predict: one request object, or an array of them"
@@ -50,7 +49,9 @@ def predict_routes(
         with metrics.predicting(model):
             requests = predictor.parse(wanted, body, server.max_rows)
             if explain and len(requests) > server.max_explained:
-                raise InputError(f"{len(requests)} requests to explain; send at most {server.max_explained}, or leave it out", where="explain")
+                raise InputError(
+                    f"{len(requests)} requests to explain; send at most {server.max_explained}, or leave it out", where="explain"
+                )
             if len(requests) <= _INLINE_ROWS and not explain:
                 scored = predictor.score(wanted, requests, at)
             else:

@@ -148,11 +148,13 @@ class _Said:
     @classmethod
     def of(cls, serving: Serving, model: Model, vector: Mapping[str, Column], keys: Sequence[str]) -> _Said:
         canary = [] if serving.canary is None else [row for row, key in enumerate(keys) if serving.canary.takes(key)]
-        by = {role: held for role, held in serving.roles.items() if role != "canary" or canary}
+        by: dict[Role, Loaded] = {role: held for role, held in serving.roles.items() if role != "canary" or canary}
         feed = to_feed(vector, model.columns)
         scored = {version: scorer.run(feed) for version, scorer in {held.version: held.scorer for held in by.values()}.items()}
         of_role = {role: scored[held.version] for role, held in by.items()}
-        return cls(len(keys), by, of_role | ({"canary": of_role["canary"][canary]} if canary else {}), canary)
+        if canary:
+            of_role["canary"] = of_role["canary"][canary]
+        return cls(len(keys), by, of_role, canary)
 
     def answers(self, model: Model) -> tuple[list[Answer], list[int]]:
         """(n,) what is told, and by which version it was said."""
@@ -168,7 +170,7 @@ class _Said:
 
     def explained(self, model: Model, vector: Mapping[str, Column]) -> list[Explanation]:
         """(n,) why each version said what it said."""
-        told = {}
+        told: dict[int, Explanation] = {}
         mine = sorted(set(range(self.n_rows)) - set(self.canary))
         for held, rows in ((self.by["champion"], mine), (self.by.get("canary"), self.canary)):
             if held is not None and rows:

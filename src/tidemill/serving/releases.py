@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body
+from fastapi.openapi.models import Example
 from pydantic import BaseModel, ConfigDict, Field
 
 from tidemill.errors import InputError
@@ -25,7 +26,7 @@ from tidemill.registry import (
 )
 from tidemill.stores import Decision
 
-_TRY = {"shadow": {"value": {"shadow": 4}}, "canary": {"value": {"canary": 4, "percent": 10}}}
+_TRY: dict[str, Example] = {"shadow": {"value": {"shadow": 4}}, "canary": {"value": {"canary": 4, "percent": 10}}}
 
 
 class Trial(BaseModel):
@@ -58,37 +59,41 @@ class Rollback(BaseModel):
 def release_routes(workspace: Workspace, registry: Registry) -> APIRouter:
     """The routes below `/v1/models/{model}` that say and change what serves; each change is in force when it is answered."""
     router = APIRouter(prefix="/v1/models/{model}")
-    project = workspace.project
+    router.include_router(_trial_routes(workspace, registry))
+    router.include_router(_act_routes(workspace, registry))
+    return router
 
-    def told(model: Model) -> dict[str, Any]:
-        named = registry.named(project.registered_name(model.name))
-        return {
-            "model": model.name,
-            "aliases": dict(named.versions),
-            "trials": [asdict(one) for one in compare_trials(workspace, model, named)],
-        }
+
+def _trial_routes(workspace: Workspace, registry: Registry) -> APIRouter:
+    router, project = APIRouter(), workspace.project
 
     @router.get("/release", summary="What serves, and what is tried beside it")
     def release(model: str) -> dict[str, Any]:
-        return told(project.model(model))
+        return _told(workspace, registry, project.model(model))
 
     @router.post("/release", summary="Try a version as shadow or canary")
-    def try_version(model: str, trial: Annotated[Trial, Body(openapi_examples=_TRY)]) -> dict[str, Any]:  # type: ignore[arg-type]  # plain dicts are what FastAPI's TypedDict is
+    def try_version(model: str, trial: Annotated[Trial, Body(openapi_examples=_TRY)]) -> dict[str, Any]:
         wanted = project.model(model)
         name = project.registered_name(wanted.name)
-        if (trial.shadow is None) == (trial.canary is None):
-            raise InputError('say one of the two, {"shadow": VERSION} or {"canary": VERSION, "percent": 10}')
-        if trial.shadow is not None:
+        if trial.shadow is not None and trial.canary is None:
             try_shadow(registry, name, trial.shadow)
-        if trial.canary is not None:
+        elif trial.canary is not None and trial.shadow is None:
             try_canary(registry, name, trial.canary, trial.percent)
-        return told(wanted)
+        else:
+            raise InputError('say one of the two, {"shadow": VERSION} or {"canary": VERSION, "percent": 10}')
+        return _told(workspace, registry, wanted)
 
     @router.delete("/release", summary="End shadow and canary: the champion answers everything")
     def end_release(model: str) -> dict[str, Any]:
         wanted = project.model(model)
         end_trials(registry, project.registered_name(wanted.name))
-        return told(wanted)
+        return _told(workspace, registry, wanted)
+
+    return router
+
+
+def _act_routes(workspace: Workspace, registry: Registry) -> APIRouter:
+    router, project = APIRouter(), workspace.project
 
     @router.post("/promote", summary="Make a version the champion, whatever the gate said of it")
     def promote(model: str, promotion: Promotion) -> dict[str, Any]:
@@ -97,12 +102,18 @@ def release_routes(workspace: Workspace, registry: Registry) -> APIRouter:
         return _ended(act_at_once(workspace, registry, wanted, decision, asker))
 
     @router.post("/rollback", summary="Make the previous champion the champion again")
-    def rollback(model: str, asked: Annotated[Rollback, Body()] = Rollback()) -> dict[str, Any]:  # noqa: B008 - a frozen default
-        wanted, asker = project.model(model), _asker(asked.by)
+    def rollback(model: str, asked: Rollback | None = None) -> dict[str, Any]:
+        wanted, asker = project.model(model), _asker((asked or Rollback()).by)
         decision = request_rollback(workspace, registry, wanted, asker)
         return _ended(act_at_once(workspace, registry, wanted, decision, asker))
 
     return router
+
+
+def _told(workspace: Workspace, registry: Registry, model: Model) -> dict[str, Any]:
+    named = registry.named(workspace.project.registered_name(model.name))
+    trials = [asdict(one) for one in compare_trials(workspace, model, named)]
+    return {"model": model.name, "aliases": dict(named.versions), "trials": trials}
 
 
 def _asker(by: str) -> Asker:

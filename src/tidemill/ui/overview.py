@@ -50,7 +50,7 @@ class Champion:
 
 @dataclass(frozen=True)
 class ModelPanel:
-    """One model: what serves, how good it is beside the frozen first one, before its labels and after, what the monitors say, how to ask it."""
+    """One model: what serves, how good it is beside the frozen first one, before and after its labels, what monitors say, how to ask it."""
 
     name: str
     registered_name: str

@@ -10,7 +10,6 @@ import shlex
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import uvicorn

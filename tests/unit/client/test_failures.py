@@ -68,7 +68,7 @@ def server() -> Iterator[Script]:
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_POST = _serve  # noqa: N815 - the names that http.server looks for
+        do_GET = do_POST = _serve
 
         def log_message(self, *_args: object) -> None:
             """Say nothing."""
@@ -128,7 +128,9 @@ def test_a_refusal_is_raised_at_once_with_what_to_do(
 
 
 def test_events_are_lines_and_sent_again_until_they_are_taken(server: Script, client: Client) -> None:
-    server.says((503, error("UnavailableError", "down")), (0, None), (429, error("BusyError", "behind"), {"retry-after": "0"}), (200, RECEIPT))
+    server.says(
+        (503, error("UnavailableError", "down")), (0, None), (429, error("BusyError", "behind"), {"retry-after": "0"}), (200, RECEIPT)
+    )
     at = datetime(2026, 1, 1, tzinfo=UTC)
     receipt = client.send_events("orders", [{"order_id": "a", "placed_at": at}, Order(order_id="b", placed_at=at)])
     assert (receipt.accepted, receipt.duplicates, receipt.rejected) == (2, 1, (Rejection(3, "late", "old"),))

@@ -82,7 +82,10 @@ def shapley(scorer: OnnxModel, model: Model, row: Mapping[str, object]) -> dict[
     for name in NAMES:
         others = [other for other in NAMES if other != name]
         values[name] = sum(
-            factorial(size) * factorial(len(others) - size) / factorial(len(NAMES)) * (said(frozenset(some) | {name}) - said(frozenset(some)))
+            factorial(size)
+            * factorial(len(others) - size)
+            / factorial(len(NAMES))
+            * (said(frozenset(some) | {name}) - said(frozenset(some)))
             for size in range(len(NAMES))
             for some in combinations(others, size)
         )
