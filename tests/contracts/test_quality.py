@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
@@ -15,6 +16,8 @@ from tidemill.clock import MINUTE_MS
 from tidemill.events import Stream
 from tidemill.features import Label, View, count
 from tidemill.stores import Answered, Databases, Followed, PredictionStore, QualityReader, SqlLog
+from tidemill.stores import quality as module
+from tidemill.stores.cursors import reading_cursor
 from tidemill.stores.state_opening import open_state
 from tidemill.streams import Engine, Entry
 
@@ -242,3 +245,15 @@ def test_classes_and_values_meet_their_outcomes_on_every_database(databases: Dat
     assert (minute.said.tolist(), minute.outcome.tolist(), minute.classes) == ([0, 1, 2, 3], [2.5, 0.5, 1.5, 4.5], ())
     for store in (log, state, predictions):
         store.close()
+
+
+@pytest.mark.parametrize("query", [module._JUDGED, module._FOLLOWED, module._FOLLOWED_WITH_TEXTS])
+def test_sqlite_looks_outcomes_up_by_their_key(query: str, tmp_path: Path) -> None:
+    databases = Databases(tmp_path)
+    open_state(databases, [VIEW], {"m": LABEL}, {"results": VIEW.retention_ms}).close()
+    PredictionStore(databases).close()
+    engine = databases.open_beside("serving", "state")
+    with reading_cursor(engine) as cursor:
+        plan = [row[3] for row in cursor.execute(f"explain query plan {query}", ("m", WITHIN_MS, 0, 1)).fetchall()]
+    engine.dispose()
+    assert any(step.startswith("SEARCH o USING INDEX outcome_by_key (model=? AND key=?)") for step in plan), plan

@@ -19,6 +19,8 @@ from tidemill.stores.predictions import CLASSES_OF, unpacked
 
 # An outcome counts for a prediction when it became known after the question and within the label's time. Of each (key, version,
 # role) one prediction is kept: the last that has such an outcome, with the last of those outcomes; where none has, the last.
+# Without statistics SQLite takes the index by key for a guess no better than reading every outcome of the model, so it is told.
+_BY_KEY = " indexed by outcome_by_key"
 _MET = """
 with met as (
   select p.id, s.role, s.version, p.at_ms, s.probability, s.value as expected, s.probabilities, o.value, o.text,
@@ -29,17 +31,18 @@ with met as (
     ) as newest
   from prediction p
   join score s on s.prediction_id = p.id
-  {join} state.outcome o on o.model = p.model and o.key = p.key and o.known_at_ms > p.at_ms and o.known_at_ms <= p.at_ms + ?2
+  {join} state.outcome o{by_key} on o.model = p.model and o.key = p.key and o.known_at_ms > p.at_ms and o.known_at_ms <= p.at_ms + ?2
   where p.model = ?1 and p.key in (select key from prediction where model = ?1 and at_ms >= ?3 and at_ms < ?4)
 )
 select met.role, met.version, met.at_ms, met.probability, met.expected, met.probabilities, met.value, met.text{more} from met{beside}
 where met.newest = 1 and met.at_ms >= ?3 and met.at_ms < ?4
 order by met.id, met.role
 """
-_JUDGED = _MET.format(join="join", more="", beside="")
-_FOLLOWED = _MET.format(join="left join", more=", met.first_known_ms, met.n_told", beside="")
+_JUDGED = _MET.format(join="join", by_key=_BY_KEY, more="", beside="")
+_FOLLOWED = _MET.format(join="left join", by_key=_BY_KEY, more=", met.first_known_ms, met.n_told", beside="")
 _FOLLOWED_WITH_TEXTS = _MET.format(
     join="left join",
+    by_key=_BY_KEY,
     more=", met.first_known_ms, met.n_told, asked.request, said.texts",
     beside=" join prediction asked on asked.id = met.id left join prediction_text said on said.prediction_id = met.id",
 )
@@ -114,6 +117,7 @@ class QualityReader:
 
     def __init__(self, databases: Databases) -> None:
         self._engine = databases.open_beside("serving", "state")
+        self._by_key = _BY_KEY if self._engine.dialect.name == "sqlite" else ""
 
     def judged(self, model: str, label: Label, from_ms: int, to_ms: int) -> Judged:
         """The predictions asked in `[from_ms, to_ms)` whose outcome is known.
@@ -156,7 +160,7 @@ class QualityReader:
 
     def _read(self, query: str, model: str, label: Label, span: tuple[int, int]) -> _Found:
         with reading_cursor(self._engine) as cursor:
-            rows: list[_Row] = cursor.execute(query, (model, label.within_ms, *span)).fetchall()
+            rows: list[_Row] = cursor.execute(query.replace(_BY_KEY, self._by_key), (model, label.within_ms, *span)).fetchall()
             if not rows or rows[-1][_PROBABILITIES] is None:
                 return _numbers(rows, label)
             known = {version: orjson.loads(text) for version, text in cursor.execute(CLASSES_OF, (model,)).fetchall()}
