@@ -24,8 +24,9 @@ from tidemill.registry.deploying import carry_out
 from tidemill.registry.named import CANARY, CHAMPION, PREVIOUS, SHADOW, Named
 from tidemill.registry.registry import Registry
 from tidemill.stores import Decision, Role
+from tidemill.stores.predictions import LAST_MS
 
-COMPARED_MS = 28 * DAY_MS
+COMPARED_MS = 28 * DAY_MS  # of stream time, and what was asked since
 
 
 @dataclass(frozen=True)
@@ -96,8 +97,7 @@ def compare_trials(workspace: Workspace, model: Model, named: Named) -> list[Bes
     tried = [(role, named.versions[alias]) for role, alias in roles if alias in named.versions]
     if not tried:
         return []
-    now_ms = wall_ms()
-    judged = workspace.quality.judged(model.name, model.label, now_ms - COMPARED_MS, now_ms + DAY_MS)
+    judged = workspace.quality.judged(model.name, model.label, workspace.now_ms() - COMPARED_MS, LAST_MS)
     told = []
     for role, version in tried:
         mine = (judged.role == role) & (judged.version == version)

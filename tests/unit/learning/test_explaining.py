@@ -38,6 +38,11 @@ def rows(n: int = 400) -> pd.DataFrame:
     return pd.DataFrame({"shop": shop, "amount": amount, "by_shop__mean_delay_3h": delay, "by_shop__n_3h": counts})
 
 
+def noise(spread: float) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """One number a row, so that no answer is nearly certain: of those float32 tells too little."""
+    return np.random.default_rng(1).normal(0.0, spread, 400)
+
+
 def trained(model: Model, estimator: Any, outcome: np.ndarray[Any, Any], classes: tuple[str, ...] = ()) -> tuple[OnnxModel, Any]:
     frame = rows()
     fitted = estimator.fit(to_input(model, frame), outcome)
@@ -54,7 +59,7 @@ def adds_up(one: Explanation) -> bool:
 
 def test_a_linear_model_is_explained_by_its_coefficients() -> None:
     frame = rows()
-    late = (frame["amount"] + frame["by_shop__n_3h"] / 9 + (frame["shop"] == "a") > 0.8).astype(int).to_numpy()
+    late = (frame["amount"] + frame["by_shop__n_3h"] / 9 + (frame["shop"] == "a") + noise(2.0) > 0.8).astype(int).to_numpy()
     model = tiny.LATE_ORDER
     scorer, fitted = trained(model, tiny.make_estimator(), late)
     typical = pd.DataFrame(typical_columns(model.columns, TYPICAL))
@@ -94,8 +99,7 @@ def shapley(scorer: OnnxModel, model: Model, row: Mapping[str, object]) -> dict[
 
 def test_trees_that_join_two_columns_at_most_get_their_shapley_values() -> None:
     frame = rows()
-    noise = np.random.default_rng(1).normal(size=len(frame))
-    late = ((frame["amount"] > 0) ^ (frame["by_shop__n_3h"] > 4) ^ (noise > 1)).astype(int).to_numpy()
+    late = ((frame["amount"] > 0) ^ (frame["by_shop__n_3h"] > 4) ^ (noise(1.0) > 1)).astype(int).to_numpy()
     numbers = make_column_transformer(
         (OrdinalEncoder(), ["shop"]), (SimpleImputer(), NAMES[1:]), remainder="drop", verbose_feature_names_out=False
     )
@@ -123,7 +127,7 @@ def test_a_number_is_explained_in_its_own_unit_and_the_rest_is_told() -> None:
 def test_of_several_classes_the_most_probable_one_is_explained() -> None:
     frame = rows()
     classes = ("early", "late", "lost")
-    outcome = np.digitize(frame["amount"], [-0.5, 0.7])
+    outcome = np.digitize(frame["amount"] + noise(2.0), [-0.5, 0.7])
     label = Label(tiny.DELIVERIES, key="order_id", value="shop", within="6h")
     model = replace(tiny.LATE_ORDER, label=label, task=None, metric=None)
     scorer, _ = trained(model, make_pipeline(tiny.make_estimator()[0], LogisticRegression()), outcome, classes)
