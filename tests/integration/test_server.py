@@ -475,6 +475,8 @@ def test_the_commands_try_end_and_go_back(ready: Api, tmp_path: Path) -> None:
         assert result.exit_code == 0, result.output
         return result.stdout
 
+    explained = said("predict", "late_order", json.dumps(ASKED), "--explain")
+    assert "missing by_shop__mean_delay_3h, newest event of its stream" in explained and "(unexplained)" in explained
     assert "canary v2 20 % of the keys: " in said("release", "late_order", "--canary", "2", "--percent", "20")
     assert "shadow v2: " in said("release", "late_order", "--shadow", "2")
     told = json.loads(said("release", "late_order", "--json"))

@@ -14,11 +14,12 @@ from urllib3 import HTTPConnectionPool
 from urllib3.exceptions import HTTPError
 
 from tidemill.cli.options import AsJson, ModelName, ProjectPath, print_json, settings_for, workspace_for
-from tidemill.clock import wall_ms
+from tidemill.clock import HOUR_MS, wall_ms
 from tidemill.errors import InputError, NotReadyError, TidemillError, UnavailableError
 from tidemill.settings import Settings
 
 _MOST_CLASSES = 3  # that `predict` prints
+_MOST_COLUMNS = 10  # likewise
 
 
 def add_to(app: typer.Typer) -> None:
@@ -44,19 +45,33 @@ def replay(
 def predict(
     model: ModelName,
     request: Annotated[str, typer.Argument(help="The request as JSON: one object, or an array of them; '-' reads standard input.")],
+    explain: Annotated[bool, typer.Option("--explain", help="Say by how much each column moved the answer, the most first.")] = False,
     project: ProjectPath = None,
     json_: AsJson = False,
 ) -> None:
     """Ask a model; the server must be up."""
     settings = settings_for(project)
     body = typer.get_text_stream("stdin").read() if request == "-" else request
-    answer = call(settings, "POST", f"/v1/models/{model}/predict", body.encode())
+    answer = call(settings, "POST", f"/v1/models/{model}/predict{'?explain=true' if explain else ''}", body.encode())
     if json_:
         print_json(answer)
         return
     for one in answer if isinstance(answer, list) else [answer]:
         said = _said(one)
         Console().print(f"{said}  (version {one['model_version']}, prediction {one['prediction_id']})", highlight=False, markup=False)
+        for column, age_ms in one.get("missing", {}).items():
+            since = "" if age_ms is None else f", newest event of its stream {age_ms / HOUR_MS:.1f} h before"
+            Console().print(f"  missing {column}{since}", highlight=False, markup=False)
+        for column, moved in _moved(one):
+            Console().print(f"  {moved:+.4f} {column}", highlight=False, markup=False)
+
+
+def _moved(answer: dict[str, Any]) -> list[tuple[str, float]]:
+    """What moved an answer most, and what is left unexplained; empty where it was not asked for."""
+    why = answer.get("explanation")
+    if why is None:
+        return []
+    return [*list(why["contributions"].items())[:_MOST_COLUMNS], ("(unexplained)", why["unexplained"])]
 
 
 def _said(answer: dict[str, Any]) -> str:

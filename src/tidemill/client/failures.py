@@ -74,7 +74,7 @@ def wait_s(error: TidemillError, attempt: int, rng: random.Random) -> float:
     """
     if isinstance(error, BusyError):
         return min(float(error.retry_after_s), _LONGEST_WAIT_S)
-    return min(rng.uniform(0.5, 1.0) * 0.2 * 2**attempt, _LONGEST_WAIT_S)
+    return min(rng.uniform(0.5, 1.0) * 0.2 * 2.0**attempt, _LONGEST_WAIT_S)
 
 
 def _whole(text: str | None, default: int) -> int:
