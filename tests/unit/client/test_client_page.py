@@ -7,15 +7,13 @@ import io
 import json
 import re
 import shlex
-import threading
-import time
 from collections.abc import Iterator
 
 import pytest
-import uvicorn
 from fastapi.testclient import TestClient
 
 from tests.held import hold_version, name_versions
+from tests.served import serving
 from tests.services import free_port
 from tidemill.project import Workspace, example_curl, load_project, project_root
 from tidemill.registry import Registry, snapshot
@@ -23,7 +21,6 @@ from tidemill.serving import Champions, create_app
 from tidemill.settings import ServerSettings, Settings
 from tidemill.streams import Entry
 
-PATIENCE_S = 120.0
 DAYS = 6
 
 
@@ -47,19 +44,11 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TestClient,
     champions = Champions(workspace, Registry("http://127.0.0.1:9", workspace.home), "test")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-        champions.refresh(0)
+        champions.refresh(0)  # else the first question might come before the thread has
         port = free_port()
         app = create_app(workspace, Settings(server=ServerSettings(port=port)), champions)
-        server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", lifespan="off"))
-        thread = threading.Thread(target=server.run)
-        thread.start()
-        until_s = time.monotonic() + PATIENCE_S
-        while not server.started:
-            assert thread.is_alive() and time.monotonic() < until_s, "the server did not start"
-            time.sleep(0.01)
-        yield TestClient(app, base_url="http://127.0.0.1:8000"), workspace, f"http://127.0.0.1:{port}"
-        server.should_exit = True
-        thread.join(PATIENCE_S)
+        with serving(app, port) as url:
+            yield TestClient(app, base_url="http://127.0.0.1:8000"), workspace, url
     workspace.close()
 
 
