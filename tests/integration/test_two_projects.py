@@ -23,7 +23,7 @@ from tidemill.learning import Model
 from tidemill.project import Workspace, describe_view, load_project
 from tidemill.registry import Registry
 from tidemill.serving import Champions, read_features
-from tidemill.serving.predictor import Prediction, Predictor
+from tidemill.serving import Prediction, Predictor
 from tidemill.stores import Served
 
 FILE = """

@@ -56,7 +56,8 @@ def predict_routes(project: Project, predictor: Predictor, answers: AnswerLog, m
                 scored = predictor.score(wanted, requests, at)
             else:
                 scored = await run_in_threadpool(predictor.score, wanted, requests, at, explained=explain)
-            told = scored.told(await asyncio.wrap_future(answers.submit(scored.answered)))
+            ids = await asyncio.wrap_future(answers.submit(scored.answered))
+            told = scored.told(ids)
         single = body.lstrip()[:1] != b"["
         shown = [answer.fields() for answer in told]
         return Response(orjson.dumps(shown[0] if single else shown), media_type="application/json")
