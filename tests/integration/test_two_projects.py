@@ -22,8 +22,7 @@ from tidemill.clock import wall_ms
 from tidemill.learning import Model
 from tidemill.project import Workspace, describe_view, load_project
 from tidemill.registry import Registry
-from tidemill.serving import Champions, read_features
-from tidemill.serving import Prediction, Predictor
+from tidemill.serving import Champions, Prediction, Predictor, read_features
 from tidemill.stores import Served
 
 FILE = """
