@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 from tidemill.errors import ExportError
 from tidemill.learning import Model, OnnxModel
 from tidemill.learning.objective import Objective
-from tidemill.loop import GateSettings, Trial, TrialSettings, Verdict, judge, judge_trial
+from tidemill.loop import GateSettings, Trial, TrialSettings, Verdict, compare, judge, judge_trial
 from tidemill.registry.challenging import Challenger, Tried, measure_latency
 
 _SLICES_TOLD = 8
@@ -59,11 +58,11 @@ def trial_settings(model: Model) -> TrialSettings:
 def gate(model: Model, challenger: Challenger) -> Judged:
     """The best challenger that passes: better than the champion on the newest mature rows that neither has learnt from, worse nowhere.
 
-    They are judged from the greatest gain on, and the first that passes serves. Only one that has passed so far is exported to be timed
+    They are judged in the order of `by_merit`, and the first that passes serves. Only one that has passed so far is exported to be timed
     beside the champion; one that does not convert is out.
     """
     settings = trial_settings(model)
-    ordered = sorted(challenger.tried, key=partial(_merit, model.objective))
+    ordered = by_merit(model.objective, challenger.tried)
     verdicts: dict[int, Verdict] = {}
     best = 0
     for place, tried in enumerate(ordered):
@@ -84,12 +83,29 @@ def gate(model: Model, challenger: Challenger) -> Judged:
     return Judged(judgement, ordered[best], challenger.since_ms, len(ordered))
 
 
-def _merit(objective: Objective, tried: Tried) -> float:
-    """What orders challengers, the best first: the gain, and without a champion the loss."""
-    if tried.trial is not None:
-        return -tried.trial.comparison.gain
-    loss = objective.loss(tried.fitted.quality)
-    return float("inf") if loss is None else loss
+def by_merit(objective: Objective, tried: Sequence[Tried]) -> list[Tried]:
+    """Challengers, the best first: of those that cannot be told from the one of least loss, that which has learnt from the most rows.
+
+    The windows of one retrain differ by far more rows than their losses differ by on a few days of judging, and what was fitted on a
+    fortnight alone knows nothing of the season to come. So the least loss must be less by more than a standard error to count.
+
+    Args:
+        objective: of the model.
+        tried: each judged on the same rows.
+
+    Source: Breiman, Friedman, Olshen, Stone, "Classification and Regression Trees", 1984, section 3.4.3, the rule of one standard error.
+    """
+    rows = tried[0].fitted.gate
+    losses = [objective.losses(rows.outcome, one.fitted.said) for one in tried]
+    means = [float(each.mean()) for each in losses]
+    least = min(range(len(tried)), key=means.__getitem__)
+
+    def merit(place: int) -> tuple[bool, float]:
+        behind = compare(losses[place], losses[least], rows.at_ms)
+        told_apart = behind.gain > (behind.se or 0.0)
+        return told_apart, means[place] if told_apart else -len(tried[place].fitted.train)
+
+    return [tried[place] for place in sorted(range(len(tried)), key=merit)]
 
 
 def _judge(model: Model, challenger: Challenger, tried: Tried, settings: TrialSettings) -> tuple[Tried, Verdict]:
@@ -130,7 +146,7 @@ def _told(tried: Tried, verdict: Verdict | None, best: bool) -> dict[str, Any]:
         "judged_from_ms": int(judged.at_ms[0]),
         "judged_to_ms": int(judged.at_ms[-1]),
         "best": best,
-        "verdict": "not judged: a better one passed" if verdict is None else verdict.reason,
+        "verdict": "not judged: one before it passed" if verdict is None else verdict.reason,
         "promoted": bool(verdict and verdict.promote),
     }
     if tried.trial is not None:

@@ -17,6 +17,7 @@ from tidemill.events import Column
 from tidemill.kernels import Floats
 from tidemill.learning import Fitted, TrainingSet, fit, losses
 from tidemill.registry import Challenger, Tried, gate, try_unseen
+from tidemill.registry.judging import by_merit
 
 DAYS, A_DAY = 6, 600
 MODEL = replace(
@@ -80,12 +81,12 @@ def test_the_first_model_is_judged_by_itself() -> None:
     assert judged.metric_challenger == challenger.quality.log_loss
 
 
-def test_of_several_the_one_with_the_greatest_gain_that_passes_serves_and_all_are_told() -> None:
+def test_of_several_the_better_one_that_passes_serves_and_all_are_told() -> None:
     challenger = fitted()
     known = int(challenger.train.at_ms[-1])
     good = try_unseen(MODEL, challenger, undecided, known)
-    worse = try_unseen(MODEL, replace(challenger, said=np.full(2 * A_DAY, 0.5)), undecided, known)
-    tried = (Tried("change", challenger, worse), Tried("all", challenger, good))
+    guessing = replace(challenger, said=np.full(2 * A_DAY, 0.5))
+    tried = (Tried("change", guessing, try_unseen(MODEL, guessing, undecided, known)), Tried("all", challenger, good))
     found = gate(MODEL, Challenger(tried, 1, since_ms=5, left_out={"recent": "the same rows"}))
     assert (found.best.window, found.judgement.verdict.promote, found.fits, found.since_ms) == ("all", True, 2, 5)
     told = found.judgement.findings["candidates"]
@@ -97,3 +98,22 @@ def test_of_several_the_one_with_the_greatest_gain_that_passes_serves_and_all_ar
     assert told[0]["interval"][0] > 0
     assert told[2]["left_out"] == "the same rows"
     json.dumps(found.judgement.findings, allow_nan=False)
+
+
+@pytest.mark.parametrize(("noise", "expected"), [(0.02, ["all", "recent", "change"]), (0.3, ["recent", "change", "all"])])
+def test_of_those_that_cannot_be_told_apart_the_one_that_has_learnt_from_most_is_first(noise: float, expected: list[str]) -> None:
+    wide = fitted()
+    narrow = replace(wide, train=wide.train.rows(wide.train.at_ms > wide.train.at_ms[-1] - DAY_MS))
+    narrower = replace(wide, train=wide.train.rows(wide.train.at_ms > wide.train.at_ms[-1] - DAY_MS // 2))
+    said = wide.said + noise * np.random.default_rng(6).normal(size=2 * A_DAY)
+    noisy = replace(wide, said=np.clip(said, 0.001, 0.999))
+    tried = [Tried(name, one, None) for name, one in (("change", narrower), ("recent", narrow), ("all", noisy))]
+    assert [one.window for one in by_merit(MODEL.objective, tried)] == expected
+
+
+def test_what_is_clearly_worse_comes_last_however_much_it_has_learnt_from() -> None:
+    wide = fitted()
+    few = replace(wide, train=wide.train.rows(wide.train.at_ms > wide.train.at_ms[-1] - DAY_MS))
+    guessing, wrong = replace(wide, said=np.full(2 * A_DAY, 0.5)), replace(wide, said=1 - wide.said)
+    tried = [Tried("wrong", wrong, None), Tried("guessing", guessing, None), Tried("few", few, None)]
+    assert [one.window for one in by_merit(MODEL.objective, tried)] == ["few", "guessing", "wrong"]
