@@ -13,6 +13,7 @@ from typing import Any
 from unittest.mock import patch
 
 import httpx
+import mlflow
 import numpy as np
 import pytest
 from mlflow import MlflowClient
@@ -60,6 +61,7 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     hold_version(workspace, 1, rows)
     hold_version(workspace, 2, rows.rows(np.arange(len(rows)) < len(rows) // 3))
     with patch.dict(os.environ, {"MLFLOW_ALLOW_FILE_STORE": "true"}):
+        mlflow.set_tracking_uri(uri)  # its files ask whichever server is set, whatever the client says
         client = MlflowClient(uri, uri)
         client.create_registered_model(NAME)
         for number in ("1", "2"):
@@ -72,6 +74,7 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
         served = create_app(workspace, settings, champions)
         with serving(served, port) as url, httpx.Client(base_url=url, timeout=PATIENCE_S) as http:
             yield Api(workspace, registry, port, http)
+        mlflow.set_tracking_uri("")
     workspace.close()
 
 
