@@ -8,15 +8,16 @@ import logging
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from evidently import DataDefinition, Dataset, Report
-from evidently.core.report import Snapshot
-from evidently.metrics import ValueDrift
 
 from tidemill.drift.calibration import SAMPLE_ROWS
 from tidemill.drift.reference import ColumnProfile, ReferenceProfile, as_numbers, as_texts
+
+if TYPE_CHECKING:  # it takes seconds to import, and who serves the flows does not report
+    from evidently.core.report import Snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -120,6 +121,9 @@ def _report_without_culprits(
 
 
 def _report(columns: Iterable[ColumnProfile], frames: Sequence[pd.DataFrame]) -> Snapshot:
+    from evidently import DataDefinition, Dataset, Report
+    from evidently.metrics import ValueDrift
+
     kinds: dict[str, list[str]] = {"numeric": [], "categorical": []}
     metrics = []
     for column in columns:

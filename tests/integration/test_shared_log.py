@@ -37,6 +37,7 @@ from tidemill.stores import EVENT_ID, Lookup
 from tidemill.stores.file_lock import try_lock
 
 PATIENCE_S = 240.0
+PAUSE_S = 0.1  # between what is sent: whatever happens, events are on their way, and two cores have time for engines that start
 PARTITIONS = 4
 CARDS = [f"c{number}" for number in range(9)]
 PROJECT = """
@@ -131,7 +132,7 @@ class Group:
         stopping, rng = threading.Event(), random.Random(5)
 
         def send() -> None:
-            while not stopping.wait(0.02):
+            while not stopping.wait(PAUSE_S):
                 fresh = [
                     {"tap_id": f"t{len(self.sent) + n}", "at": wall_ms(), "card": rng.choice(CARDS), "fare": rng.randrange(97) / 8}
                     for n in range(8)

@@ -41,6 +41,9 @@ def keep_going(worker: Worker, relay: Relay | None, settings: EngineSettings) ->
     for name in worker.workspace.state.sets.partial():
         kind = worker.workspace.project.source(name).kind
         logger.warning("%s knows only events since it was declared or changed; fill it with `tidemill backfill %s`", kind, name)
+    if relay is not None:
+        worker.get_ready()
+        relay.get_ready()
     _settle_heap()
     stopping = threading.Event()
     for how in (signal.SIGTERM, signal.SIGINT):

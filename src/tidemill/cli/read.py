@@ -7,11 +7,13 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from tidemill.cli.options import AsJson, ModelName, ProjectPath, print_json, settings_for, workspace_for
-from tidemill.clock import to_utc
+from tidemill.clock import to_utc, wall_ms
 from tidemill.errors import NotReadyError
+from tidemill.project import Workspace
 
 
 def add_to(app: typer.Typer) -> None:
@@ -154,30 +156,45 @@ def parity(
 
 def deadletters(
     stream: Annotated[str, typer.Argument(help="The stream's name.")],
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, newest first.")] = 20,
-    replay: Annotated[bool, typer.Option("--replay", help="Append them to the log again, e.g. after the schema was mended.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many to show, newest first.")] = 20,
+    replay: Annotated[bool, typer.Option("--replay", help="Send all of them again that are events by today's project file.")] = False,
     project: ProjectPath = None,
     json_: AsJson = False,
 ) -> None:
-    """Show the events that were not applied, with the reason; or send them again."""
-    from tidemill.clock import wall_ms
-    from tidemill.streams import Entry
+    """Show the events that were not applied, with the reason; or send them again, e.g. after the schema was mended.
+
+    With --json each is whole, as it was sent. What would only be refused once more is not sent again, but counted.
+    """
     from tidemill.streams.log_offset import place_text
 
-    workspace = workspace_for(settings_for(project), remember=False)
+    settings = settings_for(project)
+    workspace = workspace_for(settings, remember=False)
     letters = workspace.state.dead_letters(workspace.project.stream(stream).name, limit)
     if replay:
         if not letters:
             raise NotReadyError(f"stream {stream!r} has no dead letters")
-        workspace.log.append([Entry(stream, letter["payload"]) for letter in reversed(letters)], wall_ms())
-        Console().print(f"{len(letters)} events appended again; the engine judges them anew")
+        _send_again(workspace, stream, workspace.now_ms() if settings.server.replay else wall_ms(), json_)
     elif json_:
         print_json(letters)
     else:
         table = Table("offset", "known at", "reason", "detail", box=None)
         for letter in letters:
-            table.add_row(place_text(letter["log_offset"]), _moment(letter["known_at_ms"]), letter["reason"], letter["detail"])
+            detail = escape(letter["detail"])
+            table.add_row(place_text(letter["log_offset"]), _moment(letter["known_at_ms"]), letter["reason"], detail)
         Console().print(table if letters else f"stream {stream} has no dead letters")
+
+
+def _send_again(workspace: Workspace, stream: str, now_ms: int, as_json: bool) -> None:
+    """Send the dead letters of a stream again, and tell what became of them."""
+    from tidemill.project import send_again
+
+    done = send_again(workspace, stream, now_ms)
+    if as_json:
+        print_json(done)
+        return
+    left = f"; {', '.join(f'{n} {reason}' for reason, n in sorted(done.left.items()))} would be refused once more" if done.left else ""
+    known = f"; {done.known} applied before, or copies" if done.known else ""
+    Console().print(f"{done.sent} sent again, which the engine judges anew{known}{left}", highlight=False, markup=False)
 
 
 def _moment(ms: int) -> str:

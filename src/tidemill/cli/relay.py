@@ -6,8 +6,6 @@ import os
 from functools import partial
 from uuid import UUID
 
-from prefect.events import emit_event
-
 from tidemill.cli import runs
 from tidemill.cli.explaining import Explaining
 from tidemill.cli.reacting import Reacting
@@ -42,6 +40,12 @@ class Relay:
         self._explaining = Explaining(workspace, start)
         self._reacting = Reacting(workspace, start, os.environ)
 
+    def get_ready(self) -> None:
+        """Import Prefect if anything may be carried to it, so that no event waits for it later."""
+        project = self._workspace.project
+        if project.models or any(reaction.run for reaction in project.reactions):
+            runs.get_ready()
+
     def step(self) -> int:
         """One round; answers how many decisions it emitted."""
         now, stream_ms = wall_ms(), self._workspace.now_ms()
@@ -68,5 +72,7 @@ class Relay:
         return self._reacting.step(name, wall_ms()).sent
 
     def _emit(self, event: OutboxEvent) -> None:
+        from prefect.events import emit_event
+
         resource = {"prefect.resource.id": f"tidemill.{self._workspace.project.name}.{event.model}"}
         emit_event(event=event_of(event.act), resource=resource, payload=dict(event.payload))

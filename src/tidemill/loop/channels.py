@@ -6,17 +6,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Protocol
-
-from apprise import Apprise, NotifyFormat, NotifyType
-from apprise.plugins import NotifyBase
+from typing import TYPE_CHECKING, Protocol
 
 from tidemill.loop.alert_texts import AlertText
 from tidemill.loop.quiet import quiet
 from tidemill.settings import ChannelSettings
 from tidemill.stores.alert_records import SEVERITIES, Severity
 
-_TYPES = {"info": NotifyType.INFO, "warning": NotifyType.WARNING, "critical": NotifyType.FAILURE}
+if TYPE_CHECKING:  # every command would pay for it, and few have a channel
+    from apprise.plugins import NotifyBase
 
 
 class Channel(Protocol):
@@ -49,7 +47,10 @@ class AppriseChannel:
         """Send once; what went wrong, without anything the URL holds, or empty."""
         if self.plugin is None:
             return "apprise cannot read this URL; see TIDEMILL_ALERTS__URLS"
-        kind = NotifyType.SUCCESS if text.is_end else _TYPES[text.severity]
+        from apprise import NotifyFormat, NotifyType
+
+        types = {"info": NotifyType.INFO, "warning": NotifyType.WARNING, "critical": NotifyType.FAILURE}
+        kind = NotifyType.SUCCESS if text.is_end else types[text.severity]
         with quiet() as seen:
             try:
                 done = self.plugin.notify(body=text.body or text.title, title=text.title, notify_type=kind, body_format=NotifyFormat.TEXT)
@@ -66,6 +67,10 @@ def open_channels(settings: Sequence[ChannelSettings]) -> list[AppriseChannel]:
 
     That is enough to tell a few apart, and too few to guess a password by.
     """
+    if not settings:
+        return []
+    from apprise import Apprise
+
     found: list[AppriseChannel] = []
     for one in settings:
         text = one.url.get_secret_value()

@@ -5,6 +5,7 @@ from tidemill.project.example import example_curl, example_request
 from tidemill.project.forgetting import Forgotten, forget_entity, look_for_entity
 from tidemill.project.loader import DEFAULT, find_project, load_project, project_root
 from tidemill.project.project import Project
+from tidemill.project.sending_again import SentAgain, send_again
 from tidemill.project.workspace import Workspace
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "FeatureRecord",
     "Forgotten",
     "Project",
+    "SentAgain",
     "ViewDetail",
     "ViewSummary",
     "Workspace",
@@ -25,4 +27,5 @@ __all__ = [
     "load_project",
     "look_for_entity",
     "project_root",
+    "send_again",
 ]

@@ -7,19 +7,9 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-import mlflow
-import mlflow.onnx
-import onnx
-import pandas as pd
-from mlflow import MlflowClient
-from mlflow.data.delta_dataset_source import DeltaDatasetSource
-from mlflow.data.meta_dataset import MetaDataset
-from mlflow.exceptions import MlflowException
-from mlflow.models import ModelSignature, infer_signature
-from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from typing import TYPE_CHECKING, Any
 
 from tidemill.errors import NotFoundError, UnavailableError
 from tidemill.registry.named import (
@@ -35,6 +25,11 @@ from tidemill.registry.named import (
     percent_of,
 )
 from tidemill.stores.held_versions import held_folder
+
+if TYPE_CHECKING:  # MLflow takes seconds to import, and most processes that could ask it never do
+    import pandas as pd
+    from mlflow import MlflowClient, exceptions
+    from mlflow.models import ModelSignature
 
 _OURS = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS")  # asked again they come again
 KEPT_REPORTS = 20
@@ -102,6 +97,8 @@ class Version:
     @property
     def sample(self) -> pd.DataFrame:
         """Rows of the reference."""
+        import pandas as pd
+
         return pd.read_parquet(self.folder / "sample.parquet")
 
 
@@ -115,9 +112,18 @@ class Registry:
     def __init__(self, uri: str, home: Path) -> None:
         self._uri = uri
         self._home = home
-        self._client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         self._named: dict[str, Named] = {}
         self._listeners: list[Callable[[], None]] = []
+
+    @cached_property
+    def _client(self) -> MlflowClient:
+        from mlflow import MlflowClient
+
+        return MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
+
+    def get_ready(self) -> None:
+        """Import MLflow now, as somebody would wait for it later; the server need not be up."""
+        _ = self._client
 
     def listen(self, moved: Callable[[], None]) -> None:
         """Have a function called each time this process has moved an alias; other processes look for themselves."""
@@ -127,8 +133,8 @@ class Registry:
         """Log a run with everything known of a model, register the model, answer its version."""
         try:
             return self._register(release)
-        except (MlflowException, OSError) as error:
-            if isinstance(error, MlflowException) and error.error_code in _OURS:
+        except (_fault(), OSError) as error:
+            if isinstance(error, _fault()) and error.error_code in _OURS:
                 raise
             raise UnavailableError(f"MLflow at {self._uri} did not take the new version of {release.name!r}: {error}") from error
 
@@ -136,7 +142,7 @@ class Registry:
         """The version an alias points at; None when there is no such model or alias."""
         try:
             return int(self._client.get_model_version_by_alias(name, alias).version)
-        except MlflowException as error:
+        except _fault() as error:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 return None
             raise UnavailableError(
@@ -147,7 +153,7 @@ class Registry:
         """All aliases of a registered model at once; this home remembers them for when the server is down."""
         try:
             found = self._client.get_registered_model(name)
-        except MlflowException as error:
+        except _fault() as error:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 return Named({})
             raise UnavailableError(
@@ -169,7 +175,7 @@ class Registry:
         """Set the share of keys that the canary answers."""
         try:
             self._client.set_registered_model_tag(name, CANARY_PERCENT, f"{percent:g}")
-        except MlflowException as error:
+        except _fault() as error:
             raise UnavailableError(f"MLflow at {self._uri} did not set the canary's share of {name!r}: {error.error_code}") from error
         self._moved()
 
@@ -177,7 +183,7 @@ class Registry:
         """Let an alias name nothing; one that does not is left alone."""
         try:
             self._client.delete_registered_model_alias(name, alias)
-        except MlflowException as error:
+        except _fault() as error:
             if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 raise UnavailableError(f"MLflow at {self._uri} did not drop {alias!r} of {name!r}: {error.error_code}") from error
         self._moved()
@@ -190,7 +196,7 @@ class Registry:
         """
         try:
             self._client.set_registered_model_alias(name, alias, str(version))
-        except MlflowException as error:
+        except _fault() as error:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 raise NotFoundError(f"version of {name!r}", str(version), [str(number) for number in self.versions(name)]) from error
             raise UnavailableError(f"MLflow at {self._uri} did not set {alias!r} of {name!r}: {error.error_code}") from error
@@ -220,7 +226,7 @@ class Registry:
         """All versions of a registered model, rising."""
         try:
             found = self._client.search_model_versions(f"name = '{_quoted(name)}'", max_results=1_000)
-        except MlflowException as error:
+        except _fault() as error:
             raise UnavailableError(f"MLflow at {self._uri} cannot list {name!r}: {error.error_code}; is it up?") from error
         return sorted(int(version.version) for version in found)
 
@@ -234,6 +240,8 @@ class Registry:
 
     def log_report(self, name: str, run_name: str, html: str, metrics: Mapping[str, float], tags: Mapping[str, str]) -> str:
         """Keep a report beside the model, the newest 20; answers its run's id."""
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
         experiment = self._experiment(f"{name}.reports")
         run = self._client.create_run(experiment, run_name=run_name, tags=dict(tags))
         run_id: str = run.info.run_id
@@ -259,7 +267,7 @@ class Registry:
         """Where a person sees the run that a version was trained in."""
         try:
             return self.run_url(str(self._client.get_model_version(name, str(number)).run_id))
-        except MlflowException as error:
+        except _fault() as error:
             raise UnavailableError(f"MLflow at {self._uri} did not tell of version {number} of {name!r}: {error.message}") from error
 
     def _moved(self) -> None:
@@ -267,6 +275,11 @@ class Registry:
             moved()
 
     def _register(self, release: Release) -> int:
+        import mlflow.onnx
+        import onnx
+        from mlflow.data.delta_dataset_source import DeltaDatasetSource
+        from mlflow.data.meta_dataset import MetaDataset
+
         mlflow.set_tracking_uri(self._uri)
         mlflow.set_experiment(release.name)
         with mlflow.start_run(run_name=release.run_name):
@@ -299,6 +312,8 @@ class Registry:
         return str(found.experiment_id if found else self._client.create_experiment(name))
 
     def _download(self, name: str, number: int, folder: Path) -> None:
+        import mlflow
+
         try:
             version = self._client.get_model_version(name, str(number))
             run_id = str(version.run_id)
@@ -312,7 +327,7 @@ class Registry:
                 shutil.copy(model / "model.onnx", ready)
                 for file in reference.iterdir():
                     shutil.copy(file, ready)
-        except (MlflowException, OSError) as error:
+        except (_fault(), OSError) as error:
             raise UnavailableError(f"MLflow at {self._uri} did not give version {number} of {name!r}: {error}") from error
         tags = {key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.")}
         (ready / "version.json").write_text(json.dumps({"run_id": version.run_id, "tags": tags}))
@@ -322,7 +337,16 @@ class Registry:
             shutil.rmtree(ready)
 
 
+def _fault() -> type[exceptions.MlflowException]:
+    """What MLflow raises; looked up when something was raised, and by then it is imported."""
+    from mlflow.exceptions import MlflowException
+
+    return MlflowException
+
+
 def _signature(example: pd.DataFrame) -> ModelSignature:
+    from mlflow.models import infer_signature
+
     numbers = example.select_dtypes("number").astype("float32")
     return infer_signature(example.assign(**{name: numbers[name] for name in numbers}))
 

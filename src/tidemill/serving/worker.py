@@ -39,6 +39,7 @@ class Worker:
     def __init__(self, workspace: Workspace, registry: Registry, settings: EngineSettings, share: LogReader | None = None) -> None:
         self.workspace = workspace
         self.shares = share is not None
+        self._registry = registry
         self._limit = settings.batch_events
         self._engine = workspace.engine(share)
         self._lake = workspace.lake_writer()
@@ -52,6 +53,11 @@ class Worker:
         self._dead_letters = DeadLetterWatch(workspace)
         self._reactions = ReactionWatch(workspace)
         self._features = [FeatureWatch(workspace, registry, model) for model in workspace.project.models]
+
+    def get_ready(self) -> None:
+        """Import what only the watches need, so that no event waits for it later; without a model none of them looks at MLflow."""
+        if self.workspace.project.models:
+            self._registry.get_ready()
 
     def apply(self) -> int:
         """Apply everything the log holds; answers how many events."""

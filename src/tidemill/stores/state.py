@@ -177,6 +177,12 @@ class SqlState(ABC):
         with self._reader.connect() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 
+    def dead_letters_after(self, stream: str, after: int, limit: int) -> list[dict[str, Any]]:
+        """The dead letters of a stream past a log offset, by their log offsets; -1 for from the first."""
+        query = select(DEAD_LETTER).where(DEAD_LETTER.c.stream == stream, DEAD_LETTER.c.log_offset > after)
+        with self._reader.connect() as connection:
+            return [dict(row) for row in connection.execute(query.order_by(DEAD_LETTER.c.log_offset).limit(limit)).mappings()]
+
     def outcomes(self, model: str, after: int, limit: int) -> list[Outcome]:
         """Outcomes of a model after a number, in the order of commits."""
         query = (
