@@ -44,6 +44,10 @@ class ServerSettings(Section):
     max_body_bytes: int = Field(4_000_000, ge=1_000, description="largest request body, bytes")
     max_events: int = Field(10_000, ge=1, description="most events in one request")
     max_rows: int = Field(10_000, ge=1, description="most rows in one batch prediction")
+    max_explained: int = Field(200, ge=1, description="most rows in one batch that is to be explained; a row costs two vectors a column")
+    max_waiting_rows: int = Field(
+        50_000, ge=1, description="most answers that may wait to be logged before a request is told to come again"
+    )
     poll_champion_s: float = Field(1.0, gt=0, description="how often a server asks the registry for a new champion, seconds")
     replay: bool = Field(False, description="set by a replay alone: requests may say `at`, and the clock is stream time")
 

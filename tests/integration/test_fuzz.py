@@ -51,7 +51,8 @@ class Target:
         answer = self.client.request(method, path, **what)
         self.answered[answer.status_code] += 1
         assert answer.status_code < 500, f"{method} {path!r}: {answer.status_code} {answer.text[:500]}"
-        return answer.status_code
+        status: int = answer.status_code
+        return status
 
 
 @pytest.fixture(scope="module")

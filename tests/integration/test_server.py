@@ -49,8 +49,8 @@ def serve(workspace: Workspace, registry: Registry) -> Iterator[Api]:
     """The application under a real server until the block is left."""
     port = free_port()
     settings = Settings(server=ServerSettings(open=True, port=port, poll_champion_s=0.05))
-    app = create_app(workspace, settings, Champions(workspace, registry, "test"))
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning"))
+    served = create_app(workspace, settings, Champions(workspace, registry, "test"))
+    server = uvicorn.Server(uvicorn.Config(served, host="127.0.0.1", port=port, log_level="warning"))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
@@ -249,7 +249,8 @@ def test_its_own_origin_is_not(door: Api) -> None:
 def test_a_single_and_a_batch_prediction_agree(ready: Api) -> None:
     status, one = ready.call("POST", PREDICT, ASKED)
     assert status == 200, one
-    assert set(one) == {"prediction_id", "prediction", "probability", "model_version", "position"}
+    assert set(one) == {"prediction_id", "prediction", "probability", "model_version", "position", "missing"}
+    assert set(one["missing"]) == {"by_shop__mean_delay_3h"}, "its past lies years back"
     assert one["prediction"] == int(one["probability"] >= 0.5)
     others = [{**ASKED, "order_id": f"q{place}", "shop": tiny.SHOPS[place % 5]} for place in range(100)]  # enough to go to a thread
     status, many = ready.call("POST", PREDICT, [ASKED, *others])

@@ -20,6 +20,7 @@ from tidemill.cli import (
     quality,
     reactions,
     read,
+    release,
     run,
     sources,
     views,
@@ -34,7 +35,24 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-_MODULES = (run, demo_command, read, audit, quality, sources, views, reactions, publications, alerts, operate, acts, keys, backup, forget)
+_MODULES = (
+    run,
+    demo_command,
+    read,
+    audit,
+    quality,
+    sources,
+    views,
+    reactions,
+    publications,
+    alerts,
+    operate,
+    release,
+    acts,
+    keys,
+    backup,
+    forget,
+)
 for module in _MODULES:
     module.add_to(app)
 

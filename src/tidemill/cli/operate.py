@@ -15,11 +15,12 @@ from urllib3.exceptions import HTTPError
 
 from tidemill.cli.acts import acted
 from tidemill.cli.options import AsJson, ModelName, ProjectPath, print_json, settings_for, workspace_for
-from tidemill.clock import wall_ms
-from tidemill.errors import DeniedError, InputError, NotReadyError, TidemillError
+from tidemill.clock import HOUR_MS, wall_ms
+from tidemill.errors import DeniedError, InputError, NotReadyError, TidemillError, UnavailableError
 from tidemill.settings import Settings
 
 _MOST_CLASSES = 3  # that `predict` prints
+_MOST_COLUMNS = 10  # likewise
 
 
 def add_to(app: typer.Typer) -> None:
@@ -45,19 +46,33 @@ def replay(
 def predict(
     model: ModelName,
     request: Annotated[str, typer.Argument(help="The request as JSON: one object, or an array of them; '-' reads standard input.")],
+    explain: Annotated[bool, typer.Option("--explain", help="Say by how much each column moved the answer, the most first.")] = False,
     project: ProjectPath = None,
     json_: AsJson = False,
 ) -> None:
     """Ask a model; the server must be up."""
     settings = settings_for(project)
     body = typer.get_text_stream("stdin").read() if request == "-" else request
-    answer = _call(settings, "POST", f"/v1/models/{model}/predict", body.encode())
+    answer = call(settings, "POST", f"/v1/models/{model}/predict{'?explain=true' if explain else ''}", body.encode())
     if json_:
         print_json(answer)
         return
     for one in answer if isinstance(answer, list) else [answer]:
         said = _said(one)
         Console().print(f"{said}  (version {one['model_version']}, prediction {one['prediction_id']})", highlight=False, markup=False)
+        for column, age_ms in one.get("missing", {}).items():
+            since = "" if age_ms is None else f", newest event of its stream {age_ms / HOUR_MS:.1f} h before"
+            Console().print(f"  missing {column}{since}", highlight=False, markup=False)
+        for column, moved in _moved(one):
+            Console().print(f"  {moved:+.4f} {column}", highlight=False, markup=False)
+
+
+def _moved(answer: dict[str, Any]) -> list[tuple[str, float]]:
+    """What moved an answer most, and what is left unexplained; empty where it was not asked for."""
+    why = answer.get("explanation")
+    if why is None:
+        return []
+    return [*list(why["contributions"].items())[:_MOST_COLUMNS], ("(unexplained)", why["unexplained"])]
 
 
 def _said(answer: dict[str, Any]) -> str:
@@ -112,12 +127,19 @@ def promote(model: ModelName, version: Annotated[int, typer.Argument(help="The r
 
 
 def rollback(model: ModelName, project: ProjectPath = None) -> None:
-    """Make the previous champion the champion again."""
+    """Make the previous champion the champion again: by the server in less than a second, or where none is up by a flow."""
     settings = settings_for(project)
     workspace = workspace_for(settings)
     name = workspace.project.model(model).name
-    acted(workspace, "rollback", name)
-    _run(settings, "rollback", {"model": name, "by": getuser()})
+    try:
+        ended = call(settings, "POST", f"/v1/models/{name}/rollback", json.dumps({"by": getuser()}).encode())
+    except (UnavailableError, DeniedError) as error:
+        if isinstance(error, DeniedError) and settings.client.key.get_secret_value():
+            raise
+        acted(workspace, "rollback", name)  # without a key a command has its user's rights on the stores, as the others have
+        _run(settings, "rollback", {"model": name, "by": getuser()})
+        return
+    Console().print(f"RolledBack: version {ended['to_version']} serves, after {ended['took_ms']} ms", highlight=False)
 
 
 def freeze(model: ModelName, reason: Annotated[str, typer.Option(help="Why, for the audit.")], project: ProjectPath = None) -> None:
@@ -151,7 +173,15 @@ def _run(settings: Settings, flow: str, parameters: dict[str, Any]) -> None:
         raise typer.Exit(1)
 
 
-def _call(settings: Settings, method: str, path: str, body: bytes) -> Any:
+def call(settings: Settings, method: str, path: str, body: bytes = b"") -> Any:
+    """What the server answers, as JSON.
+
+    Raises:
+        UnavailableError: no server is up.
+        DeniedError: it does not let this key do that.
+        InputError: it refuses the request as wrong.
+        NotReadyError: it refuses it for another reason.
+    """
     client = settings.client
     url, key = (client.url or settings.server_url).rstrip("/"), client.key.get_secret_value()
     headers = {"content-type": "application/json", **({"authorization": f"Bearer {key}"} if key else {})}
@@ -159,7 +189,7 @@ def _call(settings: Settings, method: str, path: str, body: bytes) -> Any:
         with PoolManager(retries=False, timeout=30, ca_certs=client.ca_file) as pool:
             answer = pool.request(method, url + path, body=body, headers=headers)
     except HTTPError as error:
-        raise NotReadyError(f"no server at {url} ({type(error).__name__}); start it with `tidemill up`") from error
+        raise UnavailableError(f"no server at {url} ({type(error).__name__}); start it with `tidemill up`") from error
     try:
         content = json.loads(answer.data)
     except ValueError as error:

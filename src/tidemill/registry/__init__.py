@@ -20,12 +20,15 @@ from tidemill.registry.deciding import (
 from tidemill.registry.deploying import carry_out, deploy, deploy_learnt, request_promotion, request_rollback
 from tidemill.registry.follow_ups import due_follow_up, fits_left, plan_of, since_of
 from tidemill.registry.judging import Judged, Judgement, gate
+from tidemill.registry.named import CANARY, CHALLENGER, CHAMPION, FROZEN, PREVIOUS, SHADOW, Named
 from tidemill.registry.probation import Probation, examine
-from tidemill.registry.registry import CHALLENGER, CHAMPION, FROZEN, KEPT_REPORTS, PREVIOUS, DatasetRef, Registry, Release, Version
+from tidemill.registry.registry import KEPT_REPORTS, DatasetRef, Registry, Release, Version
+from tidemill.registry.releasing import Beside, act_at_once, compare_trials, end_trials, try_canary, try_shadow
 from tidemill.registry.training import FITS, IMPORTANT, Ready, code_version, make_ready, register, snapshot
 from tidemill.registry.updating import due_update, learn_more, request_update
 
 __all__ = [
+    "CANARY",
     "CHALLENGER",
     "CHAMPION",
     "FITS",
@@ -33,13 +36,16 @@ __all__ = [
     "IMPORTANT",
     "KEPT_REPORTS",
     "PREVIOUS",
+    "SHADOW",
     "Ask",
     "Asker",
+    "Beside",
     "Challenger",
     "DatasetRef",
     "Judged",
     "Judgement",
     "Learnt",
+    "Named",
     "Plan",
     "Probation",
     "Ready",
@@ -47,14 +53,17 @@ __all__ = [
     "Release",
     "Tried",
     "Version",
+    "act_at_once",
     "audit_parity",
     "carry_out",
     "code_version",
+    "compare_trials",
     "deploy",
     "deploy_learnt",
     "due_follow_up",
     "due_update",
     "end",
+    "end_trials",
     "examine",
     "finish",
     "fits_left",
@@ -78,5 +87,7 @@ __all__ = [
     "since_of",
     "snapshot",
     "train",
+    "try_canary",
+    "try_shadow",
     "try_unseen",
 ]

@@ -5,7 +5,8 @@ from tidemill.serving.champions import Champions
 from tidemill.serving.copying import Copier, copiers
 from tidemill.serving.features import FeatureAnswer, read_features, read_features_of
 from tidemill.serving.keyring import Keyring
-from tidemill.serving.predictor import Prediction, Predictor
+from tidemill.serving.prediction import Prediction
+from tidemill.serving.predictor import Predictor
 from tidemill.serving.publishing import Publisher, publishers
 from tidemill.serving.worker import Worker
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.concurrency import run_in_threadpool
 
@@ -20,21 +21,24 @@ from tidemill.kernels.ahead import compile_kernels
 from tidemill.project import Workspace, describe_view, list_views
 from tidemill.serving.access import CALLER, Access
 from tidemill.serving.acts import acts_routes
+from tidemill.serving.answer_log import AnswerLog
 from tidemill.serving.champions import Champions
-from tidemill.serving.examples import event_examples, keys_examples, predict_examples
+from tidemill.serving.examples import event_examples, keys_examples
 from tidemill.serving.features import LATEST_MS, KeysAsked, read_features, read_features_of
 from tidemill.serving.guards import Guards
 from tidemill.serving.intake import take
 from tidemill.serving.keyring import Keyring
 from tidemill.serving.metrics import ServerMetrics
+from tidemill.serving.predict_route import predict_routes
 from tidemill.serving.predictor import Predictor
 from tidemill.serving.quality import quality_routes
 from tidemill.serving.rate import Rate
+from tidemill.serving.releases import release_routes
 from tidemill.serving.scopes import check_routes, describe_scopes
 from tidemill.serving.tracing import tracing
 from tidemill.serving.watching import Watching
 from tidemill.settings import Settings
-from tidemill.stages import listening, stage
+from tidemill.stages import listening
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +53,6 @@ _STATUS: dict[type[TidemillError], int] = {  # the first that fits
 }
 _RETRY_S = 2  # once a server that is down may be back
 Moment = Annotated[int | None, Query(ge=0, le=LATEST_MS)]
-_INLINE_ROWS = 64  # a small batch takes less time than a hop to a thread
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +63,7 @@ class Served:
     settings: Settings
     champions: Champions
     predictor: Predictor
+    answers: AnswerLog
     metrics: ServerMetrics
 
 
@@ -82,7 +86,8 @@ def create_app(
     if keyring is None and not server.open:
         keyring = Keyring(workspace.keys)
     now_ms = workspace.now_ms if settings.server.replay else wall_ms
-    served = Served(workspace, settings, champions, Predictor(workspace, champions, now_ms), ServerMetrics(workspace))
+    answers = AnswerLog(workspace.predictions, server.max_waiting_rows)
+    served = Served(workspace, settings, champions, Predictor(workspace, champions, now_ms), answers, ServerMetrics(workspace))
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -90,6 +95,7 @@ def create_app(
         with listening(served.metrics.stage), tracing(settings.telemetry, "server"):
             champions.start(settings.server.poll_champion_s, wall_ms)
             yield
+            answers.close()
             champions.stop()
 
     app = FastAPI(title="tidemill", summary=f"Project {workspace.project.name}", lifespan=lifespan, redoc_url=None)
@@ -97,7 +103,10 @@ def create_app(
     app.add_middleware(Guards, max_body_bytes=server.max_body_bytes, hosts=server.hosts, is_tls=server.tls_cert_file is not None)
     app.add_middleware(Watching, metrics=served.metrics)
     app.add_exception_handler(TidemillError, _explain)
+    app.add_exception_handler(RequestValidationError, _explain_invalid)
     app.include_router(_write_routes(served))
+    app.include_router(predict_routes(workspace.project, served.predictor, answers, served.metrics, settings.server))
+    app.include_router(release_routes(workspace, champions.registry))
     app.include_router(_read_routes(served))
     app.include_router(acts_routes(workspace))
     app.include_router(quality_routes(workspace))
@@ -118,9 +127,17 @@ async def _explain(_request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"error": {"where": str(where), "what": str(error)}}, status_code=status, headers=headers)
 
 
+async def _explain_invalid(request: Request, error: Exception) -> JSONResponse:
+    """What FastAPI refuses, in the words of ours."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"] if part != "body") or "body"
+    return await _explain(request, InputError(str(first["msg"]), where=where))
+
+
 def _write_routes(served: Served) -> APIRouter:
     router = APIRouter(prefix="/v1")
-    workspace, server = served.workspace, served.settings.server
+    workspace = served.workspace
 
     sending = event_examples(workspace.project)
 
@@ -130,26 +147,6 @@ def _write_routes(served: Served) -> APIRouter:
         counts = received.accepted + received.duplicates + len(received.rejected), len(received.rejected)
         served.metrics.received(stream, *counts)
         return dataclasses.asdict(received)
-
-    predicting = predict_examples(workspace.project)
-
-    @router.post("/models/{model}/predict", summary="Predict: one request object, or an array of them", **predicting)
-    async def predict(model: str, request: Request, at: Moment = None) -> Response:
-        wanted = workspace.project.model(model)
-        if at is not None and not server.replay:
-            raise InputError("only a replay may set it; leave it out", where="at")
-        body = await request.body()
-        with served.metrics.predicting(model):
-            with stage("predict.parse"):
-                requests = served.predictor.parse(wanted, body, server.max_rows)
-            if len(requests) <= _INLINE_ROWS:
-                answers = served.predictor.predict(wanted, requests, at)
-            else:
-                answers = await run_in_threadpool(served.predictor.predict, wanted, requests, at)
-        single = body.lstrip()[:1] != b"["
-        served.metrics.predicted(model, len(answers))
-        told = [answer.fields() for answer in answers]
-        return Response(orjson.dumps(told[0] if single else told), media_type="application/json")
 
     return router
 
@@ -186,7 +183,7 @@ def _read_routes(served: Served) -> APIRouter:
         return {
             "model": wanted.name,
             "registered_name": project.registered_name(wanted.name),
-            "versions": {role: held.version for role, held in loaded.items()},
+            "versions": {role: held.version for role, held in loaded.roles.items()},
             "task": wanted.objective.task,
             "columns": wanted.columns,
             "predictions": workspace.predictions.count(wanted.name),

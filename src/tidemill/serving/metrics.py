@@ -18,15 +18,17 @@ class ServerMetrics:
 
     def __init__(self, workspace: Workspace) -> None:
         self._registry = CollectorRegistry()
-        mine = {"registry": self._registry}
-        self._events = Counter("tidemill_door_events", "Events that came to the door.", ["stream"], **mine)
-        self._rejected = Counter("tidemill_door_rejected", "Events of them that the door named as wrong.", ["stream"], **mine)
-        self._requests = Counter("tidemill_http_requests", "Requests answered.", ["route", "status"], **mine)
-        self._request = Histogram("tidemill_http_seconds", "Time to answer a request.", ["route"], buckets=_SECONDS, **mine)
-        self._going = Gauge("tidemill_http_going", "Requests that are being answered.", **mine)
-        self._predict = Histogram("tidemill_predict_seconds", "Time to answer a predict request.", ["model"], buckets=_SECONDS, **mine)
-        self._rows = Counter("tidemill_predictions", "Predictions answered.", ["model"], **mine)
-        self._stage = Histogram("tidemill_stage_seconds", "Time of one stage of the work.", ["stage"], buckets=_SECONDS, **mine)
+        mine = self._registry
+        self._events = Counter("tidemill_door_events", "Events that came to the door.", ["stream"], registry=mine)
+        self._rejected = Counter("tidemill_door_rejected", "Events of them that the door named as wrong.", ["stream"], registry=mine)
+        self._requests = Counter("tidemill_http_requests", "Requests answered.", ["route", "status"], registry=mine)
+        self._request = Histogram("tidemill_http_seconds", "Time to answer a request.", ["route"], buckets=_SECONDS, registry=mine)
+        self._going = Gauge("tidemill_http_going", "Requests that are being answered.", registry=mine)
+        self._predict = Histogram(
+            "tidemill_predict_seconds", "Time to answer a predict request.", ["model"], buckets=_SECONDS, registry=mine
+        )
+        self._rows = Counter("tidemill_predictions", "Predictions answered.", ["model"], registry=mine)
+        self._stage = Histogram("tidemill_stage_seconds", "Time of one stage of the work.", ["stage"], buckets=_SECONDS, registry=mine)
         self._registry.register(StandingCollector(workspace))
 
     def received(self, stream: str, events: int, rejected: int = 0) -> None:

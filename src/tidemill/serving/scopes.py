@@ -20,6 +20,11 @@ ROUTES: dict[str, Scope | None] = {  # None is for everybody: it tells nothing o
     "GET /v1/models/{model}": "read",
     "GET /v1/models/{model}/drift": "read",
     "GET /v1/models/{model}/quality": "read",
+    "GET /v1/models/{model}/release": "read",
+    "POST /v1/models/{model}/release": "operate",
+    "DELETE /v1/models/{model}/release": "operate",
+    "POST /v1/models/{model}/promote": "operate",
+    "POST /v1/models/{model}/rollback": "operate",
     "GET /v1/views": "read",
     "GET /v1/views/{view}": "read",
     "GET /healthz": None,
@@ -44,7 +49,7 @@ _DENIED = {
     "401": {"description": "No key, or none that stands: send `Authorization: Bearer tm_...`"},
     "403": {"description": "The key may not do this"},
 }
-_PATTERNS = [(name, *name.split(" "), compile_path(name.split(" ")[1])[0]) for name in ROUTES]
+_PATTERNS = [(name, name.split(" ")[0], compile_path(name.split(" ")[1])[0]) for name in ROUTES]
 
 
 def route_of(method: str, path: str) -> str | None:
@@ -54,7 +59,7 @@ def route_of(method: str, path: str) -> str | None:
     ('POST /v1/models/{model}/predict', 'GET /', None)
     """
     asked = "GET" if method == "HEAD" else method
-    return next((name for name, verb, _, pattern in _PATTERNS if verb == asked and pattern.match(path)), None)
+    return next((name for name, verb, pattern in _PATTERNS if verb == asked and pattern.match(path)), None)
 
 
 def check_routes(app: FastAPI) -> None:

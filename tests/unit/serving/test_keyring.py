@@ -11,7 +11,7 @@ import pytest
 from tidemill.serving import keyring as module
 from tidemill.serving.keyring import SESSION_MS, Keyring
 from tidemill.stores import ApiKey, Databases, KeyStore
-from tidemill.stores.api_key import hash_of, new_text, prefix_of
+from tidemill.stores.api_key import hash_of, is_of, new_text, prefix_of
 
 
 class Ring:
@@ -35,7 +35,7 @@ class Ring:
 
 @pytest.fixture
 def ring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ring]:
-    made, proved = Ring(tmp_path), module.is_of
+    made, proved = Ring(tmp_path), is_of
 
     def counted(text: str, hashed: str) -> bool:
         made.proofs += 1
