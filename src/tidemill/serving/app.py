@@ -196,7 +196,8 @@ def _read_routes(served: Served) -> APIRouter:
 
     @router.get("/decisions", summary="What the loop decided, newest first")
     def decisions(model: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
-        return [dataclasses.asdict(decision) for decision in workspace.decisions.recent(model, min(max(limit, 1), 500))]
+        of = None if model is None else project.model(model).name
+        return [dataclasses.asdict(decision) for decision in workspace.decisions.recent(of, min(max(limit, 1), 500))]
 
     return router
 

@@ -37,8 +37,8 @@ def split_events(body: bytes, max_events: int) -> list[str]:
         text = body.decode()
     except UnicodeDecodeError as error:
         raise InputError(f"not UTF-8 at byte {error.start}; send JSON") from error
-    # by \n alone, as splitlines would also split at U+2028, which a text of JSON may hold
-    events = _array(text) if text.lstrip()[:1] == "[" else [line for line in text.split("\n") if line.strip()]
+    # not by splitlines, which would also split at U+2028, which a text of JSON may hold
+    events = _array(text) if text.lstrip()[:1] == "[" else [line for line in text.replace("\r\n", "\n").split("\n") if line.strip()]
     if not 0 < len(events) <= max_events:
         raise InputError(f"{len(events)} events; send 1 to {max_events} a request, as a JSON array or one object a line")
     return events

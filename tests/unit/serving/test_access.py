@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from unittest.mock import patch
 
 import pytest
 from fastapi import APIRouter
@@ -65,7 +67,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     tiny.live(workspace, 0, 1)
     workspace.alerts.raise_alert(Alert("a1", "late_order", "warning", "it has moved", "1 against 2", "", 1))
     settings = Settings()
-    yield Site(workspace, build(workspace, settings), settings)
+    with patch.dict(os.environ, {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}):  # no registry is up, and nobody is to wait for one
+        yield Site(workspace, build(workspace, settings), settings)
     workspace.close()
 
 
@@ -129,7 +132,7 @@ def test_what_is_no_route_is_refused_before_it_is_looked_for(site: Site, path: s
 def test_another_method_is_no_way_around(site: Site, method: str) -> None:
     for route in ROUTES:
         path = route.split(" ")[1]
-        assert route_of(method, path) is None
+        assert route_of(method, path) == (f"{method} {path}" if f"{method} {path}" in ROUTES else None)
         if ROUTES[route] is not None:
             assert site.client.request(method, path.replace("{", "").replace("}", "")).status_code == 401
 

@@ -29,6 +29,8 @@ from tidemill.project import Workspace
 from tidemill.registry import Registry, snapshot
 from tidemill.serving import Champions, create_app
 from tidemill.settings import ServerSettings, Settings
+from tidemill.stores import SCOPES, ApiKey
+from tidemill.stores.api_key import hash_of, new_text, prefix_of
 
 NAME = "tiny.late_order"
 MODEL, PREDICT = "/v1/models/late_order", "/v1/models/late_order/predict"
@@ -43,6 +45,7 @@ class Api:
     registry: Registry
     port: int
     http: httpx.Client
+    key: str
 
     def call(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
         """Status and JSON of an answer."""
@@ -57,6 +60,8 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     uri = f"file:{tmp_path_factory.mktemp('mlflow')}"
     workspace = Workspace.open(tiny.project, home)
     tiny.live(workspace, 0, 2)
+    key = new_text()
+    workspace.keys.add(ApiKey(prefix_of(key) or "", "ann", SCOPES, "tiny", "root", 1), hash_of(key))
     rows = snapshot(workspace, tiny.LATE_ORDER)
     hold_version(workspace, 1, rows)
     hold_version(workspace, 2, rows.rows(np.arange(len(rows)) < len(rows) // 3))
@@ -70,10 +75,11 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
         registry.promote(NAME, 1)
         champions = Champions(workspace, registry, "test")
         champions.refresh(0)
-        settings = Settings(server=ServerSettings(open=True, port=port, poll_champion_s=0.05))
+        settings = Settings(server=ServerSettings(port=port, poll_champion_s=0.05))
         served = create_app(workspace, settings, champions)
-        with serving(served, port) as url, httpx.Client(base_url=url, timeout=PATIENCE_S) as http:
-            yield Api(workspace, registry, port, http)
+        headers = {"authorization": f"Bearer {key}"}
+        with serving(served, port) as url, httpx.Client(base_url=url, headers=headers, timeout=PATIENCE_S) as http:
+            yield Api(workspace, registry, port, http, key)
         mlflow.set_tracking_uri("")
     workspace.close()
 
@@ -118,7 +124,7 @@ def test_a_version_is_tried_promoted_and_taken_back_over_http_without_a_failed_r
             assert time.monotonic() < until_s
             time.sleep(0.02)
 
-        status, ended = ready.call("POST", f"{MODEL}/promote", {"version": 2, "by": "ann"})
+        status, ended = ready.call("POST", f"{MODEL}/promote", {"version": 2, "by": "whoever"})
         assert (status, ended["outcome"], ended["to_version"], ended["decided_by"]) == (200, "promoted", "2", "ann"), ended
         assert ready.call("POST", PREDICT, ASKED)[1]["model_version"] == 2
         aliases = ready.call("GET", f"{MODEL}/release")[1]["aliases"]
@@ -135,7 +141,17 @@ def test_a_version_is_tried_promoted_and_taken_back_over_http_without_a_failed_r
         stop.set()
         thread.join()
     assert answers and {status for status, _ in answers} == {200}
-    assert [one["act"] for one in ready.call("GET", "/v1/decisions")[1]] == ["rollback", "promote"]
+    assert [(one["act"], one["decided_by"]) for one in ready.call("GET", "/v1/decisions?model=late_order")[1]] == [
+        ("rollback", "ann"),
+        ("promote", "ann"),
+    ]
+    told = [(one["by"], one["act"].rpartition("/")[2], one["detail"]) for one in ready.call("GET", "/v1/acts")[1]]
+    assert told == [
+        ("ann", "rollback", ""),
+        ("ann", "promote", "version 2"),
+        ("ann", "release", "version 2 as canary of 40 %"),
+        ("ann", "release", "version 2 as shadow"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -164,6 +180,7 @@ def test_trials_end_at_once(ready: Api) -> None:
 
 def test_the_commands_try_end_and_go_back(ready: Api, tmp_path: Path) -> None:
     environ = {"TIDEMILL_HOME": str(tmp_path), "TIDEMILL_PROJECT": str(tiny.FILE), "TIDEMILL_SERVER__PORT": str(ready.port)}
+    environ["TIDEMILL_CLIENT__KEY"] = ready.key
 
     def said(*arguments: str) -> str:
         with patch.dict(os.environ, environ):
