@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import statistics
 import sys
 from collections import defaultdict
@@ -18,10 +19,10 @@ from dataclasses import dataclass, field
 
 from scipy import stats  # type: ignore[import-untyped]  # scipy ships no types
 
-from benchmarks.drift_methods import BUDGET, Alarms
-from benchmarks.drift_peers import peers_seen
-from benchmarks.drift_runs import LEAD_ROWS, Run, runs, seen
+from benchmarks.drift_peers import MOST_FALSE_ALARMS, peers_seen
+from benchmarks.drift_runs import BUDGET, LEAD_ROWS, Alarms, Run, runs
 from benchmarks.drift_streams import KINDS, Regime
+from benchmarks.drift_watched import alarms_of
 from benchmarks.report import Report, show
 
 REGIMES: tuple[Regime, ...] = ("iid", "cyclic")
@@ -86,16 +87,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; answers the exit code."""
     options = _options(arguments)
     found = Seen()
-    for run in (*runs(REGIMES, (None,), options.nulls), *runs(REGIMES, KINDS, options.runs)):
-        found.add(run, seen(run))
+    for run, alarms in alarms_of([*runs(REGIMES, KINDS, options.runs), *runs(REGIMES, (None,), options.nulls)], options.workers):
+        found.add(run, alarms)
     if options.peers:
-        slow = [*runs(REGIMES, (None,), options.slow_nulls), *runs(REGIMES, KINDS, options.slow_runs)]
-        for run, alarms in peers_seen(slow):
+        slow = [*runs(REGIMES, KINDS, options.slow_runs), *runs(REGIMES, (None,), options.slow_nulls)]
+        for run, alarms in peers_seen(slow, options.workers):
             found.add(run, alarms)
     rows = [row for regime in REGIMES for row in _rows(found, regime)]
     notes = [
         f"budget {BUDGET} of warnings and as much of alarms of outcomes; delays in rows, every row is labelled at once; "
-        "`-`: seen in less than half the runs",
+        f"`-`: seen in less than half the runs; false alarms of Evidently and river are counted up to {MOST_FALSE_ALARMS} a run",
         *(_note(found, regime) for regime in REGIMES),
     ]
     packages = ("tidemill", "numpy", "scipy")
@@ -114,6 +115,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--slow-runs", type=int, default=6, help="runs of each kind of drift for Evidently and river")
     parser.add_argument("--slow-nulls", type=int, default=40, help="runs without drift for them")
     parser.add_argument("--no-peers", dest="peers", action="store_false", help="without Evidently and river")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes at the same time")
     options = parser.parse_args(arguments)
     if options.quick:
         options.runs, options.nulls, options.peers = 2, 5, False

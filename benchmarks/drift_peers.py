@@ -4,53 +4,62 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks import drift_streams
-from benchmarks.drift_methods import Alarms
-from benchmarks.drift_runs import REFERENCES, Run, keep
-from benchmarks.drift_streams import REFERENCE_ROWS, Floats, Rows, make_rows
-from benchmarks.peer import PEERS, Limits, run_peer
+from benchmarks.code_digest import code_digest
+from benchmarks.drift_runs import Alarms, Run
+from benchmarks.drift_streams import REFERENCE_ROWS, Floats, Rows
+from benchmarks.drift_watched import file_of, keep
+from benchmarks.peer import PEERS, Limits, prepare, run_peer
 
+MOST_FALSE_ALARMS = 100  # of a method in a run; no budget allows so many, and to count on would take hours
 _AT_ONCE = 5  # streams a process: its imports take seconds
 _SAMPLE_ROWS = 5_000
 _SECONDS_A_STREAM = 1_200.0
 
 
-def peers_seen(runs: Sequence[Run]) -> Iterator[tuple[Run, Alarms]]:
-    """What the peers said of runs, in some order; read where it is known."""
-    waiting = []
+def peers_seen(runs: Sequence[Run], workers: int) -> Iterator[tuple[Run, Alarms]]:
+    """What the peers said of runs; read where it is known, else worked out in as many processes as there are workers."""
+    waiting = [run for run in runs if not file_of(run, _folder()).is_file()]
+    groups = [
+        some[first : first + _AT_ONCE]
+        for drifting in (False, True)
+        for some in ([run for run in waiting if (run.kind is not None) == drifting],)
+        for first in range(0, len(some), _AT_ONCE)
+    ]
+    if groups:
+        prepare(PEERS / "drift")  # once, before several processes want it
+    with ThreadPoolExecutor(workers) as pool:
+        jobs = [pool.submit(_watch, group) for group in groups]
+        for done, job in enumerate(as_completed(jobs), start=1):
+            job.result()
+            print(f"peers: {done} of {len(jobs)} groups of {_AT_ONCE} streams done", file=sys.stderr)
     for run in runs:
-        file = run.file(_folder())
-        if file.is_file():
-            yield run, json.loads(file.read_text(encoding="ascii"))
-        else:
-            waiting.append(run)
-    for drifting in (False, True):
-        left = iter([run for run in waiting if (run.kind is not None) == drifting])
-        while some := list(islice(left, _AT_ONCE)):
-            yield from _watch(some, some[0].change_at if drifting else None)
+        yield run, json.loads(file_of(run, _folder()).read_text(encoding="ascii"))
 
 
-def _watch(runs: Sequence[Run], first: int | None) -> Iterator[tuple[Run, Alarms]]:
+def _watch(runs: Sequence[Run]) -> None:
+    """Let the peers see streams which all drift, or none of which does."""
     with tempfile.TemporaryDirectory(prefix="drift-") as folder:
         files = [Path(folder) / f"{place}.npz" for place in range(len(runs))]
         for run, file in zip(runs, files, strict=True):
             _write(run, file)
-        arguments = {"streams": [str(file) for file in files], "first": first}
+        most = MOST_FALSE_ALARMS if runs[0].kind is None else 1
+        arguments = {"streams": [str(file) for file in files], "first": runs[0].change_at, "most": most}
         answer = run_peer("drift", "watch.py", arguments, Limits(seconds=_SECONDS_A_STREAM * len(runs)))
     for run, alarms in zip(runs, answer["alarms"], strict=True):
-        keep(run.file(_folder()), alarms)
-        yield run, alarms
+        keep(file_of(run, _folder()), alarms)
 
 
 def _write(run: Run, file: Path) -> None:
-    reference, live = make_rows(run.regime, REFERENCE_ROWS, run.seed % REFERENCES), run.live()
+    reference, live = run.reference(), run.live()
     chosen = np.sort(np.random.default_rng(run.seed).choice(REFERENCE_ROWS, _SAMPLE_ROWS, replace=False))
     wrong = (live.scores >= 0.5) != (live.outcomes == 1)
     np.savez(file, names=list(live.columns), reference=_table(reference)[chosen], live=_table(live), wrong=wrong)
@@ -64,9 +73,10 @@ def _table(rows: Rows) -> Floats:
     return np.column_stack(columns)
 
 
+@cache
 def _folder() -> str:
     """Another script, other versions, other streams: another cache."""
-    digest = hashlib.sha256(Path(drift_streams.__file__).read_bytes())
+    digest = hashlib.sha256(code_digest("benchmarks.drift_runs").encode())
     for name in ("watch.py", "uv.lock"):
         digest.update((PEERS / "drift" / name).read_bytes())
     return f"peers-{digest.hexdigest()[:12]}"

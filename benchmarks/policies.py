@@ -7,14 +7,12 @@ becomes a retrain when the guard admits it, and the challenger serves when the g
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
 
+from benchmarks.prequential import Prequential, Scorer, Scores
 from monitoring.policy import judge as judge_check
 from tidemill.cli.reference import Year
 from tidemill.clock import HOUR_MS
@@ -23,11 +21,9 @@ from tidemill.drift.calibration import SAMPLE_ROWS
 from tidemill.drift.reference import ColumnProfile
 from tidemill.drift.statistics import jensen_shannon, wasserstein_normed
 from tidemill.events import Column
-from tidemill.kernels import Floats
-from tidemill.learning import Model, OnnxModel, Quality, TrainingSet, fit, fit_all, important_columns, predict, quality
+from tidemill.learning import Objective, OnnxModel, Quality, TrainingSet, fit, fit_all, important_columns, quality
 from tidemill.loop import Admitted, GuardFacts, GuardPolicy, admit
 from tidemill.registry import Challenger, Tried, gate, try_unseen
-from tidemill.stores import Class
 
 Cause = Literal["error", "evidently"]
 _LEAST_ROWS = 500
@@ -54,24 +50,11 @@ class Played:
     quality: Quality
 
 
-class Scorer:
-    """A fitted estimator with the face of an exported model."""
-
-    def __init__(self, model: Model, estimator: Any) -> None:
-        self.objective = model.objective
-        self._model = model
-        self._estimator = estimator
-
-    def score(self, columns: Mapping[str, Column], classes: Sequence[Class] = ()) -> Floats:
-        """What it says of n vectors, as `OnnxModel.score`."""
-        return predict(self._model, self._estimator, pd.DataFrame(dict(columns)), len(classes))
-
-
 @dataclass(frozen=True)
 class Champion:
     """A model that serves, with what it was fitted on and the newest rows it may be explained by."""
 
-    scorer: Scorer
+    scorer: Scores
     train: TrainingSet
     newest: TrainingSet
     trained_ms: int
@@ -90,10 +73,10 @@ class _Check:
 class Watch:
     """The weekly check of one champion: Evidently's distances and the calibrated thresholds, without Evidently's pages."""
 
-    def __init__(self, champion: Champion) -> None:
+    def __init__(self, champion: Champion, objective: Objective) -> None:
         train = champion.train
         profile = profile_reference(dict(train.columns), champion.scorer.score(dict(train.columns)), train.at_ms)
-        names = important_columns(cast(OnnxModel, champion.scorer), champion.newest, champion.scorer.objective)  # it asks for `score` alone
+        names = important_columns(cast(OnnxModel, champion.scorer), champion.newest, objective)  # it asks for `score` alone
         chosen = np.sort(np.random.default_rng(0).choice(len(train), min(SAMPLE_ROWS, len(train)), replace=False))
         self._reference = {name: train.columns[name][chosen] for name in names}
         self._profile: ReferenceProfile = profile
@@ -144,12 +127,9 @@ class _Play:
         self._year = year
         self._policy = policy
         self._model = year.model
-        self._rows = year.rows.rows(year.live)
-        self._known_at_ms = year.known_at_ms[year.live]
-        self._order = np.argsort(self._known_at_ms, kind="stable")
+        self._live = Prequential(year)
+        self._rows = self._live.rows
         self._monitor = OutcomeMonitor(outcome_settings(self._model.monitor.budget, self._model.monitor.cycle_ms))
-        self._version = np.zeros(len(self._rows), dtype=np.int64)
-        self._probability = np.full(len(self._rows), np.nan)
         self._last_retrain_ms: int | None = None
         self._fits = 1  # of the first model: the loop judges it on rows it has not seen, then fits it on all
         self._promoted = self._rejected = self._refused = 0
@@ -158,7 +138,7 @@ class _Play:
 
     def run(self) -> Played:
         """Hour by hour to the end."""
-        last_ms = int(self._rows.at_ms[-1])
+        last_ms = self._live.last_ms
         due_ms = self._year.start_ms + self._model.monitor.check_every_ms
         for now_ms in range(self._year.start_ms + HOUR_MS, last_ms + 2 * HOUR_MS, HOUR_MS) if self._policy.on else ():
             for cause in self._alarms(now_ms):
@@ -167,20 +147,19 @@ class _Play:
                 due_ms += self._model.monitor.check_every_ms
                 if "evidently" in self._policy.on and self._drifted(now_ms):
                     self._decide("evidently", now_ms)
-        found = quality(self._rows.outcome, self._probability)
+        found = quality(self._rows.outcome, self._live.probability)
         return Played(self._policy.name, self._fits, self._promoted, self._rejected, self._refused, found)
 
     def _alarms(self, now_ms: int) -> list[Cause]:
         """The alarms of the champion in the last hour's outcomes; those of older versions are told but request nothing."""
         if "error" not in self._policy.on:
             return []
-        first, end = np.searchsorted(self._known_at_ms, (now_ms - HOUR_MS, now_ms), side="right", sorter=self._order)
-        told = self._order[first:end]
-        raised: list[Cause] = []
-        for version in np.unique(self._version[told]):
-            mine = told[self._version[told] == version]
-            alarms = self._monitor.update_many(str(version), self._rows.outcome[mine], self._probability[mine], self._known_at_ms[mine])
-            if version == self._version[-1]:
+        live, raised = self._live, list[Cause]()
+        told = live.told(now_ms - HOUR_MS, now_ms)
+        for version in np.unique(live.version[told]):
+            mine = told[live.version[told] == version]
+            alarms = self._monitor.update_many(str(version), self._rows.outcome[mine], live.probability[mine], live.known_at_ms[mine])
+            if version == live.version[-1]:
                 raised.extend("error" for _ in alarms)
         return raised
 
@@ -189,7 +168,7 @@ class _Play:
         if end - begin < _LEAST_ROWS:
             return False
         if self._watch is None:
-            self._watch = Watch(self._champion)
+            self._watch = Watch(self._champion, self._model.objective)
         return self._watch.alarm({name: column[begin:end] for name, column in self._rows.columns.items()})
 
     def _decide(self, cause: Cause, now_ms: int) -> None:
@@ -216,7 +195,7 @@ class _Play:
         self._fits += 1
         fitted = fit(self._model, rows)
         trial = try_unseen(self._model, fitted, self._champion.scorer.score, int(self._champion.train.at_ms[-1]))
-        return gate(self._model, Challenger((Tried("all", fitted, trial),), int(self._version[-1]))).judgement.verdict.promote
+        return gate(self._model, Challenger((Tried("all", fitted, trial),), int(self._live.version[-1]))).judgement.verdict.promote
 
     def _fit(self, rows: TrainingSet, now_ms: int) -> Champion:
         """What serves: it has learnt from every mature row."""
@@ -228,7 +207,4 @@ class _Play:
         """From now on this one answers."""
         self._champion = champion
         self._watch = None
-        mine: npt.NDArray[np.bool_] = self._rows.at_ms > after_ms
-        self._version[mine] = self._version.max() + 1
-        if mine.any():
-            self._probability[mine] = champion.scorer.score(dict(self._rows.rows(mine).columns))
+        self._live.serve(champion.scorer, after_ms)

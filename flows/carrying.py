@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from httpx import TransportError
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from tasks import deployment
-from tasks.decisions import claim, end, put_back
+from tasks.decisions import claim, end, holding, put_back
 from tidemill.errors import NotReadyError, UnfitRowsError
 from tidemill.stores import Decision
 
@@ -21,12 +22,17 @@ def carry(decision: Decision, run_id: str, act: Callable[[], State]) -> State:
     """
     if not claim(decision, run_id):
         return Completed(name="Merged", message=f"decision {decision.id} is in another run's hands, or has ended")
+    with holding(decision, run_id):
+        return _act(decision, run_id, act)
+
+
+def _act(decision: Decision, run_id: str, act: Callable[[], State]) -> State:
     try:
         return act()
     except UnfitRowsError as error:
         end(decision, run_id, "refused", f"{error.name}: {error}")
         return Completed(name=error.name, message=str(error))
-    except NotReadyError as error:
+    except (NotReadyError, TransportError) as error:  # the latter of Prefect's client, where Prefect is away
         if put_back(decision, run_id):
             return Completed(name="PutBack", message=f"tried again soon: {error}")
         end(decision, run_id, "failed", f"{type(error).__name__}: {error}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from monitoring.policy import ALARM_SHARE, describe
-from monitoring.report import Checked, examine, keep_report, served_before
+from monitoring.report import Checked, Occasion, find, keep_report, served_before
 from tidemill.errors import InputError
 from tidemill.learning import Model
 from tidemill.project import Workspace
@@ -25,7 +25,7 @@ def explain_alarm(workspace: Workspace, registry: Registry, model: Model, alert_
     if alert.model != model.name or not alert.explain:
         raise InputError(f"{alert_key!r} is no alert about a version of {model.name!r}; those of the error monitor are", where="alert")
     version = registry.load(workspace.project.registered_name(model.name), int(alert.explain))
-    result = examine(model, version, served_before(workspace, model, alert.at_ms, version.number))
-    url = keep_report(registry, version, result, "alarm", alert.at_ms)
+    result = find(model, version, served_before(workspace, model, alert.at_ms, version.number))
+    url = keep_report((workspace, registry), model, version, result, Occasion("alarm", alert.at_ms))
     workspace.alerts.explained(alert.key, url)
     return Checked(result, result.share >= ALARM_SHARE, describe(result), url)

@@ -17,6 +17,7 @@ from tidemill.drift.calibration import SAMPLE_ROWS
 from tidemill.drift.reference import ColumnProfile, ReferenceProfile, as_numbers, as_texts
 
 if TYPE_CHECKING:  # it takes seconds to import, and who serves the flows does not report
+    from evidently import Dataset
     from evidently.core.report import Snapshot
 
 logger = logging.getLogger(__name__)
@@ -33,7 +34,8 @@ class CheckResult:
         share: failed columns / judged columns; 0 when none could be judged.
         unjudged: the other columns, and why.
         html: Evidently's page, whole in itself.
-        snapshot_json: Evidently's snapshot; `Snapshot.loads` reads it.
+        snapshot: Evidently's snapshot, for its workspace; None when none could be judged.
+        sides: the rows that were compared.
     """
 
     failed_columns: tuple[str, ...]
@@ -42,7 +44,16 @@ class CheckResult:
     share: float
     unjudged: dict[str, str]
     html: str
-    snapshot_json: str
+    snapshot: Snapshot | None
+    sides: Sides
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The sampled rows of the reference and of now, as Evidently takes them, and the columns that are in both."""
+
+    judged: tuple[ColumnProfile, ...]
+    frames: tuple[pd.DataFrame, pd.DataFrame]
 
 
 def run_check(
@@ -78,9 +89,9 @@ def run_check(
             unjudged[column.name] = str(error)
         else:
             judged.append(column)
-    frames = [pd.DataFrame({column.name: side[column.name] for column in judged}) for side in clean]
-    judged, snapshot = _report_without_culprits(judged, frames, unjudged)
-    return _result(judged, snapshot, unjudged)
+    old, new = (pd.DataFrame({column.name: side[column.name] for column in judged}) for side in clean)
+    judged, snapshot = _report_without_culprits(judged, (old, new), unjudged)
+    return _result(Sides(tuple(judged), (old, new)), snapshot, unjudged)
 
 
 def _clean(column: ColumnProfile, frame: pd.DataFrame, where: str) -> pd.Series:
@@ -120,27 +131,34 @@ def _report_without_culprits(
     return rest, _report(rest, frames) if rest else None
 
 
-def _report(columns: Iterable[ColumnProfile], frames: Sequence[pd.DataFrame]) -> Snapshot:
-    from evidently import DataDefinition, Dataset, Report
-    from evidently.metrics import ValueDrift
+def datasets_of(columns: Iterable[ColumnProfile], frames: Sequence[pd.DataFrame]) -> tuple[Dataset, Dataset]:
+    """These columns of reference and current rows, each named as what it is."""
+    from evidently import DataDefinition, Dataset
 
     kinds: dict[str, list[str]] = {"numeric": [], "categorical": []}
-    metrics = []
     for column in columns:
         kinds[column.kind].append(column.name)
-        if column.check is not None:
-            metrics.append(ValueDrift(column=column.name, method=column.check.method, threshold=column.check.threshold))
     definition = DataDefinition(numerical_columns=kinds["numeric"], categorical_columns=kinds["categorical"])
     names = [*kinds["numeric"], *kinds["categorical"]]
     reference, current = (Dataset.from_pandas(frame[names], data_definition=definition) for frame in frames)
+    return reference, current
+
+
+def _report(columns: Sequence[ColumnProfile], frames: Sequence[pd.DataFrame]) -> Snapshot:
+    from evidently import Report
+    from evidently.metrics import ValueDrift
+
+    checks = [(column.name, column.check) for column in columns if column.check is not None]
+    metrics = [ValueDrift(column=name, method=check.method, threshold=check.threshold) for name, check in checks]
+    reference, current = datasets_of(columns, frames)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # it correlates constant columns with themselves, and says so for each
         return Report(metrics, include_tests=True).run(current, reference)
 
 
-def _result(judged: Sequence[ColumnProfile], snapshot: Snapshot | None, unjudged: dict[str, str]) -> CheckResult:
+def _result(sides: Sides, snapshot: Snapshot | None, unjudged: dict[str, str]) -> CheckResult:
     if snapshot is None:
-        return CheckResult((), {}, {}, 0.0, unjudged, _empty_page(unjudged), "{}")
+        return CheckResult((), {}, {}, 0.0, unjudged, _empty_page(unjudged), None, sides)
     values, failed = {}, set()
     answer = snapshot.dict()
     names = {metric["id"]: metric["config"]["column"] for metric in answer["metrics"]}
@@ -152,11 +170,12 @@ def _result(judged: Sequence[ColumnProfile], snapshot: Snapshot | None, unjudged
     return CheckResult(
         failed_columns=tuple(sorted(failed)),
         values=values,
-        thresholds={column.name: column.check.threshold for column in judged if column.check is not None},
+        thresholds={column.name: column.check.threshold for column in sides.judged if column.check is not None},
         share=len(failed) / len(values),
         unjudged=unjudged,
         html=snapshot.get_html_str(as_iframe=False),
-        snapshot_json=snapshot.dumps(),
+        snapshot=snapshot,
+        sides=sides,
     )
 
 

@@ -53,24 +53,36 @@ class DomainCheck:
         return {**asdict(self), "columns": list(self.columns), "told_apart": self.told_apart}
 
 
-def tell_apart(
-    profile: ReferenceProfile,
-    sample: pd.DataFrame,
-    sampled_at_ms: npt.NDArray[np.int64],
-    current: pd.DataFrame,
-    every: tuple[Budget, int],
-) -> DomainCheck | None:
-    """Try to tell the newest 1,000 rows from the reference's sample.
+def ordinary_auc(
+    profile: ReferenceProfile, sample: pd.DataFrame, sampled_at_ms: npt.NDArray[np.int64], every: tuple[Budget, int]
+) -> float | None:
+    """The threshold, from the reference alone: how well ordinary cycles are told apart.
 
-    The threshold comes from the reference alone: each of its cycles (the newest twelve at most) is told from the others, and the tail
-    of those AUCs goes on to where the budget allows one in that many checks.
+    Each of its cycles (the newest twelve at most) is told from the others, and the tail of those AUCs goes on to where the budget
+    allows one in that many checks.
 
     Args:
         profile: names the columns, and says how long a cycle is.
         sample: some of the rows that were learnt from.
         sampled_at_ms: (n_sample,) their stream times.
-        current: rows in the order in which they were served.
         every: the budget of false warnings of all detectors, and the stream time between two checks, ms.
+
+    Returns:
+        An AUC; None where the reference covers too few cycles.
+    """
+    budget, every_ms = every
+    table = _encoded(sample[[column.name for column in profile.columns]])
+    return _threshold(table, _cycles(sampled_at_ms, profile), budget.part(DOMAIN_SHARE).within(every_ms))
+
+
+def tell_apart(profile: ReferenceProfile, sample: pd.DataFrame, current: pd.DataFrame, threshold: float | None) -> DomainCheck | None:
+    """Try to tell the newest 1,000 rows from the reference's sample.
+
+    Args:
+        profile: names the columns.
+        sample: some of the rows that were learnt from.
+        current: rows in the order in which they were served.
+        threshold: what `ordinary_auc` said of the sample.
 
     Returns:
         What was found; None with fewer than 100 rows on a side.
@@ -81,12 +93,7 @@ def tell_apart(
         return None
     table = _encoded(pd.concat([sample[names], newest], ignore_index=True))
     is_new = np.arange(len(table)) >= len(sample)
-    budget, every_ms = every
-    return DomainCheck(
-        auc=_auc(table, is_new),
-        threshold=_threshold(table[~is_new], _cycles(sampled_at_ms, profile), budget.part(DOMAIN_SHARE).within(every_ms)),
-        columns=_tellers(table, is_new, names),
-    )
+    return DomainCheck(_auc(table, is_new), threshold, _tellers(table, is_new, names))
 
 
 def _encoded(rows: pd.DataFrame) -> npt.NDArray[np.float64]:

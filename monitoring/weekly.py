@@ -7,9 +7,9 @@ import random
 import pandas as pd
 
 from monitoring.checks import CheckResult
-from monitoring.domain import DomainCheck, tell_apart
+from monitoring.domain import WINDOW_ROWS, DomainCheck, ordinary_auc, tell_apart
 from monitoring.policy import Verdict, judge
-from monitoring.report import Checked, examine, keep_report, served_before
+from monitoring.report import Checked, Occasion, find, keep_report, served_before
 from tidemill.clock import wall_ms
 from tidemill.drift import ReferenceProfile
 from tidemill.errors import NotReadyError
@@ -35,10 +35,10 @@ def check_model(workspace: Workspace, registry: Registry, model: Model, trigger:
     served = served_before(workspace, model, now_ms)
     cursor, saved = workspace.monitors.load(f"check:{model.name}")
     before = saved if saved is not None and saved.get("version") == champion else {}
-    result = examine(model, version, served)
+    result = find(model, version, served)
     verdict = judge(result, frozenset(str(column) for column in before.get("remember", ())))
-    url = keep_report(registry, version, result, trigger, now_ms)
-    domain = _domain(model, version, served)
+    url = keep_report((workspace, registry), model, version, result, Occasion(trigger, now_ms))
+    domain = _domain(model, version, workspace.predictions.newest(model.name, WINDOW_ROWS, (now_ms - model.monitor.check_every_ms, now_ms)))
     alerts = [_alert(model, version, verdict, url, now_ms)] if verdict.alarm else []
     told_apart = domain is not None and domain.told_apart
     if domain is not None and told_apart and not (before.get("domain") or {}).get("told_apart"):
@@ -100,7 +100,8 @@ def _domain(model: Model, version: Version, served: Served) -> DomainCheck | Non
     current = pd.DataFrame(vectors_of(model, served))
     profile = ReferenceProfile.from_json(version.reference)
     every = model.monitor.budget, model.monitor.check_every_ms
-    return tell_apart(profile, version.sample, version.sample["at_ms"].to_numpy(), current, every)
+    threshold = ordinary_auc(profile, version.sample, version.sample["at_ms"].to_numpy(), every)
+    return tell_apart(profile, version.sample, current, threshold)
 
 
 def _domain_alert(model: Model, version: Version, domain: DomainCheck, url: str, now_ms: int) -> Alert:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
@@ -54,6 +56,12 @@ def open_rollback(model: str, decision_id: str, asker: Asker) -> Decision:
 def claim(decision: Decision, run_id: str) -> bool:
     """Take the decision for this run; False when another run has it."""
     return opened().workspace.decisions.claim(decision.id, run_id, wall_ms())
+
+
+def holding(decision: Decision, run_id: str) -> AbstractContextManager[None]:
+    """Keep hold of a claimed decision while the block runs, as no task of its own; see `tidemill.registry.holding`."""
+    context = opened()
+    return registry.holding(context.workspace.decisions, decision.id, run_id, context.settings.loop.lease_s)
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)

@@ -18,7 +18,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from tests import tiny
-from tidemill import Monitor, Project, Stream, Table, derive
+from tidemill import Project, Stream, Table, derive
 from tidemill.clock import DAY_MS, HOUR_MS, to_utc
 from tidemill.events import Column
 from tidemill.project import Workspace
@@ -63,7 +63,7 @@ LATE_ORDER = replace(
     tiny.LATE_ORDER,
     features=["amount", tiny.BY_SHOP, SHOP_INFO, derive(size_per_amount)],
     estimator=make_estimator,
-    monitor=Monitor(slices=("shop_info__town",)),
+    slices=("shop_info__town",),
 )
 
 

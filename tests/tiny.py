@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from tidemill import Label, Model, Monitor, Project, Requests, Stream, View, col, count, mean
+from tidemill import Label, Model, Project, Requests, Stream, View, col, count, mean
 from tidemill.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from tidemill.learning import RetrainPolicy
 from tidemill.project import Workspace
@@ -45,7 +45,7 @@ class Delivery(BaseModel):
     order_id: str
     delivered_at: int
     shop: str
-    delay_min: float
+    delay_min: float | None = None
 
 
 class Question(BaseModel):
@@ -84,7 +84,7 @@ LATE_ORDER = Model(
     features=["shop", "amount", BY_SHOP],
     label=Label(DELIVERIES, key="order_id", value=col("delay_min") >= 15, within="6h"),
     estimator=make_estimator,
-    monitor=Monitor(slices=("shop",)),
+    slices=("shop",),
     policy=RetrainPolicy(cooldown="2d", min_labels=500, gate="1d"),
 )
 

@@ -171,13 +171,13 @@ late_arrival = Model(
     label=Label(arrivals, key="flight_id", value=col("arr_delay") >= 15, within="36h", absent="drop"),
     estimator=make_estimator,
     metric="log_loss",
-    monitor=Monitor(false_alarm_budget="1/30d", cycle="7d", slices=("origin", "carrier")),
+    slices=("origin", "carrier"),
+    monitor=Monitor(false_alarm_budget="1/30d", cycle="7d"),
     policy=RetrainPolicy(
         on=("error", "evidently"),
         cooldown="14d",
         min_labels=2000,
         follow_ups=(500, 1_000, 2_000, 4_000),  # some 840 flights a day: after half a day, a day, two and five
-        slices=("origin",),
         probation="3d",
         probation_labels=1_000,
     ),

@@ -121,6 +121,12 @@ class LearningSettings(Section):
     threads: int = Field(2, ge=1, description="threads that build a training set")
 
 
+class LoopSettings(Section):
+    """The runs that carry decisions out."""
+
+    lease_s: float = Field(180.0, gt=0, description="a run that holds a decision and is silent so long is taken for dead, seconds")
+
+
 class MlflowSettings(Section):
     """The MLflow server."""
 
@@ -213,6 +219,7 @@ class Settings(BaseSettings):
     log: LogSettings = LogSettings()
     engine: EngineSettings = EngineSettings()
     learning: LearningSettings = LearningSettings()
+    loop: LoopSettings = LoopSettings()
     mlflow: MlflowSettings = MlflowSettings()
     prefect: PrefectSettings = PrefectSettings()
     alerts: AlertSettings = AlertSettings()

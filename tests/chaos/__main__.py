@@ -5,6 +5,9 @@ servers (PostgreSQL and Kafka, started here), and one fault after another befall
 random and in the middle of a commit; restarts; a second engine; full disks; a process that stands still; clocks that jump; connections cut,
 slowed or half open. After each the system must go on by itself. In the end books, lake and tiles must be those of the same events applied
 in one go: nothing lost, nothing counted twice.
+
+In the third profile, `loop`, MLflow, Prefect, the flows or a run go in the middle of a retrain, the servers for five minutes. Each decision
+must then end by itself, once, and one champion be left.
 """
 
 from __future__ import annotations
@@ -20,8 +23,10 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from tests.chaos.faults import FAULTS
+from tests.chaos.outages import AWAY_S, OUTAGES, run_outages
 from tests.chaos.results import Result, read_results, tell
 from tests.chaos.senders import sending
 from tests.chaos.system import Profile, System
@@ -29,7 +34,8 @@ from tests.chaos.verdict import Verdict, judge
 from tidemill.clock import wall_ms
 
 _EXAMPLES = """examples:
-  make chaos                                                            60 rounds embedded, then 60 on servers: an hour or two
+  make chaos                                                            60 rounds embedded, 60 on servers, 5 of the loop: two hours
+  make chaos ARGS="--profile loop --away 20"                            the loop alone, its servers away for 20 s
   make chaos ARGS="--profile server --minutes 10"                       as many as begin within ten minutes
   make chaos ARGS='--faults "kill -9 broker" "disk full" --rounds 2'    these two, in either profile
   make chaos ARGS="--rounds 20 --seed 7 --into chaos.jsonl"             in parts: each adds its lines, the table adds them up
@@ -94,19 +100,28 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="make chaos", description=__doc__, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--profile", choices=FAULTS, help="only this one; else both, one after the other")
-    parser.add_argument("--rounds", type=int, default=60, help="how many faults a profile, each once before any comes again (60)")
+    parser.add_argument("--profile", choices=[*FAULTS, "loop"], help="only this one; else all, one after the other")
+    parser.add_argument("--rounds", type=int, help="how many faults a profile, each once before any comes again (60; of the loop 5)")
+    parser.add_argument("--away", type=float, default=AWAY_S, help="how long a server is away in the loop, seconds (300)")
     parser.add_argument("--seed", type=int, default=1, help="of the order and the moments (1)")
-    every = FAULTS["server"]
+    every = [*FAULTS["server"], *OUTAGES]
     parser.add_argument("--faults", nargs="+", choices=every, metavar="FAULT", help=f"only these of: {'; '.join(every)}")
     parser.add_argument("--minutes", type=float, default=math.inf, help="of each profile, after which no fault begins")
     parser.add_argument("--into", type=Path, metavar="FILE", help="add what was found to this file, and tell of all that is in it")
     options = parser.parse_args()
     results = []
-    for profile in [options.profile] if options.profile else FAULTS:
-        names = [name for name in FAULTS[profile] if name in (options.faults or FAULTS[profile])]
+    chosen: list[Profile | Literal["loop"]] = [options.profile] if options.profile else [*FAULTS, "loop"]
+    for profile in chosen:
+        known = list(OUTAGES) if profile == "loop" else list(FAULTS[profile])
+        names = [name for name in known if name in (options.faults or known)]
+        if not names:
+            continue
         folder = Path(tempfile.mkdtemp(prefix="tidemill-chaos-"))
-        results.append(run(folder, Plan(profile, names, options.rounds, options.seed, options.minutes * 60)))
+        if profile == "loop":
+            results.append(run_outages(folder, names, options.rounds or len(names), options.away))
+        else:
+            plan = Plan(profile, names, options.rounds or 60, options.seed, options.minutes * 60)
+            results.append(run(folder, plan))
         if results[-1].verdict.is_good:
             shutil.rmtree(folder, ignore_errors=True)
         else:

@@ -11,7 +11,6 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.chaos.system import Profile
 from tests.chaos.verdict import Left, Verdict
 
 
@@ -20,14 +19,14 @@ class Result:
     """One run: a system was started, disturbed, ended, and compared with its twin.
 
     Args:
-        profile: of the system.
+        profile: of the system; `loop` for the one that retrains.
         seed: of the order and moments of its faults.
         seconds: how long it took.
         recovered: by fault, the seconds after each until the system went on.
         verdict: what was left.
     """
 
-    profile: Profile
+    profile: str
     seed: int
     seconds: float
     recovered: Mapping[str, Sequence[float]]

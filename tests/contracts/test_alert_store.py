@@ -9,7 +9,8 @@ from sqlalchemy import Engine
 
 from tidemill.errors import ConflictError, NotFoundError
 from tidemill.stores import Alert, AlertMessages, AlertSilences, AlertStore, Conditions, Databases, MonitorStateStore, open_loop
-from tidemill.stores.alert_records import Moment, Plan, Planned
+from tidemill.stores.alert_plans import Plan, Planned
+from tidemill.stores.alert_records import Moment
 from tidemill.stores.alerts import LONGEST_PAUSE_MS, pause_ms
 
 NOW = Moment(stream_ms=900, wall_ms=5_000)

@@ -224,6 +224,15 @@ def test_recent_is_newest_first_and_last_finished_goes_by_stream_time(store: Dec
     assert store.retrained_since("late", 5_000) == [9_000]
 
 
+def test_a_champion_that_was_only_old_and_stays_holds_no_alarm_back(store: DecisionStore) -> None:
+    run(store, "a", ending("rejected", at_ms=5_000, fits=2))
+    assert store.request(replace(decision("b"), trigger="schedule"))
+    assert store.claim("b", "run-b", wall_ms=20)
+    assert store.finish("b", ending("rejected", at_ms=9_000, fits=2), "run-b")
+    assert store.last_retrained("late") == 5_000
+    assert store.retrained_since("late", 0) == [5_000, 9_000], "its fits count for the budget all the same"
+
+
 def test_an_event_goes_out_again_until_someone_claims(store: DecisionStore) -> None:
     store.request(decision("b", wall_ms=11))
     store.request(decision("a", wall_ms=12))

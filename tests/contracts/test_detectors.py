@@ -12,7 +12,9 @@ import pytest
 
 from tidemill.clock import HOUR_MS
 from tidemill.drift import (
+    Answer,
     BernoulliCusum,
+    Certainty,
     FeatureDrift,
     OutcomeMonitor,
     OutcomeSettings,
@@ -139,7 +141,26 @@ def residuals(state: Mapping[str, Any] | None = None) -> Kit:
     return Kit(cusum.state, residuals, step)
 
 
-@pytest.fixture(params=[windows, features, outcomes, classes, values, errors, sizes, residuals], ids=lambda make: make.__name__)
+def certainty(state: Mapping[str, Any] | None = None) -> Kit:
+    watch = Certainty(OutcomeSettings())
+    if state is None:
+        for index in range(-N, 0):
+            y, p, at_ms = outcome(index + 3 * N, changed=False)
+            watch.update(Answer(p, y - p, p * (1 - p)), at_ms - 3 * N * 30 * 60_000)
+    else:
+        watch.load(state)
+
+    def step(index: int, changed: bool) -> int:
+        y, p, at_ms = outcome(index, changed)
+        return int(watch.update(Answer(p, y - p, p * (1 - p)), at_ms) is not None)
+
+    return Kit(watch.state, certainty, step)
+
+
+DETECTORS = [windows, features, outcomes, classes, values, errors, sizes, residuals, certainty]
+
+
+@pytest.fixture(params=DETECTORS, ids=lambda make: make.__name__)
 def kit(request: pytest.FixtureRequest) -> Kit:
     made: Kit = request.param()
     return made

@@ -49,6 +49,7 @@ def test_a_batch_comes_back_with_its_vectors(store: PredictionStore) -> None:
     )
     assert (served.positions, served.digests, served.requests) == (['{"taps":{"0":3}}'] * 2, ["d"] * 2, ['{"key":"a"}', '{"key":"b"}'])
     np.testing.assert_array_equal(served.numbers, [[1_000, 0, np.nan], [1_000, 1, np.nan]])
+    assert served.scores.tolist() == [4.0, 4.01]
 
 
 def test_ids_rise_over_batches_and_models(store: PredictionStore, databases: Databases) -> None:
@@ -88,6 +89,24 @@ def test_a_sample_can_begin_at_a_time(store: PredictionStore) -> None:
     assert store.sample("m", 100, 0, from_ms=20).at_ms.tolist() == [20] * 3 + [30] * 3
     assert store.sample("m", 2, 0, from_ms=30).at_ms.tolist() == [30, 30]
     assert not len(store.sample("m", 5, 0, from_ms=31).ids)
+
+
+def test_a_sample_can_be_of_a_span_and_of_one_version(store: PredictionStore) -> None:
+    for at_ms, version in ((10, 1), (20, 1), (30, 2), (40, 2)):
+        store.write(answered(["a", "b"], at_ms=at_ms, versions={"champion": version, "frozen": 1}))
+    assert store.sample_of("m", 100, (20, 30)).at_ms.tolist() == [20, 20, 30, 30]
+    assert store.sample_of("m", 100, (20, 40), version=2).ids.tolist() == [5, 6, 7, 8]
+    assert store.sample_of("m", 2, (10, 40)).at_ms.tolist() == [10, 30]
+    assert not len(store.sample_of("m", 5, (10, 40), version=3).ids)
+
+
+def test_the_newest_come_in_the_order_they_were_made(store: PredictionStore) -> None:
+    for at_ms in (10, 20, 30):
+        store.write(answered(["a", "b"], at_ms=at_ms))
+    assert store.newest("m", 3, (0, 99)).ids.tolist() == [4, 5, 6]
+    assert store.newest("m", 3, (10, 20)).ids.tolist() == [2, 3, 4]
+    assert store.newest("m", 3, (30, 99)).ids.tolist() == [5, 6]
+    assert not len(store.newest("n", 3, (0, 99)).ids)
 
 
 def test_scores_are_oldest_first_over_any_number_of_keys(store: PredictionStore) -> None:
@@ -142,6 +161,7 @@ def test_what_was_said_comes_back_as_what_it_was(store: PredictionStore, databas
         Answer(probabilities={7: 0.25, 12: 0.75}),
     ]
     assert [one.answer.prediction for one in other.said(0, 10)] == ["é", "late", -12.5, 12]
+    assert [other.served(model).scores.tolist() for model in "mno"] == [[0.5, 0.75], [-12.5], [0.75]]
     assert other.said(3, 1)[0].answer.fields() == {"prediction": 12, "probabilities": {"7": 0.25, "12": 0.75}}
     store.write(replace(batch, scores=scores, kind="probabilities", classes={1: ("late", "lost"), 2: ("é", "late", "lost")}))
     other.close()

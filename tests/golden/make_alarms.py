@@ -1,7 +1,7 @@
 """Writes the alarms of an invented stream of outcomes: `python -m tests.golden.make_alarms` makes `outcome_alarms.json`.
 
 Made by the monitor that knew outcomes of 0 and 1 only; `tests/unit/drift/test_outcomes.py` asks every later one for the same, to the bit.
-Alarms of sudden errors are left out: that detector came later, and changes nothing of the others.
+Sudden errors and certainty are left out: they came later, and change nothing of the others.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from tidemill.drift import OutcomeMonitor
 
 FILE = Path(__file__).parent / "outcome_alarms.json"
 PER_DAY, DAYS = 200, 40
+LATER = ("sudden", "certainty")
 
 
 def alarms() -> dict[str, Any]:
@@ -35,9 +36,12 @@ def alarms() -> dict[str, Any]:
     known = ("n_labels", "n_blocks", "error_rate", "error_limit", "error_dispersion", "center", "center_doubt", "residual_variance")
     baselines = {version: asdict(held) for version in monitor.versions if (held := monitor.baseline(version))}
     return {
-        "alarms": [asdict(alarm) for alarm in raised if alarm.detector != "sudden"],
+        "alarms": [asdict(alarm) for alarm in raised if alarm.detector not in LATER],
         "baselines": {version: {name: held[name] for name in (*known, "block_variance")} for version, held in baselines.items()},
-        "statistics": {version: dict(monitor.statistics(version)) for version in monitor.versions},
+        "statistics": {
+            version: {name: value for name, value in monitor.statistics(version).items() if name not in LATER}
+            for version in monitor.versions
+        },
     }
 
 

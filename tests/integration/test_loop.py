@@ -41,6 +41,7 @@ from tidemill.registry import (
     train,
 )
 from tidemill.registry.estimators import read_estimator
+from tidemill.registry.faults import NULL_OUTCOMES
 from tidemill.serving.follow_ups import UpdateWatch
 from tidemill.serving.probation import ProbationWatch
 from tidemill.stores import Answered, Decision, DecisionStore, PredictionStore, open_loop, open_state
@@ -315,6 +316,17 @@ def test_a_poisoned_label_feed_never_retrains(second: tuple[Workspace, Registry]
     assert "labels are all 1" in workspace.decisions.get(decision.id).findings["guard"]["bad_data"]
     with pytest.raises(UnfitRowsError, match="labels are all 1"):
         train(workspace, registry, MODEL, snapshot(workspace, MODEL))
+
+
+def test_labels_without_an_outcome_never_retrain(second: tuple[Workspace, Registry]) -> None:
+    workspace, registry = second
+    assert json.loads(registry.load(NAME, 1).tags[NULL_OUTCOMES])["nulls"] == 0
+    feed(workspace, lambda event: {**event, "delay_min": None} if "delay_min" in event and str(event["order_id"])[-1] != "7" else event, 1)
+    decision = request_retrain(workspace, MODEL, "by hand, even so", Asker("ann", "run"))
+    assert workspace.decisions.claim(decision.id, "run", wall_ms())
+    said = guard(workspace, registry, MODEL, decision, "run")
+    assert isinstance(said, Refused)
+    assert (said.name, "of the newest" in said.reason, "label events have no outcome" in said.reason) == ("BadData", True, True)
 
 
 def test_an_upstream_column_gone_missing_never_retrains(second: tuple[Workspace, Registry]) -> None:

@@ -27,6 +27,7 @@ from tidemill.registry import (
     FROZEN,
     KEPT_REPORTS,
     PREVIOUS,
+    REPORT,
     Asker,
     Registry,
     carry_out,
@@ -194,9 +195,11 @@ def test_a_server_that_is_down_is_said_so(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_only_the_newest_reports_are_kept(trained: Trained) -> None:
-    runs = [trained.registry.log_report(NAME, f"report {n}", f"<p>{n}</p>", {"share": n}, {}) for n in range(KEPT_REPORTS + 2)]
+    pages = [{REPORT: f"<p>{n}</p>", "summary.html": "<p>rows</p>"} for n in range(KEPT_REPORTS + 2)]
+    runs = [trained.registry.log_report(NAME, f"report {n}", page, {"share": n}, {}) for n, page in enumerate(pages)]
     client = MlflowClient(trained.uri)
     stages = [client.get_run(run).info.lifecycle_stage for run in runs]
     assert stages == ["deleted"] * 2 + ["active"] * KEPT_REPORTS
     assert trained.registry.report_url(runs[-1]).startswith(trained.uri)
-    assert Path(client.download_artifacts(runs[-1], "report.html")).read_text() == f"<p>{KEPT_REPORTS + 1}</p>"
+    assert Path(client.download_artifacts(runs[-1], REPORT)).read_text() == f"<p>{KEPT_REPORTS + 1}</p>"
+    assert [len(client.list_artifacts(run)) for run in (runs[-1], runs[0])] == [2, 0]

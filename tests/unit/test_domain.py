@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from monitoring.domain import DomainCheck, tell_apart
+from monitoring.domain import DomainCheck, ordinary_auc, tell_apart
 from tidemill.clock import DAY_MS
 from tidemill.drift import ReferenceProfile, profile_reference
 from tidemill.learning import Budget
@@ -37,7 +37,8 @@ def profile(weeks: int = WEEKS) -> ReferenceProfile:
 
 
 def look(current: pd.DataFrame, weeks: int = WEEKS) -> DomainCheck | None:
-    return tell_apart(profile(weeks), rows(0, N), times(weeks), current, EVERY)
+    threshold = ordinary_auc(profile(weeks), rows(0, N), times(weeks), EVERY)
+    return tell_apart(profile(weeks), rows(0, N), current, threshold)
 
 
 def test_more_of_the_same_is_not_told_apart() -> None:

@@ -5,17 +5,24 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from evidently.core.report import Snapshot
+from evidently.ui.workspace import Workspace
 
-from monitoring.checks import CheckResult, run_check, summary_json
+from monitoring.checks import CheckResult, Sides, run_check, summary_json
+from monitoring.evidently_home import FOLDER, keep_in_workspace, project_id
+from monitoring.pages import LEAST_ROWS, Page, quality_page, summary_page
 from monitoring.policy import describe, judge
+from tests import tiny
+from tidemill import col
 from tidemill.clock import DAY_MS
 from tidemill.drift import ReferenceProfile, profile_reference
 from tidemill.drift.statistics import jensen_shannon, wasserstein_normed
+from tidemill.learning import Model
+from tidemill.stores import Judged
 
 N = 6_000
 
@@ -85,7 +92,8 @@ def test_the_thresholds_are_those_of_the_profile() -> None:
 def test_the_page_and_the_snapshot_are_whole() -> None:
     assert "<html" in ordinary().html.lower()
     assert len(ordinary().html) > 100_000
-    assert len(Snapshot.loads(ordinary().snapshot_json).dict()["metrics"]) == len(ordinary().values)
+    snapshot = ordinary().snapshot
+    assert snapshot is not None and len(snapshot.dict()["metrics"]) == len(ordinary().values)
     assert json.loads(summary_json(shifted()))["failed_columns"] == ["gaps", "kind", "x"]
 
 
@@ -103,8 +111,50 @@ def test_no_current_rows_or_no_calibration_is_said_and_does_not_end_it() -> None
     empty = run_check(table(0).iloc[:1_000], table(0).iloc[:0], profile())
     assert set(empty.unjudged) == set(table(0))
     assert "No column could be judged" in empty.html
+    assert empty.snapshot is None and summary_page(empty.sides) is None
     short = profile_reference({"x": np.arange(300.0)}, np.zeros(300), np.arange(300))
     assert "too few whole weeks" in run_check(table(0), table(1), short).unjudged["x"]
+
+
+def said(model: Model, n: int, *, outcome: float | None = None) -> Judged:
+    """`n` answers of a model of three classes, of yes or no, or of a number, and what came of them."""
+    rng = np.random.default_rng(3)
+    kind = model.objective.kind
+    probabilities = rng.dirichlet([1.0, 1.0, 1.0], n)
+    came = {"probabilities": rng.integers(0, 3, n), "probability": rng.integers(0, 2, n), "value": rng.normal(size=n)}[kind]
+    answers = {"probabilities": probabilities, "probability": probabilities[:, 0], "value": rng.normal(size=n)}[kind]
+    outcomes = came.astype(np.float64) if outcome is None else np.full(n, outcome)
+    classes = ("a", "b", "c") if kind == "probabilities" else ()
+    return Judged(np.array(["champion"] * n), np.ones(n, dtype=np.int64), np.arange(n), answers, outcomes, classes)
+
+
+MODELS = {
+    "binary": tiny.LATE_ORDER,
+    "multiclass": replace(tiny.LATE_ORDER, label=replace(tiny.LATE_ORDER.label, value="shop")),
+    "regression": replace(tiny.LATE_ORDER, label=replace(tiny.LATE_ORDER.label, value=col("delay_min")), task="regression"),
+}
+
+
+@pytest.mark.parametrize("task", MODELS)
+def test_how_well_a_version_has_answered_is_a_page_of_its_own(task: str) -> None:
+    page = quality_page(MODELS[task], said(MODELS[task], 300))
+    assert page is not None and len(page.html) > 100_000
+    named = {metric["config"]["type"].rsplit(":", 1)[-1] for metric in page.snapshot.dict()["metrics"]}
+    assert ("MAE" if task == "regression" else "Accuracy") in named
+    assert quality_page(MODELS[task], said(MODELS[task], LEAST_ROWS - 1)) is None
+
+
+def test_the_workspace_holds_the_pages_of_the_newest_checks(tmp_path: Path) -> None:
+    summary = summary_page(ordinary().sides)
+    assert summary is not None and summary.name == "summary"
+    drift = Page("drift", ordinary().html, ordinary().snapshot)
+    for number in range(3):
+        keep_in_workspace(tmp_path, "shop.late", f"schedule {number}", [drift, summary], kept=1)
+    held = Workspace(str(tmp_path / FOLDER))
+    assert [project.name for project in held.list_projects()] == ["shop.late"]
+    runs = [held.get_run(project_id("shop.late"), run) for run in held.list_runs(project_id("shop.late"))]
+    names = {run.name for run in runs if run is not None}
+    assert names == {"schedule 1: summary", "schedule 2: drift", "schedule 2: summary"}, "three pages, as one check has"
 
 
 def test_a_column_outside_the_profile_is_refused() -> None:
@@ -115,7 +165,8 @@ def test_a_column_outside_the_profile_is_refused() -> None:
 def result(failed: tuple[str, ...], unjudged: tuple[str, ...] = ()) -> CheckResult:
     judged = [name for name in "abcde" if name not in unjudged]
     values = {name: 0.5 if name in failed else 0.0 for name in judged}
-    return CheckResult(failed, values, dict.fromkeys(judged, 0.1), len(failed) / len(judged), dict.fromkeys(unjudged, "gone"), "", "{}")
+    limits, share, gone = dict.fromkeys(judged, 0.1), len(failed) / len(judged), dict.fromkeys(unjudged, "gone")
+    return CheckResult(failed, values, limits, share, gone, "", None, Sides((), (pd.DataFrame(), pd.DataFrame())))
 
 
 def test_an_alarm_needs_the_same_columns_to_fail_twice() -> None:

@@ -1,7 +1,8 @@
 """Which rows of some streams Evidently and river call drifted.
 
-Argument: `{"streams": [files], "first": row}`; a file is what `benchmarks.drift_peers` wrote: the reference's sample and the live rows.
-With `first`, a method is done at its first alarm from that row on. Answers `{"alarms": [{method: [rows]} for each stream]}`.
+Argument: `{"streams": [files], "first": row, "most": alarms}`; a file is what `benchmarks.drift_peers` wrote: the reference's sample and
+the live rows. A method is done when it has alarmed so often from the first row that counts on. Answers `{"alarms": [{method: [rows]} for
+each stream]}`.
 """
 
 import json
@@ -15,9 +16,10 @@ from evidently.presets import DataDriftPreset
 from river.drift import ADWIN, KSWIN, PageHinkley
 
 WINDOW = 1_000
+KSWIN_REMEMBERS = 1_000  # rows before `first` that it is shown: it holds 100, and a test of each row takes it half a millisecond
 
 
-def evidently(reference: pd.DataFrame, live: pd.DataFrame, first: int | None) -> dict[str, list[int]]:
+def evidently(reference: pd.DataFrame, live: pd.DataFrame, first: int, most: int) -> dict[str, list[int]]:
     """Its default preset on disjoint windows: any column drifted, and its own verdict, half of them.
 
     A report it cannot make is an alarm.
@@ -26,9 +28,7 @@ def evidently(reference: pd.DataFrame, live: pd.DataFrame, first: int | None) ->
     definition = DataDefinition(numerical_columns=[name for name in live if name not in kinds], categorical_columns=kinds)
     dataset = Dataset.from_pandas(reference, data_definition=definition)
     alarms: dict[str, list[int]] = {"Evidently any column W=1000": [], "Evidently half W=1000": []}
-    for end in range(WINDOW, len(live) + 1, WINDOW):
-        if first is not None and end <= first:
-            continue
+    for end in range(first + WINDOW, len(live) + 1, WINDOW):
         try:
             current = Dataset.from_pandas(live.iloc[end - WINDOW : end].reset_index(drop=True), data_definition=definition)
             value = Report([DataDriftPreset()]).run(current, dataset).dict()["metrics"][0]["value"]
@@ -38,28 +38,36 @@ def evidently(reference: pd.DataFrame, live: pd.DataFrame, first: int | None) ->
         for rows, alarm in zip(alarms.values(), found, strict=True):
             if alarm:
                 rows.append(end - 1)
-        if first is not None and all(alarms.values()):
+        if min(map(len, alarms.values())) >= most:
             break
     return alarms
 
 
-def river(live: pd.DataFrame, wrong: np.ndarray, first: int | None) -> dict[str, list[int]]:
+def river(live: pd.DataFrame, wrong: np.ndarray, first: int, most: int) -> dict[str, list[int]]:
     """Its detectors as they come, one a column and one on the errors."""
-    columns = [column.to_numpy(dtype=float) for _, column in live.items()] + [wrong.astype(float)]
-    alarms: dict[str, list[int]] = {}
-    for name, make in {"ADWIN": ADWIN, "PageHinkley": PageHinkley, "KSWIN": lambda: KSWIN(seed=0)}.items():
-        rows: set[int] = set()
-        for values in columns:
-            detector = make()
-            for row, value in enumerate(values.tolist()):
-                if value == value:  # a missing value tells them nothing
-                    detector.update(value)
-                    if detector.drift_detected:
-                        rows.add(row)
-                        if first is not None and row >= first:
-                            break
-        alarms[f"river {name}"] = sorted(rows)
-    return alarms
+    columns = [*(column.tolist() for _, column in live.items()), wrong.astype(float).tolist()]
+    of_kswin = max(first - KSWIN_REMEMBERS, 0)
+    return {
+        "river ADWIN": _watched([ADWIN() for _ in columns], columns, 0, (first, most)),
+        "river PageHinkley": _watched([PageHinkley() for _ in columns], columns, 0, (first, most)),
+        "river KSWIN": _watched([KSWIN(seed=0) for _ in columns], columns, of_kswin, (first, most)),
+    }
+
+
+def _watched(detectors: list, columns: list[list[float]], begin: int, wanted: tuple[int, int]) -> list[int]:
+    """The rows at which any of the detectors alarmed, from the first that counts on and at most so many."""
+    rows, (first, most) = [], wanted
+    for row in range(begin, len(columns[0])):
+        alarmed = False
+        for detector, values in zip(detectors, columns, strict=True):
+            if values[row] == values[row]:  # a missing value tells them nothing
+                detector.update(values[row])
+                alarmed |= detector.drift_detected
+        if alarmed and row >= first:
+            rows.append(row)
+            if len(rows) >= most:
+                break
+    return rows
 
 
 def main() -> None:
@@ -74,7 +82,8 @@ def main() -> None:
             wrong = stream["wrong"]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            answers.append({**evidently(reference, live, arguments["first"]), **river(live, wrong, arguments["first"])})
+            wanted = arguments["first"], arguments["most"]
+            answers.append({**evidently(reference, live, *wanted), **river(live, wrong, *wanted)})
     print(json.dumps({"alarms": answers}))
 
 

@@ -12,7 +12,8 @@ from rich.table import Table
 
 from tidemill.cli.replay import Progress
 from tidemill.clock import DAY_MS, to_utc
-from tidemill.learning.objective import Binary
+from tidemill.learning.classification import Binary
+from tidemill.learning.outcomes import read_settled
 from tidemill.project import Workspace
 
 _QUALITY_EVERY_S = 60.0
@@ -97,7 +98,7 @@ class Screen:
 
     def _read_quality(self, now_ms: int) -> None:
         for model in self._workspace.project.models[:1]:
-            judged = self._workspace.quality.judged(model.name, model.label, now_ms - _QUALITY_MS, now_ms)
+            judged = read_settled(self._workspace.quality, model, (now_ms - _QUALITY_MS, now_ms), now_ms)
             for role in self._quality:
                 mine = judged.of_role(role)
                 value = getattr(model.objective.quality(mine.outcome, mine.said), self._figure.name)

@@ -47,6 +47,8 @@ def _print(console: Console, model: str, report: QualityReport, n_windows: int) 
         console.print(f"no prediction of {model} yet; quality appears once it was asked, and more of it with the first labels")
         return
     console.print(_labels(report), highlight=False)
+    if report.provisional:
+        console.print(_provisional(report), highlight=False)
     console.print(_trust(model, report), highlight=False)
     console.print(_versions(report))
     if report.slices:
@@ -64,6 +66,14 @@ def _labels(report: QualityReport) -> str:
     if labels.n_corrected:
         told += f"; {labels.n_corrected:,} were corrected, the last one known counts"
     return told
+
+
+def _provisional(report: QualityReport) -> str:
+    versions = ", ".join(map(str, report.provisional))
+    return (
+        f"the interval of the estimate is provisional, too short, of version {versions}: fewer than three windows were held back to "
+        "judge it, so how much windows differ is not in it; a longer RetrainPolicy(gate=...) tells"
+    )
 
 
 def _trust(model: str, report: QualityReport) -> str:

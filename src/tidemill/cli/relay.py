@@ -9,14 +9,13 @@ from uuid import UUID
 from tidemill.cli import runs
 from tidemill.cli.explaining import Explaining
 from tidemill.cli.reacting import Reacting
-from tidemill.clock import MINUTE_MS, wall_ms
+from tidemill.clock import wall_ms
 from tidemill.loop import deliver, relay
 from tidemill.project import Workspace
 from tidemill.settings import Settings
 from tidemill.stores import Moment
 from tidemill.stores.decisions import Act, OutboxEvent
 
-SILENT_MS = 30 * MINUTE_MS
 _RETRY_MS = 20_000
 PATIENCE_S = 10.0  # the engine stands still meanwhile, and asking again starts no second run
 
@@ -49,7 +48,8 @@ class Relay:
     def step(self) -> int:
         """One round; answers how many decisions it emitted."""
         now, stream_ms = wall_ms(), self._workspace.now_ms()
-        self._workspace.decisions.release_stale(now - SILENT_MS, now_ms=stream_ms, wall_ms=now)
+        silent_since = now - int(self._settings.loop.lease_s * 1_000)
+        self._workspace.decisions.release_stale(silent_since, now_ms=stream_ms, wall_ms=now)
         self._workspace.decisions.merge_waiting(stream_ms, now)
         relayed = relay(self._workspace.decisions, self._emit, now, _RETRY_MS)
         page = f"{self._settings.server_url}/#alerts"

@@ -11,6 +11,7 @@ import numpy as np
 from tidemill.cli.replay import Replay
 from tidemill.errors import ConflictError
 from tidemill.learning import Model, check_parity
+from tidemill.learning.outcomes import read_settled
 from tidemill.project import Workspace
 from tidemill.registry import FITS, FROZEN, Registry
 from tidemill.stores import Decision
@@ -69,7 +70,7 @@ def summarise(workspace: Workspace, registry: Registry, replay: Replay, recordin
     """
     books = check_books(workspace, recording)
     (model,) = workspace.project.models[:1]
-    judged = workspace.quality.judged(model.name, model.label, 0, 1 << 62)
+    judged = read_settled(workspace.quality, model, (0, 1 << 62), workspace.now_ms())
     live, frozen = judged.of_role("champion"), judged.of_role("frozen")
     decisions = list(reversed(workspace.decisions.recent(model.name, 1_000)))
     parity = check_parity(model, workspace.lake, workspace.predictions.sample(model.name, PARITY_ROWS, seed=0))

@@ -5,12 +5,15 @@ And how good is the model: estimated before its labels, measured after.
 
 from tidemill.drift.baseline import Baseline, OutcomeSettings
 from tidemill.drift.betting import BettingDrift
-from tidemill.drift.budget import DEFAULT_BUDGET, DOMAIN_SHARE, outcome_settings, tail_level
+from tidemill.drift.block_cusum import ResidualCusum
+from tidemill.drift.budget import DEFAULT_BUDGET, DOMAIN_SHARE, tail_level
 from tidemill.drift.calibration import SAMPLE_ROWS, Sampling, profile_reference
+from tidemill.drift.certainty import Answer, Certainty
 from tidemill.drift.checks import Checks, data_faults
-from tidemill.drift.cusum import BernoulliCusum, ResidualCusum, SizeCusum
+from tidemill.drift.cusum import BernoulliCusum, SizeCusum
 from tidemill.drift.estimate import QualityReference, estimate_quality, profile_quality, window_ms
 from tidemill.drift.features import FeatureDrift
+from tidemill.drift.outcome_budget import outcome_settings
 from tidemill.drift.outcomes import Alarm, OutcomeMonitor
 from tidemill.drift.quality_memory import QualityMemory, QualityWindows
 from tidemill.drift.quality_report import QualityReport, report_quality
@@ -27,9 +30,11 @@ __all__ = [
     "SAMPLE_ROWS",
     "WINDOW_ROWS",
     "Alarm",
+    "Answer",
     "Baseline",
     "BernoulliCusum",
     "BettingDrift",
+    "Certainty",
     "Checks",
     "ColumnProfile",
     "ColumnWarning",

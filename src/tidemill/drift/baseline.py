@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tidemill.clock import DAY_MS
+from tidemill.drift.yardstick import Yardstick, block_variance
 
 SUDDEN_LABELS = 50  # what is sudden shows within so many labels
 
@@ -30,10 +31,12 @@ class OutcomeSettings:
         residual_slack: standard deviations a block may be off before it counts.
         residual_threshold: alarm level of the residual CUSUMs, in standard deviations of a block.
         residual_clip: most standard deviations one block can count, so that a single bad day is no alarm.
+        certainty_threshold: alarm level of the certainty CUSUM, in standard deviations of a block; slack and clip are the residuals'.
         sudden_threshold: standard deviations by which the errors of a few labels must be off to be no luck of a block.
         sudden_margin: by how much their rise must exceed the largest of the baseline, as luck is not normal: a storm is in one hour.
         least_block_effect: least standard deviation of the luck of a block, in standard deviations of one outcome. One week may
             happen to be calm; a model must not be held to a calm week.
+        least_certainty_effect: the same of what certainty is measured by, which the luck of a day moves half as far.
         doubt: standard errors by which the baseline itself may be off; a change must be larger. One week is a small sample of days.
         most_off: where outcomes are numbers, the most that one residual can count, in units of their usual size.
     """
@@ -47,9 +50,11 @@ class OutcomeSettings:
     residual_slack: float = 0.25
     residual_threshold: float = 5.0
     residual_clip: float = 3.0
+    certainty_threshold: float = 5.0
     sudden_threshold: float = 5.0
     sudden_margin: float = 2.0
     least_block_effect: float = 0.25
+    least_certainty_effect: float = 0.125
     doubt: float = 1.0
     most_off: float = 5.0
 
@@ -97,12 +102,10 @@ class Baseline:
     unit: float = 1.0
     error_peak: float = 0.0
 
-    def block_z(self, n_labels: int, residual_sum: float) -> float:
-        """How many standard deviations the residual sum of a block of `n_labels` is outside of what the center's doubt allows."""
-        variance = n_labels * self.residual_variance + n_labels**2 * self.block_variance
-        off = residual_sum - n_labels * self.center
-        outside = max(0.0, abs(off) - n_labels * self.center_doubt)
-        return math.copysign(outside, off) / math.sqrt(max(variance, 1e-12))
+    @property
+    def residuals(self) -> Yardstick:
+        """What residuals are held against."""
+        return Yardstick(self.center, self.center_doubt, self.residual_variance, self.block_variance)
 
 
 @dataclass
@@ -160,12 +163,11 @@ class BaselineBuilder:
         rate = (errors + 0.5) / (n + 1.0) if unit is None else max(errors / n, 1e-3)
         mean = sum(block[2] for block in self.blocks.values()) / n
         variance = max(self.squares / n - mean * mean, 1e-6)
-        least = settings.least_block_effect**2
-        effect = max(_block_variance(sizes, [block[2] for block in self.blocks.values()], variance), least * variance)
+        least = settings.least_block_effect
+        residuals = Yardstick.of((sizes, [block[2] for block in self.blocks.values()]), variance, least, settings.doubt)
         spread = rate * (1.0 - rate) if unit is None else max(self.error_squares / n - rate * rate, 1e-6)
-        error_effect = max(_block_variance(sizes, [block[1] for block in self.blocks.values()], spread), least * spread)
+        error_effect = max(block_variance(sizes, [block[1] for block in self.blocks.values()], spread), least**2 * spread)
         share = sum(size**2 for size in sizes) / n**2
-        mean_variance = variance / n + effect * share
         rate_error = math.sqrt(spread / n + error_effect * share)
         limit = rate + settings.doubt * rate_error
         return Baseline(
@@ -174,10 +176,10 @@ class BaselineBuilder:
             error_rate=rate,
             error_limit=min(limit, (1.0 + rate) / 2.0) if unit is None else limit,
             error_dispersion=1.0 + n * share * error_effect / spread,
-            center=mean * max(0.0, 1.0 - mean_variance / mean**2) if mean else 0.0,
-            center_doubt=settings.doubt * math.sqrt(mean_variance),
+            center=residuals.center,
+            center_doubt=residuals.doubt,
             residual_variance=variance,
-            block_variance=effect,
+            block_variance=residuals.block_variance,
             error_variance=spread,
             unit=1.0 if unit is None else unit,
             error_peak=self.error_peak,
@@ -199,13 +201,3 @@ class BaselineBuilder:
         builder.newest.extend(state.get("newest", ()))
         builder.error_peak = state.get("error_peak", 0.0)
         return builder
-
-
-def _block_variance(sizes: list[float], sums: list[float], variance: float) -> float:
-    """The variance of block means beyond that of independent outcomes, by moments; 0 when there is none or one block."""
-    n, blocks = sum(sizes), len(sizes)
-    if blocks < 2:
-        return 0.0
-    mean = sum(sums) / n
-    between = sum((total - size * mean) ** 2 for size, total in zip(sizes, sums, strict=True)) * blocks / (blocks - 1)
-    return max(0.0, (between - variance * n) / sum(size**2 for size in sizes))

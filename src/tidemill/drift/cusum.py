@@ -1,4 +1,4 @@
-"""CUSUMs on labelled outcomes: of wrong predictions or of the size of errors, label by label, and of the residual y - p, block by block.
+"""CUSUMs on labelled outcomes: of wrong predictions or of the size of errors, label by label.
 
 Page, "Continuous Inspection Schemes", 1954: a sum that gains on evidence for change, loses on evidence against, and never falls
 below 0. Its last zero is the estimate of when the change began.
@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from tidemill.drift.baseline import Baseline, OutcomeSettings
 
 _MOST_STAKED = 0.9  # of the limit's worth: a size of 0 must leave something
-Saying = Callable[[bool, float, int, Baseline], str]  # whether the mean residual rose, what it is, over how many labels, and before
 
 
 @dataclass(slots=True)
-class _Sum:
+class RunningSum:
     """One CUSUM: its value, where it last left 0, and what it has seen since then (labels, and their sum)."""
 
     value: float = 0.0
@@ -54,7 +53,7 @@ class ErrorCusum(ABC):
 
     def __init__(self, baseline: Baseline, settings: OutcomeSettings) -> None:
         self._baseline, self._threshold = baseline, settings.error_threshold
-        self._sums = [_Sum() for _ in settings.error_ratios]
+        self._sums = [RunningSum() for _ in settings.error_ratios]
 
     @property
     def statistic(self) -> float:
@@ -75,7 +74,7 @@ class ErrorCusum(ABC):
 
     def restart(self) -> None:
         """Start again at 0 with the same baseline."""
-        self._sums = [_Sum() for _ in self._sums]
+        self._sums = [RunningSum() for _ in self._sums]
 
     def state(self) -> dict[str, Any]:
         """As plain JSON values."""
@@ -83,7 +82,7 @@ class ErrorCusum(ABC):
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Take over what `state` gave."""
-        self._sums = [_Sum(**each) for each in state["sums"]]
+        self._sums = [RunningSum(**each) for each in state["sums"]]
 
     @abstractmethod
     def _gains(self, error: float) -> Sequence[float]:
@@ -153,81 +152,3 @@ class SizeCusum(ErrorCusum):
     def _detail(self, mean: float, n_labels: int) -> str:
         now, before = (each * self._baseline.unit for each in (mean, self._baseline.error_rate))
         return f"predictions were off by {now:.3g} on average over {n_labels} labels, by {before:.3g} in the baseline"
-
-
-def _too_low_or_high(rose: bool, mean: float, n_labels: int, baseline: Baseline) -> str:
-    low = "low" if rose else "high"
-    return f"predictions are too {low} by {abs(mean):.3f} on average over {n_labels} labels, {baseline.center:+.3f} in the baseline"
-
-
-class ResidualCusum:
-    """Has the mean of the residual y - p moved, either way?
-
-    A label's residual says little alone and its neighbours share its luck, so residuals are summed over blocks (a day) and each
-    block's sum is judged by the spread of the baseline's blocks. A block ends when a label of a later one arrives; a label that
-    comes late counts in the block open then.
-
-    >>> baseline = Baseline(7000, 7, 0.1, 0.1, 1.0, 0.0, 0.0, 0.16, 0.0036)
-    >>> cusum = ResidualCusum(baseline, OutcomeSettings(block_ms=100))
-    >>> changes = [cusum.update(1 - 0.75, at_ms) for at_ms in range(2_000)]
-    >>> next(at_ms for at_ms, change in enumerate(changes) if change)
-    200
-    """
-
-    def __init__(self, baseline: Baseline, settings: OutcomeSettings, say: Saying = _too_low_or_high) -> None:
-        self._baseline, self._settings, self._say = baseline, settings, say
-        self._up, self._down = _Sum(), _Sum()
-        self._block: int | None = None
-        self._opened_ms = 0
-        self._n = 0
-        self._residuals = 0.0
-
-    @property
-    def statistic(self) -> float:
-        """The larger of the two sums, as of the last complete block."""
-        return max(self._up.value, self._down.value)
-
-    def update(self, residual: float, at_ms: int) -> Change | None:
-        """Take one label in; the change found at the end of the block before it, if any, after which both sums start again at 0."""
-        block = at_ms // self._settings.block_ms
-        change = None
-        if self._block is None or block > self._block:
-            change = self._close() if self._n else None
-            self._block, self._opened_ms, self._n, self._residuals = block, at_ms, 0, 0.0
-        self._n += 1
-        self._residuals += residual
-        return change
-
-    def _close(self) -> Change | None:
-        settings = self._settings
-        z = self._baseline.block_z(self._n, self._residuals)
-        z = min(max(z, -settings.residual_clip), settings.residual_clip)
-        self._up.add(z - settings.residual_slack, self._opened_ms, self._n, self._residuals)
-        self._down.add(-z - settings.residual_slack, self._opened_ms, self._n, self._residuals)
-        if self.statistic < settings.residual_threshold:
-            return None
-        top = self._up if self._up.value >= self._down.value else self._down
-        detail = self._say(top is self._up, top.total / top.n_labels, top.n_labels, self._baseline)
-        self.restart()
-        return Change(top.value, settings.residual_threshold, top.since_ms, top.n_labels, detail)
-
-    def restart(self) -> None:
-        """Start again at 0 with the same baseline; the open block stays open."""
-        self._up, self._down = _Sum(), _Sum()
-
-    def state(self) -> dict[str, Any]:
-        """As plain JSON values."""
-        return {
-            "up": asdict(self._up),
-            "down": asdict(self._down),
-            "block": self._block,
-            "opened_ms": self._opened_ms,
-            "n": self._n,
-            "residuals": self._residuals,
-        }
-
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Take over what `state` gave."""
-        self._up, self._down = _Sum(**state["up"]), _Sum(**state["down"])
-        self._block, self._opened_ms = state["block"], state["opened_ms"]
-        self._n, self._residuals = state["n"], state["residuals"]

@@ -14,7 +14,7 @@ from tidemill.drift.cusum import Change
 from tidemill.drift.watched import WATCHED, Watched
 from tidemill.learning import Task
 
-Detector = Literal["error", "size", "sudden", "residual"]
+Detector = Literal["error", "size", "sudden", "residual", "certainty"]
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Alarm:
 
     Args:
         model_version: the version that predicted them.
-        detector: `error` (wrong predictions), `size` (of the errors, where outcomes are numbers), `sudden` (either, within 50 labels) or
-            `residual` (mean of y - p).
+        detector: `error` (wrong predictions), `size` (of the errors, where outcomes are numbers), `sudden` (either, within 50 labels),
+            `residual` (mean of y - p) or `certainty` (differences between answers are worth less than they were).
         statistic: the CUSUM when it passed.
         threshold: what it passed.
         since_ms: stream time at which the change is taken to have begun, the CUSUM's last zero.
@@ -84,7 +84,9 @@ class OutcomeMonitor:
         if held is None or held.judge is None:
             return {}
         errors: Detector = "size" if self.task == "regression" else "error"
-        return {errors: held.judge[0].statistic, "residual": held.judge[1].statistic}
+        found: dict[Detector, float] = {errors: held.judge[0].statistic, "residual": held.judge[1].statistic}
+        certainty = held.certainty.statistic
+        return found if certainty is None else found | {"certainty": certainty}
 
     def n_labels(self, version: str) -> int:
         """Labels taken in for a version, its baseline included."""
@@ -100,7 +102,7 @@ class OutcomeMonitor:
             at_ms: stream time at which the outcome became known.
 
         Returns:
-            At most one alarm; when both detectors pass at once, that of the errors.
+            At most one alarm; when several detectors pass at once, that of the errors.
 
         Raises:
             ValueError: y is not 0 or 1, or p not within 0 to 1; where they are values, one that is not finite.
@@ -142,13 +144,15 @@ class OutcomeMonitor:
         held = self._versions.get(version)
         if held is None:
             held = self._versions[version] = WATCHED[self.task](self.settings)
-        wrong, sudden, moved = held.update(y, p, at_ms)
+        wrong, sudden, moved, less_worth = held.update(y, p, at_ms)
         if wrong is not None:
             errors: Detector = "size" if self.task == "regression" else "error"
             return _alarm(version, errors, at_ms, wrong)
         if sudden is not None:
             return _alarm(version, "sudden", at_ms, sudden)
-        return None if moved is None else _alarm(version, "residual", at_ms, moved)
+        if moved is not None:
+            return _alarm(version, "residual", at_ms, moved)
+        return None if less_worth is None else _alarm(version, "certainty", at_ms, less_worth)
 
 
 def _alarm(version: str, detector: Detector, at_ms: int, change: Change) -> Alarm:

@@ -18,6 +18,7 @@ def quality_json(model: str, report: QualityReport) -> dict[str, Any]:
         "window_ms": report.window_ms,
         "complete": report.complete,
         "labels": asdict(report.labels),
+        "provisional_versions": list(report.provisional),
         "trust": {name: asdict(one) for name, one in report.trust.items()},
         "versions": [_version(one) for one in report.versions],
         "frozen": None if report.frozen is None else _version(report.frozen),

@@ -70,7 +70,11 @@ class Labels:
 
 @dataclass(frozen=True)
 class QualityReport:
-    """See the fields; `windows` oldest first, `complete` False while older ones still have to be read."""
+    """See the fields; `windows` oldest first, `complete` False while older ones still have to be read.
+
+    `provisional` are the versions whose estimates have too short an interval: they were judged on too few windows to tell how much these
+    differ, so that only the luck of drawing rows is in it.
+    """
 
     window_ms: int
     now_ms: int
@@ -81,6 +85,7 @@ class QualityReport:
     frozen: VersionFigures | None
     slices: tuple[SliceQuality, ...]
     windows: tuple[QualityWindow, ...]
+    provisional: tuple[int, ...] = ()
 
     @property
     def has_estimate(self) -> bool:
@@ -102,6 +107,7 @@ def report_quality(read: QualityWindows) -> QualityReport:
         frozen=_figures("frozen", windows, lambda window: window.frozen),
         slices=tuple(slice_quality(window.slices for window in windows)),
         windows=windows,
+        provisional=tuple(sorted({one.version for window in windows for one in window.versions if one.provisional})),
     )
 
 

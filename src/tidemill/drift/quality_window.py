@@ -25,11 +25,15 @@ References = Callable[[int], QualityReference | None]  # of a version; None wher
 
 @dataclass(frozen=True)
 class VersionQuality:
-    """One version in one window: what its labels say, and what was to be expected of all its answers."""
+    """One version in one window: what its labels say, and what was to be expected of all its answers.
+
+    `provisional` where the interval of what was to be expected is too short; see `QualityReference`.
+    """
 
     version: int
     live: Measured
     estimated: Measured
+    provisional: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,12 @@ def judge_window(judging: Judging, rows: Followed, start_ms: int, *, closed: boo
         frozen=live(frozen),
         estimated=estimate_together(list(answers.values())),
         versions=tuple(
-            VersionQuality(version, live(mine & labelled), estimate_together([answers[version]]) if version in answers else Measured())
+            VersionQuality(
+                version=version,
+                live=live(mine & labelled),
+                estimated=estimate_together([answers[version]]) if version in answers else Measured(),
+                provisional=version in known and known[version].provisional,
+            )
             for version, mine in parts.items()
         ),
         slices=_slices(judging, rows, np.flatnonzero(labelled), (outcome, known)),
@@ -150,14 +159,14 @@ def _slices(
     judging: Judging, rows: Followed, places: npt.NDArray[np.int64], known: tuple[Floats, Mapping[int, QualityReference]]
 ) -> tuple[SliceSums, ...]:
     model, (outcome, references) = judging.model, known
-    if not model.monitor.slices or not len(places):
+    if not model.slices or not len(places):
         return ()
     versions, expected = rows.version[places], np.full(len(places), np.nan)
     for version, reference in references.items():
         mine = np.flatnonzero(versions == version)
         said = said_in(rows, places[mine], reference)
         expected[mine] = row_losses_expected(said, reference.calibrator.apply(said))
-    texts = slice_texts(model.monitor.slices, [rows.requests[place] for place in places], [rows.texts[place] for place in places])
+    texts = slice_texts(model.slices, [rows.requests[place] for place in places], [rows.texts[place] for place in places])
     came, said = outcome[places], rows.said[places]
     right = np.full(len(places), np.nan) if judging.is_value else (predicted_class(by_class(said)) == came).astype(np.float64)
     return sum_slices(SlicedRows(texts, right, model.objective.losses(came, said), expected))

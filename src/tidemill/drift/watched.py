@@ -2,9 +2,9 @@
 
 ```
  task         error of an outcome                residual of an outcome                   detectors
- binary       0 or 1: on the wrong side          y - p                                    BernoulliCusum, ResidualCusum
- multiclass   0 or 1: another class came true    came true (0, 1) - its probability       BernoulliCusum, ResidualCusum
- regression   |residual|                         (y - p) / unit, at most 5 either way     SizeCusum, ResidualCusum
+ binary       0 or 1: on the wrong side          y - p                                    BernoulliCusum, ResidualCusum, Certainty
+ multiclass   0 or 1: another class came true    came true (0, 1) - its probability       BernoulliCusum, ResidualCusum, Certainty
+ regression   |residual|                         (y - p) / unit, at most 5 either way     SizeCusum, ResidualCusum, Certainty
 ```
 A residual of a number is measured in units of its usual size, learnt from the version's first labels, and counts only so much: one
 outcome that is a thousand times too large says no more than that it is too large.
@@ -20,15 +20,20 @@ from typing import Any, Self
 import numpy as np
 
 from tidemill.drift.baseline import Baseline, BaselineBuilder, OutcomeSettings
-from tidemill.drift.cusum import BernoulliCusum, Change, ErrorCusum, ResidualCusum, SizeCusum
+from tidemill.drift.block_cusum import ResidualCusum
+from tidemill.drift.certainty import Answer, Certainty
+from tidemill.drift.cusum import BernoulliCusum, Change, ErrorCusum, SizeCusum
 from tidemill.drift.sudden import SuddenErrors
 from tidemill.learning import Task
 
-Found = tuple[Change | None, Change | None, Change | None]
+Found = tuple[Change | None, Change | None, Change | None, Change | None]
+
+_NOTHING: Found = (None, None, None, None)
+_FARTHEST = 3.0  # usual distances from the middle that a predicted number counts as at most
 
 
 class Watched:
-    """A version of a binary model; what is found is of `errors`, of sudden errors and of `residuals`, in this order throughout.
+    """A version of a binary model; what is found is of errors, of sudden ones, of residuals and of certainty, in this order throughout.
 
     Args:
         settings: of its monitor.
@@ -40,6 +45,7 @@ class Watched:
         self.baseline: Baseline | None = None
         self.judge: tuple[ErrorCusum, ResidualCusum] | None = None
         self.sudden: SuddenErrors | None = None
+        self.certainty = Certainty(settings)
         self._builder = BaselineBuilder()
 
     @staticmethod
@@ -53,7 +59,7 @@ class Watched:
     def update(self, y: float, p: float, at_ms: int) -> Found:
         """Take one outcome in; what the detectors found."""
         self.n_labels += 1
-        return self._take(self._error(y, p), y - p, at_ms)
+        return self._take(self._error(y, p), y - p, Answer(p, y - p, p * (1.0 - p)), at_ms)
 
     def state(self) -> dict[str, Any]:
         """As plain JSON values."""
@@ -63,6 +69,7 @@ class Watched:
             "baseline": None if self.baseline is None else asdict(self.baseline),
             "judge": None if self.judge is None else [detector.state() for detector in self.judge],
             "sudden": None if self.sudden is None else self.sudden.state(),
+            "certainty": self.certainty.state(),
         }
 
     @classmethod
@@ -76,19 +83,22 @@ class Watched:
             residuals.load(raw["judge"][1])
             if version.sudden is not None and raw.get("sudden") is not None:
                 version.sudden.load(raw["sudden"])
+        if "certainty" in raw:  # else it was saved before this was looked at, and gathers its baseline from now on
+            version.certainty.load(raw["certainty"])
         return version
 
     def _error(self, y: float, p: float) -> int:
         return int((p >= self.settings.cut) != (y == 1))
 
-    def _take(self, error: float, residual: float, at_ms: int) -> Found:
+    def _take(self, error: float, residual: float, answer: Answer, at_ms: int) -> Found:
+        certainty = self.certainty.update(answer, at_ms)
         if self.judge is not None and self.sudden is not None:
             errors, residuals = self.judge
-            return errors.update(error, at_ms), self.sudden.update(error, at_ms), residuals.update(residual, at_ms)
+            return errors.update(error, at_ms), self.sudden.update(error, at_ms), residuals.update(residual, at_ms), certainty
         self._builder.add(error, residual, at_ms, self.settings)
         if self.n_labels >= self.settings.baseline_labels and self._builder.is_full(self.settings):
             self.judge = self._begin(self._freeze())
-        return None, None, None
+        return _NOTHING
 
     def _freeze(self) -> Baseline:
         return self._builder.freeze(self.settings)
@@ -118,7 +128,8 @@ class WatchedValue(Watched):
     def __init__(self, settings: OutcomeSettings) -> None:
         super().__init__(settings)
         self._unit: float | None = None
-        self._early: list[tuple[float, int]] = []  # the residuals and times before the unit is known
+        self._said = (0.0, 1.0)  # the middle of what is predicted, and the usual distance from it
+        self._early: list[tuple[float, float, int]] = []  # the residuals, predictions and times before the unit is known
 
     @staticmethod
     def refuse_unless_fit(y: float, p: float) -> None:
@@ -130,30 +141,37 @@ class WatchedValue(Watched):
         """Take one outcome in; what the detectors found."""
         self.n_labels += 1
         if self._unit is not None:
-            return self._take_residual(y - p, at_ms)
-        self._early.append((y - p, at_ms))
+            return self._take_residual(y - p, p, at_ms)
+        self._early.append((y - p, p, at_ms))
         if self.n_labels >= self.settings.baseline_labels:
-            self._unit = _usual_size([residual for residual, _ in self._early])
+            self._unit = _usual_size([residual for residual, _, _ in self._early])
+            middle = float(np.median([predicted for _, predicted, _ in self._early]))
+            self._said = middle, _usual_size([predicted - middle for _, predicted, _ in self._early])
             early, self._early = self._early, []
-            for residual, then_ms in early:
-                self._take_residual(residual, then_ms)
-        return None, None, None
+            for residual, predicted, then_ms in early:
+                self._take_residual(residual, predicted, then_ms)
+        return _NOTHING
 
     def state(self) -> dict[str, Any]:
         """As plain JSON values."""
-        return {**super().state(), "unit": self._unit, "early": [list(one) for one in self._early]}
+        return {**super().state(), "unit": self._unit, "said": list(self._said), "early": [list(one) for one in self._early]}
 
     @classmethod
     def from_state(cls, raw: Mapping[str, Any], settings: OutcomeSettings) -> Self:
         """The version as it was."""
+        if "said" not in raw:  # it was saved before predictions were looked at, and gathers its baseline anew
+            return cls(settings)
         version = super().from_state(raw, settings)
-        version._unit, version._early = raw["unit"], [(residual, at_ms) for residual, at_ms in raw["early"]]
+        version._unit, version._said = raw["unit"], (raw["said"][0], raw["said"][1])
+        version._early = [(residual, predicted, at_ms) for residual, predicted, at_ms in raw["early"]]
         return version
 
-    def _take_residual(self, residual: float, at_ms: int) -> Found:
+    def _take_residual(self, residual: float, predicted: float, at_ms: int) -> Found:
         most, unit = self.settings.most_off, self._unit or 1.0
         counted = min(max(residual / unit, -most), most)
-        return self._take(abs(counted), counted, at_ms)
+        middle, distance = self._said
+        said = min(max((predicted - middle) / distance, -_FARTHEST), _FARTHEST)
+        return self._take(abs(counted), counted, Answer(said, counted * unit / distance, 1.0), at_ms)
 
     def _freeze(self) -> Baseline:
         return self._builder.freeze(self.settings, self._unit)

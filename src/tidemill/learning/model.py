@@ -53,6 +53,8 @@ class Model:
         metric: what the gate compares, smaller is better: `"log_loss"`, or for a number `"squared_error"` or `"absolute_error"`.
         monitor: how drift is watched.
         policy: what the loop may do.
+        slices: text columns of the vector, e.g. `("origin",)`. Quality is told apart by their values, and on none that has rows enough may
+            a challenger be worse.
         sample: the share of questions learnt from, by their label's key.
         canary_by: the field of the request by whose values a canary's share is drawn, e.g. a customer, who is then always answered by one
             version; left out it is the label's key.
@@ -72,6 +74,7 @@ class Model:
     metric: Metric | None = field(default=None, kw_only=True)
     monitor: Monitor = field(default_factory=Monitor, kw_only=True)
     policy: RetrainPolicy = field(default_factory=RetrainPolicy, kw_only=True)
+    slices: tuple[str, ...] = field(default=(), kw_only=True)
     sample: float = field(default=1.0, kw_only=True)
     canary_by: str | None = field(default=None, kw_only=True)
     objective: Objective = field(init=False, repr=False, compare=False)
@@ -90,7 +93,6 @@ class Model:
         if self.canary_key not in fields:
             raise ProjectError(f"canary_by={self.canary_by!r} is not in the request", where=where, fix=f"choose of {', '.join(fields)}")
         self._check_features(where)
-        self.policy.check_slices([name for name, kind in self.columns.items() if kind == "text"], where)
         object.__setattr__(self, "objective", objective_of(self.label, self.task, self.metric, where))
         try:
             Sample(self.sample)
@@ -103,7 +105,7 @@ class Model:
             if isinstance(part, str) and part not in fields:
                 raise ProjectError(f"{part!r} is not a field of the request", where=where, fix=f"choose of {', '.join(fields)}")
         self._check_keys(where)
-        check_slices(self.monitor.slices, self.columns, where)
+        check_slices(self.slices, self.columns, where)
         readable = set(fields) | {column for source in self.sources for column in source.feature_columns}
         for derived in self.derived:
             for name in derived.parameters:

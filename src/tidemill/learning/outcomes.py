@@ -16,7 +16,7 @@ from tidemill.features import Label
 from tidemill.kernels import Floats, Ints
 from tidemill.learning.lake_sql import column_of, known_by, open_duckdb, relation, scan, stored
 from tidemill.learning.model import Model
-from tidemill.stores import KNOWN_AT, OFFSET, Followed
+from tidemill.stores import KNOWN_AT, OFFSET, Followed, Judged, QualityReader
 
 
 @dataclass(frozen=True)
@@ -118,3 +118,16 @@ def settled(rows: Followed, label: Label, now_ms: int) -> Floats:
         return rows.outcome
     told = np.where(np.isnan(rows.outcome), rows.absent, rows.outcome)
     return np.where(rows.at_ms + label.within_ms < now_ms, told, np.nan)
+
+
+def read_settled(reader: QualityReader, model: Model, span: tuple[int, int], now_ms: int) -> Judged:
+    """The predictions asked in `[span[0], span[1])` whose outcome counts at a time.
+
+    Where no outcome means something, those that were told none are among them, once `within` is over.
+    """
+    if model.label.absent == "drop":
+        return reader.judged(model.name, model.label, *span)
+    rows = reader.followed(model.name, model.label, span)
+    outcome = settled(rows, model.label, now_ms)
+    known = ~np.isnan(outcome)
+    return Judged(rows.role[known], rows.version[known], rows.at_ms[known], rows.said[known], outcome[known], rows.classes)

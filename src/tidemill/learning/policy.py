@@ -19,7 +19,6 @@ class Monitor:
             thresholds follow from it: a smaller budget is quieter, and later.
         cycle: the longest regular rhythm of the data; a baseline holds at least one whole cycle.
         check_every: how often Evidently checks, in stream time.
-        slices: text columns of the vector by whose values quality is told apart, e.g. `("origin",)`; `tidemill quality` names the worst.
 
     Raises:
         ProjectError: a budget that cannot be read.
@@ -28,7 +27,6 @@ class Monitor:
     false_alarm_budget: str = "1/30d"
     cycle: str | int = "7d"
     check_every: str | int = "7d"
-    slices: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the declaration."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -34,8 +33,8 @@ class RetrainPolicy:
             that the challenger has seen the others.
         min_gain: by how much the challenger's metric must be better.
         z: by how many standard errors the gain must lie above 0; 0 asks for none.
-        slices: text columns of the vector; on each of their values with `slice_min_rows` rows the challenger may not be worse.
-        slice_margin: loss of a slice by more than this, beyond `z` standard errors, keeps a challenger from serving.
+        slice_margin: loss of a slice by more than this, beyond `z` standard errors, keeps a challenger from serving. Where there are many
+            slices the standard errors are more, so that luck alone keeps it from serving as seldom as with one.
         slice_min_rows: a value with fewer rows is not judged.
         calibration_margin: by how much the challenger's calibration error may exceed the champion's.
         latency_factor: how many times the champion's time a row the challenger may take.
@@ -61,7 +60,6 @@ class RetrainPolicy:
     gate: str | int = "7d"
     min_gain: float = 0.0
     z: float = 1.0
-    slices: tuple[str, ...] = ()
     slice_margin: float = 0.0
     slice_min_rows: int = 200
     calibration_margin: float = 0.02
@@ -87,13 +85,6 @@ class RetrainPolicy:
         if self.max_fits < 2:
             fix = "write at least 2: a challenger, and its last fit on all rows"
             raise ProjectError(f"{self.max_fits} fits make no champion", where="RetrainPolicy(max_fits=...)", fix=fix)
-
-    def check_slices(self, texts: Sequence[str], where: str) -> None:
-        """Refuse a slice that is no text column of the vector; `texts` are those there are."""
-        for name in self.slices:
-            if name not in texts:
-                fix = f"choose of {', '.join(texts)}" if texts else "the vector has no text column: leave slices out"
-                raise ProjectError(f"slice {name!r} is no text column of the vector", where=f"{where}, RetrainPolicy(slices=...)", fix=fix)
 
     @property
     def cooldown_ms(self) -> int:

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 from tidemill.settings import AlertSettings
 from tidemill.stores.alert_messages import AlertMessages
-from tidemill.stores.alert_records import SEVERITIES, Moment, Outlook, Over, Plan, Planned, Severity, Silence, Told, Waiting
+from tidemill.stores.alert_plans import Outlook, Over, Plan, Planned, Told, Waiting
+from tidemill.stores.alert_records import SEVERITIES, Moment, Severity, Silence
 
 
 @dataclass(frozen=True)

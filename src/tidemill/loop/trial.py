@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,14 +129,22 @@ def judge_trial(trial: Trial, settings: TrialSettings) -> Verdict:
     return verdict if not against else Verdict(False, f"{verdict.reason}, but {against}", verdict.gain)
 
 
-def is_worse(one: Slice, settings: TrialSettings) -> bool:
-    """Whether a slice lost more than the margin, beyond `z` standard errors."""
-    lost = -one.comparison.gain - settings.gate.z * (one.comparison.se or 0.0)
-    return one.comparison.n_rows >= settings.slice_min_rows and lost > settings.slice_margin
+def z_of_slices(z: float, n_slices: int) -> float:
+    """By how many standard errors one of several slices must be worse, so that by luck one is as seldom as a single slice beyond `z`.
+
+    The union bound over the slices (Bonferroni, 1936), whatever they share.
+
+    >>> [round(z_of_slices(1.0, n), 2) for n in (0, 1, 3, 20)], z_of_slices(0.0, 20)
+    ([1.0, 1.0, 1.62, 2.41], 0.0)
+    """
+    tail = NormalDist().cdf(-z) / max(1, n_slices)
+    return max(z, -NormalDist().inv_cdf(tail)) if z > 0 and tail > 0 else z
 
 
 def _slice_against(slices: Sequence[Slice], settings: TrialSettings) -> str:
-    worse = [one for one in slices if is_worse(one, settings)]
+    judged = [one for one in slices if one.comparison.n_rows >= settings.slice_min_rows]
+    z = z_of_slices(settings.gate.z, len(judged))
+    worse = [one for one in judged if -one.comparison.gain - z * (one.comparison.se or 0.0) > settings.slice_margin]
     if not worse:
         return ""
     worst = min(worse, key=lambda one: one.comparison.gain)

@@ -1,7 +1,7 @@
 """The registry: MLflow's versions, aliases and reports, and how a training becomes one."""
 
 from tidemill.registry.auditing import audit_parity
-from tidemill.registry.challenging import Challenger, Plan, Tried, measure_latency, train, try_unseen
+from tidemill.registry.challenging import Challenger, Plan, Serving, Tried, challenge, measure_latency, train, try_unseen
 from tidemill.registry.deciding import (
     Ask,
     Asker,
@@ -18,11 +18,12 @@ from tidemill.registry.deciding import (
     resume,
 )
 from tidemill.registry.deploying import carry_out, deploy, deploy_learnt, request_promotion, request_rollback
-from tidemill.registry.follow_ups import due_follow_up, fits_left, plan_of, since_of
+from tidemill.registry.follow_ups import asked_since, due_follow_up, fits_left, numbers_left, plan_of, since_of
 from tidemill.registry.judging import Judged, Judgement, gate
+from tidemill.registry.lease import holding
 from tidemill.registry.named import CANARY, CHALLENGER, CHAMPION, FROZEN, PREVIOUS, SHADOW, Named
-from tidemill.registry.probation import Probation, examine
-from tidemill.registry.registry import KEPT_REPORTS, DatasetRef, Registry, Release, Version
+from tidemill.registry.probation import Probation, examine, judge_probation
+from tidemill.registry.registry import KEPT_REPORTS, REPORT, DatasetRef, Registry, Release, Version
 from tidemill.registry.releasing import Beside, act_at_once, compare_trials, end_trials, try_canary, try_shadow
 from tidemill.registry.training import FITS, IMPORTANT, Ready, code_version, make_ready, register, snapshot
 from tidemill.registry.updating import due_update, learn_more, request_update
@@ -36,6 +37,7 @@ __all__ = [
     "IMPORTANT",
     "KEPT_REPORTS",
     "PREVIOUS",
+    "REPORT",
     "SHADOW",
     "Ask",
     "Asker",
@@ -51,11 +53,14 @@ __all__ = [
     "Ready",
     "Registry",
     "Release",
+    "Serving",
     "Tried",
     "Version",
     "act_at_once",
+    "asked_since",
     "audit_parity",
     "carry_out",
+    "challenge",
     "code_version",
     "compare_trials",
     "deploy",
@@ -69,12 +74,15 @@ __all__ = [
     "fits_left",
     "gate",
     "guard",
+    "holding",
+    "judge_probation",
     "keep_learnt",
     "learn_more",
     "make_decision",
     "make_ready",
     "mark",
     "measure_latency",
+    "numbers_left",
     "plan_of",
     "put_back",
     "register",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -68,6 +68,15 @@ class Challenger:
     scorer: OnnxModel | None = None
 
 
+@dataclass(frozen=True)
+class Serving:
+    """The champion: its version, what it says of (n,) columns in the classes of the rows, and the time of the last row it learnt from."""
+
+    version: int
+    said: Callable[[Mapping[str, Column]], Floats]
+    learnt_until_ms: int
+
+
 def train(workspace: Workspace, registry: Registry, model: Model, rows: TrainingSet, plan: Plan | None = None) -> Challenger:
     """Fit a challenger on each window of the policy and try it beside the champion.
 
@@ -89,15 +98,26 @@ def train(workspace: Workspace, registry: Registry, model: Model, rows: Training
         champion, served = None, None  # it answers another question, so there is nothing to compare with
     if served is not None:
         refuse_spoilt_rows(model, rows, served)
-    fitted = fit_candidates(model, rows, plan.since_ms, plan.most, () if served else ("all",))  # the first has nothing to stand beside
-    scorer = None if served is None else OnnxModel(served.onnx, model.columns)
-    said = None if scorer is None else partial(scorer.score, classes=rows.classes)
-    learnt_until_ms = 0 if served is None else ReferenceProfile.from_json(served.reference).end_ms
+    if served is None or champion is None:
+        return challenge(model, rows, plan, None)
+    scorer = OnnxModel(served.onnx, model.columns)
+    learnt_until_ms = ReferenceProfile.from_json(served.reference).end_ms
+    found = challenge(model, rows, plan, Serving(champion, partial(scorer.score, classes=rows.classes), learnt_until_ms))
+    return replace(found, scorer=scorer)
+
+
+def challenge(model: Model, rows: TrainingSet, plan: Plan, serving: Serving | None) -> Challenger:
+    """`train` without a registry: the challengers of a plan beside what serves; the first model has nothing to stand beside.
+
+    Raises:
+        UnfitRowsError: too few rows to fit and to judge.
+    """
+    fitted = fit_candidates(model, rows, plan.since_ms, plan.most, () if serving else ("all",))
     tried = tuple(
-        Tried(one.window, one.fitted, None if said is None else try_unseen(model, one.fitted, said, learnt_until_ms))
+        Tried(one.window, one.fitted, None if serving is None else try_unseen(model, one.fitted, serving.said, serving.learnt_until_ms))
         for one in fitted.fitted
     )
-    return Challenger(tried, champion, plan.since_ms, fitted.left_out, scorer)
+    return Challenger(tried, serving.version if serving else None, plan.since_ms, fitted.left_out)
 
 
 def refuse_spoilt_rows(model: Model, rows: TrainingSet, served: Version) -> None:
@@ -120,7 +140,7 @@ def try_unseen(model: Model, challenger: Fitted, champion: Callable[[Mapping[str
     person or a short cooldown does, it would be judged on some of them, and look better than it is.
 
     Args:
-        model: whose policy names the slices.
+        model: whose slices they are.
         challenger: fitted on the older rows.
         champion: says of (n,) columns what `OnnxModel.score` does, in the classes of the rows.
         learnt_until_ms: time of the last row the champion has learnt from.
@@ -131,7 +151,7 @@ def try_unseen(model: Model, challenger: Fitted, champion: Callable[[Mapping[str
     rows = challenger.gate.rows(unseen)
     said, mine, objective = champion(rows.columns), challenger.said[unseen], model.objective
     theirs_lost, mine_lost = objective.losses(rows.outcome, said), objective.losses(rows.outcome, mine)
-    texts = {name: rows.columns[name].tolist() for name in model.policy.slices}
+    texts = {name: rows.columns[name].tolist() for name in model.slices}
     return Trial(
         comparison=compare(theirs_lost, mine_lost, rows.at_ms),
         slices=compare_slices(theirs_lost, mine_lost, rows.at_ms, texts, model.policy.slice_min_rows),

@@ -15,7 +15,7 @@ from tidemill.errors import ConflictError, UnavailableError
 from tidemill.learning import Model
 from tidemill.loop import Admitted, GuardPolicy, Refused, Verdict, admit, read_facts
 from tidemill.project import Workspace
-from tidemill.registry.faults import NEWEST_LABELS, book_fault, label_fault, reference_outcomes, watched_fault
+from tidemill.registry.faults import NEWEST_LABELS, book_fault, label_fault, newest_null_fault, reference_outcomes, watched_fault
 from tidemill.registry.judging import Judgement
 from tidemill.registry.named import CHAMPION
 from tidemill.registry.registry import Registry, Version
@@ -120,7 +120,7 @@ def data_fault(workspace: Workspace, model: Model, served: Version | None) -> st
     several = model.objective.task == "multiclass"
     told = workspace.state.newest_outcomes(model.name, NEWEST_LABELS)
     newest = np.array([class_of(outcome.value) if several else outcome.value for outcome in told], dtype=object)
-    return label_fault(newest, reference_outcomes(served, model))
+    return label_fault(newest, reference_outcomes(served, model)) or newest_null_fault(workspace, model, served)
 
 
 def mark(workspace: Workspace, decision: Decision, run_id: str, stage: Stage, findings: Mapping[str, Any] | None = None) -> None:

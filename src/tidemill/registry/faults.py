@@ -1,4 +1,4 @@
-"""Data that no model may learn from: books that do not balance, columns gone missing, a label feed that says one thing only.
+"""Data that no model may learn from: books that do not balance, columns gone missing, a label feed that says one thing only, or nothing.
 
 A detector cannot tell a changed world from a broken pipe; a retrain on the latter would teach the model the fault. Each check answers a
 sentence, empty where it finds nothing, and only looks for what no world does.
@@ -6,6 +6,7 @@ sentence, empty where it finds nothing, and only looks for what no world does.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,6 +18,7 @@ from tidemill.clock import to_utc
 from tidemill.drift import ReferenceProfile
 from tidemill.events import Column
 from tidemill.learning import Model, OnnxModel, TrainingSet
+from tidemill.learning.null_outcomes import NullOutcomes, count_null_outcomes
 from tidemill.project import Workspace
 from tidemill.registry.registry import Version
 from tidemill.stores import Class
@@ -26,6 +28,9 @@ LEAST_RUN = 500  # labels in a row: a calm day must not look like a broken feed
 IMPOSSIBLE = 1e-12
 _MISSING_BEFORE = 0.5  # a column that was missing as often as this before is no news
 _LEAST_ROWS = 200
+NULL_OUTCOMES = "null_outcomes"  # the tag of a version that says how many there were when it was trained
+_ODDS = 20.0  # of a null: a storm that cancels every sixth flight instead of every fiftieth is a world still
+_NULL_SHARE = 0.2
 
 
 def book_fault(workspace: Workspace, model: Model) -> str:
@@ -75,6 +80,35 @@ def label_fault(newest: npt.NDArray[Any], reference: npt.NDArray[Any]) -> str:
         return ""
     known = 100 * np.mean(reference == value)
     return f"the newest {run} labels are all {_text(value)}, which {known:.0f} % of those that the champion learnt from were"
+
+
+def null_fault(newest: NullOutcomes, reference: NullOutcomes) -> str:
+    """Whether nulls among the newest label events are out of all proportion: many where there were few, or few where there were many.
+
+    Outcomes that are left out are seldom left out at random, and what is filled in for them by a default is none.
+
+    >>> null_fault(NullOutcomes(1_000, 400), NullOutcomes(9_000, 90))
+    '40 % of the newest 1000 label events have no outcome, 1 % when the champion was trained'
+    >>> null_fault(NullOutcomes(1_000, 100), NullOutcomes(9_000, 90)), null_fault(NullOutcomes(499, 499), NullOutcomes(9_000, 90))
+    ('', '')
+    """
+    shares = [(one.nulls + 1) / (one.n + 2) for one in (newest, reference)]
+    odds = [share / (1 - share) for share in shares]
+    if min(newest.n, reference.n) < LEAST_RUN or max(odds) < _ODDS * min(odds) or max(shares) < _NULL_SHARE:
+        return ""
+    now, before = (f"{100 * one.nulls / one.n:.0f} %" for one in (newest, reference))
+    return f"{now} of the newest {newest.n} label events have no outcome, {before} when the champion was trained"
+
+
+def newest_null_fault(workspace: Workspace, model: Model, served: Version) -> str:
+    """The same of the newest label events, those of the gate's length; a version that was trained before this was counted has none."""
+    told = served.tags.get(NULL_OUTCOMES)
+    if told is None:
+        return ""
+    now_ms, label = workspace.now_ms(), model.label
+    events, _ = workspace.lake.read(label.stream.name)
+    newest = count_null_outcomes(label, events, now_ms - model.policy.gate_ms, now_ms)
+    return null_fault(newest, NullOutcomes(**json.loads(told)))
 
 
 def row_fault(model: Model, rows: TrainingSet, reference: ReferenceProfile | None) -> str:

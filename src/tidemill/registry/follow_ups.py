@@ -8,13 +8,16 @@ Each try is a decision of its own, of the trigger `labels`, and names the alarm'
 
 from __future__ import annotations
 
+from statistics import median
+
 from tidemill.clock import to_utc
-from tidemill.learning import Model
+from tidemill.learning import Model, RetrainPolicy
 from tidemill.project import Workspace
 from tidemill.registry.challenging import Plan
 from tidemill.registry.deciding import Ask
 from tidemill.stores import Decision
 
+_LAGS = 1_000  # labels whose lag is looked at
 _LEAST_FITS = 2  # a challenger, and its last fit
 
 
@@ -42,7 +45,23 @@ def plan_of(workspace: Workspace, model: Model, decision: Decision) -> Plan:
     """What a decision fits; of the fits that are left one is kept for the winner's last."""
     if decision.act == "update":
         return Plan(update=True)
-    return Plan(since_of(model, decision), max(1, fits_left(workspace, model, decision) - 1))
+    return Plan(asked_since(workspace, model, decision), max(1, fits_left(workspace, model, decision) - 1))
+
+
+def asked_since(workspace: Workspace, model: Model, decision: Decision) -> int | None:
+    """Since when what was asked belongs to the changed world, of an alarm and of what follows it; None where nothing says so.
+
+    The errors tell when the labels changed. Those were asked for a label's usual lag before, and where labels come late the rows of that
+    time are what a challenger learns the new world from first. The lag is the median of the newest labels.
+    """
+    since_ms, follows = since_of(model, decision), decision.evidence.get("follows")
+    trigger = workspace.decisions.get(follows).trigger if isinstance(follows, str) else decision.trigger
+    if since_ms is None or trigger != "error":
+        return since_ms
+    told = workspace.state.newest_outcomes(model.name, _LAGS)
+    asked_ms = {score.key: score.at_ms for score in workspace.predictions.scores(model.name, [outcome.key for outcome in told])}
+    lags_ms = [outcome.known_at_ms - asked_ms[outcome.key] for outcome in told if outcome.key in asked_ms]
+    return since_ms - max(0, int(median(lags_ms))) if lags_ms else since_ms
 
 
 def due_follow_up(workspace: Workspace, model: Model, champion: int | None) -> Ask | None:
@@ -56,11 +75,11 @@ def due_follow_up(workspace: Workspace, model: Model, champion: int | None) -> A
         return None
     chain = workspace.decisions.follow_ups(model.name, alarm.id)
     used = sum(one.fits for one in (alarm, *chain))
-    if any(one.state != "finished" or one.outcome == "promoted" for one in chain) or used + _LEAST_FITS > model.policy.max_fits:
+    if any(one.state != "finished" or one.outcome == "promoted" for one in chain):
         return None
     since_ms = since_of(model, alarm) or alarm.requested_at_ms
     had = max([_labels_had(workspace, model, alarm, since_ms), *(int(one.alarm_key.rpartition(":")[2]) for one in chain)])
-    left = [number for number in model.policy.follow_ups if number > had]
+    left = numbers_left(model.policy, used, had)
     if not left:
         return None
     newest = workspace.state.newest_outcomes(model.name, left[-1])  # no more than is asked for: this is looked at every few seconds
@@ -72,6 +91,20 @@ def due_follow_up(workspace: Workspace, model: Model, champion: int | None) -> A
     reason = f"{max(passed)} labels since the change of {since}; follows decision {alarm.id}, which was {alarm.outcome}"
     evidence: dict[str, object] = {"follows": alarm.id, "since_ms": since_ms, "labels": labels, "wanted": max(passed)}
     return Ask("retrain", "labels", f"labels:{alarm.id}:{max(passed)}", reason, evidence, champion)
+
+
+def numbers_left(policy: RetrainPolicy, used: int, had: int) -> list[int]:
+    """The numbers of labels since a change that are still to come, rising; none when too few fits are left.
+
+    Args:
+        policy: of the model.
+        used: fits of the alarm and of what followed it.
+        had: labels since the change that the last of them had.
+
+    >>> numbers_left(RetrainPolicy(), 6, 700), numbers_left(RetrainPolicy(), 15, 700)
+    ([1000, 2000, 4000], [])
+    """
+    return [] if used + _LEAST_FITS > policy.max_fits else [number for number in policy.follow_ups if number > had]
 
 
 def _labels_had(workspace: Workspace, model: Model, alarm: Decision, since_ms: int) -> int:

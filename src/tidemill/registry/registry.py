@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # MLflow takes seconds to import, and most processes that cou
 
 _OURS = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS")  # asked again they come again
 KEPT_REPORTS = 20
+REPORT = "report.html"  # the first page of a report, which links lead to
 
 
 @dataclass(frozen=True)
@@ -238,8 +239,8 @@ class Registry:
         about = json.loads((folder / "version.json").read_text())
         return Version(name, number, about["run_id"], folder, about["tags"])
 
-    def log_report(self, name: str, run_name: str, html: str, metrics: Mapping[str, float], tags: Mapping[str, str]) -> str:
-        """Keep a report beside the model, the newest 20; answers its run's id."""
+    def log_report(self, name: str, run_name: str, pages: Mapping[str, str], metrics: Mapping[str, float], tags: Mapping[str, str]) -> str:
+        """Keep the pages of a report beside the model, by file name, the newest 20 reports; answers its run's id."""
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
         experiment = self._experiment(f"{name}.reports")
@@ -247,17 +248,20 @@ class Registry:
         run_id: str = run.info.run_id
         for key, value in metrics.items():
             self._client.log_metric(run_id, key, value)
-        self._client.log_text(run_id, html, "report.html")
+        for file, html in pages.items():
+            self._client.log_text(run_id, html, file)
         self._client.set_terminated(run_id)
         kept = self._client.search_runs([experiment], order_by=["attributes.start_time DESC"], max_results=KEPT_REPORTS + 50)
         for old in kept[KEPT_REPORTS:]:
-            get_artifact_repository(old.info.artifact_uri, tracking_uri=self._uri).delete_artifacts("report.html")  # type: ignore[no-untyped-call]  # mlflow has no types here
+            files = get_artifact_repository(old.info.artifact_uri, tracking_uri=self._uri)
+            for page in self._client.list_artifacts(old.info.run_id):
+                files.delete_artifacts(page.path)  # type: ignore[no-untyped-call]  # mlflow has no types here
             self._client.delete_run(old.info.run_id)
         return run_id
 
     def report_url(self, run_id: str) -> str:
         """Where a person reads a report."""
-        return f"{self.run_url(run_id)}/artifacts/report.html"
+        return f"{self.run_url(run_id)}/artifacts/{REPORT}"
 
     def run_url(self, run_id: str) -> str:
         """Where a person sees a run."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -35,8 +35,10 @@ from tidemill.learning import (
 )
 from tidemill.learning.by_parts import go_on, learns_by_parts
 from tidemill.learning.candidates import rows_of
+from tidemill.learning.null_outcomes import count_null_outcomes
 from tidemill.project import Workspace
 from tidemill.registry.estimators import keep_estimator
+from tidemill.registry.faults import NULL_OUTCOMES
 from tidemill.registry.judging import Judged
 from tidemill.registry.named import CHALLENGER
 from tidemill.registry.registry import DatasetRef, Registry, Release
@@ -159,6 +161,8 @@ def _release(workspace: Workspace, model: Model, ready: Ready, tags: dict[str, s
     profile = profile_reference(train_rows.columns, unseen, train_rows.at_ms, sampling, scored_at_ms=fitted.gate.at_ms)
     quality = _quality(model, fitted)
     label_stream = model.label.stream.name
+    labels, _ = workspace.lake.read(label_stream)
+    nulls = count_null_outcomes(model.label, labels, int(train_rows.at_ms[0]), train_rows.now_ms)
     until = to_utc(int(train_rows.at_ms[-1])).date()
     params = {
         "estimator": type(fitted.estimator).__name__,
@@ -187,6 +191,7 @@ def _release(workspace: Workspace, model: Model, ready: Ready, tags: dict[str, s
             "source_digest": model.source_digest,
             "stream_time_ms": str(train_rows.now_ms),
             FITS: str(ready.fits),
+            NULL_OUTCOMES: json.dumps(asdict(nulls)),
             "window": ready.judged.best.window,
             "refitted": str(ready.refit["served"] == "refitted").lower(),
             f"gate_{objective.metric}": str(objective.loss(fitted.quality)),

@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 
 from tidemill.drift import ColumnWarning, FeatureDrift, ReferenceProfile
-from tidemill.kernels import Floats
 from tidemill.learning import Model, vectors_of
 from tidemill.project import Workspace
 from tidemill.registry import Registry
 from tidemill.serving.conditions import NO_HARM_KNOWN, column_condition, columns_standing
-from tidemill.stores import Alert, Answer, Served
+from tidemill.stores import Alert
 
 _BATCH = 5_000
 
@@ -44,7 +43,7 @@ class FeatureWatch:
             served = served.rows(np.arange(others[0] if len(others) else len(served.ids)))
             drift = self._drift(cursor, version, state)
             self._held = None  # until they are saved as they are then
-            warnings = drift.update(vectors_of(self._model, served), served.at_ms, self._scores(served))
+            warnings = drift.update(vectors_of(self._model, served), served.at_ms, served.scores)
             self._workspace.monitors.save(
                 self._name,
                 cursor,
@@ -69,12 +68,6 @@ class FeatureWatch:
             return FeatureDrift.from_state(profile, state["detector"], budget)
         return FeatureDrift(profile, budget)
 
-    def _scores(self, served: Served) -> Floats:
-        """(n,) what the champion said of each, as one number; see `Objective.score`."""
-        said = self._workspace.predictions.scores(self._model.name, served.keys)
-        by_id = {score.prediction_id: _as_score(score.answer) for score in said if score.role == "champion"}
-        return np.array([by_id[prediction_id] for prediction_id in served.ids.tolist()])
-
     def _alert(self, warning: ColumnWarning, version: int) -> Alert:
         return Alert(
             key=f"{self._name}:{version}:{warning.column}:{warning.at_ms}",
@@ -88,13 +81,6 @@ class FeatureWatch:
             harm=NO_HARM_KNOWN,
             condition=column_condition(self._model.name, version, warning.column),
         )
-
-
-def _as_score(answer: Answer) -> float:
-    if answer.probabilities is not None:
-        return max(answer.probabilities.values())
-    said = answer.probability if answer.value is None else answer.value
-    return float("nan") if said is None else said
 
 
 def shown(drift: FeatureDrift) -> dict[str, Any]:

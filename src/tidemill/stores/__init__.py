@@ -2,7 +2,8 @@
 
 from tidemill.stores.acts import Act, ActStore
 from tidemill.stores.alert_messages import AlertMessages
-from tidemill.stores.alert_records import Alert, AlertRecord, Conditions, Message, Moment, Plan, Planned, Silence
+from tidemill.stores.alert_plans import Plan, Planned
+from tidemill.stores.alert_records import Alert, AlertRecord, Conditions, Message, Moment, Silence
 from tidemill.stores.alert_silences import AlertSilences
 from tidemill.stores.alerts import AlertStore
 from tidemill.stores.answer import Answer, AnswerKind, Class
@@ -22,7 +23,8 @@ from tidemill.stores.lake_writer import LakeWriter, wait_for_lake
 from tidemill.stores.loop_tables import open_loop
 from tidemill.stores.mapped_state import MappedState
 from tidemill.stores.monitor_state import MonitorStateStore
-from tidemill.stores.predictions import Answered, PredictionStore, Role, Said, Score, Served
+from tidemill.stores.prediction_records import Answered, Role, Said, Score, Served
+from tidemill.stores.predictions import PredictionStore
 from tidemill.stores.publications import PublicationStanding, PublicationStore
 from tidemill.stores.quality import Followed, Judged, QualityReader
 from tidemill.stores.reactions import Match, ReactionStanding, ReactionStore

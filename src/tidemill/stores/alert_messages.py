@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine, and_, bindparam, func, insert, literal_column, or_, select, update
 
 from tidemill.errors import ConflictError
-from tidemill.stores.alert_records import Message, Moment, Outlook, Over, Plan, Planned, Silence, Told, Waiting
+from tidemill.stores.alert_plans import Outlook, Over, Plan, Planned, Told, Waiting
+from tidemill.stores.alert_records import Message, Moment, Silence
 from tidemill.stores.alerts import RECORDS, channels_of, pause_ms, read_records
 from tidemill.stores.cursors import reading
 from tidemill.stores.insert_new import insert_new

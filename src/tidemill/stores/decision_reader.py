@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Engine, Select, and_, func, or_, select
+from sqlalchemy import Engine, Select, and_, func, not_, or_, select
 
 from tidemill.errors import NotFoundError
 from tidemill.stores.cursors import reading
@@ -84,9 +84,13 @@ class DecisionReader:
         return self._read(select(*_FIELDS).where(_D.model == model, mine).order_by(_D.requested_wall_ms, _D.id))
 
     def last_retrained(self, model: str) -> int | None:
-        """When, in stream time, the last decision but an update finished that was promoted, rejected or rolled back; None without one."""
+        """When, in stream time, the last decision finished that was promoted, rejected or rolled back; None without one.
+
+        An update does not count, nor the rejection of a champion's age: it changed nothing, and knows nothing of an alarm that comes after.
+        """
         outcomes = ("promoted", "rejected", "rolled_back")
-        query = select(func.max(_D.finished_at_ms)).where(_D.model == model, _D.act != "update", _D.outcome.in_(outcomes))
+        aged = and_(_D.trigger == "schedule", _D.outcome == "rejected")
+        query = select(func.max(_D.finished_at_ms)).where(_D.model == model, _D.act != "update", _D.outcome.in_(outcomes), not_(aged))
         with self._reading.connect() as connection:
             found: int | None = connection.scalar(query)
         return found

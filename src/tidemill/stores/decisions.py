@@ -88,7 +88,7 @@ class DecisionStore(DecisionReader):
     def claim(self, decision_id: str, flow_run_id: str, wall_ms: int) -> bool:
         """Make the decision this run's own; False if another run has it or it is finished: end `Merged`.
 
-        The run that holds the claim gets True again, so a retried task goes on, and each call is its sign of life.
+        The run that holds the claim gets True again, so a retried task goes on.
         """
         if not flow_run_id:
             raise ValueError("a claim needs the id of its flow run; by hand, make one up")
@@ -99,12 +99,17 @@ class DecisionStore(DecisionReader):
             .where(_D.id == decision_id, _D.state == "requested")
             .values(state="claimed", flow_run_id=flow_run_id, claimed_wall_ms=wall_ms, alive_wall_ms=wall_ms, claim_order=order)
         )
-        renew = update(DECISIONS).where(_held(decision_id, flow_run_id)).values(alive_wall_ms=wall_ms)
         with self._engine.begin() as connection:
             taken = connection.execute(take).rowcount == 1
             if taken:
                 keep_decisions(connection, [decision_id])
-            return taken or connection.execute(renew).rowcount == 1
+        return taken or self.renew(decision_id, flow_run_id, wall_ms)
+
+    def renew(self, decision_id: str, flow_run_id: str, wall_ms: int) -> bool:
+        """A sign of life of the run that holds the claim; False if it is not, or no longer, this run's. See `release_stale`."""
+        alive = update(DECISIONS).where(_held(decision_id, flow_run_id)).values(alive_wall_ms=wall_ms)
+        with self._engine.begin() as connection:
+            return connection.execute(alive).rowcount == 1
 
     def finish(self, decision_id: str, ending: Ending, flow_run_id: str = "") -> bool:
         """End the decision once; False if it was not this run's to end (finished already, or the claim was taken back).
@@ -136,8 +141,10 @@ class DecisionStore(DecisionReader):
             values = {"stages": {**row.stages, stage: wall_ms}, "findings": found, "alive_wall_ms": wall_ms}
             return connection.execute(update(DECISIONS).where(mine).values(values)).rowcount == 1
 
-    def put_back(self, decision_id: str, flow_run_id: str, wall_ms: int, at_most: int = 12) -> bool:
+    def put_back(self, decision_id: str, flow_run_id: str, wall_ms: int, at_most: int = 100) -> bool:
         """Give the claim back because a server was away; it is asked for again after a pause that doubles from 5 s up to 15 min.
+
+        A hundred times is a day, so that nobody has to be there when a server goes at night.
 
         False if the claim is not this run's, or has been given back `at_most` times: then the run ends it as failed.
         """

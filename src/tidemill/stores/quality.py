@@ -15,7 +15,8 @@ from tidemill.kernels import Floats
 from tidemill.stores.answer import Class, class_of, in_class_order
 from tidemill.stores.cursors import reading_cursor
 from tidemill.stores.databases import Databases
-from tidemill.stores.predictions import CLASSES_OF, unpacked
+from tidemill.stores.prediction_records import unpacked
+from tidemill.stores.predictions import CLASSES_OF
 
 # An outcome counts for a prediction when it became known after the question and within the label's time. Of each (key, version,
 # role) one prediction is kept: the last that has such an outcome, with the last of those outcomes; where none has, the last.

@@ -19,6 +19,7 @@ _WHY = {
     "artifacts": _MLFLOW,
     "models": "a copy of what MLflow holds of a model version; remove the folder once that is deleted, it is fetched again when needed",
     "estimators": "what a model that learns by parts goes on from; remove the folder and retrain",
+    "evidently": "a report of Evidently's; it goes with the twentieth check after it, or remove the folder",
     "mlflow.db": "parameters or tags of a run in MLflow; delete that run, then `mlflow gc`",
     "prefect": "a flow run's parameters or logs; delete that run in Prefect",
     "logs": "what services printed; remove the file when they are ended",

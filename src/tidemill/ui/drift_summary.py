@@ -87,6 +87,8 @@ class ErrorStatistic:
     error_threshold: float
     residual: float | None
     residual_threshold: float
+    certainty: float | None
+    certainty_threshold: float
 
 
 @dataclass(frozen=True)
@@ -201,7 +203,16 @@ def _errors(state: Mapping[str, Any], settings: OutcomeSettings) -> tuple[ErrorS
     found = []
     for version in monitor.versions:
         now = monitor.statistics(version)
-        levels = settings.error_threshold, settings.residual_threshold
-        errors = now.get("size" if monitor.task == "regression" else "error")
-        found.append(ErrorStatistic(version, monitor.n_labels(version), errors, levels[0], now.get("residual"), levels[1]))
+        found.append(
+            ErrorStatistic(
+                version=version,
+                n_labels=monitor.n_labels(version),
+                error=now.get("size" if monitor.task == "regression" else "error"),
+                error_threshold=settings.error_threshold,
+                residual=now.get("residual"),
+                residual_threshold=settings.residual_threshold,
+                certainty=now.get("certainty"),
+                certainty_threshold=settings.certainty_threshold,
+            )
+        )
     return tuple(found)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from tidemill.clock import MINUTE_MS, SECOND_MS, NowMs, wall_ms
 from tidemill.drift import QualityMemory, QualityReport, report_quality
 from tidemill.learning import Model
-from tidemill.learning.objective import Figure
+from tidemill.learning.figures import Figure
 from tidemill.loop.story import Rival, Step, asked_for, knew, rivals, steps
 from tidemill.project import ViewDetail, Workspace, describe_views, example_curl
 from tidemill.settings import Settings

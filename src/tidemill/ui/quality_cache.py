@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from tidemill.clock import DAY_MS
+from tidemill.drift.span_memory import SpanMemory, spans_of
 from tidemill.learning import Model
 from tidemill.learning.metrics import Quality
-from tidemill.learning.outcomes import settled
+from tidemill.learning.outcomes import read_settled
 from tidemill.project import Workspace
 from tidemill.stores import Judged
 
 WEEK_MS = 7 * DAY_MS
-_OPEN_EVERY_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -68,21 +68,8 @@ class WeeklyQuality:
         return sum(value * n for value, n in known) / n if n else None
 
 
-@dataclass
-class _Known:
-    """What is remembered of one model."""
-
-    first_ms: int
-    closed: dict[int, Week | None] = field(default_factory=dict)
-    still_open: dict[int, Week | None] = field(default_factory=dict)
-    read_at_s: float = 0.0
-    now_ms: int = -1
-
-
 class QualityCache:
-    """Judges each closed week once a process, open weeks every 5 s at most; newest first, within a budget of time a call.
-
-    A week is closed when its end and the label's `within` have passed. One writer: call it under a lock.
+    """The weeks of models, remembered as `SpanMemory` says.
 
     Args:
         budget_s: longest time one call spends on closed weeks it has not seen; at least one is read.
@@ -90,69 +77,26 @@ class QualityCache:
     """
 
     def __init__(self, budget_s: float = 0.5, clock_s: Callable[[], float] = time.monotonic) -> None:
-        self._budget_s = budget_s
-        self._clock_s = clock_s
-        self._models: dict[str, _Known] = {}
+        self._spans: SpanMemory[Week] = SpanMemory(budget_s, clock_s)
 
     def read(self, workspace: Workspace, model: Model, now_ms: int) -> WeeklyQuality:
         """The weeks of a model up to stream time `now_ms`."""
-        known = self._known(workspace, model)
-        if known is None:
-            return WeeklyQuality()
-        first = known.first_ms // WEEK_MS * WEEK_MS
-        starts = list(range(first, now_ms + 1, WEEK_MS))
-        closed = [start for start in starts if start + WEEK_MS + model.label.within_ms < now_ms]
-        self._read_open(workspace, model, known, (starts[len(closed) :], now_ms))
-        complete = self._read_closed(workspace, model, known, closed)
-        found = [known.closed.get(start, known.still_open.get(start)) for start in starts]
-        return WeeklyQuality(tuple(week for week in found if week is not None), complete)
 
-    def _known(self, workspace: Workspace, model: Model) -> _Known | None:
-        if model.name not in self._models:
-            first = workspace.predictions.served(model.name, limit=1).at_ms
-            if not len(first):
-                return None
-            self._models[model.name] = _Known(int(first[0]))
-        return self._models[model.name]
+        def judge(start_ms: int, closed: bool, _others: Sequence[Week]) -> Week | None:
+            return _week(workspace, model, (start_ms, now_ms), closed=closed)
 
-    def _read_closed(self, workspace: Workspace, model: Model, known: _Known, starts: list[int]) -> bool:
-        until_s = self._clock_s() + self._budget_s
-        missing = [start for start in reversed(starts) if start not in known.closed]
-        for done, start in enumerate(missing):
-            if done and self._clock_s() > until_s:
-                return False
-            known.closed[start] = _week(workspace, model, (start, start + WEEK_MS + model.label.within_ms + 1), closed=True)
-        return True
-
-    def _read_open(self, workspace: Workspace, model: Model, known: _Known, wanted: tuple[list[int], int]) -> None:
-        starts, now_ms = wanted
-        now_s = self._clock_s()
-        fresh = known.now_ms == now_ms or now_s < known.read_at_s + _OPEN_EVERY_S
-        if fresh and all(start in known.still_open for start in starts):
-            return
-        known.still_open = {start: _week(workspace, model, (start, now_ms), closed=False) for start in starts}
-        known.read_at_s, known.now_ms = now_s, now_ms
+        return WeeklyQuality(*self._spans.read(model.name, spans_of(workspace, model, now_ms, WEEK_MS), judge))
 
 
 def _week(workspace: Workspace, model: Model, start_and_now_ms: tuple[int, int], *, closed: bool) -> Week | None:
     """One week judged; None if it has no labelled prediction."""
     start_ms, now_ms = start_and_now_ms
-    judged = _judged(workspace, model, start_ms, now_ms)
+    judged = read_settled(workspace.quality, model, (start_ms, start_ms + WEEK_MS), now_ms)
     live, frozen = judged.of_role("champion"), judged.of_role("frozen")
     if not len(live.outcome) and not len(frozen.outcome):
         return None
     qualities = [model.objective.quality(rows.outcome, rows.said) for rows in (live, frozen)]
     return Week(start_ms, qualities[0], qualities[1], _runs(live), closed)
-
-
-def _judged(workspace: Workspace, model: Model, start_ms: int, now_ms: int) -> Judged:
-    """The predictions of a week whose outcome counts at a time; where no outcome means something, those without one are among them."""
-    if model.label.absent == "drop":
-        return workspace.quality.judged(model.name, model.label, start_ms, start_ms + WEEK_MS)
-    rows = workspace.quality.followed(model.name, model.label, (start_ms, start_ms + WEEK_MS))
-    outcome = settled(rows, model.label, now_ms)
-    known = outcome == outcome
-    return Judged(rows.role[known], rows.version[known], rows.at_ms[known], rows.said[known], outcome[known], rows.classes)
 
 
 def _runs(live: Judged) -> tuple[Run, ...]:

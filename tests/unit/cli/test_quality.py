@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -50,14 +51,14 @@ def answer_some(workspace: Workspace) -> None:
         )
 
 
-def hold_reference(workspace: Workspace) -> None:
+def hold_reference(home: Path, hours: int = 2_000) -> None:
     """As a server does that has loaded version 1."""
-    rng, at_ms = np.random.default_rng(0), np.arange(2_000) * HOUR_MS
-    said = rng.choice([0.7, 0.2], 2_000)
-    profile = profile_reference({"amount": rng.random(2_000)}, said, at_ms)
-    quality = profile_quality((rng.random(2_000) < said).astype(np.float64), said, at_ms, DAY_MS)
-    folder = held_folder(workspace.home, workspace.project.registered_name("late_order"), 1)
-    folder.mkdir(parents=True)
+    rng, at_ms = np.random.default_rng(0), np.arange(hours) * HOUR_MS
+    said = rng.choice([0.7, 0.2], hours)
+    profile = profile_reference({"amount": rng.random(hours)}, said, at_ms)
+    quality = profile_quality((rng.random(hours) < said).astype(np.float64), said, at_ms, DAY_MS)
+    folder = held_folder(home, tiny.project.registered_name("late_order"), 1)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "reference.json").write_text(replace(profile, quality=quality).to_json())
 
 
@@ -68,7 +69,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     workspace = Workspace.open(tiny.project, folder)
     tiny.live(workspace, 0, DAYS)
     answer_some(workspace)
-    hold_reference(workspace)
+    hold_reference(folder)
     workspace.close()
     with patch.dict(os.environ, {"TIDEMILL_HOME": str(folder), "TIDEMILL_PROJECT": str(tiny.FILE), "COLUMNS": "200"}):
         yield folder
@@ -86,6 +87,15 @@ def test_the_command_tells_labels_versions_slices_and_windows(home: Path) -> Non
         "by 1d, newest first",
     ):
         assert part in said.output
+
+
+def test_an_interval_of_few_windows_is_said_to_be_provisional(home: Path, tmp_path: Path) -> None:
+    copied = tmp_path / "home"
+    shutil.copytree(home, copied)
+    hold_reference(copied, hours=48)
+    with patch.dict(os.environ, {"TIDEMILL_HOME": str(copied)}):
+        said = RUNNER.invoke(app, ["quality", "late_order"])
+    assert "provisional, too short, of version 1" in said.output
 
 
 def test_json_and_http_are_the_same_values(home: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from tidemill import Monitor
 from tidemill.clock import DAY_MS, HOUR_MS
 from tidemill.drift import outcome_settings, profile_reference, tail_level, window_thresholds
-from tidemill.drift.budget import run_length
+from tidemill.drift.outcome_budget import run_length
 from tidemill.errors import ProjectError
 from tidemill.learning import Budget
 
@@ -51,6 +51,7 @@ def test_a_smaller_budget_has_higher_thresholds_everywhere() -> None:
     lenient, ordinary, harsh = (outcome_settings(budget, 7 * DAY_MS) for budget in budgets)
     assert lenient.error_threshold < ordinary.error_threshold < harsh.error_threshold
     assert lenient.residual_threshold < ordinary.residual_threshold < harsh.residual_threshold
+    assert lenient.certainty_threshold < ordinary.certainty_threshold < harsh.certainty_threshold
 
 
 def test_the_run_length_is_that_of_simulated_residuals() -> None:

@@ -162,7 +162,7 @@ def test_one_absurd_outcome_is_no_alarm_and_units_do_not_matter() -> None:
         alarms = plain.update_many("1", y, p, at_ms), small.update_many("1", y / 1024, p / 1024, at_ms)
         assert alarms == ([], [])
     assert plain.statistics("1") == pytest.approx(small.statistics("1"))
-    assert set(plain.statistics("1")) == {"size", "residual"}
+    assert set(plain.statistics("1")) == {"size", "residual", "certainty"}
 
 
 def test_a_perfect_beginning_is_no_trouble() -> None:

@@ -20,7 +20,7 @@ from tidemill.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from tidemill.drift import QualityMemory, QualityReport, report_quality
 from tidemill.drift.quality_json import quality_json
 from tidemill.errors import ProjectError
-from tidemill.learning import Model, Monitor, measure
+from tidemill.learning import Model, measure
 from tidemill.learning.outcomes import settled
 from tidemill.stores import Followed, QualityReader
 
@@ -59,6 +59,17 @@ def test_before_labels_there_is_an_estimate_and_after_them_it_is_held_against_wh
     assert trust.n_held >= 16
     assert trust.error < 0.15
     assert [(one.version, one.n) for one in report.versions] == [("1", 800)]
+
+
+def test_where_too_few_windows_were_judged_the_interval_is_said_to_be_provisional(ferry: Ferry) -> None:
+    ferry.hold(1)
+    ferry.hold(2, days=2)
+    ferry.sail(2)
+    assert look(ferry).provisional == ()
+    ferry.sail(2, first_day=2, version=2)
+    report = look(ferry)
+    assert report.provisional == (2,)
+    assert quality_json("late_ferry", report)["provisional_versions"] == [2]
 
 
 def test_a_version_that_is_not_held_here_has_labels_but_no_estimate(ferry: Ferry) -> None:
@@ -125,4 +136,4 @@ def test_the_report_is_plain_json(ferry: Ferry) -> None:
 
 def test_a_slice_must_be_a_text_column_of_the_vector(ferry: Ferry) -> None:
     with pytest.raises(ProjectError, match="slice 'harbour' is not a text column that the model reads"):
-        replace(model_of(ferry), monitor=Monitor(slices=("harbour",)))
+        replace(model_of(ferry), slices=("harbour",))

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
 from tests import tiny
-from tidemill import Monitor
 from tidemill.clock import DAY_MS
 from tidemill.errors import ProjectError, UnfitRowsError
 from tidemill.learning import RetrainPolicy, TrainingSet
@@ -20,7 +19,7 @@ from tidemill.learning.retrain_policy import Window
 
 A_DAY = 600
 POLICY = RetrainPolicy(gate="2d", recent="5d")
-MODEL = replace(tiny.LATE_ORDER, features=["amount"], estimator=LogisticRegression, monitor=Monitor(), policy=POLICY)
+MODEL = replace(tiny.LATE_ORDER, features=["amount"], estimator=LogisticRegression, slices=(), policy=POLICY)
 
 
 def rows(days: int, *, outcome: float | None = None) -> TrainingSet:
@@ -102,9 +101,3 @@ def test_the_winner_is_fitted_again_on_its_window_with_the_newest(window: Window
 def test_a_mistake_in_the_policy_is_named(wrong: dict[str, object], words: str) -> None:
     with pytest.raises(ProjectError, match=words):
         RetrainPolicy(**wrong)  # type: ignore[arg-type]  # the mistakes
-
-
-def test_a_slice_must_be_a_text_column_of_the_vector() -> None:
-    with pytest.raises(ProjectError, match="slice 'amount' is no text column of the vector; choose of shop"):
-        replace(tiny.LATE_ORDER, policy=RetrainPolicy(slices=("amount",)))
-    assert replace(tiny.LATE_ORDER, policy=RetrainPolicy(slices=("shop",))).policy.slices == ("shop",)

@@ -17,7 +17,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
 from tests import tiny
-from tidemill import Monitor
 from tidemill.errors import ExportError
 from tidemill.learning import Model, OnnxModel, predict, to_input
 from tidemill.learning.export import export
@@ -65,7 +64,7 @@ def test_native_categories_convert_wrongly_and_are_refused() -> None:
 
 def test_a_bare_classifier_is_refused_with_what_to_put_before_it() -> None:
     frame, late = rows()
-    model = replace(tiny.LATE_ORDER, features=["amount", tiny.BY_SHOP], monitor=Monitor())
+    model = replace(tiny.LATE_ORDER, features=["amount", tiny.BY_SHOP], slices=())
     with pytest.raises(ExportError, match="put a ColumnTransformer before it"):
         export(model, HistGradientBoostingClassifier(max_iter=2).fit(to_input(model, frame), late), frame)
 

@@ -9,7 +9,6 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from tests import tiny
-from tidemill import Monitor
 from tidemill.clock import DAY_MS, HOUR_MS
 from tidemill.errors import NotReadyError
 from tidemill.learning import TrainingSet, fit, fit_all, predict, refit
@@ -22,7 +21,7 @@ def make_numbers_only() -> LogisticRegression:
 
 
 MODEL = replace(
-    tiny.LATE_ORDER, features=["amount"], estimator=make_numbers_only, monitor=Monitor(), policy=replace(tiny.LATE_ORDER.policy, gate="2d")
+    tiny.LATE_ORDER, features=["amount"], estimator=make_numbers_only, slices=(), policy=replace(tiny.LATE_ORDER.policy, gate="2d")
 )
 
 

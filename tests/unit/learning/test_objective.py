@@ -16,7 +16,9 @@ from tidemill.errors import ProjectError
 from tidemill.events import to_column
 from tidemill.features.label import LabelKind
 from tidemill.learning import Task
-from tidemill.learning.objective import Binary, Multiclass, Regression, objective_of
+from tidemill.learning.classification import Binary, Multiclass
+from tidemill.learning.objective import objective_of
+from tidemill.learning.regression import Regression
 from tidemill.stores import Answer
 
 

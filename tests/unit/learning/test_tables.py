@@ -14,7 +14,6 @@ import pytest
 from pydantic import BaseModel
 
 from tests import tabled, tiny
-from tidemill import Monitor
 from tidemill.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from tidemill.errors import ProjectError
 from tidemill.features import Table, derive
@@ -78,9 +77,7 @@ def test_the_vector_has_a_place_for_each_column() -> None:
     assert list(MODEL.columns)[3:7] == ["shop_info__size", "shop_info__town", "shop_info__opened", "shop_info__chain"]
     assert (MODEL.columns["shop_info__town"], MODEL.logged_texts) == ("text", ["shop_info__town"])
     assert MODEL.source_digest == f"{tiny.BY_SHOP.digest}-{tabled.SHOP_INFO.digest}"
-    changed = replace(
-        MODEL, monitor=Monitor(), features=[*MODEL.features[:2], replace(tabled.SHOP_INFO, columns=["size"]), MODEL.features[3]]
-    )
+    changed = replace(MODEL, slices=(), features=[*MODEL.features[:2], replace(tabled.SHOP_INFO, columns=["size"]), MODEL.features[3]])
     assert changed.source_digest != MODEL.source_digest
 
 

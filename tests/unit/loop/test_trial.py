@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tidemill.clock import HOUR_MS
 from tidemill.loop import Comparison, GateSettings, Slice, Trial, TrialSettings, calibration_error, compare, compare_slices, judge_trial
 from tidemill.loop.gate import block_of
+from tidemill.loop.trial import z_of_slices
 
 WELL = Comparison(0.5, 0.4, 0.1, 0.01, 900, 7)
 SETTINGS = TrialSettings(gate=GateSettings(z=1.0))
@@ -33,6 +34,8 @@ def slice_of(gain: float, n_rows: int = 300, se: float | None = 0.01) -> Slice:
         (Trial(WELL, slices=(slice_of(-0.02), slice_of(-0.03), slice_of(-0.04))), "worse by 0.04000 on 300 rows and 2 more"),
         (Trial(WELL, slices=(slice_of(-0.2, n_rows=199),)), ""),
         (Trial(WELL, slices=(slice_of(-0.009),)), ""),
+        (Trial(WELL, slices=(slice_of(-0.012),)), "on origin = JFK worse by 0.01200"),
+        (Trial(WELL, slices=(slice_of(-0.012), slice_of(0.2))), ""),  # of two, one is so far off by luck more often
         (Trial(WELL, calibration=(0.05, 0.07)), ""),
         (Trial(WELL, calibration=(0.05, 0.08)), "calibration error is 0.0800"),
         (Trial(WELL, latency_ms=(1.0, 3.0)), ""),
@@ -86,12 +89,14 @@ def test_what_is_promoted_is_worse_nowhere(
     assert gain > 0 and gain >= settings.gate.min_gain
     assert trial.comparison.se is not None or settings.gate.z == 0
     assert gain > settings.gate.z * (trial.comparison.se or 0.0)
+    z = z_of_slices(settings.gate.z, len(slices))
+    assert z >= settings.gate.z
     for place in range(len(shifts)):
         mine = places == place
         if int(mine.sum()) >= settings.slice_min_rows:
             one = compare(champion[mine], challenger[mine], at_ms[mine])
             lost = float((challenger[mine] - champion[mine]).mean())
-            assert lost <= settings.slice_margin + settings.gate.z * (one.se or 0.0) + 1e-12
+            assert lost <= settings.slice_margin + z * (one.se or 0.0) + 1e-12
     assert calibration[1] <= calibration[0] + settings.calibration_margin
     assert latency[1] <= max(settings.latency_floor_ms, settings.latency_factor * latency[0])
 

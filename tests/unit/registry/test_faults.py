@@ -14,7 +14,8 @@ from tests import tiny
 from tidemill.clock import DAY_MS
 from tidemill.drift import profile_reference
 from tidemill.learning import TrainingSet
-from tidemill.registry.faults import LEAST_RUN, label_fault, row_fault, watched_fault
+from tidemill.learning.null_outcomes import NullOutcomes
+from tidemill.registry.faults import LEAST_RUN, label_fault, null_fault, row_fault, watched_fault
 
 RARE = np.repeat([0.0, 1.0], [4_900, 100])
 EVEN = np.tile([0.0, 1.0], 500)
@@ -50,6 +51,29 @@ def test_a_poisoned_feed_is_always_seen_and_a_changed_world_never(share: float, 
     changed = (rng.random(n) < rng.uniform(0.05, 0.95)).astype(np.float64)
     assert label_fault(changed, reference) == ""
     assert label_fault(np.concatenate([changed, np.full(2_000, poisoned)]), reference)
+
+
+@pytest.mark.parametrize(
+    ("newest", "reference", "words"),
+    [
+        ((600, 600), (9_000, 0), "100 % of the newest 600 label events have no outcome, 0 % when"),
+        ((600, 150), (9_000, 0), "25 % of"),
+        ((600, 100), (9_000, 0), ""),  # from none to a sixth: not yet
+        ((600, 100), (9_000, 180), ""),
+        ((600, 240), (9_000, 2_700), ""),
+        ((600, 560), (9_000, 2_700), "93 % of"),
+        ((600, 0), (9_000, 2_700), "0 % of"),  # where a third was missing all are filled in now
+        ((LEAST_RUN - 1, LEAST_RUN - 1), (9_000, 0), ""),
+        ((600, 600), (LEAST_RUN - 1, 0), ""),
+        ((600, 600), (9_000, 9_000), ""),
+    ],
+)
+def test_label_events_without_an_outcome_are_a_fault_where_their_share_is_far_off(
+    newest: tuple[int, int], reference: tuple[int, int], words: str
+) -> None:
+    said = null_fault(NullOutcomes(*newest), NullOutcomes(*reference))
+    assert bool(said) is bool(words)
+    assert words in said
 
 
 def gone(missing: int, reference_missing: int) -> str:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from tests import tiny
+from tidemill.kernels import Floats
 from tidemill.learning import Model
 from tidemill.project import Workspace
-from tidemill.registry import Ask, due_follow_up, make_decision, plan_of, since_of
-from tidemill.stores import Decision
+from tidemill.registry import Ask, asked_since, due_follow_up, make_decision, plan_of, since_of
+from tidemill.stores import Answered, Decision
 from tidemill.stores.decision_records import Ending, Outcome
+from tidemill.stores.prediction_records import Role
 
 POLICY = replace(tiny.LATE_ORDER.policy, follow_ups=(100, 300, 600), max_fits=9)
 MODEL = replace(tiny.LATE_ORDER, policy=POLICY)
@@ -114,3 +117,22 @@ def test_a_check_of_the_inputs_says_since_the_last_time_and_a_person_says_nothin
     check = Decision("c", MODEL.name, "evidently", "c", "moved", 10**12, 1)
     assert since_of(MODEL, check) == 10**12 - MODEL.monitor.check_every_ms
     assert since_of(MODEL, replace(check, trigger="manual")) is None
+
+
+def test_what_was_asked_changed_a_labels_usual_lag_before_its_labels_did(workspace: Workspace) -> None:
+    told = workspace.state.newest_outcomes(MODEL.name, 30)
+    for outcome in told:
+        scores: dict[Role, tuple[int, Floats]] = {"champion": (1, np.array([0.5]))}
+        asked_ms = outcome.known_at_ms - 7_000
+        workspace.predictions.write(
+            Answered(MODEL.name, asked_ms, asked_ms, "{}", "d", [outcome.key], ["{}"], np.zeros((1, len(MODEL.number_columns))), scores)
+        )
+    root = alarm(workspace, "a" * 60, known(workspace, 350))
+    since_ms = since_of(MODEL, root)
+    assert since_ms is not None
+    assert asked_since(workspace, MODEL, root) == since_ms - 7_000
+    ask = due_follow_up(workspace, MODEL, 1)
+    assert ask is not None
+    assert plan_of(workspace, MODEL, make_decision(MODEL, ask, 5, 5)).since_ms == since_ms - 7_000
+    check = Decision("g", MODEL.name, "evidently", "g", "moved", since_ms, 1)
+    assert asked_since(workspace, MODEL, check) == since_of(MODEL, check), "a check looks at what was asked, not at labels"

@@ -11,7 +11,6 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from tests import tiny
-from tidemill import Monitor
 from tidemill.clock import DAY_MS, HOUR_MS
 from tidemill.events import Column
 from tidemill.kernels import Floats
@@ -21,7 +20,7 @@ from tidemill.registry.judging import by_merit
 
 DAYS, A_DAY = 6, 600
 MODEL = replace(
-    tiny.LATE_ORDER, features=["amount"], estimator=LogisticRegression, monitor=Monitor(), policy=replace(tiny.LATE_ORDER.policy, gate="2d")
+    tiny.LATE_ORDER, features=["amount"], estimator=LogisticRegression, slices=(), policy=replace(tiny.LATE_ORDER.policy, gate="2d")
 )
 
 

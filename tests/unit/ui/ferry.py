@@ -168,10 +168,10 @@ class Ferry:
             self.predict(trips, at_ms, version, (live, frozen))
             self.arrive(trips, at_ms + 90 * MINUTE_MS, [20.0 if each else 2.0 for each in late])
 
-    def hold(self, *versions: int) -> None:
-        """Versions that a server has loaded: trained on two weeks like those of `sail`, so that their answers can be estimated."""
+    def hold(self, *versions: int, days: int = 14) -> None:
+        """Versions that a server has loaded: judged on days like those of `sail`, so that their answers can be estimated."""
         rng = np.random.default_rng(11)
-        at_ms = START_MS + np.arange(14 * 24 * 10) * HOUR_MS // 10
+        at_ms = START_MS + np.arange(days * 24 * 10) * HOUR_MS // 10
         late = rng.random(len(at_ms)) < 0.3
         said = np.clip(0.25 + 0.35 * late + rng.normal(0.0, 0.25, len(at_ms)), 0.02, 0.98)
         profile = profile_reference({"mean_delay": rng.random(len(at_ms))}, said, at_ms)

@@ -237,7 +237,7 @@ def test_quality_is_shown_before_the_labels_and_after(ferry: Ferry) -> None:
     seen = read_overview(ferry.workspace, Settings(), WALL_MS)
     (panel,) = seen.models
     sums = [tuple(SliceSums("port", value, 40, 30, loss, 20.0) for value, loss in (("<b>", 40.0), ("b", 10.0)))] * 4
-    sliced = replace(seen, models=(replace(panel, report=replace(panel.report, slices=tuple(slice_quality(sums)))),))
+    sliced = replace(seen, models=(replace(panel, report=replace(panel.report, slices=tuple(slice_quality(sums)), provisional=(1,))),))
     client = client_of(lambda: sliced)
     text = client.get("/").text
     for said in (
@@ -245,6 +245,7 @@ def test_quality_is_shown_before_the_labels_and_after(ferry: Ferry) -> None:
         "How far to trust the estimate",
         "port &lt;b&gt; is worse than expected",
         "Harder than the rest",
+        "The interval of version 1 is <strong>provisional</strong>",
     ):
         assert said in text
     series = client.get("/ui/series/late_ferry.json").json()["windows"]

@@ -1,7 +1,4 @@
-"""Who watches a stream for drift in `make bench NAME=drift`, and at which rows each said so.
-
-Ours and the tests by hand run here; the libraries run in their own environment, see `drift_peers.py`.
-"""
+"""Windows against the reference by the tests people write by hand, in `make bench NAME=drift`: KS and chi-square with q-values, and PSI."""
 
 from __future__ import annotations
 
@@ -11,52 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.drift_streams import CYCLE_MS, PERIOD_ROWS, ROW_MS, Floats, Rows
-from tidemill.drift import ColumnWarning, FeatureDrift, OutcomeMonitor, ReferenceProfile, outcome_settings
+from benchmarks.drift_runs import Alarms
+from benchmarks.drift_streams import PERIOD_ROWS, Floats, Rows
 from tidemill.drift.significance import q_values
-from tidemill.learning import Budget
 
-BUDGET = Budget.parse("1/30d")
 PSI_LIMIT = 0.2
+_WINDOWS = (200, 1_000)
 _PSI_BINS = 10
 _LEAST_SHARE = 1e-4
-Alarms = dict[str, list[int]]
-
-
-class _Noted(FeatureDrift):
-    """Also remembers what each part would have said alone."""
-
-    def __init__(self, profile: ReferenceProfile) -> None:
-        super().__init__(profile, BUDGET)
-        self.parts: list[tuple[str, ColumnWarning]] = []
-
-    def _judge(self, column: str, source: str, warning: ColumnWarning | None) -> list[ColumnWarning]:
-        if warning is not None:
-            self.parts.append((warning.detector, warning))
-        return super()._judge(column, source, warning)
-
-
-def ours(profile: ReferenceProfile, live: Rows) -> Alarms:
-    """The rows of our warnings and alarms: all together, and each detector alone."""
-    features = _Noted(profile)
-    warned = features.update(live.columns, live.at_ms, live.scores)
-    outcomes = OutcomeMonitor(outcome_settings(BUDGET, CYCLE_MS))
-    alarmed = outcomes.update_many("1", live.outcomes, live.scores, live.at_ms)
-    of_outcomes = [_row(alarm.at_ms, live) for alarm in alarmed]
-    found = {
-        "features": [_row(warning.at_ms, live) for warning in warned],
-        "windows": [_row(warning.at_ms, live) for part, warning in features.parts if part == "windows"],
-        "bets": [_row(warning.at_ms, live) for part, warning in features.parts if part == "bets"],
-        "checks": [_row(warning.at_ms, live) for part, warning in features.parts if part == "checks"],
-        "score": [_row(warning.at_ms, live) for _, warning in features.parts if warning.column == "(score)"],
-        "outcomes": of_outcomes,
-        "errors": [_row(alarm.at_ms, live) for alarm in alarmed if alarm.detector == "error"],
-    }
-    return {f"tidemill {name}": sorted(rows) for name, rows in found.items()} | {"tidemill": sorted(found["features"] + of_outcomes)}
-
-
-def _row(at_ms: int, live: Rows) -> int:
-    return int(at_ms - live.at_ms[0]) // ROW_MS
 
 
 @dataclass(frozen=True)
@@ -79,8 +38,11 @@ class ByHand:
         kinds = {name: dict(Counter(values.tolist())) for name, values in reference.columns.items() if name not in numbers}
         return cls(numbers, bins, kinds)
 
-    def alarms(self, live: Rows, window: int) -> Alarms:
-        """The rows at which windows of some length that are called drifted end."""
+    def alarms(self, live: Rows) -> Alarms:
+        """The rows at which windows that are called drifted end, for each method and length."""
+        return {method: rows for window in _WINDOWS for method, rows in self._of_length(live, window).items()}
+
+    def _of_length(self, live: Rows, window: int) -> Alarms:
         ends = range(window, len(live.at_ms) + 1, window)
         found = [self._window(live.part(end - window, end)) for end in ends]
         q, psi = (np.array(side) for side in zip(*found, strict=True))
