@@ -17,10 +17,8 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 unexport PYTHONDONTWRITEBYTECODE
 # Half of what is installed is imported by nobody here, or by few: that is compiled when it is.
 LATER := '/(tests?|plotly|sympy|moto|faker|databricks)/'
-
 .DEFAULT_GOAL := install
 .PHONY: audit install demo test check bench chaos fuzz
-
 install: $(INSTALLED)
 
 $(UV_READY):
@@ -53,12 +51,9 @@ check: install
 bench: install
 	@test -n "$(NAME)" || { echo "make bench: say which one, e.g. make bench NAME=flights" >&2; exit 2; }
 	@$(BIN)/python -m benchmarks.bench_$(NAME) $(ARGS)
-
 chaos: install
 	@$(BIN)/python -m tests.chaos $(ARGS)
-
 audit: $(UV_READY)
 	@$(UV) audit --frozen --preview-features audit $(ARGS)
-
 fuzz: install
 	@FUZZ_CASES=$(or $(CASES),2000) $(BIN)/pytest --no-cov --timeout=3600 tests/integration/test_fuzz.py $(ARGS)
