@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import logging
 import os
-import signal
 import socket
 import threading
 import time
@@ -15,6 +14,7 @@ from functools import partial
 
 from tidemill.cli import runs
 from tidemill.cli.checking import Checking
+from tidemill.cli.ending import end_at_signals
 from tidemill.cli.relay import PATIENCE_S, Relay
 from tidemill.clock import wall_ms
 from tidemill.errors import ConflictError, NotReadyError, UnavailableError
@@ -46,8 +46,7 @@ def keep_going(worker: Worker, relay: Relay | None, settings: EngineSettings) ->
         relay.get_ready()
     _settle_heap()
     stopping = threading.Event()
-    for how in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(how, lambda *_: stopping.set())
+    end_at_signals(stopping)
     with ExitStack() as held:
         keeper = _Keeper(worker, relay, settings, stopping)
         while not stopping.is_set():
