@@ -2,6 +2,7 @@
 
 - A split or merge leaves the records that are there where they are; moto moves them into the new shards. New ones go to open shards only.
 - A closed shard that is read to its end has no next iterator; moto never ends one.
+- Two writers may put at the same time; moto gives both records one number, and loses one of them.
 - An iterator issued before the file `expired` in the control folder was written is refused as expired.
 - While the file `stuck` is there, an iterator after a record finds nothing and is a day behind, as where that record was deleted.
 - The file `reads`, where it is there, grows by a letter with every read.
@@ -18,6 +19,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from hashlib import md5
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from moto.core.exceptions import JsonRESTError
@@ -51,6 +53,17 @@ def keep_records_where_they_are() -> None:
         return next(shard for shard in stream.shards.values() if shard.is_open and shard.starting_hash <= place <= shard.ending_hash)
 
     models.Stream.split_shard, models.Stream.merge_shards, models.Stream.get_shard_for_key = split_shard, merge_shards, open_shard
+
+
+def put_one_by_one() -> None:
+    """Give each record a number of its own, however many put at once."""
+    put, turn = models.Shard.put_record, Lock()
+
+    def put_record(shard: Any, partition_key: str, data: str, explicit_hash_key: str) -> Any:
+        with turn:
+            return put(shard, partition_key, data, explicit_hash_key)
+
+    models.Shard.put_record = put_record
 
 
 def end_throttle_and_expire(control: Path) -> None:
@@ -89,5 +102,6 @@ def refuse_if_told(control: Path, iterator: str) -> None:
 
 if __name__ == "__main__":
     keep_records_where_they_are()
+    put_one_by_one()
     end_throttle_and_expire(Path(sys.argv[2]))
     main(["-H", "127.0.0.1", "-p", sys.argv[1]])
