@@ -1,6 +1,5 @@
 # Each target sets up what it needs; only Python 3.11 (or later) and make have to be there.
 # Install chatter goes to stderr: the last line of `make demo ARGS="--exit --json"` on stdout is the JSON.
-
 PYTHON ?= python3
 UV_VERSION := 0.13.9
 UV := .tools/bin/uv
@@ -18,10 +17,8 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 unexport PYTHONDONTWRITEBYTECODE
 # Half of what is installed is imported by nobody here, or by few: that is compiled when it is.
 LATER := '/(tests?|plotly|sympy|moto|faker|databricks)/'
-
 .DEFAULT_GOAL := install
-.PHONY: install demo test check bench chaos
-
+.PHONY: audit install demo test check bench chaos fuzz
 install: $(INSTALLED)
 
 $(UV_READY):
@@ -54,6 +51,9 @@ check: install
 bench: install
 	@test -n "$(NAME)" || { echo "make bench: say which one, e.g. make bench NAME=flights" >&2; exit 2; }
 	@$(BIN)/python -m benchmarks.bench_$(NAME) $(ARGS)
-
 chaos: install
 	@$(BIN)/python -m tests.chaos $(ARGS)
+audit: $(UV_READY)
+	@$(UV) audit --frozen --preview-features audit $(ARGS)
+fuzz: install
+	@FUZZ_CASES=$(or $(CASES),2000) $(BIN)/pytest --no-cov --timeout=3600 tests/integration/test_fuzz.py $(ARGS)

@@ -36,7 +36,7 @@ def serving(home: Path) -> Iterator[int]:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
     command = [str(Path(sys.executable).parent / "tidemill"), "serve", "--project", str(Path(reads_project.__file__).resolve())]
-    environ = os.environ | {"TIDEMILL_HOME": str(home), "TIDEMILL_SERVER__PORT": str(port)}
+    environ = os.environ | {"TIDEMILL_HOME": str(home), "TIDEMILL_SERVER__PORT": str(port), "TIDEMILL_SERVER__OPEN": "true"}
     with tempfile.TemporaryFile() as said:
         server = subprocess.Popen(command, stdout=said, stderr=said, env=environ)
         try:

@@ -1,5 +1,6 @@
 """Tidemill: real-time machine learning that a small team can run. What a project file needs is here."""
 
+from tidemill.client import AsyncClient, Client
 from tidemill.events import Stream
 from tidemill.features import (
     Label,
@@ -31,6 +32,8 @@ from tidemill.targets import KafkaTopic
 
 __all__ = [
     "Asked",
+    "AsyncClient",
+    "Client",
     "Counts",
     "Delta",
     "Files",

@@ -7,6 +7,7 @@ TidemillError
 ├── InputError        a request is malformed: what, where, what to do
 ├── EventError        one event cannot be applied; it goes to the dead letters with `reason`
 │   └── LateEventError
+├── DeniedError       whoever asks may not: what is missing, a right or a proof
 ├── NotFoundError     no such stream, view, model or version
 ├── NotReadyError     it exists but cannot answer yet: no champion, a service down, the lake behind
 │   ├── UnavailableError  a server it needs does not answer: the same may be asked again, soon
@@ -53,6 +54,14 @@ class InputError(TidemillError):
     """A request that cannot be understood as it stands; `where` is the path of the bad part."""
 
     def __init__(self, message: str, *, where: str = "body") -> None:
+        self.where = where
+        super().__init__(f"{where}: {message}")
+
+
+class DeniedError(TidemillError):
+    """Whoever asks may not have this done; `where` says which part does not prove that they may."""
+
+    def __init__(self, message: str, *, where: str) -> None:
         self.where = where
         super().__init__(f"{where}: {message}")
 

@@ -1,6 +1,7 @@
 """One `Settings`, built once at a process's edge from `TIDEMILL_*` variables; functions take a section or plain values.
 
-`TIDEMILL_SERVER__PORT=8001` sets `settings.server.port`. Unknown names are refused, so that a typing error is not silently a default.
+`TIDEMILL_SERVER__PORT=8001` sets `settings.server.port`. A secret may lie in a file: `TIDEMILL_DATABASE__URL_FILE=/run/secrets/url`.
+Unknown names are refused, so that a typing error is not silently a default.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from tidemill.errors import SettingsError
 _PREFIX = "TIDEMILL_"
 _NONE = "0s"
 _DATABASE_URL = f"{_PREFIX}DATABASE__URL"
+_SECRETS = (_DATABASE_URL, f"{_PREFIX}ALERTS__URLS", f"{_PREFIX}CLIENT__KEY")  # each may be the name of a file instead: ..._FILE
 
 
 class Section(BaseModel):
@@ -32,20 +34,45 @@ class Section(BaseModel):
 class ServerSettings(Section):
     """The API server."""
 
-    host: str = Field("127.0.0.1", description="address to bind; loopback only until keys exist")
+    host: str = Field("127.0.0.1", description="address to bind")
+    open: bool = Field(False, description="answer everybody on this machine without a key; on loopback only")
+    hosts: tuple[str, ...] = Field((), description='names it is called by beside loopback ones, e.g. ["api.example.com"]')
+    tls_cert_file: str | None = Field(None, description="its certificate and those above it, a PEM file; with a key file, https only")
+    tls_key_file: str | None = Field(None, description="the certificate's key, a PEM file")
+    rate_per_key: float | None = Field(None, gt=0, description="requests a second of one key, in each process; null for no limit")
     port: int = Field(8000, ge=1, le=65535, description="port of the API and the page")
     max_body_bytes: int = Field(4_000_000, ge=1_000, description="largest request body, bytes")
     max_events: int = Field(10_000, ge=1, description="most events in one request")
     max_rows: int = Field(10_000, ge=1, description="most rows in one batch prediction")
+    max_explained: int = Field(200, ge=1, description="most rows in one batch that is to be explained; a row costs two vectors a column")
+    max_waiting_rows: int = Field(
+        50_000, ge=1, description="most answers that may wait to be logged before a request is told to come again"
+    )
     poll_champion_s: float = Field(1.0, gt=0, description="how often a server asks the registry for a new champion, seconds")
     replay: bool = Field(False, description="set by a replay alone: requests may say `at`, and the clock is stream time")
 
     @field_validator("host")
     @classmethod
-    def _loopback(cls, host: str) -> str:
-        if host != "localhost" and not (_is_address(host) and ip_address(host).is_loopback):
-            raise ValueError(f"{host!r} is not a loopback address; there are no keys yet, so only 127.0.0.1 or ::1 may be bound")
+    def _known(cls, host: str) -> str:
+        if host != "localhost" and not _is_address(host):
+            raise ValueError(f"{host!r} is not an address to bind; write 127.0.0.1, ::1, or 0.0.0.0 for every one of this machine")
         return host
+
+    @model_validator(mode="after")
+    def _safe(self) -> ServerSettings:
+        if self.open and self.host != "localhost" and not ip_address(self.host).is_loopback:
+            raise ValueError(f"a server without keys may bind loopback only, not {self.host}; leave OPEN away and make keys")
+        if (self.tls_cert_file is None) != (self.tls_key_file is None):
+            raise ValueError("TLS needs both, TLS_CERT_FILE and TLS_KEY_FILE")
+        return self
+
+
+class ClientSettings(Section):
+    """How commands of this machine reach the API server."""
+
+    url: str = Field("", description="where it is; empty means the server of these settings")
+    key: SecretStr = Field(SecretStr(""), description="the API key they show")
+    ca_file: str | None = Field(None, description="who may have signed its certificate, a PEM file; else whom the system trusts")
 
 
 class KafkaLogSettings(Section):
@@ -153,6 +180,14 @@ class AlertSettings(Section):
         return 0 if self.gather == _NONE else duration_ms(self.gather)
 
 
+class TelemetrySettings(Section):
+    """What tidemill tells of itself, beside `/metrics`."""
+
+    traces: str = Field("", description="an OTLP URL that traces go to, e.g. http://127.0.0.1:4318/v1/traces; empty for none")
+    sample: float = Field(0.01, ge=0, le=1, description="the share of traces that is sent")
+    logs: Literal["text", "json"] = Field("text", description="how a log line is written: for a person, or one JSON object a line")
+
+
 class DatabaseSettings(Section):
     """The PostgreSQL of the server profile."""
 
@@ -180,6 +215,7 @@ class Settings(BaseSettings):
     project: Path = Field(Path("examples/flights/project.py"), description="the project file")
     profile: Literal["embedded", "server"] = Field("embedded", description="log and stores in files of `home`, or in the database")
     server: ServerSettings = ServerSettings()
+    client: ClientSettings = ClientSettings()
     log: LogSettings = LogSettings()
     engine: EngineSettings = EngineSettings()
     learning: LearningSettings = LearningSettings()
@@ -188,6 +224,7 @@ class Settings(BaseSettings):
     prefect: PrefectSettings = PrefectSettings()
     alerts: AlertSettings = AlertSettings()
     database: DatabaseSettings = DatabaseSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
 
     @model_validator(mode="after")
     def _has_a_database(self) -> Settings:
@@ -215,7 +252,9 @@ class Settings(BaseSettings):
     @property
     def server_url(self) -> str:
         """The API server's URL."""
-        return f"http://{self.server.host}:{self.server.port}"
+        bound = self.server.host
+        host = "127.0.0.1" if bound == "0.0.0.0" else "[::1]" if bound in ("::", "::1") else bound  # where it is reached from here
+        return f"http{'s' if self.server.tls_cert_file else ''}://{host}:{self.server.port}"
 
 
 def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
@@ -227,7 +266,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     >>> read_settings({"TIDEMILL_SERVER__PORT": "8001"}).server_url
     'http://127.0.0.1:8001'
     """
-    names = os.environ if environ is None else environ
+    names = _with_secrets(os.environ if environ is None else environ)
     for name in names:
         if name.startswith(_PREFIX):
             _check_name(name)
@@ -243,6 +282,22 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     except SourceError as error:  # text where JSON is read
         example = """TIDEMILL_ALERTS__URLS='["json://127.0.0.1:9000/"]'"""
         raise SettingsError(f"{error}; a list is written as JSON, e.g. {example}") from error
+
+
+def _with_secrets(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables, with the contents of the files that hold secrets: what an orchestrator mounts is in no process's environment."""
+    found = dict(environ)
+    for name in _SECRETS:
+        path = found.pop(f"{name}_FILE", None)
+        if path is None:
+            continue
+        if name in found:
+            raise SettingsError(f"{name} and {name}_FILE are both set; keep one")
+        try:
+            found[name] = Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{name}_FILE: {path} cannot be read ({type(error).__name__})") from error
+    return found
 
 
 def _from(environ: Mapping[str, str]) -> Settings:

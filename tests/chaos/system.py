@@ -60,6 +60,7 @@ class System:
             self._environ = os.environ | {
                 "TIDEMILL_HOME": str(self.home),
                 "TIDEMILL_SERVER__PORT": str(self.port),
+                "TIDEMILL_SERVER__OPEN": "true",
                 chaos_project.BOOTSTRAP: self.broker.proxied,
             }
             self.workspace = self._on_servers() if profile == "server" else Workspace.open(chaos_project.project, self.home)

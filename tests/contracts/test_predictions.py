@@ -171,3 +171,17 @@ def test_the_first_of_equal_classes_is_predicted_and_a_half_is_a_yes() -> None:
     assert Answer(probabilities={"b": 0.4, "a": 0.4, "c": 0.2}).prediction == "b"
     assert [Answer(probability=one).prediction for one in (0.4999, 0.5, 1.0)] == [0, 1, 1]
     assert Answer(value=0.0).fields() == {"prediction": 0.0, "value": 0.0}
+
+
+def test_several_batches_are_one_transaction_and_a_canary_scores_its_rows_alone(store: PredictionStore) -> None:
+    three = answered(["a", "b", "c"], versions={"champion": 4, "shadow": 6})
+    three = replace(three, scores={**three.scores, "canary": (5, np.array([0.51, 0.53]))}, places={"canary": [0, 2]})
+    assert store.write_all([three, answered([]), answered(["d"], model="n")]) == [[1, 2, 3], [], [4]]
+    roles = {(score.key, score.role): (score.version, score.answer.probability) for score in store.scores("m", ["a", "b", "c"])}
+    assert {key for key, role in roles if role == "canary"} == {"a", "c"}
+    assert (roles["a", "canary"], roles["c", "canary"]) == ((5, 0.51), (5, 0.53))
+    assert [roles[key, "champion"][0] for key in "abc"] == [4, 4, 4]
+    said = [(one.key, one.version, one.answer.probability) for one in store.said(0, 10)]
+    assert said == [("a", 5, 0.51), ("b", 4, roles["b", "champion"][1]), ("c", 5, 0.53), ("d", 1, 1.0)]
+    assert store.served("m").versions.tolist() == [4, 4, 4], "monitors look at the champion, which has scored all"
+    assert store.write_all([]) == []

@@ -74,7 +74,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, mlflow_uri: str) -> Iterator[R
     assert [train_version(workspace, registry, model) for model in parcels.project.models] == [1, 1]
     champions = Champions(workspace, registry, "test")
     champions.refresh(wall_ms())
-    settings = Settings(server=ServerSettings(replay=True))
+    settings = Settings(server=ServerSettings(open=True, replay=True))
     app = create_app(workspace, settings, champions, page_router(OverviewReader(workspace, settings).read))
     watches = {model.name: OutcomeWatch(workspace, registry, model) for model in parcels.project.models}
     made = Run(workspace, registry, champions, TestClient(app, base_url="http://127.0.0.1:8000"), {}, {name: [] for name in watches})

@@ -122,6 +122,7 @@ def system(tmp_path: Path, mlflow_uri: str) -> Iterator[System]:
         "TIDEMILL_HOME": str(home),
         "TIDEMILL_PROJECT": str(file),
         "TIDEMILL_SERVER__PORT": str(port),
+        "TIDEMILL_SERVER__OPEN": "true",
         "TIDEMILL_MLFLOW__URI": mlflow_uri,
         "TIDEMILL_ENGINE__LAKE_EVERY_S": "0.3",
         "PYTHONPATH": os.pathsep.join([str(project_root()), os.environ.get("PYTHONPATH", "")]),

@@ -22,8 +22,7 @@ from tidemill.clock import wall_ms
 from tidemill.learning import Model
 from tidemill.project import Workspace, describe_view, load_project
 from tidemill.registry import Registry
-from tidemill.serving import Champions, read_features
-from tidemill.serving.predictor import Prediction, Predictor
+from tidemill.serving import Champions, Prediction, Predictor, read_features
 from tidemill.stores import Served
 
 FILE = """
@@ -78,7 +77,8 @@ class Side:
     def ask(self, shops: str) -> list[Prediction]:
         """Predictions for an order of each shop."""
         requests = [self.model.request(order_id=f"q{place}", shop=shop, amount=20.0) for place, shop in enumerate(shops)]
-        return self.predictor.predict(self.model, requests)
+        scored = self.predictor.score(self.model, requests)
+        return scored.told(self.workspace.predictions.write(scored.answered))
 
     def read(self, answers: list[Prediction]) -> np.ndarray:
         """(n, 2) the view's features in the vectors of these answers, as they were logged."""

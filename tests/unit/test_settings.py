@@ -88,7 +88,10 @@ def test_given_variables_are_all_that_is_read(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("TIDEMILL_SERVR__PORT", "TIDEMILL_SERVR__PORT is not a setting; the names after TIDEMILL_ are ALERTS, DATABASE, ENGINE, HOME"),
+        (
+            "TIDEMILL_SERVR__PORT",
+            "TIDEMILL_SERVR__PORT is not a setting; the names after TIDEMILL_ are ALERTS, CLIENT, DATABASE, ENGINE, HOME",
+        ),
         ("TIDEMILL_PORT", "TIDEMILL_PORT is not a setting; the names after TIDEMILL_ are"),
         ("TIDEMILL_SERVER__PRT", "TIDEMILL_SERVER__PRT: is not a setting"),
         ("TIDEMILL_HOME__PATH", "TIDEMILL_HOME__PATH is not a setting; TIDEMILL_HOME has no parts"),
@@ -98,11 +101,47 @@ def test_an_unknown_variable_is_refused(name: str, message: str) -> None:
     assert message in refused({name: "1"})
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org", "", "127.0.0.1.example.org"])
-def test_a_host_that_others_can_reach_is_refused(host: str) -> None:
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5"])
+def test_a_server_without_keys_is_for_this_machine_alone(host: str) -> None:
+    assert "TIDEMILL_SERVER: " in refused({"TIDEMILL_SERVER__HOST": host, "TIDEMILL_SERVER__OPEN": "true"})
+    assert read_settings({"TIDEMILL_SERVER__HOST": host}).server.host == host
+
+
+@pytest.mark.parametrize("host", ["example.org", "", "127.0.0.1.example.org"])
+def test_a_host_that_is_no_address_is_refused(host: str) -> None:
     assert "TIDEMILL_SERVER__HOST: " in refused({"TIDEMILL_SERVER__HOST": host})
-    with pytest.raises(ValidationError, match="is not a loopback address; there are no keys yet"):
+    with pytest.raises(ValidationError, match="is not an address to bind"):
         ServerSettings(host=host)
+
+
+def test_nothing_is_open_unless_it_is_said() -> None:
+    assert not Settings().server.open
+
+
+def test_half_of_tls_is_refused() -> None:
+    assert "TLS needs both" in refused({"TIDEMILL_SERVER__TLS_CERT_FILE": "cert.pem"})
+
+
+@pytest.mark.parametrize(
+    ("host", "url"), [("0.0.0.0", "http://127.0.0.1:8000"), ("::1", "http://[::1]:8000"), ("127.0.0.2", "http://127.0.0.2:8000")]
+)
+def test_the_server_is_reached_where_it_listens(host: str, url: str) -> None:
+    assert ServerSettings(host=host).host == host
+    assert read_settings({"TIDEMILL_SERVER__HOST": host}).server_url == url
+
+
+def test_a_secret_may_lie_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("tm_secret\n")
+    settings = read_settings({"TIDEMILL_CLIENT__KEY_FILE": str(tmp_path / "key")})
+    assert settings.client.key.get_secret_value() == "tm_secret"
+    assert "tm_secret" not in repr(settings)
+
+
+def test_a_secret_file_that_is_away_or_one_of_two_is_refused(tmp_path: Path) -> None:
+    assert "cannot be read (FileNotFoundError)" in refused({"TIDEMILL_DATABASE__URL_FILE": str(tmp_path / "away")})
+    both = {"TIDEMILL_CLIENT__KEY_FILE": str(tmp_path), "TIDEMILL_CLIENT__KEY": "tm_secret"}
+    assert "are both set; keep one" in refused(both)
+    assert "tm_secret" not in refused(both)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from tidemill.cli.acts import acted
 from tidemill.cli.options import AsJson, ProjectPath, print_json, settings_for, workspace_for
 from tidemill.clock import to_utc, wall_ms
 from tidemill.stores import AlertRecord, Silence
@@ -65,6 +66,7 @@ def ack(
     """Say that you know: nothing more is told of what these alerts are about, until it is over. Your name and the time are kept."""
     workspace = workspace_for(settings_for(project))
     count = workspace.alerts.acknowledge(keys, getuser(), wall_ms())
+    acted(workspace, "alerts ack", " ".join(keys), f"{count} acknowledged")
     Console().print(f"{count} acknowledged by {getuser()}" if count else "all of them had been acknowledged before", highlight=False)
 
 
@@ -79,7 +81,9 @@ def silence(
     """Tell nobody of a model's alerts for a while. They are kept; what still goes on when the silence is over is told then."""
     from tidemill.loop import SilenceAsked, silence
 
-    begun = silence(workspace_for(settings_for(project)), SilenceAsked(model, kind, for_, reason, getuser()), wall_ms())
+    workspace = workspace_for(settings_for(project))
+    begun = silence(workspace, SilenceAsked(model, kind, for_, reason, getuser()), wall_ms())
+    acted(workspace, "alerts silence", model, f"{kind or 'everything'} for {for_}: {reason}")
     Console().print(f"{_silence_line(begun)}; `tidemill alerts unsilence {model}` ends it", highlight=False, markup=False)
 
 
@@ -88,7 +92,9 @@ def unsilence(model: Subject, kind: Kind = "", project: ProjectPath = None) -> N
     """End the silences of a model, or those of one kind."""
     from tidemill.loop import end_silence
 
-    ended = end_silence(workspace_for(settings_for(project)), model, kind, getuser(), wall_ms())
+    workspace = workspace_for(settings_for(project))
+    ended = end_silence(workspace, model, kind, getuser(), wall_ms())
+    acted(workspace, "alerts unsilence", model, kind or "everything")
     Console().print(f"{len(ended)} ended; what still goes on is told now")
 
 

@@ -55,7 +55,7 @@ def run_demo(settings: Settings, plan: Plan, *, fresh: bool) -> Summary:
     if plan.first_fit >= plan.days:
         raise ConflictError(f"the first fit after {plan.first_fit} days leaves nothing of {plan.days} days to predict; lower --first-fit")
     begin_s = time.monotonic()
-    settings = settings.model_copy(update={"server": settings.server.model_copy(update={"replay": True})})
+    settings = settings.model_copy(update={"server": settings.server.model_copy(update={"replay": True, "open": True})})
     project = load_project(settings.project)
     if project.recording is None:
         raise ProjectError("has no recording to replay", where=f"project {project.name!r}", fix="give Project(..., recording=...)")

@@ -1,9 +1,17 @@
-"""Log lines of a command go to what stderr is at the moment."""
+"""Log lines of a command go to what stderr is at the moment, as text for a person or as JSON for a program."""
 
 from __future__ import annotations
 
+import json
 import logging
+import re
 import sys
+from datetime import UTC, datetime
+from typing import Literal
+
+_FIELD = re.compile(r"(\w+)=%[-.\d]*[a-z]")
+_ANY = re.compile(r"%[-.\d]*[a-z]")
+_TEXT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
 
 class CurrentStderr(logging.Handler):
@@ -17,7 +25,48 @@ class CurrentStderr(logging.Handler):
             self.handleError(record)
 
 
+class JsonLines(logging.Formatter):
+    """One JSON object a line: time, level, logger, message, and each `key=value` of the message by its key.
+
+    >>> record = logging.LogRecord("tidemill.x", logging.INFO, "", 0, "promoted model=%s version=%d", ("late", 3), None)
+    >>> told = json.loads(JsonLines().format(record))
+    >>> told["message"], told["fields"]
+    ('promoted model=late version=3', {'model': 'late', 'version': 3})
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        told: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            "fields": _fields(record),
+        }
+        if record.exc_info:
+            told["error"] = self.formatException(record.exc_info)
+        return json.dumps(told, default=str)
+
+
 def log_to_stderr() -> None:
     """Warnings of everyone, and what tidemill has done, on stderr."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s", handlers=[CurrentStderr()])
+    logging.basicConfig(level=logging.WARNING, format=_TEXT, handlers=[CurrentStderr()])
     logging.getLogger("tidemill").setLevel(logging.INFO)
+
+
+def write_lines(how: Literal["text", "json"]) -> None:
+    """Say how the lines of this process are written from here on."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, CurrentStderr):
+            handler.setFormatter(JsonLines() if how == "json" else logging.Formatter(_TEXT))
+
+
+def _fields(record: logging.LogRecord) -> dict[str, object]:
+    """The values that a message names, where each of its values has a name or none is left out."""
+    places = _ANY.findall(record.msg) if isinstance(record.msg, str) else []
+    args = record.args if isinstance(record.args, tuple) else ()
+    if len(places) != len(args):
+        return {}
+    named = [(found.start(1), found[1]) for found in _FIELD.finditer(record.msg)]
+    starts = [found.start() for found in _ANY.finditer(record.msg)]
+    return {name: args[starts.index(start + len(name) + 1)] for start, name in named if start + len(name) + 1 in starts}

@@ -7,7 +7,24 @@ import sys
 import typer
 from rich.console import Console
 
-from tidemill.cli import alerts, audit, backup, demo_command, forget, operate, publications, quality, reactions, read, run, sources, views
+from tidemill.cli import (
+    acts,
+    alerts,
+    audit,
+    backup,
+    demo_command,
+    forget,
+    keys,
+    operate,
+    publications,
+    quality,
+    reactions,
+    read,
+    release,
+    run,
+    sources,
+    views,
+)
 from tidemill.cli.logs import log_to_stderr
 from tidemill.errors import TidemillError
 
@@ -18,7 +35,25 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-for module in (run, demo_command, read, audit, quality, sources, views, reactions, publications, alerts, operate, backup, forget):
+_MODULES = (
+    run,
+    demo_command,
+    read,
+    audit,
+    quality,
+    sources,
+    views,
+    reactions,
+    publications,
+    alerts,
+    operate,
+    release,
+    acts,
+    keys,
+    backup,
+    forget,
+)
+for module in _MODULES:
     module.add_to(app)
 
 

@@ -10,15 +10,17 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from urllib3 import HTTPConnectionPool
+from urllib3 import PoolManager
 from urllib3.exceptions import HTTPError
 
+from tidemill.cli.acts import acted
 from tidemill.cli.options import AsJson, ModelName, ProjectPath, print_json, settings_for, workspace_for
-from tidemill.clock import wall_ms
-from tidemill.errors import InputError, NotReadyError, TidemillError
+from tidemill.clock import HOUR_MS, wall_ms
+from tidemill.errors import DeniedError, InputError, NotReadyError, TidemillError, UnavailableError
 from tidemill.settings import Settings
 
 _MOST_CLASSES = 3  # that `predict` prints
+_MOST_COLUMNS = 10  # likewise
 
 
 def add_to(app: typer.Typer) -> None:
@@ -44,19 +46,33 @@ def replay(
 def predict(
     model: ModelName,
     request: Annotated[str, typer.Argument(help="The request as JSON: one object, or an array of them; '-' reads standard input.")],
+    explain: Annotated[bool, typer.Option("--explain", help="Say by how much each column moved the answer, the most first.")] = False,
     project: ProjectPath = None,
     json_: AsJson = False,
 ) -> None:
     """Ask a model; the server must be up."""
     settings = settings_for(project)
     body = typer.get_text_stream("stdin").read() if request == "-" else request
-    answer = _call(settings, "POST", f"/v1/models/{model}/predict", body.encode())
+    answer = call(settings, "POST", f"/v1/models/{model}/predict{'?explain=true' if explain else ''}", body.encode())
     if json_:
         print_json(answer)
         return
     for one in answer if isinstance(answer, list) else [answer]:
         said = _said(one)
         Console().print(f"{said}  (version {one['model_version']}, prediction {one['prediction_id']})", highlight=False, markup=False)
+        for column, age_ms in one.get("missing", {}).items():
+            since = "" if age_ms is None else f", newest event of its stream {age_ms / HOUR_MS:.1f} h before"
+            Console().print(f"  missing {column}{since}", highlight=False, markup=False)
+        for column, moved in _moved(one):
+            Console().print(f"  {moved:+.4f} {column}", highlight=False, markup=False)
+
+
+def _moved(answer: dict[str, Any]) -> list[tuple[str, float]]:
+    """What moved an answer most, and what is left unexplained; empty where it was not asked for."""
+    why = answer.get("explanation")
+    if why is None:
+        return []
+    return [*list(why["contributions"].items())[:_MOST_COLUMNS], ("(unexplained)", why["unexplained"])]
 
 
 def _said(answer: dict[str, Any]) -> str:
@@ -79,7 +95,10 @@ def backfill(view: Annotated[str, typer.Argument(help="The name of a view or tab
 def train(model: ModelName, project: ProjectPath = None) -> None:
     """Train a model; the first one serves at once, a later one is registered as challenger."""
     settings = settings_for(project)
-    _run(settings, "train", {"model": workspace_for(settings).project.model(model).name})
+    workspace = workspace_for(settings)
+    name = workspace.project.model(model).name
+    acted(workspace, "train", name)
+    _run(settings, "train", {"model": name})
 
 
 def retrain(
@@ -92,26 +111,42 @@ def retrain(
 ) -> None:
     """Retrain a model by hand: it skips cooldown, budget and minimum labels, not a freeze, bad data or the gate; with --key nothing."""
     settings = settings_for(project)
-    asked = {"reason": reason, "by": getuser(), "key": key}
-    _run(settings, "retrain", {"model": workspace_for(settings).project.model(model).name, **asked})
+    workspace = workspace_for(settings)
+    name = workspace.project.model(model).name
+    acted(workspace, "retrain", name, reason)
+    _run(settings, "retrain", {"model": name, "reason": reason, "by": getuser(), "key": key})
 
 
 def promote(model: ModelName, version: Annotated[int, typer.Argument(help="The registered version.")], project: ProjectPath = None) -> None:
     """Make a version the champion, whatever the gate said of it; it is a decision of yours, and has no probation."""
     settings = settings_for(project)
-    _run(settings, "deploy", {"model": workspace_for(settings).project.model(model).name, "version": version, "by": getuser()})
+    workspace = workspace_for(settings)
+    name = workspace.project.model(model).name
+    acted(workspace, "promote", name, f"version {version}")
+    _run(settings, "deploy", {"model": name, "version": version, "by": getuser()})
 
 
 def rollback(model: ModelName, project: ProjectPath = None) -> None:
-    """Make the previous champion the champion again."""
+    """Make the previous champion the champion again: by the server in less than a second, or where none is up by a flow."""
     settings = settings_for(project)
-    _run(settings, "rollback", {"model": workspace_for(settings).project.model(model).name, "by": getuser()})
+    workspace = workspace_for(settings)
+    name = workspace.project.model(model).name
+    try:
+        ended = call(settings, "POST", f"/v1/models/{name}/rollback", json.dumps({"by": getuser()}).encode())
+    except (UnavailableError, DeniedError) as error:
+        if isinstance(error, DeniedError) and settings.client.key.get_secret_value():
+            raise
+        acted(workspace, "rollback", name)  # without a key a command has its user's rights on the stores, as the others have
+        _run(settings, "rollback", {"model": name, "by": getuser()})
+        return
+    Console().print(f"RolledBack: version {ended['to_version']} serves, after {ended['took_ms']} ms", highlight=False)
 
 
 def freeze(model: ModelName, reason: Annotated[str, typer.Option(help="Why, for the audit.")], project: ProjectPath = None) -> None:
     """Keep a model from being retrained until it is unfrozen."""
     workspace = workspace_for(settings_for(project))
     workspace.decisions.freeze(workspace.project.model(model).name, getuser(), reason, wall_ms())
+    acted(workspace, "freeze", model, reason)
     Console().print(f"{model} is frozen; `tidemill unfreeze {model}` ends it")
 
 
@@ -119,6 +154,7 @@ def unfreeze(model: ModelName, project: ProjectPath = None) -> None:
     """Let a model be retrained again."""
     workspace = workspace_for(settings_for(project))
     workspace.decisions.unfreeze(workspace.project.model(model).name, getuser(), wall_ms())
+    acted(workspace, "unfreeze", model)
     Console().print(f"{model} is no longer frozen")
 
 
@@ -137,17 +173,30 @@ def _run(settings: Settings, flow: str, parameters: dict[str, Any]) -> None:
         raise typer.Exit(1)
 
 
-def _call(settings: Settings, method: str, path: str, body: bytes) -> Any:
-    pool = HTTPConnectionPool(settings.server.host, settings.server.port, retries=False, timeout=30)
+def call(settings: Settings, method: str, path: str, body: bytes = b"") -> Any:
+    """What the server answers, as JSON.
+
+    Raises:
+        UnavailableError: no server is up.
+        DeniedError: it does not let this key do that.
+        InputError: it refuses the request as wrong.
+        NotReadyError: it refuses it for another reason.
+    """
+    client = settings.client
+    url, key = (client.url or settings.server_url).rstrip("/"), client.key.get_secret_value()
+    headers = {"content-type": "application/json", **({"authorization": f"Bearer {key}"} if key else {})}
     try:
-        answer = pool.request(method, path, body=body, headers={"content-type": "application/json"})
+        with PoolManager(retries=False, timeout=30, ca_certs=client.ca_file) as pool:
+            answer = pool.request(method, url + path, body=body, headers=headers)
     except HTTPError as error:
-        raise NotReadyError(f"no server at {settings.server_url}; start it with `tidemill up`") from error
+        raise UnavailableError(f"no server at {url} ({type(error).__name__}); start it with `tidemill up`") from error
     try:
         content = json.loads(answer.data)
     except ValueError as error:
         raise NotReadyError(f"the server answered {answer.status} with something that is not JSON; see its log") from error
     if answer.status != 200:
+        if answer.status in (401, 403):
+            raise DeniedError(f"{content['error']['what']}; commands show the key of TIDEMILL_CLIENT__KEY", where=url)
         failed: type[TidemillError] = InputError if answer.status == 422 else NotReadyError
         raise failed(str(content["error"]["what"]) if "error" in content else str(content))
     return content

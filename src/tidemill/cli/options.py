@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from tidemill.cli.environment import adopt_environ
+from tidemill.cli.logs import write_lines
 from tidemill.project import Workspace, load_project
 from tidemill.settings import Settings, read_settings
 
@@ -25,6 +26,7 @@ def settings_for(project: Path | None) -> Settings:
     settings = read_settings()
     if project is not None:
         settings = settings.model_copy(update={"project": project})
+    write_lines(settings.telemetry.logs)
     adopt_environ(settings)
     return settings
 

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from contextlib import closing
+from ipaddress import ip_address
 from typing import Annotated
 
 import typer
 
 from tidemill.cli.options import ProjectPath, settings_for, workspace_for
+from tidemill.clock import wall_ms
+from tidemill.project import Workspace
+from tidemill.settings import ServerSettings, Settings, read_settings
 
+logger = logging.getLogger(__name__)
+
+_OPEN = "TIDEMILL_SERVER__OPEN"
+Open = Annotated[bool, typer.Option("--open", help="Ask nobody on this machine for a key; the same as TIDEMILL_SERVER__OPEN=true.")]
 _KEEP_ALIVE_S = 75  # with uvicorn's 5 s a program that asks every ten seconds would connect each time
 
 
@@ -24,18 +33,24 @@ def add_to(app: typer.Typer) -> None:
 def up(
     project: ProjectPath = None,
     work: Annotated[bool, typer.Option(help="Also run the engine; a replay runs its own.")] = True,
+    open_: Open = False,
 ) -> None:
-    """Start MLflow, Prefect, the flows, the API server and the engine, and keep them up until Ctrl-C."""
+    """Start MLflow, Prefect, the flows, the API server and the engine, and keep them up until Ctrl-C.
+
+    The API server asks for keys (`tidemill keys create`), unless it is told to be open to this machine.
+    """
     from honcho.manager import Manager
 
     from tidemill.cli.environment import shared_environ
     from tidemill.cli.services import refuse_taken_ports, services
 
-    settings = settings_for(project)
+    settings = opened(settings_for(project), open_)
     wanted = services(settings, work=work)
     refuse_taken_ports(wanted)
     manager = Manager()
     environ = {**os.environ, **shared_environ(settings)}
+    if settings.server.open:
+        environ[_OPEN] = "true"
     environ.pop("PYTHONDONTWRITEBYTECODE", None)  # MLflow and Prefect start many times slower when they compile at each start
     for service in wanted:
         manager.add_process(service.name, service.line, env=environ)
@@ -43,23 +58,51 @@ def up(
     raise typer.Exit(manager.returncode or 0)
 
 
-def serve(project: ProjectPath = None) -> None:
-    """Run the API server and the page, on loopback."""
-    settings = settings_for(project)  # before the imports below: MLflow reads its switches once, when it is imported
+def serve(project: ProjectPath = None, open_: Open = False) -> None:
+    """Run the API server and the page. It asks for keys, see `tidemill keys`; with TLS where TIDEMILL_SERVER__TLS_CERT_FILE is set."""
+    settings = opened(settings_for(project), open_)  # before the imports below: MLflow reads its switches once, when it is imported
     import uvicorn
 
     from tidemill.registry import Registry
-    from tidemill.serving import Champions, create_app
-    from tidemill.ui import OverviewReader, alert_router, page_router
+    from tidemill.serving import Champions, Keyring, create_app
+    from tidemill.ui import OverviewReader, alert_router, login_router, page_router
 
-    workspace = workspace_for(settings)
+    workspace, server = workspace_for(settings), settings.server
     champions = Champions(workspace, Registry(settings.mlflow_uri, workspace.home), f"{socket.gethostname()}:{os.getpid()}")
-    reader = OverviewReader(workspace, settings)
+    reader, keyring = OverviewReader(workspace, settings), Keyring(workspace.keys)
     pages = page_router(reader.read)
     pages.include_router(alert_router(workspace, reader.forget))
-    app = create_app(workspace, settings, champions, pages)
-    host, port = settings.server.host, settings.server.port
-    uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, timeout_keep_alive=_KEEP_ALIVE_S)
+    if not server.open:
+        pages.include_router(login_router(keyring))
+        tell_how_to_begin(workspace, server)
+    app = create_app(workspace, settings, champions, pages, None if server.open else keyring)
+    uvicorn.run(
+        app,
+        host=server.host,
+        port=server.port,
+        log_level="warning",
+        access_log=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        ssl_certfile=server.tls_cert_file,
+        ssl_keyfile=server.tls_key_file,
+    )
+
+
+def opened(settings: Settings, open_: bool) -> Settings:
+    """The settings, with a server that asks for no key if an option says so.
+
+    Raises:
+        SettingsError: it would be open to other machines.
+    """
+    return read_settings({**os.environ, _OPEN: "true"}).model_copy(update={"project": settings.project}) if open_ else settings
+
+
+def tell_how_to_begin(workspace: Workspace, server: ServerSettings) -> None:
+    """Log what the owner of a server that nobody can call has to do, and that a key may be overheard where it is so."""
+    if not any(key.stands(wall_ms()) for key in workspace.keys.all()):
+        logger.warning("no key stands yet, so calls are refused; `tidemill keys create NAME --scope ...` makes one")
+    if server.tls_cert_file is None and not (server.host == "localhost" or ip_address(server.host).is_loopback):
+        logger.warning("keys go in the clear host=%s; set TIDEMILL_SERVER__TLS_CERT_FILE, or put a proxy with TLS before it", server.host)
 
 
 def work(
@@ -72,7 +115,8 @@ def work(
     from tidemill.cli.relay import Relay
     from tidemill.registry import Registry
     from tidemill.serving import Worker
+    from tidemill.serving.tracing import tracing
 
-    with closing(workspace_for(settings)) as workspace:  # others take over at once what this one had
+    with closing(workspace_for(settings)) as workspace, tracing(settings.telemetry, "engine"):  # others take over at once what this one had
         worker = Worker(workspace, Registry(settings.mlflow_uri, workspace.home), settings.engine, workspace.share())
         keep_going(worker, None if engine_only else Relay(workspace, settings), settings.engine)

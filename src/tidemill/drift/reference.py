@@ -121,6 +121,20 @@ class ColumnProfile:
         """Share of the reference rows without a value."""
         return self.counts[-1] / max(sum(self.counts), 1)
 
+    @property
+    def typical(self) -> float | str | None:
+        """The value in the middle of the reference, or the most frequent category; NaN or None where missing is more usual.
+
+        >>> ColumnProfile("x", "numeric", edges=(1.0, 2.0, 3.0), categories=(), counts=(2, 3, 2, 0, 1)).typical
+        2.0
+        """
+        if self.kind == "categorical":
+            return self.categories[0] if self.categories and self.counts[0] >= self.counts[-1] else None
+        known = np.cumsum(self.counts[:-1])
+        if not self.edges or self.missing_rate > 0.5:
+            return float("nan")
+        return self.edges[min(int(np.searchsorted(known, known[-1] / 2)), len(self.edges) - 1)]
+
     def encode(self, values: Values) -> npt.NDArray[np.int64]:
         """The bin of each value: (n,) anything -> (n,) int64.
 

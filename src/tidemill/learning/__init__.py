@@ -1,6 +1,7 @@
 """Learning: what a model is, training sets, fitting, evaluation and export."""
 
 from tidemill.learning.budget import Budget
+from tidemill.learning.explaining import Explanation, explain, typical_columns
 from tidemill.learning.fitting import Fitted, fit, fit_all, predict, refit, to_input
 from tidemill.learning.importance import important_columns
 from tidemill.learning.intervals import Figures, Interval
@@ -25,6 +26,7 @@ from tidemill.learning.value_cache import ValueCache
 __all__ = [
     "Budget",
     "Clock",
+    "Explanation",
     "Figures",
     "Fitted",
     "Interval",
@@ -52,6 +54,7 @@ __all__ = [
     "auc",
     "build_training_set",
     "check_parity",
+    "explain",
     "fit",
     "fit_all",
     "important_columns",
@@ -63,6 +66,7 @@ __all__ = [
     "slice_quality",
     "to_feed",
     "to_input",
+    "typical_columns",
     "values_at",
     "vectors_of",
     "weekly",

@@ -56,9 +56,12 @@ class Model:
         slices: text columns of the vector, e.g. `("origin",)`. Quality is told apart by their values, and on none that has rows enough may
             a challenger be worse.
         sample: the share of questions learnt from, by their label's key.
+        canary_by: the field of the request by whose values a canary's share is drawn, e.g. a customer, who is then always answered by one
+            version; left out it is the label's key.
 
     Raises:
-        ProjectError: a feature that the request cannot feed, a label key that it lacks, or a task that does not fit the label.
+        ProjectError: a feature that the request cannot feed, a label key or a `canary_by` that it lacks, or a task that does not fit
+            the label.
     """
 
     name: str
@@ -73,6 +76,7 @@ class Model:
     policy: RetrainPolicy = field(default_factory=RetrainPolicy, kw_only=True)
     slices: tuple[str, ...] = field(default=(), kw_only=True)
     sample: float = field(default=1.0, kw_only=True)
+    canary_by: str | None = field(default=None, kw_only=True)
     objective: Objective = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -86,6 +90,8 @@ class Model:
         for missing in set(fields) - set(self.requests.stream.kinds):
             fix = f"add {missing!r} to stream {self.requests.stream.name!r}, or make it a feature"
             raise ProjectError(f"request field {missing!r} has no history", where=where, fix=fix)
+        if self.canary_key not in fields:
+            raise ProjectError(f"canary_by={self.canary_by!r} is not in the request", where=where, fix=f"choose of {', '.join(fields)}")
         self._check_features(where)
         object.__setattr__(self, "objective", objective_of(self.label, self.task, self.metric, where))
         try:
@@ -152,6 +158,11 @@ class Model:
     def number_columns(self) -> list[str]:
         """The vector's columns that hold numbers."""
         return [name for name, kind in self.columns.items() if kind == "number"]
+
+    @property
+    def canary_key(self) -> str:
+        """The field of the request by whose values a canary's share is drawn."""
+        return self.canary_by or self.label.key
 
     @property
     def source_digest(self) -> str:

@@ -16,12 +16,14 @@ from tidemill.project.open_log import open_log
 from tidemill.project.project import Project
 from tidemill.settings import LogSettings
 from tidemill.stores import (
+    ActStore,
     AlertMessages,
     AlertSilences,
     AlertStore,
     AppliedReader,
     Databases,
     DecisionStore,
+    KeyStore,
     Lake,
     LakeWriter,
     MonitorStateStore,
@@ -67,6 +69,8 @@ class Workspace:
     monitors: MonitorStateStore
     reactions: ReactionStore
     publications: PublicationStore
+    keys: KeyStore
+    acts: ActStore
     release_loop: Callable[[], None] = field(repr=False)
     _at_work: ExitStack = field(default_factory=ExitStack, repr=False)
 
@@ -121,6 +125,8 @@ class Workspace:
             monitors=MonitorStateStore(loop),
             reactions=ReactionStore(loop),
             publications=PublicationStore(loop),
+            keys=KeyStore(databases, project.name),
+            acts=ActStore(loop),
             release_loop=loop.dispose,
         )
         try:
@@ -232,7 +238,7 @@ class Workspace:
 
     def close(self) -> None:
         """Let go of every file."""
-        for store in (self.log, self.state, self.predictions, self.vectors, self.quality):
+        for store in (self.log, self.state, self.predictions, self.vectors, self.quality, self.keys):
             store.close()
         self.release_loop()
         self._at_work.close()

@@ -21,12 +21,15 @@ from tidemill.registry.deploying import carry_out, deploy, deploy_learnt, reques
 from tidemill.registry.follow_ups import asked_since, due_follow_up, fits_left, numbers_left, plan_of, since_of
 from tidemill.registry.judging import Judged, Judgement, gate
 from tidemill.registry.lease import holding
+from tidemill.registry.named import CANARY, CHALLENGER, CHAMPION, FROZEN, PREVIOUS, SHADOW, Named
 from tidemill.registry.probation import Probation, examine, judge_probation
-from tidemill.registry.registry import CHALLENGER, CHAMPION, FROZEN, KEPT_REPORTS, PREVIOUS, REPORT, DatasetRef, Registry, Release, Version
+from tidemill.registry.registry import KEPT_REPORTS, REPORT, DatasetRef, Registry, Release, Version
+from tidemill.registry.releasing import Beside, act_at_once, compare_trials, end_trials, try_canary, try_shadow
 from tidemill.registry.training import FITS, IMPORTANT, Ready, code_version, make_ready, register, snapshot
 from tidemill.registry.updating import due_update, learn_more, request_update
 
 __all__ = [
+    "CANARY",
     "CHALLENGER",
     "CHAMPION",
     "FITS",
@@ -35,13 +38,16 @@ __all__ = [
     "KEPT_REPORTS",
     "PREVIOUS",
     "REPORT",
+    "SHADOW",
     "Ask",
     "Asker",
+    "Beside",
     "Challenger",
     "DatasetRef",
     "Judged",
     "Judgement",
     "Learnt",
+    "Named",
     "Plan",
     "Probation",
     "Ready",
@@ -50,16 +56,19 @@ __all__ = [
     "Serving",
     "Tried",
     "Version",
+    "act_at_once",
     "asked_since",
     "audit_parity",
     "carry_out",
     "challenge",
     "code_version",
+    "compare_trials",
     "deploy",
     "deploy_learnt",
     "due_follow_up",
     "due_update",
     "end",
+    "end_trials",
     "examine",
     "finish",
     "fits_left",
@@ -86,5 +95,7 @@ __all__ = [
     "since_of",
     "snapshot",
     "train",
+    "try_canary",
+    "try_shadow",
     "try_unseen",
 ]

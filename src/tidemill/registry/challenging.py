@@ -18,7 +18,8 @@ from tidemill.learning.candidates import fit_candidates
 from tidemill.loop import Trial, calibration_error, compare, compare_slices
 from tidemill.project import Workspace
 from tidemill.registry.faults import label_fault, outcomes_of, reference_outcomes, row_fault
-from tidemill.registry.registry import CHAMPION, Registry, Version
+from tidemill.registry.named import CHAMPION
+from tidemill.registry.registry import Registry, Version
 
 _TIMED_ROWS = 32
 _ROUNDS = 5

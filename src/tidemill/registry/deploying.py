@@ -9,7 +9,8 @@ from tidemill.errors import ConflictError, NotFoundError, NotReadyError
 from tidemill.learning import Model
 from tidemill.project import Workspace
 from tidemill.registry.deciding import Ask, Asker, Learnt, mark, request
-from tidemill.registry.registry import CHAMPION, PREVIOUS, Registry
+from tidemill.registry.named import CHAMPION, PREVIOUS
+from tidemill.registry.registry import Registry
 from tidemill.stores import Decision
 from tidemill.stores.decision_records import Ending, Outcome
 

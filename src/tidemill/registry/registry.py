@@ -5,13 +5,25 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidemill.errors import NotFoundError, UnavailableError
+from tidemill.registry.named import (
+    CANARY,
+    CANARY_PERCENT,
+    CHAMPION,
+    FROZEN,
+    PREVIOUS,
+    SHADOW,
+    Named,
+    held_aliases,
+    hold_aliases,
+    percent_of,
+)
 from tidemill.stores.held_versions import held_folder
 
 if TYPE_CHECKING:  # MLflow takes seconds to import, and most processes that could ask it never do
@@ -19,7 +31,6 @@ if TYPE_CHECKING:  # MLflow takes seconds to import, and most processes that cou
     from mlflow import MlflowClient, exceptions
     from mlflow.models import ModelSignature
 
-CHAMPION, CHALLENGER, PREVIOUS, FROZEN = "champion", "challenger", "previous", "frozen"
 _OURS = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS")  # asked again they come again
 KEPT_REPORTS = 20
 REPORT = "report.html"  # the first page of a report, which links lead to
@@ -102,6 +113,8 @@ class Registry:
     def __init__(self, uri: str, home: Path) -> None:
         self._uri = uri
         self._home = home
+        self._named: dict[str, Named] = {}
+        self._listeners: list[Callable[[], None]] = []
 
     @cached_property
     def _client(self) -> MlflowClient:
@@ -112,6 +125,10 @@ class Registry:
     def get_ready(self) -> None:
         """Import MLflow now, as somebody would wait for it later; the server need not be up."""
         _ = self._client
+
+    def listen(self, moved: Callable[[], None]) -> None:
+        """Have a function called each time this process has moved an alias; other processes look for themselves."""
+        self._listeners.append(moved)
 
     def register(self, release: Release) -> int:
         """Log a run with everything known of a model, register the model, answer its version."""
@@ -133,6 +150,45 @@ class Registry:
                 f"MLflow at {self._uri} cannot be asked for {name!r}: {error.error_code}; is it up? See `tidemill doctor`"
             ) from error
 
+    def named(self, name: str) -> Named:
+        """All aliases of a registered model at once; this home remembers them for when the server is down."""
+        try:
+            found = self._client.get_registered_model(name)
+        except _fault() as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return Named({})
+            raise UnavailableError(
+                f"MLflow at {self._uri} cannot be asked for {name!r}: {error.error_code}; is it up? See `tidemill doctor`"
+            ) from error
+        named = Named(
+            {alias: int(version) for alias, version in found.aliases.items()}, percent_of(dict(found.tags).get(CANARY_PERCENT, ""))
+        )
+        if self._named.get(name) != named:
+            hold_aliases(self._home, name, named)
+            self._named[name] = named
+        return named
+
+    def held(self, name: str) -> Named | None:
+        """What the aliases named when this home last asked; None if it never has."""
+        return held_aliases(self._home, name)
+
+    def set_canary_percent(self, name: str, percent: float) -> None:
+        """Set the share of keys that the canary answers."""
+        try:
+            self._client.set_registered_model_tag(name, CANARY_PERCENT, f"{percent:g}")
+        except _fault() as error:
+            raise UnavailableError(f"MLflow at {self._uri} did not set the canary's share of {name!r}: {error.error_code}") from error
+        self._moved()
+
+    def drop_alias(self, name: str, alias: str) -> None:
+        """Let an alias name nothing; one that does not is left alone."""
+        try:
+            self._client.delete_registered_model_alias(name, alias)
+        except _fault() as error:
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise UnavailableError(f"MLflow at {self._uri} did not drop {alias!r} of {name!r}: {error.error_code}") from error
+        self._moved()
+
     def set_alias(self, name: str, alias: str, version: int) -> None:
         """Point an alias at a version.
 
@@ -145,20 +201,27 @@ class Registry:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 raise NotFoundError(f"version of {name!r}", str(version), [str(number) for number in self.versions(name)]) from error
             raise UnavailableError(f"MLflow at {self._uri} did not set {alias!r} of {name!r}: {error.error_code}") from error
+        self._moved()
 
     def promote(self, name: str, version: int) -> int | None:
         """Make a version the champion, the champion so far the previous; answers the latter. The first champion is also `frozen`.
 
+        A version that was tried as shadow or canary is tried no more.
+
         Killed in between it is done again, as each step may be done twice. `previous` moves first: were it last, a promotion that was
         taken for done, as its version is the champion, would leave it where it was.
         """
-        champion = self.alias(name, CHAMPION)
+        named = self.named(name).versions
+        champion = named.get(CHAMPION)
         if champion is not None and champion != version:
             self.set_alias(name, PREVIOUS, champion)
         self.set_alias(name, CHAMPION, version)
-        if self.alias(name, FROZEN) is None:
+        if FROZEN not in named:
             self.set_alias(name, FROZEN, version)
-        return self.alias(name, PREVIOUS) if champion == version else champion
+        for alias in (SHADOW, CANARY):
+            if named.get(alias) == version:
+                self.drop_alias(name, alias)
+        return named.get(PREVIOUS) if champion == version else champion
 
     def versions(self, name: str) -> list[int]:
         """All versions of a registered model, rising."""
@@ -210,6 +273,10 @@ class Registry:
             return self.run_url(str(self._client.get_model_version(name, str(number)).run_id))
         except _fault() as error:
             raise UnavailableError(f"MLflow at {self._uri} did not tell of version {number} of {name!r}: {error.message}") from error
+
+    def _moved(self) -> None:
+        for moved in self._listeners:
+            moved()
 
     def _register(self, release: Release) -> int:
         import mlflow.onnx

@@ -40,7 +40,8 @@ from tidemill.project import Workspace
 from tidemill.registry.estimators import keep_estimator
 from tidemill.registry.faults import NULL_OUTCOMES
 from tidemill.registry.judging import Judged
-from tidemill.registry.registry import CHALLENGER, DatasetRef, Registry, Release
+from tidemill.registry.named import CHALLENGER
+from tidemill.registry.registry import DatasetRef, Registry, Release
 from tidemill.registry.updating import UPDATE
 from tidemill.stores import wait_for_lake
 

@@ -15,7 +15,8 @@ from tidemill.project import Workspace
 from tidemill.registry.challenging import Challenger, Tried, refuse_spoilt_rows, try_unseen
 from tidemill.registry.deciding import Ask, Asker, request
 from tidemill.registry.estimators import read_estimator
-from tidemill.registry.registry import CHAMPION, Registry, Version
+from tidemill.registry.named import CHAMPION
+from tidemill.registry.registry import Registry, Version
 from tidemill.stores import Decision
 
 UPDATE = "update"  # where a retrain names its window

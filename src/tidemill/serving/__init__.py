@@ -4,7 +4,9 @@ from tidemill.serving.app import create_app
 from tidemill.serving.champions import Champions
 from tidemill.serving.copying import Copier, copiers
 from tidemill.serving.features import FeatureAnswer, read_features, read_features_of
-from tidemill.serving.predictor import Prediction, Predictor
+from tidemill.serving.keyring import Keyring
+from tidemill.serving.prediction import Prediction
+from tidemill.serving.predictor import Predictor
 from tidemill.serving.publishing import Publisher, publishers
 from tidemill.serving.worker import Worker
 
@@ -12,6 +14,7 @@ __all__ = [
     "Champions",
     "Copier",
     "FeatureAnswer",
+    "Keyring",
     "Prediction",
     "Predictor",
     "Publisher",

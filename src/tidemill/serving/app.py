@@ -3,32 +3,48 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from tidemill.clock import wall_ms
-from tidemill.errors import BusyError, ConflictError, InputError, NotFoundError, NotReadyError, TidemillError, UnavailableError
+from tidemill.errors import BusyError, ConflictError, DeniedError, InputError, NotFoundError, NotReadyError, TidemillError, UnavailableError
 from tidemill.kernels.ahead import compile_kernels
 from tidemill.project import Workspace, describe_view, list_views
+from tidemill.serving.access import CALLER, Access
+from tidemill.serving.acts import acts_routes
+from tidemill.serving.answer_log import AnswerLog
 from tidemill.serving.champions import Champions
-from tidemill.serving.examples import predict_examples
-from tidemill.serving.features import KeysAsked, read_features, read_features_of
+from tidemill.serving.examples import event_examples, keys_examples
+from tidemill.serving.features import LATEST_MS, KeysAsked, read_features, read_features_of
 from tidemill.serving.guards import Guards
 from tidemill.serving.intake import take
+from tidemill.serving.keyring import Keyring
 from tidemill.serving.metrics import ServerMetrics
+from tidemill.serving.predict_route import predict_routes
 from tidemill.serving.predictor import Predictor
 from tidemill.serving.quality import quality_routes
+from tidemill.serving.rate import Rate
+from tidemill.serving.releases import release_routes
+from tidemill.serving.scopes import check_routes, describe_scopes
+from tidemill.serving.tracing import tracing
+from tidemill.serving.watching import Watching
 from tidemill.settings import Settings
+from tidemill.stages import listening
+
+logger = logging.getLogger(__name__)
 
 _STATUS: dict[type[TidemillError], int] = {  # the first that fits
     InputError: 422,
+    DeniedError: 403,
     NotFoundError: 404,
     UnavailableError: 503,
     NotReadyError: 409,
@@ -36,7 +52,7 @@ _STATUS: dict[type[TidemillError], int] = {  # the first that fits
     BusyError: 429,
 }
 _RETRY_S = 2  # once a server that is down may be back
-_INLINE_ROWS = 64  # a small batch takes less time than a hop to a thread
+Moment = Annotated[int | None, Query(ge=0, le=LATEST_MS)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,30 +63,58 @@ class Served:
     settings: Settings
     champions: Champions
     predictor: Predictor
+    answers: AnswerLog
     metrics: ServerMetrics
 
 
-def create_app(workspace: Workspace, settings: Settings, champions: Champions, pages: APIRouter | None = None) -> FastAPI:
-    """The application; it keeps the champions fresh while it runs."""
+def create_app(
+    workspace: Workspace, settings: Settings, champions: Champions, pages: APIRouter | None = None, keyring: Keyring | None = None
+) -> FastAPI:
+    """The application; it keeps the champions fresh while it runs.
+
+    Args:
+        workspace: the project's stores.
+        settings: of the server: whether it is open, what it bounds.
+        champions: the models that serve.
+        pages: what people see.
+        keyring: who may call; one of its own by default, unless the server is open.
+
+    Raises:
+        LookupError: a route has no scope.
+    """
+    server = settings.server
+    if keyring is None and not server.open:
+        keyring = Keyring(workspace.keys)
     now_ms = workspace.now_ms if settings.server.replay else wall_ms
-    served = Served(workspace, settings, champions, Predictor(workspace, champions, now_ms), ServerMetrics())
+    answers = AnswerLog(workspace.predictions, server.max_waiting_rows)
+    served = Served(workspace, settings, champions, Predictor(workspace, champions, now_ms), answers, ServerMetrics(workspace))
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         compile_kernels()  # before the first question waits for it
-        champions.start(settings.server.poll_champion_s, wall_ms)
-        yield
-        champions.stop()
+        with listening(served.metrics.stage), tracing(settings.telemetry, "server"):
+            champions.start(settings.server.poll_champion_s, wall_ms)
+            yield
+            answers.close()
+            champions.stop()
 
     app = FastAPI(title="tidemill", summary=f"Project {workspace.project.name}", lifespan=lifespan, redoc_url=None)
-    app.add_middleware(Guards, max_body_bytes=settings.server.max_body_bytes)
+    app.add_middleware(Access, keyring=keyring, acts=workspace.acts, rate=Rate(server.rate_per_key))
+    app.add_middleware(Guards, max_body_bytes=server.max_body_bytes, hosts=server.hosts, is_tls=server.tls_cert_file is not None)
+    app.add_middleware(Watching, metrics=served.metrics)
     app.add_exception_handler(TidemillError, _explain)
+    app.add_exception_handler(RequestValidationError, _explain_invalid)
     app.include_router(_write_routes(served))
+    app.include_router(predict_routes(workspace.project, served.predictor, answers, served.metrics, settings.server))
+    app.include_router(release_routes(workspace, champions.registry))
     app.include_router(_read_routes(served))
+    app.include_router(acts_routes(workspace))
     app.include_router(quality_routes(workspace))
     app.include_router(_health_routes(served))
     if pages is not None:
         app.include_router(pages)
+    check_routes(app)
+    describe_scopes(app)
     return app
 
 
@@ -83,33 +127,26 @@ async def _explain(_request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"error": {"where": str(where), "what": str(error)}}, status_code=status, headers=headers)
 
 
+async def _explain_invalid(request: Request, error: Exception) -> JSONResponse:
+    """What FastAPI refuses, in the words of ours."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"] if part != "body") or "body"
+    return await _explain(request, InputError(str(first["msg"]), where=where))
+
+
 def _write_routes(served: Served) -> APIRouter:
     router = APIRouter(prefix="/v1")
-    workspace, server = served.workspace, served.settings.server
+    workspace = served.workspace
 
-    @router.post("/streams/{stream}/events", summary="Send events: a JSON array, or one object a line")
+    sending = event_examples(workspace.project)
+
+    @router.post("/streams/{stream}/events", summary="Send events: a JSON array, or one object a line", **sending)
     async def send_events(stream: str, request: Request) -> dict[str, Any]:
         received = await take(workspace, stream, request, served.settings)
-        served.metrics.received(stream, received.accepted + received.duplicates + len(received.rejected))
+        counts = received.accepted + received.duplicates + len(received.rejected), len(received.rejected)
+        served.metrics.received(stream, *counts)
         return dataclasses.asdict(received)
-
-    predicting = predict_examples(workspace.project)
-
-    @router.post("/models/{model}/predict", summary="Predict: one request object, or an array of them", **predicting)
-    async def predict(model: str, request: Request, at: int | None = None) -> Response:
-        wanted = workspace.project.model(model)
-        if at is not None and not server.replay:
-            raise InputError("only a replay may set it; leave it out", where="at")
-        body = await request.body()
-        with served.metrics.predicting(model):
-            requests = served.predictor.parse(wanted, body, server.max_rows)
-            if len(requests) <= _INLINE_ROWS:
-                answers = served.predictor.predict(wanted, requests, at)
-            else:
-                answers = await run_in_threadpool(served.predictor.predict, wanted, requests, at)
-        single = body.lstrip()[:1] != b"["
-        told = [answer.fields() for answer in answers]
-        return Response(orjson.dumps(told[0] if single else told), media_type="application/json")
 
     return router
 
@@ -119,10 +156,12 @@ def _read_routes(served: Served) -> APIRouter:
     workspace, project = served.workspace, served.workspace.project
 
     @router.get("/features/{view}/{key}", summary="The features of one key of a view or table, now or at a time (ms since the epoch)")
-    def features(view: str, key: str, at: int | None = None) -> dict[str, Any]:
+    def features(view: str, key: str, at: Moment = None) -> dict[str, Any]:
         return dataclasses.asdict(read_features(workspace, project.source(view), key, at))
 
-    @router.post("/features/{view}", summary="The features of many keys at one position, now or at a time (ms since the epoch)")
+    many = "The features of many keys at one position, now or at a time (ms since the epoch)"
+
+    @router.post("/features/{view}", summary=many, **keys_examples(project))
     async def features_of(view: str, request: Request) -> Response:
         wanted = project.source(view)
         asked = KeysAsked.of(await request.body(), served.settings.server.max_rows)
@@ -144,7 +183,7 @@ def _read_routes(served: Served) -> APIRouter:
         return {
             "model": wanted.name,
             "registered_name": project.registered_name(wanted.name),
-            "versions": {role: held.version for role, held in loaded.items()},
+            "versions": {role: held.version for role, held in loaded.roles.items()},
             "task": wanted.objective.task,
             "columns": wanted.columns,
             "predictions": workspace.predictions.count(wanted.name),
@@ -157,7 +196,8 @@ def _read_routes(served: Served) -> APIRouter:
 
     @router.get("/decisions", summary="What the loop decided, newest first")
     def decisions(model: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
-        return [dataclasses.asdict(decision) for decision in workspace.decisions.recent(model, min(max(limit, 1), 500))]
+        of = None if model is None else project.model(model).name
+        return [dataclasses.asdict(decision) for decision in workspace.decisions.recent(of, min(max(limit, 1), 500))]
 
     return router
 
@@ -170,16 +210,17 @@ def _health_routes(served: Served) -> APIRouter:
         return {"status": "ok"}
 
     @router.get("/readyz", summary="The stores can be read and every model has a champion")
-    def readyz() -> JSONResponse:
+    def readyz(request: Request) -> JSONResponse:
         checks = {"stores": _said(served.workspace.books)}
         for model in served.workspace.project.models:
             checks[f"model {model.name}"] = _said(partial(served.champions.serving, model.name))
         ready = all(said == "ok" for said in checks.values())
-        return JSONResponse({"ready": ready, "checks": checks}, status_code=200 if ready else 503)
+        told = {"ready": ready, "checks": checks} if "read" in request.scope[CALLER].scopes else {"ready": ready}
+        return JSONResponse(told, status_code=200 if ready else 503)
 
     @router.get("/metrics", summary="Prometheus metrics")
     def metrics() -> Response:
-        return Response(served.metrics.render(served.workspace), media_type="text/plain; version=0.0.4")
+        return Response(served.metrics.render(), media_type="text/plain; version=0.0.4")
 
     return router
 
@@ -189,4 +230,7 @@ def _said(check: Callable[[], object]) -> str:
         check()
     except TidemillError as error:
         return str(error)
+    except Exception as error:  # a full disk, a file that is gone: whatever it is, this server is not ready, and says so
+        logger.exception("not ready error=%s", type(error).__name__)
+        return type(error).__name__
     return "ok"

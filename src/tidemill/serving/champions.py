@@ -1,37 +1,67 @@
-"""The models a server holds: the champion that answers and the frozen first model beside it, swapped without a pause."""
+"""The versions a server holds: the champion that answers, those beside it, and the last one, swapped without a pause."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from tidemill.clock import NowMs
-from tidemill.errors import ConflictError, NotReadyError, TidemillError
-from tidemill.learning import Model, OnnxModel
+from tidemill.drift import ReferenceProfile
+from tidemill.errors import ConflictError, NotReadyError, TidemillError, UnavailableError
+from tidemill.learning import Model, OnnxModel, to_feed, typical_columns
 from tidemill.project import Workspace
-from tidemill.registry import CHAMPION, FROZEN, Registry
+from tidemill.registry import CANARY, CHAMPION, FROZEN, PREVIOUS, SHADOW, Named, Registry
+from tidemill.serving.canary import Canary
 from tidemill.stores import Role
 
 logger = logging.getLogger(__name__)
 
-_ROLES: tuple[Role, ...] = ("champion", "frozen")
-_ALIASES: dict[Role, str] = {"champion": CHAMPION, "frozen": FROZEN}
+_ALIASES: dict[Role, str] = {"champion": CHAMPION, "frozen": FROZEN, "shadow": SHADOW, "canary": CANARY}
+_WARM_ROWS = (1, 2, 64)  # the first runs of a session plan its memory
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A version ready to score."""
+    """A version ready to score.
+
+    Args:
+        version: its number.
+        scorer: its ONNX session.
+        typical: of each column the value in the middle of what it learnt from, or the most frequent one; what explanations begin from.
+    """
 
     version: int
     scorer: OnnxModel
+    typical: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Serving:
+    """What answers for a model: taken once by a request and used to its end, so that a swap mixes nothing.
+
+    Args:
+        roles: the versions that score, by role; the champion is always there.
+        canary: which questions the role `canary` answers; None where there is none.
+        kept: what else is loaded, by version, so that going back takes no time.
+    """
+
+    roles: Mapping[Role, Loaded]
+    canary: Canary | None = None
+    kept: Mapping[int, Loaded] = field(default_factory=dict)
+
+    @property
+    def champion(self) -> Loaded:
+        """The one that answers."""
+        return self.roles["champion"]
 
 
 class Champions:
-    """Keeps the versions that the registry's aliases name.
+    """Keeps the versions that the registry's aliases name, and the last champion, so that a rollback has nothing to load.
 
-    A request takes one `Mapping` of loaded versions at its start and uses it to its end, so a swap between two requests mixes
-    nothing and interrupts nobody. While the registry is down the versions that were loaded go on serving.
+    While the registry is down the versions that were loaded go on serving; a server that starts meanwhile serves what this home
+    was last told, from the files that are held in it.
 
     Args:
         workspace: of the project whose models are served.
@@ -40,15 +70,17 @@ class Champions:
     """
 
     def __init__(self, workspace: Workspace, registry: Registry, server: str) -> None:
+        self.registry = registry
         self._workspace = workspace
-        self._registry = registry
         self._server = server
-        self._serving: dict[str, dict[Role, Loaded]] = {}
-        self._wanted: dict[str, dict[Role, int]] = {}
+        self._serving: dict[str, Serving] = {}
+        self._wanted: dict[str, Named] = {}
         self._stop = threading.Event()
+        self._look = threading.Event()
+        self._refreshing = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def serving(self, model: str) -> dict[Role, Loaded]:
+    def serving(self, model: str) -> Serving:
         """What answers for a model now.
 
         Raises:
@@ -61,57 +93,111 @@ class Champions:
 
     def refresh(self, now_wall_ms: int) -> None:
         """Load what the aliases name now, and confirm it."""
-        for model in self._workspace.project.models:
-            self._refresh(model, now_wall_ms)
+        with self._refreshing:
+            for model in self._workspace.project.models:
+                self._refresh(model, now_wall_ms)
 
     def start(self, every_s: float, now_wall_ms: NowMs) -> None:
         """Refresh in a thread of its own until `stop`."""
+        self.registry.listen(self.hurry)
         self._thread = threading.Thread(target=self._run, args=(every_s, now_wall_ms), name="champions", daemon=True)
         self._thread.start()
+
+    def hurry(self) -> None:
+        """Refresh now: an alias has just been moved."""
+        self._look.set()
 
     def stop(self) -> None:
         """End the thread, wait for it, and say that this server serves nothing any more, so that no deployment waits for it."""
         self._stop.set()
+        self._look.set()
         if self._thread is not None:
             self._thread.join()
         self._workspace.predictions.leave(self._server)
 
     def _run(self, every_s: float, now_wall_ms: NowMs) -> None:
         while not self._stop.is_set():
+            self._look.clear()
             try:
                 self.refresh(now_wall_ms())
             except TidemillError as error:
                 logger.warning("champion not refreshed error=%s", error)
-            self._stop.wait(every_s)
+            except Exception:  # whatever the files of a version do, what serves goes on, and the next alias is followed
+                logger.exception("champion not refreshed")
+            self._look.wait(every_s)
 
     def _refresh(self, model: Model, now_wall_ms: int) -> None:
-        name = self._workspace.project.registered_name(model.name)
-        wanted = {role: version for role in _ROLES if (version := self._registry.alias(name, _ALIASES[role])) is not None}
-        if "champion" not in wanted:
+        named = self._named(model)
+        if CHAMPION not in named.versions:
             self._workspace.predictions.confirm(self._server, model.name, 0, now_wall_ms)  # the first deployment waits for it too
             return
-        if self._wanted.get(model.name) != wanted:
+        if self._wanted.get(model.name) != named:
             try:
-                self._serving[model.name] = self._load(model, name, wanted)
-                logger.info("serving model=%s versions=%s", model.name, wanted)
+                self._serving[model.name] = self._load(model, named)
+                logger.info("serving model=%s versions=%s", model.name, dict(named.versions))
             except ConflictError as error:  # it stays as it is until the aliases move on
                 logger.error("champion not served model=%s error=%s", model.name, error)
-            self._wanted[model.name] = wanted
+            self._wanted[model.name] = named
         served = self._serving.get(model.name)
-        self._workspace.predictions.confirm(self._server, model.name, served["champion"].version if served else 0, now_wall_ms)
+        self._workspace.predictions.confirm(self._server, model.name, served.champion.version if served else 0, now_wall_ms)
 
-    def _load(self, model: Model, name: str, wanted: dict[Role, int]) -> dict[Role, Loaded]:
-        """What the aliases name, without other roles of another task.
+    def _named(self, model: Model) -> Named:
+        """What the aliases name; of a model that is not served yet what this home was last told, while the registry is down."""
+        name = self._workspace.project.registered_name(model.name)
+        try:
+            return self.registry.named(name)
+        except UnavailableError as error:
+            held = self.registry.held(name)
+            if held is None or model.name in self._serving:
+                raise
+            logger.warning("registry down, serving what was last named model=%s versions=%s error=%s", model.name, held.versions, error)
+            return held
+
+    def _load(self, model: Model, named: Named) -> Serving:
+        """What the aliases name, warmed up, without other roles of another task.
 
         Raises:
             ConflictError: the champion is of another task than the project file says.
+            UnavailableError: the champion's files are not held here, and the registry is down.
         """
-        ready = {loaded.version: loaded for loaded in self._serving.get(model.name, {}).values()}
-        for version in set(wanted.values()) - set(ready):
-            ready[version] = Loaded(version, OnnxModel(self._registry.load(name, version).onnx, model.columns))
+        before = self._serving.get(model.name)
+        held = {} if before is None else {**before.kept, **{one.version: one for one in before.roles.values()}}
+        champion = held.get(named.versions[CHAMPION]) or self._ready(model, named.versions[CHAMPION])
         task = model.objective.task
-        champion = ready[wanted["champion"]]
         if champion.scorer.task != task:
             what = f"version {champion.version} of model {model.name!r} is a {champion.scorer.task} model, the project file says {task}"
             raise ConflictError(f"{what}; run `tidemill train {model.name}`, then `tidemill promote` what it registers")
-        return {role: ready[version] for role, version in wanted.items() if ready[version].scorer.task == task}
+        held[champion.version] = champion
+        for alias in (FROZEN, SHADOW, CANARY, PREVIOUS):
+            version = named.versions.get(alias)
+            if version is not None and version not in held:
+                try:
+                    held[version] = self._ready(model, version)
+                except Exception as error:  # whatever is wrong with it, the champion answers
+                    logger.error("version not loaded model=%s alias=%s version=%s error=%s", model.name, alias, version, error)
+        held = {version: one for version, one in held.items() if version in named.versions.values() and one.scorer.task == task}
+        roles = {role: held[named.versions[alias]] for role, alias in _ALIASES.items() if named.versions.get(alias) in held}
+        canary = None
+        if "canary" in roles:
+            name = self._workspace.project.registered_name(model.name)
+            canary = Canary(f"{name}:{roles['canary'].version}", named.canary_percent)
+        return Serving(roles, canary, held)
+
+    def _ready(self, model: Model, version: int) -> Loaded:
+        """A version that has answered before it is asked.
+
+        Raises:
+            ConflictError: it does not read what the model's columns are now.
+        """
+        files = self.registry.load(self._workspace.project.registered_name(model.name), version)
+        scorer = OnnxModel(files.onnx, model.columns)
+        reference = {column.name: column.typical for column in ReferenceProfile.from_json(files.reference).columns}
+        typical = {name: reference.get(name, None if kind == "text" else float("nan")) for name, kind in model.columns.items()}
+        for n_rows in _WARM_ROWS:
+            feed = to_feed(typical_columns(model.columns, typical, n_rows), model.columns)
+            try:
+                scorer.run(feed)
+            except KeyError as error:
+                what = f"version {version} of model {model.name!r} reads column {error}, which the project file no longer gives it"
+                raise ConflictError(f"{what}; train a version that reads what it gives") from error
+        return Loaded(version, scorer, typical)

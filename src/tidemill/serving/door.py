@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from tidemill.errors import EventError, InputError
 from tidemill.events import parse_event
 from tidemill.project import Workspace
+from tidemill.stages import stage
 from tidemill.streams import Entry
 
 _MAX_DEPTH = 32
@@ -36,7 +37,8 @@ def split_events(body: bytes, max_events: int) -> list[str]:
         text = body.decode()
     except UnicodeDecodeError as error:
         raise InputError(f"not UTF-8 at byte {error.start}; send JSON") from error
-    events = _array(text) if text.lstrip()[:1] == "[" else [line for line in text.splitlines() if line.strip()]
+    # not by splitlines, which would also split at U+2028, which a text of JSON may hold
+    events = _array(text) if text.lstrip()[:1] == "[" else [line for line in text.replace("\r\n", "\n").split("\n") if line.strip()]
     if not 0 < len(events) <= max_events:
         raise InputError(f"{len(events)} events; send 1 to {max_events} a request, as a JSON array or one object a line")
     return events
@@ -59,7 +61,8 @@ def receive(workspace: Workspace, stream_name: str, payloads: Sequence[str], now
     known_until = workspace.state.seen(stream_name, list(ids.values()))
     known = {event_id for event_id, until_ms in known_until.items() if until_ms >= now_ms}
     fresh = set(ids.values()) - known
-    workspace.log.append([Entry(stream_name, payload) for payload in payloads], now_ms)
+    with stage("door.append", stream=stream_name, events=len(payloads)):
+        workspace.log.append([Entry(stream_name, payload) for payload in payloads], now_ms)
     return Received(accepted=len(fresh), duplicates=len(ids) - len(fresh), rejected=rejected)
 
 

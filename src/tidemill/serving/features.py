@@ -15,6 +15,8 @@ from tidemill.learning import Moments, values_at
 from tidemill.project import Workspace
 from tidemill.stores import Lookup, Reading, wait_for_lake
 
+LATEST_MS = 253_402_300_799_999  # the end of the year 9999, which is far enough
+
 
 @dataclass(frozen=True)
 class FeatureAnswer:
@@ -34,7 +36,7 @@ class KeysAsked(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     keys: list[str] = Field(min_length=1)
-    at: int | None = None
+    at: int | None = Field(None, ge=0, le=LATEST_MS)
 
     @classmethod
     def of(cls, body: bytes, most: int) -> KeysAsked:

@@ -1,27 +1,28 @@
-"""What every request passes before a route sees it: loopback names only, no foreign page, a bounded body."""
+"""What every request passes first: the server's own names only, no foreign page, a bounded body."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
-import orjson
-
+from tidemill.serving.answering import AsgiScope, Receive, Send, answer
 from tidemill.serving.intake import LINES
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1", "[::1]"})
 _HEADERS = [
     (b"content-security-policy", b"default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"),
     (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
 ]
+_ALWAYS_TLS = (b"strict-transport-security", b"max-age=31536000")
+_LENGTH = re.compile(r"[0-9]{1,15}")  # isdigit would take other scripts too, and int refuses thousands of digits
 _STREAMS = "/v1/streams/"  # lines of events are taken as they come, and never held all at once
 _DOCS = ("/docs", "/openapi.json")
-
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class TooLargeError(Exception):
@@ -31,19 +32,24 @@ class TooLargeError(Exception):
 class Guards:
     """ASGI middleware.
 
-    There are no keys yet, so the server trusts whoever is on this machine, but not a web page that a browser on it has open: the
-    Host must be a loopback name (against DNS rebinding) and an Origin, where sent, must be this server's own.
+    An open server trusts whoever is on this machine, but not a web page that a browser on it has open; one with keys must not lend a
+    browser's session to such a page. So the Host must be a loopback name or one that the settings name (against DNS rebinding), and an
+    Origin, where sent, must be this server's own.
 
     Args:
         app: what comes behind.
         max_body_bytes: the largest body.
+        hosts: what it is called by beside loopback names.
+        is_tls: whether browsers reach it by https alone.
     """
 
-    def __init__(self, app: Any, max_body_bytes: int) -> None:
+    def __init__(self, app: Any, max_body_bytes: int, hosts: tuple[str, ...] = (), is_tls: bool = False) -> None:
         self._app = app
         self._most = max_body_bytes
+        self._names = _LOOPBACK | {host.lower() for host in hosts}
+        self._headers = [*_HEADERS, _ALWAYS_TLS] if is_tls else _HEADERS
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Let a request through or answer it here."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
@@ -52,7 +58,7 @@ class Guards:
         is_streamed = scope["path"].startswith(_STREAMS) and headers.get(b"content-type", "").encode().startswith(LINES)
         refusal = self._refusal(headers) or (None if is_streamed else self._too_large(headers))
         if refusal is not None:
-            await _answer(send, *refusal)
+            await answer(send, *refusal)
             return
         taken = 0
 
@@ -66,36 +72,36 @@ class Guards:
 
         async def with_headers(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start" and scope["path"] not in _DOCS:
-                message = {**message, "headers": [*message["headers"], *_HEADERS]}
+                message = {**message, "headers": [*message["headers"], *self._headers]}
             await send(message)
 
         try:
             await self._app(scope, bounded, with_headers)
         except TooLargeError:
-            await _answer(send, 413, "body", f"more than {self._most} bytes; send it in parts")
+            await answer(send, 413, "body", f"more than {self._most} bytes; send it in parts")
 
     def _refusal(self, headers: dict[bytes, str]) -> tuple[int, str, str] | None:
         host = headers.get(b"host", "")
-        if _name(host) not in _LOOPBACK:
-            return 421, "header Host", f"{host[:80]!r} is not a loopback name; call 127.0.0.1"
+        if _name(host).lower() not in self._names:
+            return 421, "header Host", f"{host[:80]!r} is not a loopback name; call 127.0.0.1, or name it in TIDEMILL_SERVER__HOSTS"
         origin = headers.get(b"origin")
-        if origin is not None and urlsplit(origin).netloc != host:
+        if origin is not None and _site(origin) != host:
             return 403, "header Origin", f"{origin[:80]!r} is another site; this server answers its own page and programs without an Origin"
         return None
 
     def _too_large(self, headers: dict[bytes, str]) -> tuple[int, str, str] | None:
         length = headers.get(b"content-length", "0")
-        if not length.isdigit() or int(length) > self._most:
+        if not _LENGTH.fullmatch(length) or int(length) > self._most:
             return 413, "body", f"{length[:20]} bytes; at most {self._most}, send it in parts"
         return None
 
 
+def _site(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # e.g. half an IPv6 address
+        return ""
+
+
 def _name(host: str) -> str:
     return host if host.endswith("]") else host.rpartition(":")[0] or host
-
-
-async def _answer(send: Send, status: int, where: str, what: str) -> None:
-    body = orjson.dumps({"error": {"where": where, "what": what}})
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

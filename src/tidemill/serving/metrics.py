@@ -1,45 +1,62 @@
-"""Prometheus metrics of a server."""
+"""Prometheus metrics of a server: what this process has done, and what the stores say when they are asked."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from tidemill.project import Workspace
+from tidemill.serving.standing import StandingCollector
+from tidemill.stages import Facts
 
-_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
 class ServerMetrics:
-    """Counters of this process, and the books as they stand when asked."""
+    """Counters of this process, and the standing of the whole project at the moment of each scrape."""
 
-    def __init__(self) -> None:
+    def __init__(self, workspace: Workspace) -> None:
         self._registry = CollectorRegistry()
-        self._events = Counter("tidemill_door_events", "Events that came to the door.", ["stream"], registry=self._registry)
+        mine = self._registry
+        self._events = Counter("tidemill_door_events", "Events that came to the door.", ["stream"], registry=mine)
+        self._rejected = Counter("tidemill_door_rejected", "Events of them that the door named as wrong.", ["stream"], registry=mine)
+        self._requests = Counter("tidemill_http_requests", "Requests answered.", ["route", "status"], registry=mine)
+        self._request = Histogram("tidemill_http_seconds", "Time to answer a request.", ["route"], buckets=_SECONDS, registry=mine)
+        self._going = Gauge("tidemill_http_going", "Requests that are being answered.", registry=mine)
         self._predict = Histogram(
-            "tidemill_predict_seconds", "Time to answer a predict request.", ["model"], buckets=_SECONDS, registry=self._registry
+            "tidemill_predict_seconds", "Time to answer a predict request.", ["model"], buckets=_SECONDS, registry=mine
         )
-        self._books = Gauge("tidemill_events", "The books: events of a stream by outcome.", ["stream", "outcome"], registry=self._registry)
+        self._rows = Counter("tidemill_predictions", "Predictions answered.", ["model"], registry=mine)
+        self._stage = Histogram("tidemill_stage_seconds", "Time of one stage of the work.", ["stage"], buckets=_SECONDS, registry=mine)
+        self._registry.register(StandingCollector(workspace))
 
-    def received(self, stream: str, events: int) -> None:
+    def received(self, stream: str, events: int, rejected: int = 0) -> None:
         """Count events at the door."""
         self._events.labels(stream).inc(events)
+        self._rejected.labels(stream).inc(rejected)
 
-    @contextmanager
-    def predicting(self, model: str) -> Iterator[None]:
+    def predicted(self, model: str, rows: int) -> None:
+        """Count predictions."""
+        self._rows.labels(model).inc(rows)
+
+    def predicting(self, model: str) -> AbstractContextManager[object]:
         """Time one predict request."""
-        begin_s = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._predict.labels(model).observe(time.perf_counter() - begin_s)
+        return self._predict.labels(model).time()
 
-    def render(self, workspace: Workspace) -> bytes:
+    def answering(self) -> AbstractContextManager[object]:
+        """Count a request while it is being answered."""
+        return self._going.track_inprogress()
+
+    def answered(self, route: str, status: int, took_s: float) -> None:
+        """Count a request and its time; a route is one of the few that there are."""
+        self._requests.labels(route, str(status)).inc()
+        self._request.labels(route).observe(took_s)
+
+    def stage(self, name: str, _facts: Facts) -> AbstractContextManager[object]:
+        """Time one stage; see `tidemill.stages.listening`."""
+        return self._stage.labels(name).time()
+
+    def render(self) -> bytes:
         """The text that Prometheus reads."""
-        for stream, books in workspace.books().items():
-            for outcome in ("received", "applied", "duplicate", "late", "rejected", "pending"):
-                self._books.labels(stream, outcome).set(getattr(books, outcome))
         return generate_latest(self._registry)

@@ -1,4 +1,4 @@
-"""Answering: read features, score with ONNX Runtime, log vector, versions and position, then answer."""
+"""Answering: read features, score with ONNX Runtime, then log vector, versions and position before the answer is told."""
 
 from __future__ import annotations
 
@@ -12,37 +12,50 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from tidemill.clock import NowMs, wall_ms
 from tidemill.errors import ConflictError, InputError
 from tidemill.events import Column
-from tidemill.learning import Model, to_feed
+from tidemill.kernels import Floats
+from tidemill.learning import Explanation, Model, explain, to_feed
 from tidemill.project import Workspace
-from tidemill.serving.champions import Champions
-from tidemill.stores import Answer, Answered, Lookup
+from tidemill.serving.champions import Champions, Loaded, Serving
+from tidemill.serving.missing import MissingColumns
+from tidemill.serving.prediction import Prediction
+from tidemill.stages import stage
+from tidemill.stores import Answer, Answered, Lookup, Role
 from tidemill.stores.answer import to_answers
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """One answer, logged under its id."""
+@dataclass(frozen=True)
+class Scored:
+    """Answers to n requests, not yet logged: none may be told before `answered` is in the store.
 
-    prediction_id: str
-    answer: Answer
-    model_version: int
-    position: str
+    Args:
+        answered: what is logged.
+        answers: (n,) what was said.
+        versions: (n,) by which version.
+        missing: (n,) see `Prediction`.
+        explanations: (n,) likewise; empty where they were not asked for.
+    """
 
-    def fields(self) -> dict[str, object]:
-        """As JSON shows it."""
-        return {
-            "prediction_id": self.prediction_id,
-            **self.answer.fields(),
-            "model_version": self.model_version,
-            "position": self.position,
-        }
+    answered: Answered
+    answers: Sequence[Answer]
+    versions: Sequence[int]
+    missing: Sequence[Mapping[str, int | None]]
+    explanations: Sequence[Explanation] = ()
+
+    def told(self, ids: Sequence[int]) -> list[Prediction]:
+        """The answers, once they are logged under these ids."""
+        why: Sequence[Explanation | None] = self.explanations or [None] * len(ids)
+        rows = zip(ids, self.answers, self.versions, self.missing, why, strict=True)
+        return [
+            Prediction(str(prediction_id), answer, version, self.answered.position, missing, explanation)
+            for prediction_id, answer, version, missing, explanation in rows
+        ]
 
 
 class Predictor:
     """Predicts for the models of a project.
 
     Args:
-        workspace: where features are read and predictions logged.
+        workspace: where features are read.
         champions: which versions answer.
         now_ms: stream time, for requests that name no time of their own.
     """
@@ -51,6 +64,7 @@ class Predictor:
         self._workspace = workspace
         self._champions = champions
         self._now_ms = now_ms
+        self._missing = MissingColumns(workspace)
         self._adapters = {model.name: TypeAdapter(list[model.request]) for model in workspace.project.models}  # type: ignore[name-defined]  # a model made at run time
 
     def parse(self, model: Model, body: bytes, max_rows: int) -> list[BaseModel]:
@@ -74,8 +88,8 @@ class Predictor:
                     raise InputError(f"{value}; send null for a missing value", where=f"{place}.{name}")
         return requests
 
-    def predict(self, model: Model, requests: Sequence[BaseModel], at_ms: int | None = None) -> list[Prediction]:
-        """Answer requests, all asked at one time, after logging them.
+    def score(self, model: Model, requests: Sequence[BaseModel], at_ms: int | None = None, *, explained: bool = False) -> Scored:
+        """Score requests, all asked at one time, by every version that serves; nothing is logged yet.
 
         Raises:
             NotReadyError: the model has no champion yet.
@@ -85,36 +99,88 @@ class Predictor:
         asked_ms = self._now_ms() if at_ms is None else at_ms
         columns = model.request_columns([request.__dict__ for request in requests])
         lookups = [Lookup(source.name, source.keys(columns)) for source in model.sources]
-        reading = self._workspace.state.tiles.read(lookups, asked_ms)
+        with stage("predict.read"):
+            reading = self._workspace.state.tiles.read(lookups, asked_ms)
         if asked_ms < reading.known_at_ms:
             raise ConflictError(
                 f"at={asked_ms} lies before {reading.known_at_ms}, which the tiles have taken; leave `at` out, or ask later"
             )
         vector = model.assemble(columns, reading.values)
-        feed = to_feed(vector, model.columns)
-        scored = {version: scorer.run(feed) for version, scorer in {held.version: held.scorer for held in serving.values()}.items()}
+        numbers = np.column_stack([vector[name] for name in model.number_columns])
         position = reading.position.token
-        ids = self._workspace.predictions.write(
-            Answered(
-                model=model.name,
-                at_ms=asked_ms,
-                made_wall_ms=wall_ms(),
-                position=position,
-                digest=model.source_digest,
-                keys=[str(getattr(request, model.label.key)) for request in requests],
-                requests=[orjson.dumps(request.model_dump(mode="json")).decode() for request in requests],
-                numbers=np.column_stack([vector[name] for name in model.number_columns]),
-                scores={role: (loaded.version, scored[loaded.version]) for role, loaded in serving.items()},
-                texts=_logged_texts(model, vector),
-                kind=model.objective.kind,
-                classes={held.version: held.scorer.classes for held in serving.values() if held.scorer.classes},
-            )
+        with stage("predict.score", reads=position):
+            said = _Said.of(serving, model, vector, [str(getattr(request, model.canary_key)) for request in requests])
+        answered = Answered(
+            model=model.name,
+            at_ms=asked_ms,
+            made_wall_ms=wall_ms(),
+            position=position,
+            digest=model.source_digest,
+            keys=[str(getattr(request, model.label.key)) for request in requests],
+            requests=[orjson.dumps(request.model_dump(mode="json")).decode() for request in requests],
+            numbers=numbers,
+            scores={role: (loaded.version, said.of_role[role]) for role, loaded in said.by.items()},
+            texts=_logged_texts(model, vector),
+            kind=model.objective.kind,
+            classes={held.version: held.scorer.classes for held in said.by.values() if held.scorer.classes},
+            places={"canary": said.canary},
         )
-        champion = serving["champion"]
-        answers = to_answers(model.objective.kind, scored[champion.version], champion.scorer.classes)
-        return [
-            Prediction(str(prediction_id), answer, champion.version, position) for prediction_id, answer in zip(ids, answers, strict=True)
-        ]
+        return Scored(
+            answered,
+            *said.answers(model),
+            self._missing.of(model, vector, numbers, asked_ms),
+            said.explained(model, vector) if explained else (),
+        )
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What each role said of n vectors.
+
+    Args:
+        n_rows: how many.
+        by: the versions, by role.
+        of_role: what they said, by role; the canary of its own rows only.
+        canary: the rows that the canary answers, rising.
+    """
+
+    n_rows: int
+    by: Mapping[Role, Loaded]
+    of_role: Mapping[Role, Floats]
+    canary: list[int]
+
+    @classmethod
+    def of(cls, serving: Serving, model: Model, vector: Mapping[str, Column], keys: Sequence[str]) -> _Said:
+        canary = [] if serving.canary is None else [row for row, key in enumerate(keys) if serving.canary.takes(key)]
+        by: dict[Role, Loaded] = {role: held for role, held in serving.roles.items() if role != "canary" or canary}
+        feed = to_feed(vector, model.columns)
+        scored = {version: scorer.run(feed) for version, scorer in {held.version: held.scorer for held in by.values()}.items()}
+        of_role = {role: scored[held.version] for role, held in by.items()}
+        if canary:
+            of_role["canary"] = of_role["canary"][canary]
+        return cls(len(keys), by, of_role, canary)
+
+    def answers(self, model: Model) -> tuple[list[Answer], list[int]]:
+        """(n,) what is told, and by which version it was said."""
+        champion = self.by["champion"]
+        told = to_answers(model.objective.kind, self.of_role["champion"], champion.scorer.classes)
+        versions = [champion.version] * self.n_rows
+        if self.canary:
+            canary = self.by["canary"]
+            theirs = to_answers(model.objective.kind, self.of_role["canary"], canary.scorer.classes)
+            for row, answer in zip(self.canary, theirs, strict=True):
+                told[row], versions[row] = answer, canary.version
+        return told, versions
+
+    def explained(self, model: Model, vector: Mapping[str, Column]) -> list[Explanation]:
+        """(n,) why each version said what it said."""
+        told: dict[int, Explanation] = {}
+        mine = sorted(set(range(self.n_rows)) - set(self.canary))
+        for held, rows in ((self.by["champion"], mine), (self.by.get("canary"), self.canary)):
+            if held is not None and rows:
+                of_rows = {name: vector[name][rows] for name in model.columns}
+                told |= dict(zip(rows, explain(held.scorer, model.columns, of_rows, held.typical), strict=True))
+        return [told[row] for row in range(self.n_rows)]
 
 
 def _logged_texts(model: Model, vector: Mapping[str, Column]) -> list[bytes]:

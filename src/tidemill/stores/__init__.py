@@ -1,11 +1,13 @@
 """Stores: the SQL log, the engine's state with its tiles, the lake, predictions, and what the loop keeps."""
 
+from tidemill.stores.acts import Act, ActStore
 from tidemill.stores.alert_messages import AlertMessages
 from tidemill.stores.alert_plans import Plan, Planned
 from tidemill.stores.alert_records import Alert, AlertRecord, Conditions, Message, Moment, Silence
 from tidemill.stores.alert_silences import AlertSilences
 from tidemill.stores.alerts import AlertStore
 from tidemill.stores.answer import Answer, AnswerKind, Class
+from tidemill.stores.api_key import ANYONE, SCOPES, ApiKey, Caller, Scope
 from tidemill.stores.applied import AppliedReader
 from tidemill.stores.backfill import backfill_view, rebuild
 from tidemill.stores.backup import back_up
@@ -15,6 +17,7 @@ from tidemill.stores.databases import Databases
 from tidemill.stores.decision_records import Decision
 from tidemill.stores.decisions import DecisionStore
 from tidemill.stores.forget_match import Entity
+from tidemill.stores.key_store import KeyStore
 from tidemill.stores.lake import EVENT_ID, EVENT_TIME, KNOWN_AT, OFFSET, Lake, lake_schema
 from tidemill.stores.lake_writer import LakeWriter, wait_for_lake
 from tidemill.stores.loop_tables import open_loop
@@ -35,10 +38,14 @@ from tidemill.stores.state_opening import open_state
 from tidemill.stores.tile_store import Lookup, Reading, TileStore
 
 __all__ = [
+    "ANYONE",
     "EVENT_ID",
     "EVENT_TIME",
     "KNOWN_AT",
     "OFFSET",
+    "SCOPES",
+    "Act",
+    "ActStore",
     "Alert",
     "AlertMessages",
     "AlertRecord",
@@ -47,7 +54,9 @@ __all__ = [
     "Answer",
     "AnswerKind",
     "Answered",
+    "ApiKey",
     "AppliedReader",
+    "Caller",
     "Class",
     "Conditions",
     "Databases",
@@ -56,6 +65,7 @@ __all__ = [
     "Entity",
     "Followed",
     "Judged",
+    "KeyStore",
     "Lake",
     "LakeWriter",
     "Lookup",
@@ -77,6 +87,7 @@ __all__ = [
     "Reading",
     "Role",
     "Said",
+    "Scope",
     "Score",
     "Served",
     "Silence",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, bindparam, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, bindparam, func, select, update
 
 from tidemill.clock import MINUTE_MS, SECOND_MS
 from tidemill.errors import NotFoundError
@@ -159,6 +159,13 @@ class AlertStore:
         """The newest alerts first, of one model or of all."""
         query = RECORDS.order_by(_A.at_ms.desc(), _A.key).limit(limit)
         return self._read(query if model is None else query.where(_A.model == model))
+
+    def going_on(self) -> dict[tuple[str, str], int]:
+        """How many alerts have a condition that still holds, by model and severity."""
+        holds = _A.condition != "", _A.ended_at_ms.is_(None)
+        query = select(_A.model, _A.severity, func.count()).where(*holds).group_by(_A.model, _A.severity)
+        with self._reading.connect() as connection:
+            return {(model, severity): count for model, severity, count in connection.execute(query)}
 
     def undelivered(self, limit: int) -> list[AlertRecord]:
         """The alerts that are to be told and have not reached every channel, newest first."""

@@ -57,6 +57,13 @@ class DecisionReader:
             query = query.where(or_(mine.is_(None), _D.claim_order < mine))
         return next(iter(self._read(query)), None)
 
+    def counts(self) -> dict[tuple[str, str, str], int]:
+        """How many decisions there are, by model, act, and outcome; by state where they have no outcome yet."""
+        said = func.coalesce(_D.outcome, _D.state)
+        query = select(_D.model, _D.act, said, func.count()).group_by(_D.model, _D.act, said)
+        with self._reading.connect() as connection:
+            return {(model, act, outcome): count for model, act, outcome, count in connection.execute(query)}
+
     def last_finished(self, model: str, outcomes: Sequence[Outcome] = ("promoted", "rejected", "rolled_back")) -> Decision | None:
         """The decision with one of these outcomes that finished last in stream time."""
         query = select(*_FIELDS).where(_D.model == model, _D.state == "finished", _D.outcome.in_(outcomes))

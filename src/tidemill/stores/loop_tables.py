@@ -1,4 +1,5 @@
-"""The tables of the database `loop`: decisions and their outbox, freezes, alerts, reactions, publications, the states of the monitors.
+"""The tables of the database `loop`: decisions and their outbox, freezes, alerts, reactions, publications, the states of the monitors,
+API keys, and what operators did.
 
 They live in one database because a monitor's state, the alerts it raises and the decisions it asks for must commit together.
 """
@@ -248,6 +249,44 @@ PUBLICATION_OUTBOX = Table(  # alerts and changes of decisions, each as it was t
     Column("body", Words, nullable=False),
     Index("publications_due", "kind", "number"),
     sqlite_autoincrement=True,
+)
+
+API_KEYS = Table(
+    "api_keys",
+    LOOP_TABLES,
+    Column("prefix", Word, primary_key=True),
+    Column("name", Word, nullable=False),
+    Column("hash", Words, nullable=False),  # argon2, of the whole key
+    Column("scopes", Word, nullable=False),  # sorted, with commas between
+    Column("project", Word, nullable=False),
+    Column("made_by", Word, nullable=False),
+    Column("made_wall_ms", BigInteger, nullable=False),
+    Column("until_wall_ms", BigInteger),
+    Column("revoked_by", Word, nullable=False),
+    Column("revoked_wall_ms", BigInteger),
+)
+# Of the keys that stand a name has one; the revoked ones stay for the audit.
+Index("one_standing_key", API_KEYS.c.project, API_KEYS.c.name, unique=True, **_only(API_KEYS.c.revoked_wall_ms.is_(None)))
+
+SESSIONS = Table(  # browsers that have shown a key
+    "sessions",
+    LOOP_TABLES,
+    Column("digest", Word, primary_key=True),  # SHA-256 of the token in their cookie
+    Column("prefix", Word, ForeignKey("api_keys.prefix"), nullable=False),
+    Column("until_wall_ms", BigInteger, nullable=False),
+)
+
+OPERATOR_ACTS = Table(
+    "operator_acts",
+    LOOP_TABLES,
+    Column("number", Integer, primary_key=True),
+    Column("by", Word, nullable=False),
+    Column("via", Word, nullable=False),
+    Column("act", Word, nullable=False),
+    Column("about", Words, nullable=False),
+    Column("detail", Words, nullable=False),
+    Column("wall_ms", BigInteger, nullable=False),
+    Column("status", Integer, nullable=False),
 )
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from tidemill.kernels import Floats
 from tidemill.stores.answer import Answer, AnswerKind, Class
 
-Role = Literal["champion", "frozen"]
+Role = Literal["champion", "frozen", "shadow", "canary"]
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,11 @@ class Answered:
         requests: (n,) JSON of each request.
         numbers: (n, n_number_columns) float64, the vector's numbers in the model's order.
         scores: by role, the version that said it and what it said: (n,) probabilities or values, or (n, n_classes) probabilities.
+            The champion scores every row, whoever answers it.
         texts: (n,) a JSON object of each vector's texts that its request does not hold; empty where there are none.
         kind: what the scores are.
         classes: by version, what the columns of its probabilities stand for.
+        places: by role, the rows it scored, where those are not all.
     """
 
     model: str
@@ -46,6 +48,11 @@ class Answered:
     texts: Sequence[bytes] = ()
     kind: AnswerKind = "probability"
     classes: Mapping[int, Sequence[Class]] = field(default_factory=dict)
+    places: Mapping[Role, Sequence[int]] = field(default_factory=dict)
+
+    def ids_of(self, role: Role, ids: Sequence[int]) -> Sequence[int]:
+        """Of the ids of all rows those that a role scored."""
+        return [ids[place] for place in self.places[role]] if role in self.places else ids
 
 
 @dataclass(frozen=True)
@@ -106,7 +113,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What was asked, and what the champion said of it."""
+    """What was asked, and what was answered: by the champion, or by the canary."""
 
     id: int
     model: str

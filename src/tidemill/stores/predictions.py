@@ -33,9 +33,12 @@ _SERVED_NEWEST = _SERVED + "where p.model = ? and p.at_ms between ? and ? order 
 _IDS = "select id from prediction where model = ? and at_ms between ? and ? order by id"
 _IDS_OF = """select p.id from prediction p join score s on s.prediction_id = p.id and s.role = 'champion' and s.version = ?
 where p.model = ? and p.at_ms between ? and ? order by p.id"""
-_SAID = """select p.id, p.model, p.key, p.at_ms, p.made_wall_ms, p.position, p.request, s.version,
-s.probability, s.value, s.probabilities
-from prediction p join score s on s.prediction_id = p.id and s.role = 'champion' where p.id > ? order by p.id limit ?"""
+# What was answered: by the canary where it answered, else by the champion, which has scored that question too.
+_SAID = """select p.id, p.model, p.key, p.at_ms, p.made_wall_ms, p.position, p.request, coalesce(c.version, s.version),
+case when c.version is null then s.probability else c.probability end, case when c.version is null then s.value else c.value end,
+case when c.version is null then s.probabilities else c.probabilities end
+from prediction p join score s on s.prediction_id = p.id and s.role = 'champion'
+left join score c on c.prediction_id = p.id and c.role = 'canary' where p.id > ? order by p.id limit ?"""
 _CONFIRM = (
     "insert into server (id, model, version, seen_wall_ms) values (?, ?, ?, ?) "
     "on conflict (id, model) do update set version = excluded.version, seen_wall_ms = excluded.seen_wall_ms"
@@ -59,29 +62,20 @@ class PredictionStore:
 
     def write(self, answered: Answered) -> list[int]:
         """Log a batch in one transaction; answers the ids, rising in time."""
-        if not answered.keys:
-            return []
+        return self.write_all([answered])[0]
+
+    def write_all(self, batches: Sequence[Answered]) -> list[list[int]]:
+        """Log batches of any models in one transaction; answers the ids of each, rising in time."""
+        if not any(batch.keys for batch in batches):
+            return [[] for _ in batches]
+        told = []
         with writing_cursor(self._engine) as cursor:
             (last,) = cursor.execute("select coalesce(max(id), 0) from prediction").fetchone()
-            ids = list(range(last + 1, last + 1 + len(answered.keys)))
-            common = (answered.at_ms, answered.made_wall_ms, answered.position, answered.digest)
-            rows = [
-                (prediction_id, answered.model, key, *common, request, numbers.tobytes())
-                for prediction_id, key, request, numbers in zip(ids, answered.keys, answered.requests, answered.numbers, strict=True)
-            ]
-            scores = [
-                (prediction_id, role, version, *one)
-                for role, (version, said) in answered.scores.items()
-                for prediction_id, one in zip(ids, stored(answered.kind, said), strict=True)
-            ]
-            if answered.classes:
-                rows_of_classes = ((answered.model, version, orjson.dumps(list(of)).decode()) for version, of in answered.classes.items())
-                cursor.executemany(_INSERT_CLASSES, list(rows_of_classes))
-            cursor.executemany(_INSERT, rows)
-            cursor.executemany(_INSERT_SCORE, scores)
-            if answered.texts:
-                cursor.executemany(_INSERT_TEXT, zip(ids, answered.texts, strict=True))
-        return ids
+            for batch in batches:
+                told.append(list(range(last + 1, last + 1 + len(batch.keys))))
+                last += len(batch.keys)
+                _insert(cursor, batch, told[-1])
+        return told
 
     def count(self, model: str) -> int:
         """How many predictions a model has made."""
@@ -132,7 +126,7 @@ class PredictionStore:
         return sorted(found, key=lambda score: (score.prediction_id, score.role))
 
     def said(self, after_id: int, limit: int) -> list[Said]:
-        """What champions of whichever models have said, in the order in which it was logged."""
+        """What whichever models have answered, in the order in which it was logged."""
         with reading_cursor(self._engine) as cursor:
             rows = cursor.execute(_SAID, (after_id, limit)).fetchall()
         return [self._said(row) for row in rows]
@@ -174,6 +168,27 @@ class PredictionStore:
                 rows = cursor.execute(CLASSES_OF, (model,)).fetchall()
             self._classes |= {(model, number): orjson.loads(classes) for number, classes in rows}
         return Answer(probabilities=dict(zip(self._classes[model, version], unpacked(packed).tolist(), strict=True)))
+
+
+def _insert(cursor: Cursor, answered: Answered, ids: Sequence[int]) -> None:
+    common = (answered.at_ms, answered.made_wall_ms, answered.position, answered.digest)
+    rows = [
+        (prediction_id, answered.model, key, *common, request, numbers.tobytes())
+        for prediction_id, key, request, numbers in zip(ids, answered.keys, answered.requests, answered.numbers, strict=True)
+    ]
+    scores = [
+        (prediction_id, role, version, *one)
+        for role, (version, said) in answered.scores.items()
+        for prediction_id, one in zip(answered.ids_of(role, ids), stored(answered.kind, said), strict=True)
+    ]
+    if answered.classes:
+        rows_of_classes = ((answered.model, version, orjson.dumps(list(of)).decode()) for version, of in answered.classes.items())
+        cursor.executemany(_INSERT_CLASSES, list(rows_of_classes))
+    cursor.executemany(_INSERT, rows)
+    if scores:
+        cursor.executemany(_INSERT_SCORE, scores)
+    if answered.texts:
+        cursor.executemany(_INSERT_TEXT, zip(ids, answered.texts, strict=True))
 
 
 def _spread(cursor: Cursor, n: int, seed: int, found: Sequence[tuple[int]]) -> Served:

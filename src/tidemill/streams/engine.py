@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from tidemill.errors import LATE, JudgedTooEarlyError, LateEventError
 from tidemill.events import EventBatch, EventParser, Stream
+from tidemill.stages import stage
 from tidemill.streams.log import Record, Records
 from tidemill.streams.position import Position
 
@@ -132,8 +133,9 @@ class Engine:
         records, after = self._log.read(before, limit)
         if not len(records):
             return 0
-        while not self._commit(records, before, after):
-            logger.info("judging again, another engine has applied some of the ids meanwhile")
+        with stage("engine.commit", events=len(records), makes=after.token):
+            while not self._commit(records, before, after):
+                logger.info("judging again, another engine has applied some of the ids meanwhile")
         self._position = after
         self._log.follow(after)
         return len(records)

@@ -11,7 +11,7 @@ from tidemill.drift import QualityMemory, QualityReport, report_quality
 from tidemill.learning import Model
 from tidemill.learning.figures import Figure
 from tidemill.loop.story import Rival, Step, asked_for, knew, rivals, steps
-from tidemill.project import ViewDetail, Workspace, describe_views
+from tidemill.project import ViewDetail, Workspace, describe_views, example_curl
 from tidemill.settings import Settings
 from tidemill.stores import Decision, Silence
 from tidemill.streams import Books
@@ -50,7 +50,7 @@ class Champion:
 
 @dataclass(frozen=True)
 class ModelPanel:
-    """One model: what serves, how good it is beside the frozen first one, before its labels and after, and what the monitors say."""
+    """One model: what serves, how good it is beside the frozen first one, before and after its labels, what monitors say, how to ask it."""
 
     name: str
     registered_name: str
@@ -64,6 +64,7 @@ class ModelPanel:
     drift: DriftSummary
     report_url: str | None
     freeze: str | None
+    curl: str
 
 
 @dataclass(frozen=True)
@@ -217,6 +218,7 @@ def _model(workspace: Workspace, settings: Settings, model: Model, seen: _Seen) 
         drift=drift,
         report_url=safe_link(drift.check.url) if drift.check else None,
         freeze=f"by {freeze.by}: {freeze.reason}" if freeze else None,
+        curl=example_curl(model, settings.server_url),
     )
 
 

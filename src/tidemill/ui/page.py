@@ -10,7 +10,9 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from tidemill.ui.caller import caller_of
 from tidemill.ui.files import Files, read_files
+from tidemill.ui.form_token import VISITOR_COOKIE, form_token, new_visitor, set_cookie
 from tidemill.ui.lights import headline, read_lights
 from tidemill.ui.overview import Overview
 from tidemill.ui.quality_series import quality_series, series_revision
@@ -18,10 +20,10 @@ from tidemill.ui.rendering import Renderer
 
 logger = logging.getLogger(__name__)
 
-_HTML = "text/html; charset=utf-8"
+HTML = "text/html; charset=utf-8"
 _YEAR_S = 31_536_000
 # Everything the page needs is its own: no other host, no inline script, no frame around it.
-_HEADERS = {
+HEADERS = {
     "Content-Security-Policy": (
         "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; "
         "form-action 'self'"
@@ -42,16 +44,22 @@ def page_router(overview: Callable[[], Overview]) -> APIRouter:
     renderer = Renderer(files)
 
     def whole_page(request: Request) -> Response:
-        return _answer(request, overview, lambda seen: renderer.page(**_shown(seen)), renderer.failure_page)
+        visitor = new_visitor(request)
+        seen_by = _seen_by(request, visitor)
+        answer = _answer(request, overview, lambda seen: renderer.page(**_shown(seen), **seen_by), renderer.failure_page)
+        if visitor:
+            set_cookie(request, answer, VISITOR_COOKIE, visitor)
+        return answer
 
     def fragment(request: Request) -> Response:
-        return _answer(request, overview, lambda seen: renderer.fragment(**_shown(seen)), renderer.failure)
+        seen_by = _seen_by(request)
+        return _answer(request, overview, lambda seen: renderer.fragment(**_shown(seen), **seen_by), renderer.failure)
 
     def series(request: Request, model: str) -> Response:
         panels = {panel.name: panel for panel in overview().models}
         if model not in panels:
             known = ", ".join(sorted(panels)) or "none"
-            return Response(json.dumps({"detail": f"no model {model!r}; there is: {known}"}), 404, _HEADERS, "application/json")
+            return Response(json.dumps({"detail": f"no model {model!r}; there is: {known}"}), 404, HEADERS, "application/json")
         return _tagged(request, json.dumps(quality_series(panels[model])).encode(), "application/json")
 
     def static(request: Request, path: str) -> Response:
@@ -62,6 +70,11 @@ def page_router(overview: Callable[[], Overview]) -> APIRouter:
     router.add_api_route("/ui/series/{model}.json", series, methods=["GET"])
     router.add_api_route("/static/{path:path}", static, methods=["GET", "HEAD"])
     return router
+
+
+def _seen_by(request: Request, visitor: str = "") -> dict[str, Any]:
+    caller = caller_of(request)
+    return {"user": caller.name, "may_operate": "operate" in caller.scopes, "token": form_token(request, visitor)}
 
 
 def _shown(seen: Overview) -> dict[str, Any]:
@@ -85,14 +98,14 @@ def _answer(
     except Exception as error:  # whatever a store raises, the page says it and the log keeps it whole
         logger.exception("overview not read error=%s", type(error).__name__)
         text = failure(f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}")
-        return Response(text, 503, {**_HEADERS, "Retry-After": "2", "Cache-Control": "no-store"}, _HTML)
-    return _tagged(request, render(seen).encode(), _HTML)
+        return Response(text, 503, {**HEADERS, "Retry-After": "2", "Cache-Control": "no-store"}, HTML)
+    return _tagged(request, render(seen).encode(), HTML)
 
 
 def _tagged(request: Request, body: bytes, media_type: str, cache: str = "no-cache") -> Response:
     """The body, or 304 if the browser has it already."""
     tag = f'"{sha256(body).hexdigest()[:20]}"'
-    headers = {**_HEADERS, "ETag": tag, "Cache-Control": cache}
+    headers = {**HEADERS, "ETag": tag, "Cache-Control": cache}
     known = [each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")]
     if tag in known:
         return Response(None, 304, headers)
@@ -102,7 +115,7 @@ def _tagged(request: Request, body: bytes, media_type: str, cache: str = "no-cac
 def _static(request: Request, files: Files, path: str) -> Response:
     file = files.get(path)
     if file is None:
-        return Response("no such file", 404, _HEADERS, "text/plain; charset=utf-8")
+        return Response("no such file", 404, HEADERS, "text/plain; charset=utf-8")
     # Only the address that names these very bytes may be kept for good: after an upgrade it is another one.
     pinned = request.query_params.get("v") == file.version
     return _tagged(request, file.body, file.media_type, f"public, max-age={_YEAR_S}, immutable" if pinned else "no-cache")

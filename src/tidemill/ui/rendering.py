@@ -50,9 +50,13 @@ class Renderer:
         """What is inside `main`, asked for again every two seconds."""
         return self._templates.get_template("overview.html").render(**shown)
 
+    def login(self, **shown: Any) -> str:
+        """The page that asks for a key."""
+        return self._templates.get_template("login.html").render(**shown)
+
     def failure_page(self, message: str) -> str:
         """The whole page when nothing can be read; it goes on asking."""
-        return self._templates.get_template("page.html").render(failure=message)
+        return self._templates.get_template("page.html").render(failure=message, user="")
 
     def failure(self, message: str) -> str:
         """What is inside `main` when nothing can be read."""

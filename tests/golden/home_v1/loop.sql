@@ -64,6 +64,19 @@ CREATE TABLE alerts (
 	FOREIGN KEY(silence) REFERENCES alert_silences (number), 
 	FOREIGN KEY(message) REFERENCES alert_messages (number)
 );
+CREATE TABLE api_keys (
+	prefix VARCHAR NOT NULL, 
+	name VARCHAR NOT NULL, 
+	hash TEXT NOT NULL, 
+	scopes VARCHAR NOT NULL, 
+	project VARCHAR NOT NULL, 
+	made_by VARCHAR NOT NULL, 
+	made_wall_ms BIGINT NOT NULL, 
+	until_wall_ms BIGINT, 
+	revoked_by VARCHAR NOT NULL, 
+	revoked_wall_ms BIGINT, 
+	PRIMARY KEY (prefix)
+);
 CREATE TABLE decisions (
 	id VARCHAR NOT NULL, 
 	model VARCHAR NOT NULL, 
@@ -113,6 +126,17 @@ CREATE TABLE monitor_states (
 	cursor BIGINT NOT NULL, 
 	state JSON NOT NULL, 
 	PRIMARY KEY (name)
+);
+CREATE TABLE operator_acts (
+	number INTEGER NOT NULL, 
+	"by" VARCHAR NOT NULL, 
+	via VARCHAR NOT NULL, 
+	act VARCHAR NOT NULL, 
+	about TEXT NOT NULL, 
+	detail TEXT NOT NULL, 
+	wall_ms BIGINT NOT NULL, 
+	status INTEGER NOT NULL, 
+	PRIMARY KEY (number)
 );
 CREATE TABLE outbox (
 	decision_id VARCHAR NOT NULL, 
@@ -169,14 +193,22 @@ CREATE TABLE reactions (
 	last_error TEXT NOT NULL, 
 	PRIMARY KEY (name)
 );
+CREATE TABLE sessions (
+	digest VARCHAR NOT NULL, 
+	prefix VARCHAR NOT NULL, 
+	until_wall_ms BIGINT NOT NULL, 
+	PRIMARY KEY (digest), 
+	FOREIGN KEY(prefix) REFERENCES api_keys (prefix)
+);
 CREATE INDEX decisions_by_state ON decisions (model, state);
 CREATE UNIQUE INDEX one_standing_freeze ON freezes (model) WHERE ended_wall_ms IS NULL;
 CREATE INDEX messages_by_kind ON alert_messages (model, kind, number);
 CREATE INDEX messages_due ON alert_messages (next_attempt_wall_ms) WHERE delivered_wall_ms IS NULL;
 CREATE INDEX messages_to_end ON alert_messages (number) WHERE awaits_end = 1;
-CREATE INDEX reaction_by_key ON reaction_outbox (reaction, once_key, until_ms);
 CREATE INDEX reactions_due ON reaction_outbox (reaction, next_attempt_wall_ms) WHERE ended_wall_ms IS NULL;
+CREATE INDEX reaction_by_key ON reaction_outbox (reaction, once_key, until_ms);
 CREATE INDEX publications_due ON publication_outbox (kind, number);
+CREATE UNIQUE INDEX one_standing_key ON api_keys (project, name) WHERE revoked_wall_ms IS NULL;
 CREATE INDEX alerts_waiting ON alerts (at_ms) WHERE message IS NULL;
 CREATE INDEX alerts_of_message ON alerts (message);
 CREATE INDEX alerts_by_time ON alerts (at_ms);

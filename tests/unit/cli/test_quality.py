@@ -22,7 +22,7 @@ from tidemill.drift import profile_quality, profile_reference
 from tidemill.project import Workspace
 from tidemill.registry import Registry
 from tidemill.serving import Champions, create_app
-from tidemill.settings import Settings
+from tidemill.settings import ServerSettings, Settings
 from tidemill.stores import Answered
 from tidemill.stores.held_versions import held_folder
 
@@ -103,7 +103,7 @@ def test_json_and_http_are_the_same_values(home: Path) -> None:
     found = json.loads(said.output)
     workspace = Workspace.open(tiny.project, home)
     champions = Champions(workspace, Registry("http://127.0.0.1:9", home), "test")
-    client = TestClient(create_app(workspace, Settings(), champions), base_url="http://127.0.0.1:8000")
+    client = TestClient(create_app(workspace, Settings(server=ServerSettings(open=True)), champions), base_url="http://127.0.0.1:8000")
     answers = (client.get("/v1/models/late_order/quality").json() for _ in range(DAYS + 1))  # each reads at least one window more
     assert next(answer for answer in answers if answer["complete"]) == found
     assert client.get("/v1/models/late_ordr/quality").status_code == 404

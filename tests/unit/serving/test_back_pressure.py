@@ -12,7 +12,7 @@ from tidemill.clock import wall_ms
 from tidemill.project import Workspace
 from tidemill.registry import Registry
 from tidemill.serving import Champions, create_app
-from tidemill.settings import EngineSettings, Settings
+from tidemill.settings import EngineSettings, ServerSettings, Settings
 
 EVENTS = "/v1/streams/orders/events"
 
@@ -20,7 +20,7 @@ EVENTS = "/v1/streams/orders/events"
 def test_events_are_refused_until_the_engine_has_caught_up(tmp_path: Path) -> None:
     workspace = Workspace.open(tiny.project, tmp_path)
     champions = Champions(workspace, Registry("http://127.0.0.1:9", tmp_path), "test")
-    app = create_app(workspace, Settings(engine=EngineSettings(max_behind=5)), champions)
+    app = create_app(workspace, Settings(engine=EngineSettings(max_behind=5), server=ServerSettings(open=True)), champions)
     client = TestClient(app, base_url="http://127.0.0.1:8000")
     orders = json.dumps([{"order_id": f"o{number}", "placed_at": wall_ms(), "shop": "a"} for number in range(6)])
     assert client.post(EVENTS, content=orders).json()["accepted"] == 6

@@ -12,7 +12,7 @@ from tests import tiny
 from tidemill.project import Workspace
 from tidemill.registry import Registry
 from tidemill.serving import Champions, create_app
-from tidemill.settings import Settings
+from tidemill.settings import ServerSettings, Settings
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def client(tmp_path: Path) -> Iterator[TestClient]:
     workspace = Workspace.open(tiny.project, tmp_path)
     tiny.live(workspace, 0, 1)
     champions = Champions(workspace, Registry("http://127.0.0.1:9", tmp_path), "test")
-    yield TestClient(create_app(workspace, Settings(), champions), base_url="http://127.0.0.1:8000")
+    yield TestClient(create_app(workspace, Settings(server=ServerSettings(open=True)), champions), base_url="http://127.0.0.1:8000")
     workspace.close()
 
 

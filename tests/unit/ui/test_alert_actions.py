@@ -29,6 +29,13 @@ def client(ferry: Ferry) -> TestClient:
     return TestClient(app, base_url="http://127.0.0.1:8000", follow_redirects=False)
 
 
+def token(client: TestClient) -> str:
+    """What the forms of the page carry for this browser; the first look gives it its cookie."""
+    found = re.search(r'name="token" value="([0-9a-f]{64})"', client.get("/").text)
+    assert found is not None
+    return found[1]
+
+
 @pytest.fixture(autouse=True)
 def two_warnings(ferry: Ferry) -> None:
     for column in ("wind", "sea"):
@@ -42,7 +49,7 @@ def test_a_form_acknowledges_what_the_page_shows(ferry: Ferry, client: TestClien
     keys = re.findall(r'<input type="hidden" name="key" value="([^"]*)">', page)
     assert sorted(keys) == ["windows:late_ferry:1:sea:9", "windows:late_ferry:1:wind:9"]
     assert "Acknowledge all 2" in page
-    answer = client.post(ACK, data={"key": keys, "by": " Ann  Lee "}, headers={"origin": "http://127.0.0.1:8000"})
+    answer = client.post(ACK, data={"key": keys, "by": " Ann  Lee ", "token": token(client)}, headers={"origin": "http://127.0.0.1:8000"})
     assert (answer.status_code, answer.headers["location"]) == (303, "/#alerts")
     assert {(one.acked_by, one.acked_wall_ms) for one in ferry.workspace.alerts.recent()} == {("Ann Lee", WALL_MS)}
     page = client.get("/").text
@@ -51,7 +58,7 @@ def test_a_form_acknowledges_what_the_page_shows(ferry: Ferry, client: TestClien
 
 
 def test_a_form_silences_and_another_ends_it(ferry: Ferry, client: TestClient) -> None:
-    assert client.post("/ui/alerts/silence", data=SILENCE).status_code == 303
+    assert client.post("/ui/alerts/silence", data={**SILENCE, "token": token(client)}).status_code == 303
     (standing,) = ferry.workspace.alert_silences.standing(WALL_MS)
     assert (standing.kind, standing.by, standing.reason, standing.until_wall_ms) == (
         "windows",
@@ -62,18 +69,35 @@ def test_a_form_silences_and_another_ends_it(ferry: Ferry, client: TestClient) -
     page = client.get("/").text
     assert "is silenced by ann until" in page
     (number,) = re.findall(r'<input type="hidden" name="number" value="(\d+)">', page)
-    assert client.post("/ui/alerts/unsilence", data={"number": number, "by": "bob"}).status_code == 303
+    ended = {"number": number, "by": "bob", "token": token(client)}
+    assert client.post("/ui/alerts/unsilence", data=ended).status_code == 303
     assert ferry.workspace.alert_silences.standing(WALL_MS) == ()
-    assert client.post("/ui/alerts/unsilence", data={"number": number, "by": "bob"}).status_code == 404
+    assert client.post("/ui/alerts/unsilence", data=ended).status_code == 404
 
 
 @pytest.mark.parametrize(("path", "form"), [(ACK, {"key": "windows:late_ferry:1:wind:9", "by": "eve"}), ("/ui/alerts/silence", SILENCE)])
 @pytest.mark.parametrize("headers", [{"origin": "https://elsewhere.example"}, {"origin": "null"}, {"host": "elsewhere.example"}])
 def test_another_site_cannot_do_it(ferry: Ferry, client: TestClient, path: str, form: dict[str, str], headers: dict[str, str]) -> None:
-    assert client.post(path, data=form, headers=headers).status_code in (403, 421)
+    assert client.post(path, data={**form, "token": token(client)}, headers=headers).status_code in (403, 421)
     assert client.get(path).status_code == 405, "a link does nothing"
     assert {one.acked_by for one in ferry.workspace.alerts.recent()} == {""}
     assert ferry.workspace.alert_silences.standing(WALL_MS) == ()
+
+
+@pytest.mark.parametrize("given", ["", "0" * 64, "é"])
+def test_a_form_without_its_token_does_nothing(ferry: Ferry, client: TestClient, given: str) -> None:
+    """A site that can make a browser send a form, cookie and all, cannot know what follows from the cookie."""
+    token(client)
+    answer = client.post(ACK, data={"key": "windows:late_ferry:1:wind:9", "by": "eve", "token": given})
+    assert (answer.status_code, "reload the page" in answer.text) == (403, True)
+    assert {one.acked_by for one in ferry.workspace.alerts.recent()} == {""}
+
+
+def test_the_token_of_another_browser_is_none(ferry: Ferry, client: TestClient) -> None:
+    stolen = token(client)
+    client.cookies.clear()
+    token(client)
+    assert client.post(ACK, data={"key": "windows:late_ferry:1:wind:9", "by": "eve", "token": stolen}).status_code == 403
 
 
 @pytest.mark.parametrize(
@@ -96,7 +120,7 @@ def test_another_site_cannot_do_it(ferry: Ferry, client: TestClient, path: str, 
 def test_what_cannot_be_done_says_why_and_changes_nothing(
     ferry: Ferry, client: TestClient, path: str, form: dict[str, str], status: int, said: str
 ) -> None:
-    answer = client.post(path, data=form)
+    answer = client.post(path, data={**form, "token": token(client)})
     assert (answer.status_code, said in answer.text) == (status, True), answer.text
     assert {one.acked_by for one in ferry.workspace.alerts.recent()} == {""}
     assert ferry.workspace.alert_silences.standing(WALL_MS) == ()
@@ -105,7 +129,7 @@ def test_what_cannot_be_done_says_why_and_changes_nothing(
 def test_only_forms_are_read(client: TestClient) -> None:
     assert client.post(ACK, json={"key": "a", "by": "ann"}).status_code == 422
     assert client.post(ACK, content=b"\xff", headers={"content-type": "application/x-www-form-urlencoded"}).status_code == 422
-    assert client.post(ACK, data={"by": ["ann", "bob"]}).status_code == 422
+    assert client.post(ACK, data={"by": ["ann", "bob"], "token": token(client)}).status_code == 422
 
 
 def test_the_page_says_since_when_how_it_hurts_and_when_it_was_over(ferry: Ferry, client: TestClient) -> None:

@@ -166,6 +166,7 @@
   document.addEventListener("htmx:after:swap", refreshAll);
   document.addEventListener("htmx:after:request", (event) => {
     const { status } = event.detail.ctx.response;
+    if (status === 401) return location.assign("/ui/login"); // the session is over
     say(status >= 400 ? `The server answers with an error (${status}). What you see is the last good state.` : "");
   });
   document.addEventListener("htmx:error", () => say("The server does not answer. What you see is the last known state."));

@@ -1,0 +1,42 @@
+"""`acts`: what people and programs have done to the system; and how the command line writes its own acts down."""
+
+from __future__ import annotations
+
+from getpass import getuser
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Column, Table
+
+from tidemill.cli.options import AsJson, ProjectPath, print_json, settings_for, workspace_for
+from tidemill.clock import to_utc, wall_ms
+from tidemill.project import Workspace
+from tidemill.stores import Act
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this command."""
+    app.command()(acts)
+
+
+def acts(
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, newest first.")] = 50,
+    project: ProjectPath = None,
+    json_: AsJson = False,
+) -> None:
+    """Show what people and programs did, newest first: who retrained, promoted, froze, silenced, acknowledged, made or revoked a key."""
+    found = workspace_for(settings_for(project), remember=False).acts.recent(limit)
+    if json_:
+        print_json(found)
+        return
+    table = Table("when", "by", "via", "act", Column("about", overflow="fold"), Column("detail", overflow="fold"), "status", box=None)
+    for one in found:
+        when = f"{to_utc(one.wall_ms):%Y-%m-%d %H:%M:%S}"
+        table.add_row(when, one.by, one.via, one.act, one.about, one.detail, str(one.status or ""))
+    Console(markup=False, highlight=False).print(table if found else "nothing yet")
+
+
+def acted(workspace: Workspace, act: str, about: str, detail: str = "") -> None:
+    """Write down what this command does, by the name of its user."""
+    workspace.acts.record(Act(getuser(), "cli", act, about, detail, wall_ms()))

@@ -1,0 +1,110 @@
+"""What each call sends and how its answer is read: the part that the two clients share, without any I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Generic, TypeVar, overload
+from urllib.parse import quote
+
+import orjson
+from pydantic import BaseModel
+
+from tidemill.client import answers
+from tidemill.errors import InputError
+
+T = TypeVar("T")
+Asked = Mapping[str, Any] | BaseModel
+LINES = "application/x-ndjson"
+JSON = "application/json"
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """One request.
+
+    Args:
+        method: of HTTP.
+        path: below the server's URL.
+        read: makes the answer of its JSON.
+        body: what is sent.
+        content_type: of the body.
+        query: what follows the path.
+        repeatable: whether sending it twice does what sending it once does, so that it may be tried again after any failure.
+    """
+
+    method: str
+    path: str
+    read: Callable[[Any], T]
+    body: bytes = b""
+    content_type: str = JSON
+    query: Mapping[str, str | int] = field(default_factory=dict)
+    repeatable: bool = True
+
+
+def send_events(stream: str, events: Iterable[Asked]) -> Call[answers.Receipt]:
+    """Events, one a line, however many; an event has an id, so sent again it is a duplicate."""
+    lines = [_json(event) for event in events]
+    if not lines:
+        raise InputError("no events; send at least one", where="events")
+    return Call("POST", f"/v1/streams/{quote(stream, safe='')}/events", answers.receipt, b"\n".join(lines), LINES)
+
+
+@overload
+def predict(model: str, asked: Asked, *, explain: bool) -> Call[answers.PredictionMade]: ...
+@overload
+def predict(model: str, asked: Sequence[Asked], *, explain: bool) -> Call[list[answers.PredictionMade]]: ...
+def predict(model: str, asked: Asked | Sequence[Asked], *, explain: bool) -> Call[Any]:
+    """One question or several. Asked twice it is two predictions in the log, so it is not repeatable."""
+    path, query = f"/v1/models/{quote(model, safe='')}/predict", {"explain": "true"} if explain else {}
+    if isinstance(asked, Mapping | BaseModel):
+        return Call("POST", path, answers.prediction, _json(asked), query=query, repeatable=False)
+    body = b"[" + b",".join(map(_json, asked)) + b"]"
+    return Call("POST", path, lambda raw: [answers.prediction(one) for one in raw], body, query=query, repeatable=False)
+
+
+def features(view: str, key: str, at: datetime | int | None) -> Call[answers.Features]:
+    """The features of one key."""
+    query = {} if at is None else {"at": _ms(at)}
+    return Call(
+        "GET", f"/v1/features/{quote(view, safe='')}/{quote(key, safe='')}", lambda raw: answers.known(answers.Features, raw), query=query
+    )
+
+
+def features_of(view: str, keys: Sequence[str], at: datetime | int | None) -> Call[list[answers.Features]]:
+    """The features of many keys at one position."""
+    asked = {"keys": list(keys), **({} if at is None else {"at": _ms(at)})}
+    path = f"/v1/features/{quote(view, safe='')}"
+    return Call("POST", path, lambda raw: [answers.known(answers.Features, one) for one in raw], orjson.dumps(asked))
+
+
+def model(name: str) -> Call[answers.ModelState]:
+    """One model as it is served."""
+    return Call("GET", f"/v1/models/{quote(name, safe='')}", lambda raw: answers.known(answers.ModelState, raw))
+
+
+def decisions(of: str | None, limit: int) -> Call[list[answers.DecisionMade]]:
+    """The newest decisions of a model, or of all."""
+    query: dict[str, str | int] = {"limit": limit} | ({} if of is None else {"model": of})
+    return Call("GET", "/v1/decisions", lambda raw: [answers.known(answers.DecisionMade, one) for one in raw], query=query)
+
+
+def _json(value: Asked) -> bytes:
+    """One JSON object on one line; times of a mapping need a zone, as a server takes no other.
+
+    Raises:
+        InputError: something that JSON cannot hold.
+    """
+    try:
+        return orjson.dumps(value.model_dump(mode="json") if isinstance(value, BaseModel) else dict(value))
+    except TypeError as error:
+        raise InputError(f"{error}; send texts, numbers, booleans, null, datetimes, lists and dicts") from error
+
+
+def _ms(at: datetime | int) -> int:
+    if isinstance(at, datetime):
+        if at.tzinfo is None:
+            raise InputError(f"{at} has no time zone; say one, e.g. datetime.now(UTC)", where="at")
+        return round(at.timestamp() * 1_000)
+    return at

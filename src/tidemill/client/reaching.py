@@ -1,0 +1,106 @@
+"""Where the server is and with which key: as handed in, else from the environment."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tidemill.client.calls import Call
+from tidemill.client.failures import UnreachedError, failure
+from tidemill.errors import SettingsError, TidemillError, UnavailableError
+
+if TYPE_CHECKING:
+    import httpx
+
+URL, KEY, CA_FILE = "TIDEMILL_CLIENT__URL", "TIDEMILL_CLIENT__KEY", "TIDEMILL_CLIENT__CA_FILE"
+_DEFAULT_URL = "http://127.0.0.1:8000"
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How a server is reached.
+
+    Args:
+        url: of the server; `TIDEMILL_CLIENT__URL`, or this machine's.
+        key: an API key; `TIDEMILL_CLIENT__KEY`, or the file that `TIDEMILL_CLIENT__KEY_FILE` names; none where the server asks for none.
+        ca_file: who may have signed the server's certificate; `TIDEMILL_CLIENT__CA_FILE`, else whom the system trusts.
+        timeout_s: of connecting, and of each pause of an answer.
+        attempts: how often a call that may be repeated is sent at most.
+    """
+
+    url: str
+    key: str = field(repr=False)
+    ca_file: str | None
+    timeout_s: float
+    attempts: int
+
+    @classmethod
+    def of(cls, url: str | None, key: str | None, timeout_s: float, attempts: int, environ: Mapping[str, str] = os.environ) -> Reach:
+        """What is handed in, and the rest from the environment.
+
+        Raises:
+            SettingsError: the key's file cannot be read, or no URL.
+        """
+        found = url or environ.get(URL) or _DEFAULT_URL
+        if not found.startswith(("http://", "https://")):
+            raise SettingsError(f"{found!r} is no URL; say http://HOST:PORT or https://HOST")
+        if attempts < 1:
+            raise SettingsError(f"attempts={attempts}; a call is sent once at least")
+        return cls(found.rstrip("/"), _key(environ) if key is None else key, environ.get(CA_FILE) or None, timeout_s, attempts)
+
+    def options(self) -> dict[str, Any]:
+        """Arguments of an httpx client."""
+        import ssl
+
+        headers = {"authorization": f"Bearer {self.key}"} if self.key else {}
+        verify = ssl.create_default_context(cafile=self.ca_file) if self.ca_file else True
+        return {"base_url": self.url, "timeout": self.timeout_s, "headers": headers, "verify": verify}
+
+
+def request_of(call: Call[Any]) -> dict[str, Any]:
+    """A call as arguments of an httpx request."""
+    sent = {"content": call.body, "headers": {"content-type": call.content_type}} if call.body else {}
+    return {"method": call.method, "url": call.path, "params": dict(call.query), **sent}
+
+
+def answer_of(call: Call[Any], response: httpx.Response, url: str) -> Any:
+    """What a response says.
+
+    Raises:
+        TidemillError: it is a refusal; see `failure`.
+    """
+    try:
+        raw = response.json()
+    except ValueError:
+        raw = None
+    if response.is_success and raw is not None:
+        return call.read(raw)
+    raise failure(response.status_code, raw, response.headers, url)
+
+
+def lost(error: httpx.TransportError, url: str) -> TidemillError:
+    """The error of a request that got no answer."""
+    import httpx
+
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
+        return UnreachedError(f"no server answers at {url} ({type(error).__name__}); `tidemill serve` starts one")
+    return UnavailableError(f"{url} took the request and broke off ({type(error).__name__}): it may be done or not; see the server's log")
+
+
+def fresh_random() -> random.Random:
+    """Of the waits."""
+    return random.SystemRandom()
+
+
+def _key(environ: Mapping[str, str]) -> str:
+    file = environ.get(f"{KEY}_FILE")
+    if not file:
+        return environ.get(KEY, "")
+    try:
+        return Path(file).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise SettingsError(f"{KEY}_FILE: {file} cannot be read ({type(error).__name__})") from error

@@ -1,0 +1,143 @@
+"""Trying a version on live traffic before it is the champion: as a shadow, or as a canary; and going back at once.
+
+```
+ alias     scores                            answers
+ shadow    every question                    none: what it said is logged beside the champion's answer
+ canary    the questions of its share        these; the champion scores them too, so that both can be held against the outcomes
+```
+One of each at most. An alias set in MLflow means the same: servers follow the aliases, not this module. A version that is promoted is
+tried no more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tidemill.clock import DAY_MS, wall_ms
+from tidemill.errors import ConflictError, InputError, NotReadyError
+from tidemill.learning import Model
+from tidemill.project import Workspace
+from tidemill.registry.deciding import Asker, end, put_back
+from tidemill.registry.deploying import carry_out
+from tidemill.registry.named import CANARY, CHAMPION, PREVIOUS, SHADOW, Named
+from tidemill.registry.registry import Registry
+from tidemill.stores import Decision, Role
+from tidemill.stores.predictions import LAST_MS
+
+COMPARED_MS = 28 * DAY_MS  # of stream time, and what was asked since
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A version that is tried, beside the champion on what was asked since it began, where the outcome is known.
+
+    Args:
+        role: shadow or canary.
+        version: its number.
+        percent: the share of keys it answers; 0 of a shadow.
+        n_outcomes: outcomes of what it scored.
+        figures: its quality, by metric; empty without outcomes.
+        champion: the same of the champion: of a shadow on the same questions, of a canary on all.
+    """
+
+    role: Role
+    version: int
+    percent: float
+    n_outcomes: int
+    figures: dict[str, float]
+    champion: dict[str, float]
+
+
+def try_shadow(registry: Registry, name: str, version: int) -> None:
+    """Let a version score what the champion answers.
+
+    Raises:
+        NotFoundError: there is no such version.
+        ConflictError: it is the champion, or there is none yet.
+    """
+    _refuse_champion(registry.named(name), name, version)
+    registry.set_alias(name, SHADOW, version)
+
+
+def try_canary(registry: Registry, name: str, version: int, percent: float) -> None:
+    """Let a version answer the questions of a share of keys.
+
+    Args:
+        registry: of the version.
+        name: the registered name.
+        version: which.
+        percent: of all keys, above 0; the keys of a smaller share stay in a larger one.
+
+    Raises:
+        InputError: no such share.
+        NotFoundError: there is no such version.
+        ConflictError: it is the champion, or there is none yet.
+    """
+    if not 0 < percent <= 100:
+        raise InputError(f"{percent:g} is no share; say a percentage above 0 and up to 100", where="percent")
+    named = registry.named(name)
+    _refuse_champion(named, name, version)
+    if named.versions.get(CANARY) not in (None, version):
+        registry.drop_alias(name, CANARY)  # else the one before would answer the new one's share for a moment
+    registry.set_canary_percent(name, percent)
+    registry.set_alias(name, CANARY, version)
+
+
+def end_trials(registry: Registry, name: str) -> None:
+    """Let the champion answer everything, and nothing score beside it but the frozen first model."""
+    registry.drop_alias(name, CANARY)
+    registry.drop_alias(name, SHADOW)
+
+
+def compare_trials(workspace: Workspace, model: Model, named: Named) -> list[Beside]:
+    """What is tried now, beside the champion."""
+    roles: tuple[tuple[Role, str], ...] = (("shadow", SHADOW), ("canary", CANARY))
+    tried = [(role, named.versions[alias]) for role, alias in roles if alias in named.versions]
+    if not tried:
+        return []
+    judged = workspace.quality.judged(model.name, model.label, workspace.now_ms() - COMPARED_MS, LAST_MS)
+    told = []
+    for role, version in tried:
+        mine = (judged.role == role) & (judged.version == version)
+        since_ms = judged.at_ms[mine].min() if mine.any() else 0
+        theirs = (judged.role == "champion") & (judged.at_ms >= since_ms) & mine.any()
+        figures = [
+            {} if not rows.any() else model.objective.quality(judged.outcome[rows], np.asarray(judged.said[rows])).figures
+            for rows in (mine, theirs)
+        ]
+        percent = named.canary_percent if role == "canary" else 0.0
+        told.append(Beside(role, version, percent, int(mine.sum()), *figures))
+    return told
+
+
+def act_at_once(workspace: Workspace, registry: Registry, model: Model, decision: Decision, asker: Asker) -> Decision:
+    """Carry out a promotion or rollback that a person asks for, here and now instead of in a flow; answers how it ended.
+
+    Raises:
+        ConflictError: another run has it in hand.
+        NotFoundError: there is no such version.
+        NotReadyError: a server is behind, or MLflow is away; the decision waits, and a flow carries it out.
+    """
+    if not workspace.decisions.claim(decision.id, asker.run_id, wall_ms()):
+        raise ConflictError(f"decision {decision.id} is in another run's hands, or has ended")
+    try:
+        carry_out(workspace, registry, model, decision, asker.run_id)
+    except NotReadyError:
+        put_back(workspace, decision, asker.run_id)
+        raise
+    except Exception as error:
+        end(workspace, decision, asker.run_id, "failed", f"{type(error).__name__}: {error}")
+        raise
+    return workspace.decisions.get(decision.id)
+
+
+def _refuse_champion(named: Named, name: str, version: int) -> None:
+    champion = named.versions.get(CHAMPION)
+    if champion is None:
+        raise ConflictError(f"{name!r} has no champion to try version {version} beside; promote one first")
+    if champion == version:
+        before = named.versions.get(PREVIOUS)
+        other = "" if before is None else f", e.g. {before}, the previous one"
+        raise ConflictError(f"version {version} of {name!r} is the champion; try another{other}")

@@ -1,0 +1,136 @@
+"""Who may call a route: each asks for a scope, and whoever calls it for a key that has it.
+
+```
+ request ─► Guards: Host, Origin, size ─► Access: key or cookie? scope? rate? ─► router ─► the route
+                                            └─ 401, 403, 429                      └─ an act of `operate` is written down
+```
+It stands before the router, so nothing of a body is read for somebody who may not send it.
+"""
+
+from __future__ import annotations
+
+import logging
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+
+from tidemill.clock import wall_ms
+from tidemill.errors import BusyError, UnavailableError
+from tidemill.serving.answering import AsgiScope, Headers, Receive, Send, answer
+from tidemill.serving.keyring import Keyring
+from tidemill.serving.rate import Rate
+from tidemill.serving.scopes import ROUTE, ROUTES, route_of
+from tidemill.stores import ANYONE, Act, ActStore, Caller, Scope
+
+logger = logging.getLogger(__name__)
+
+CALLER = "tidemill.caller"  # where a route finds who called, in the request's scope
+SAID = "tidemill.said"  # where a route of `operate` may leave (about, detail, by) for the audit
+SESSION_COOKIE = "tidemill_session"
+_SAFE = frozenset({"GET", "HEAD"})
+_FORMS = "/ui/"  # what a browser may send by its cookie alone; each of them asks for the form's token too
+_HOW = "send `Authorization: Bearer tm_...`; `tidemill keys create NAME --scope ...` makes one"
+_MOST_KEPT = 1_000  # letters of what an act was about
+_NOBODY = Caller("", frozenset())
+
+Refusal = tuple[int, str, str, Headers]
+
+
+class Access:
+    """ASGI middleware.
+
+    Args:
+        app: what comes behind.
+        keyring: of the project; None where the server is open to this machine.
+        acts: where acts of `operate` are written down.
+        rate: how often one caller may ask.
+    """
+
+    def __init__(self, app: Any, keyring: Keyring | None, acts: ActStore, rate: Rate) -> None:
+        self._app = app
+        self._keyring = keyring
+        self._acts = acts
+        self._rate = rate
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        """Let a request through with its caller, or answer it here."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        route = scope[ROUTE] if ROUTE in scope else route_of(scope["method"], scope["path"])
+        is_public = route is not None and ROUTES[route] is None
+        try:
+            caller = ANYONE if self._keyring is None else await _shown(self._keyring, scope)
+        except (BusyError, UnavailableError) as error:
+            status, wait_s = (429, error.retry_after_s) if isinstance(error, BusyError) else (503, 2)
+            await answer(send, status, "header Authorization", str(error), [(b"retry-after", str(wait_s).encode())])
+            return
+        if not is_public and (refusal := self._refusal(caller, ROUTES[route] if route else None, scope)) is not None:
+            who = caller.prefix if caller else "-"
+            logger.info("refused status=%d key=%s method=%s path=%.200r", refusal[0], who, scope["method"], scope["path"])
+            await answer(send, *refusal)
+            return
+        scope[CALLER] = caller or _NOBODY
+        if route is not None and ROUTES[route] == "operate":
+            send = self._audited(scope, route, send)
+        await self._app(scope, receive, send)
+
+    def _refusal(self, caller: Caller | None, wanted: Scope | None, scope: AsgiScope) -> Refusal | None:
+        if caller is None:
+            if scope["path"] == "/" and scope["method"] in _SAFE:
+                return 303, "header Authorization", "sign in", [(b"location", b"/ui/login")]
+            return 401, "header Authorization", f"no key that stands; {_HOW}", [(b"www-authenticate", b'Bearer realm="tidemill"')]
+        if wanted is not None and wanted not in caller.scopes:
+            return 403, "key", f"{caller.name!r} may {', '.join(sorted(caller.scopes))}; this asks for {wanted}", ()
+        if caller.signed_in and scope["method"] not in _SAFE and not scope["path"].startswith(_FORMS):
+            return 403, "header Authorization", f"the page's cookie opens its own forms alone; {_HOW}", ()
+        if not self._rate.takes(caller.prefix):
+            what = f"{caller.name or 'this machine'} asks more often than TIDEMILL_SERVER__RATE_PER_KEY allows"
+            return 429, "key", what, [(b"retry-after", b"1")]
+        return None
+
+    def _audited(self, scope: AsgiScope, route: str, send: Send) -> Send:
+        async def audited(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":  # written down before it is answered
+                await run_in_threadpool(self._acts.record, _act(scope, route, message["status"]))
+            await send(message)
+
+        return audited
+
+
+def _act(scope: AsgiScope, route: str, status: int) -> Act:
+    caller: Caller = scope[CALLER]
+    about, detail, by = scope.get(SAID, (" ".join(map(str, scope.get("path_params", {}).values())), "", ""))
+    via = f"key {caller.prefix}" if caller.prefix else "open server"
+    who, way = caller.name or by or "anyone", f"page, {via}" if caller.signed_in else via
+    return Act(who, way, route, _kept(about), _kept(detail), wall_ms(), status)
+
+
+def _kept(text: str) -> str:
+    """What PostgreSQL can hold of a text that came from outside."""
+    return text.replace("\x00", "")[:_MOST_KEPT]
+
+
+async def _shown(keyring: Keyring, scope: AsgiScope) -> Caller | None:
+    """Who shows a key, or the cookie of a session."""
+    headers = dict(scope["headers"])
+    said = headers.get(b"authorization", b"").decode("latin-1")
+    if said:
+        kind, _, text = said.partition(" ")
+        return await keyring.of_key(text.strip()) if kind.lower() == "bearer" else None
+    token = cookie_of(headers.get(b"cookie", b"").decode("latin-1"), SESSION_COOKIE)
+    return await keyring.of_session(token) if token else None
+
+
+def cookie_of(header: str, name: str) -> str:
+    """The value of a cookie; "" where there is none.
+
+    >>> cookie_of("a=1; tidemill_session=xyz", "tidemill_session"), cookie_of("", "a")
+    ('xyz', '')
+    """
+    try:
+        held = SimpleCookie(header)
+    except CookieError:
+        return ""
+    return held[name].value if name in held else ""

@@ -1,0 +1,99 @@
+"""The log of answers: every vector is in the store before its answer is told, in few transactions, and nobody waits for another's.
+
+```
+ request ─► read, score ─► submit ─┐                        ┌─► ids ─► answer
+ request ─► read, score ─► submit ─┼─► one transaction of   ┼─► ids ─► answer
+ request ─► read, score ─► submit ─┘   all that wait by now └─► ids ─► answer
+```
+A thread of its own writes, so the server's loop goes on with other requests meanwhile. What waits is bounded; past that a request is
+told to come again. A process that dies has told nobody what it had not written, and a store that is down makes the request fail:
+nothing is lost.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from concurrent.futures import Future
+
+from tidemill.errors import BusyError, ConflictError
+from tidemill.stores import Answered, PredictionStore
+
+logger = logging.getLogger(__name__)
+
+_ROWS_A_COMMIT = 2_000  # one request may bring more, and is written whole
+
+
+class AnswerLog:
+    """Writes answers for many requests at once.
+
+    Args:
+        store: where they are kept.
+        most_rows: that may wait; one request alone is taken whatever its size.
+    """
+
+    def __init__(self, store: PredictionStore, most_rows: int) -> None:
+        self._store = store
+        self._most = most_rows
+        self._waiting: deque[tuple[Answered, Future[list[int]]]] = deque()
+        self._rows = 0
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    def submit(self, answered: Answered) -> Future[list[int]]:
+        """Have answers written; the future has their ids once they are durable, or the error of the store.
+
+        Raises:
+            BusyError: too many wait already.
+            ConflictError: it is closed.
+        """
+        future: Future[list[int]] = Future()
+        with self._changed:
+            if self._closed:
+                raise ConflictError("the server is ending and takes no more questions; ask another")
+            if self._rows and self._rows + len(answered.keys) > self._most:
+                raise BusyError(f"{self._rows} answers wait to be logged, at most {self._most} may; ask again", retry_after_s=1)
+            self._rows += len(answered.keys)
+            self._waiting.append((answered, future))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="answer log", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+        return future
+
+    def close(self) -> None:
+        """Write what waits, then end."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while lot := self._next():
+            answered = [one for one, _ in lot]
+            try:
+                ids = self._store.write_all(answered)
+            except Exception as error:  # whatever it is, those who wait must hear of it
+                logger.warning("answers not logged requests=%s error=%s", len(lot), error)
+                for _, future in lot:
+                    if future.set_running_or_notify_cancel():
+                        future.set_exception(error)
+            else:
+                for (_, future), own in zip(lot, ids, strict=True):
+                    if future.set_running_or_notify_cancel():  # else whoever asked has gone
+                        future.set_result(own)
+
+    def _next(self) -> list[tuple[Answered, Future[list[int]]]]:
+        """What is written next, the oldest first; empty once it is closed and nothing waits."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closed)
+            lot: list[tuple[Answered, Future[list[int]]]] = []
+            rows = 0
+            while self._waiting and rows < _ROWS_A_COMMIT:
+                lot.append(self._waiting.popleft())
+                rows += len(lot[-1][0].keys)
+            self._rows -= rows
+            return lot

@@ -1,0 +1,145 @@
+"""What serves, over HTTP: try a version as shadow or canary, promote it, go back."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Request
+from fastapi.openapi.models import Example
+from pydantic import BaseModel, ConfigDict, Field
+
+from tidemill.errors import InputError
+from tidemill.learning import Model
+from tidemill.project import Workspace
+from tidemill.registry import (
+    Asker,
+    Registry,
+    act_at_once,
+    compare_trials,
+    end_trials,
+    request_promotion,
+    request_rollback,
+    try_canary,
+    try_shadow,
+)
+from tidemill.serving.access import CALLER, SAID
+from tidemill.stores import Caller, Decision
+
+By = Annotated[
+    str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f]*$", description="who asks, for the audit; else the key says it")
+]
+Version = Annotated[int, Field(ge=1, le=2**31 - 1)]
+
+_NO_NAME = "HTTP"
+_TRY: dict[str, Example] = {"shadow": {"value": {"shadow": 4}}, "canary": {"value": {"canary": 4, "percent": 10}}}
+
+
+class Trial(BaseModel):
+    """What to try: a shadow, or a canary with its share."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    shadow: Version | None = Field(None, description="the version that scores every question and answers none")
+    canary: Version | None = Field(None, description="the version that answers the questions of a share of keys")
+    percent: float = Field(5.0, gt=0, le=100, description="the canary's share")
+
+
+class Promotion(BaseModel):
+    """Which version to promote."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    version: Version = Field(description="the registered version")
+    by: By = _NO_NAME
+
+
+class Rollback(BaseModel):
+    """Who asks to go back."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    by: By = _NO_NAME
+
+
+def release_routes(workspace: Workspace, registry: Registry) -> APIRouter:
+    """The routes below `/v1/models/{model}` that say and change what serves; each change is in force when it is answered."""
+    router = APIRouter(prefix="/v1/models/{model}")
+    router.include_router(_trial_routes(workspace, registry))
+    router.include_router(_act_routes(workspace, registry))
+    return router
+
+
+def _trial_routes(workspace: Workspace, registry: Registry) -> APIRouter:
+    router, project = APIRouter(), workspace.project
+
+    @router.get("/release", summary="What serves, and what is tried beside it")
+    def release(model: str) -> dict[str, Any]:
+        return _told(workspace, registry, project.model(model))
+
+    @router.post("/release", summary="Try a version as shadow or canary")
+    def try_version(model: str, trial: Annotated[Trial, Body(openapi_examples=_TRY)], request: Request) -> dict[str, Any]:
+        wanted = project.model(model)
+        name = project.registered_name(wanted.name)
+        if trial.shadow is not None and trial.canary is None:
+            _say(request, model, f"version {trial.shadow} as shadow")
+            try_shadow(registry, name, trial.shadow)
+        elif trial.canary is not None and trial.shadow is None:
+            _say(request, model, f"version {trial.canary} as canary of {trial.percent:g} %")
+            try_canary(registry, name, trial.canary, trial.percent)
+        else:
+            raise InputError('say one of the two, {"shadow": VERSION} or {"canary": VERSION, "percent": 10}')
+        return _told(workspace, registry, wanted)
+
+    @router.delete("/release", summary="End shadow and canary: the champion answers everything")
+    def end_release(model: str) -> dict[str, Any]:
+        wanted = project.model(model)
+        end_trials(registry, project.registered_name(wanted.name))
+        return _told(workspace, registry, wanted)
+
+    return router
+
+
+def _act_routes(workspace: Workspace, registry: Registry) -> APIRouter:
+    router, project = APIRouter(), workspace.project
+
+    @router.post("/promote", summary="Make a version the champion, whatever the gate said of it")
+    def promote(model: str, promotion: Promotion, request: Request) -> dict[str, Any]:
+        _say(request, model, f"version {promotion.version}", promotion.by)
+        wanted, asker = project.model(model), _asker(request, promotion.by)
+        decision = request_promotion(workspace, registry, wanted, promotion.version, asker)
+        return _ended(act_at_once(workspace, registry, wanted, decision, asker))
+
+    @router.post("/rollback", summary="Make the previous champion the champion again")
+    def rollback(model: str, request: Request, asked: Rollback | None = None) -> dict[str, Any]:
+        by = (asked or Rollback()).by
+        _say(request, model, "", by)
+        wanted, asker = project.model(model), _asker(request, by)
+        decision = request_rollback(workspace, registry, wanted, asker)
+        return _ended(act_at_once(workspace, registry, wanted, decision, asker))
+
+    return router
+
+
+def _told(workspace: Workspace, registry: Registry, model: Model) -> dict[str, Any]:
+    named = registry.named(workspace.project.registered_name(model.name))
+    trials = [asdict(one) for one in compare_trials(workspace, model, named)]
+    return {"model": model.name, "aliases": dict(named.versions), "trials": trials}
+
+
+def _say(request: Request, about: str, detail: str, by: str = "") -> None:
+    """For the audit of acts, which knows the key by itself."""
+    request.scope[SAID] = (about, detail, by)
+
+
+def _asker(request: Request, by: str) -> Asker:
+    """Who decides: the key, or on an open server whoever they say they are."""
+    caller: Caller = request.scope[CALLER]
+    return Asker(caller.name or by, f"http-{uuid.uuid4()}")
+
+
+def _ended(decision: Decision) -> dict[str, Any]:
+    took_ms = (decision.finished_wall_ms or 0) - decision.requested_wall_ms
+    names = ("id", "model", "act", "outcome", "from_version", "to_version", "decided_by")
+    return {name: getattr(decision, name) for name in names} | {"reason": decision.outcome_reason, "took_ms": took_ms}

@@ -1,0 +1,92 @@
+"""What a caller must be allowed for each route: the one list of who may do what. A server with a route that is not here does not start."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
+from starlette.routing import compile_path
+
+from tidemill.stores import Scope
+
+ROUTES: dict[str, Scope | None] = {  # None is for everybody: it tells nothing of the project
+    "POST /v1/streams/{stream}/events": "ingest",
+    "POST /v1/models/{model}/predict": "predict",
+    "GET /v1/acts": "read",
+    "GET /v1/decisions": "read",
+    "GET /v1/features/{view}/{key}": "read",
+    "POST /v1/features/{view}": "read",
+    "GET /v1/models/{model}": "read",
+    "GET /v1/models/{model}/drift": "read",
+    "GET /v1/models/{model}/quality": "read",
+    "GET /v1/models/{model}/release": "read",
+    "POST /v1/models/{model}/release": "operate",
+    "DELETE /v1/models/{model}/release": "operate",
+    "POST /v1/models/{model}/promote": "operate",
+    "POST /v1/models/{model}/rollback": "operate",
+    "GET /v1/views": "read",
+    "GET /v1/views/{view}": "read",
+    "GET /healthz": None,
+    "GET /readyz": None,
+    "GET /metrics": "read",
+    "GET /docs": "read",
+    "GET /docs/oauth2-redirect": "read",
+    "GET /openapi.json": "read",
+    "GET /": "read",
+    "GET /static/{path:path}": None,
+    "GET /ui/login": None,
+    "POST /ui/login": None,
+    "POST /ui/logout": None,
+    "GET /ui/overview": "read",
+    "GET /ui/series/{model}.json": "read",
+    "POST /ui/alerts/ack": "operate",
+    "POST /ui/alerts/silence": "operate",
+    "POST /ui/alerts/unsilence": "operate",
+}
+ROUTE = "tidemill.route"  # where a request's scope says which of them it is
+_DENIED = {
+    "401": {"description": "No key, or none that stands: send `Authorization: Bearer tm_...`"},
+    "403": {"description": "The key may not do this"},
+}
+_PATTERNS = [(name, name.split(" ")[0], compile_path(name.split(" ")[1])[0]) for name in ROUTES]
+
+
+def route_of(method: str, path: str) -> str | None:
+    """The route that a request goes to, as `ROUTES` names it; None if it names none.
+
+    >>> route_of("POST", "/v1/models/refund/predict"), route_of("HEAD", "/"), route_of("PUT", "/")
+    ('POST /v1/models/{model}/predict', 'GET /', None)
+    """
+    asked = "GET" if method == "HEAD" else method
+    return next((name for name, verb, pattern in _PATTERNS if verb == asked and pattern.match(path)), None)
+
+
+def check_routes(app: FastAPI) -> None:
+    """Refuse an application with a route of which nobody has said who may call it.
+
+    Raises:
+        LookupError: names the route.
+    """
+    for route in iter_route_contexts(app.routes):
+        for method in sorted(set(route.methods or ("ANY",)) - {"HEAD"}):
+            if f"{method} {route.path}" not in ROUTES:
+                raise LookupError(f"the route '{method} {route.path}' has no scope; say in {__name__}.ROUTES who may call it")
+
+
+def describe_scopes(app: FastAPI) -> None:
+    """Say in the OpenAPI document which scope each route asks for, and how a key is shown."""
+    plain = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        made = plain()
+        parts = made.setdefault("components", {})
+        if "securitySchemes" not in parts:  # FastAPI makes the document once, and answers the same one after
+            parts["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer", "description": "An API key: `tidemill keys create`"}}
+            for path, methods in made["paths"].items():
+                for method, said in methods.items():
+                    if (scope := ROUTES[f"{method.upper()} {path}"]) is not None:
+                        said |= {"security": [{"key": []}], "x-scope": scope, "responses": {**said["responses"], **_DENIED}}
+        return made
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the document

@@ -1,0 +1,47 @@
+"""The outermost of what a request passes: it is counted and timed by its route, whatever is answered, and is the root of a trace."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from tidemill.serving.answering import AsgiScope, Receive, Send
+from tidemill.serving.metrics import ServerMetrics
+from tidemill.serving.scopes import ROUTE, route_of
+from tidemill.stages import stage
+
+_NO_ROUTE = "other"  # whatever names no route is one, or else anybody could make a series of each path
+
+
+class Watching:
+    """ASGI middleware.
+
+    Args:
+        app: what comes behind.
+        metrics: where requests are counted.
+    """
+
+    def __init__(self, app: Any, metrics: ServerMetrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        """Let a request through, and count it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        scope[ROUTE] = found = route_of(scope["method"], scope["path"])
+        route = found or _NO_ROUTE
+        status, begin_s = 500, time.perf_counter()  # what an error that nobody caught is answered with
+
+        async def noted(message: dict[str, Any]) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        with self._metrics.answering(), stage("http", route=route):
+            try:
+                await self._app(scope, receive, noted)
+            finally:
+                self._metrics.answered(route, status, time.perf_counter() - begin_s)

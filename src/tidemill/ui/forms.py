@@ -1,0 +1,55 @@
+"""Plain forms: read with care, done in a worker thread, answered by where to go next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from urllib.parse import parse_qs
+
+from fastapi import Request, Response
+
+from tidemill.errors import DeniedError, InputError, NotFoundError, TidemillError
+from tidemill.ui.form_token import FIELD, check_form
+
+Form = Mapping[str, list[str]]
+_FORM = "application/x-www-form-urlencoded"
+_MOST_FIELDS = 1_000
+
+
+async def read_form(request: Request) -> Form:
+    """The fields of a form of this page.
+
+    Raises:
+        InputError: it is no form.
+        DeniedError: it does not come from this page.
+    """
+    kind = request.headers.get("content-type", "")
+    if kind.partition(";")[0].strip().lower() != _FORM:
+        raise InputError(f"{kind[:80]!r} is not {_FORM}", where="header Content-Type")
+    try:
+        form = parse_qs((await request.body()).decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+    except ValueError as error:
+        raise InputError(f"not a form: {error}") from error
+    check_form(request, one(form, FIELD))
+    return form
+
+
+def one(form: Form, name: str) -> str:
+    """The value of a field that stands once; empty where it is left out."""
+    values = form.get(name, [""])
+    if len(values) != 1:
+        raise InputError(f"{len(values)} values; send one", where=name)
+    return values[0]
+
+
+def refused(error: TidemillError) -> Response:
+    """What a person reads whose form was not taken."""
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    if isinstance(error, NotFoundError | DeniedError):
+        status = HTTPStatus.NOT_FOUND if isinstance(error, NotFoundError) else HTTPStatus.FORBIDDEN
+    return Response(f"{error}\nNothing was changed; go back and try again.\n", status, media_type="text/plain; charset=utf-8")
+
+
+def go_to(place: str) -> Response:
+    """Where a browser goes once a form was taken."""
+    return Response(None, HTTPStatus.SEE_OTHER, {"Location": place})

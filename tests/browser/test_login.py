@@ -1,0 +1,79 @@
+"""What a person sees of keys: the page asks for one, takes it, and gives way once they sign out or it is revoked."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import uvicorn
+from playwright.sync_api import Page, expect
+
+from tests.unit.ui.ferry import Ferry
+from tidemill.clock import wall_ms
+from tidemill.registry import Registry
+from tidemill.serving import Champions, Keyring, create_app
+from tidemill.settings import Settings
+from tidemill.stores import ApiKey
+from tidemill.stores.api_key import hash_of, new_text, prefix_of
+from tidemill.ui import OverviewReader, alert_router, login_router, page_router
+
+
+@dataclass
+class Site:
+    """The whole application, keys asked for, and one that opens the page."""
+
+    ferry: Ferry
+    url: str
+    key: str
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    ferry, key = Ferry.open(tmp_path), new_text()
+    workspace = ferry.workspace
+    made = ApiKey(prefix_of(key) or "", "ann", ("operate", "read"), workspace.project.name, "test", wall_ms())
+    workspace.keys.add(made, hash_of(key))
+    reader, keyring = OverviewReader(workspace, Settings()), Keyring(workspace.keys)
+    pages = page_router(reader.read)
+    pages.include_router(alert_router(workspace, reader.forget))
+    pages.include_router(login_router(keyring))
+    champions = Champions(workspace, Registry("http://127.0.0.1:9", tmp_path), "test")
+    app = create_app(workspace, Settings(), champions, pages, keyring)
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))  # so that nothing asks the registry
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    yield Site(ferry, f"http://127.0.0.1:{listener.getsockname()[1]}/", key)
+    server.should_exit = True
+    thread.join(120)
+    ferry.close()
+
+
+def test_a_person_signs_in_and_out(site: Site, page: Page) -> None:
+    page.goto(site.url)
+    expect(page).to_have_title("Sign in · tidemill")
+    page.get_by_label("API key").fill("tm_wrong")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_contain_text("No such key stands")
+    page.get_by_label("API key").fill(site.key)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("region", name="Alerts")).to_be_visible()
+    expect(page.locator(".signed")).to_contain_text("ann")
+    page.get_by_role("button", name="Sign out").click()
+    expect(page).to_have_title("Sign in · tidemill")
+    page.goto(site.url)
+    expect(page).to_have_title("Sign in · tidemill")
+
+
+def test_a_page_that_is_open_when_its_key_is_revoked_asks_for_another(site: Site, page: Page) -> None:
+    page.goto(site.url)
+    page.get_by_label("API key").fill(site.key)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("region", name="Alerts")).to_be_visible()
+    site.ferry.workspace.keys.revoke("ann", "test", wall_ms())
+    expect(page).to_have_title("Sign in · tidemill")

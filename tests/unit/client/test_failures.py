@@ -1,0 +1,220 @@
+"""What a client makes of a server's answers, and when it asks again: against a server that answers as it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from tests.services import free_port
+from tidemill import AsyncClient, Client
+from tidemill.client import Rejection
+from tidemill.client.reaching import Reach
+from tidemill.errors import (
+    BusyError,
+    ConflictError,
+    InputError,
+    NotFoundError,
+    NotReadyError,
+    RefusedError,
+    SettingsError,
+    TidemillError,
+    UnavailableError,
+)
+
+RECEIPT = {"accepted": 2, "duplicates": 1, "rejected": [{"index": 3, "reason": "late", "detail": "old"}], "since": "a later server"}
+ANSWER = {"prediction_id": "1", "prediction": 1, "probability": 0.7, "model_version": 3, "position": "{}"}
+
+
+@dataclass
+class Script:
+    """Answers in turn, the last one for ever: status, JSON, headers; an empty one breaks the connection."""
+
+    answers: list[tuple[int, Any, dict[str, str]]] = field(default_factory=list)
+    heard: list[tuple[str, str, bytes, str, str]] = field(default_factory=list)
+    url: str = ""
+
+    def says(self, *answers: tuple[int, Any] | tuple[int, Any, dict[str, str]]) -> None:
+        self.answers = [(one[0], one[1], one[2] if len(one) == 3 else {}) for one in answers]
+        self.heard.clear()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Script]:
+    script = Script()
+
+    class Handler(BaseHTTPRequestHandler):
+        def _serve(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            kinds = self.headers.get("content-type", ""), self.headers.get("authorization", "")
+            script.heard.append((self.command, self.path, body, *kinds))
+            status, told, headers = script.answers[0] if len(script.answers) == 1 else script.answers.pop(0)
+            if status == 0:
+                self.close_connection = True
+                return
+            content = told if isinstance(told, bytes) else json.dumps(told).encode()
+            self.send_response(status)
+            for name, value in {"content-length": str(len(content)), **headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = _serve
+
+        def log_message(self, *_args: object) -> None:
+            """Say nothing."""
+
+    running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    script.url = f"http://127.0.0.1:{running.server_port}"
+    thread = threading.Thread(target=running.serve_forever, daemon=True)
+    thread.start()
+    yield script
+    running.shutdown()
+    thread.join()
+    running.server_close()
+
+
+@pytest.fixture
+def client(server: Script) -> Iterator[Client]:
+    with Client(server.url, "tm_key") as made:
+        yield made
+
+
+class Order(BaseModel):
+    order_id: str
+    placed_at: datetime
+
+
+def error(where: str, what: str) -> dict[str, Any]:
+    return {"error": {"where": where, "what": what}}
+
+
+@pytest.mark.parametrize(
+    ("status", "told", "kind", "words"),
+    [
+        (422, error("0.amount", "0.amount: Input should be a number"), InputError, "0.amount: Input should be"),
+        (413, error("body", "9 bytes; send it in parts"), InputError, "send it in parts"),
+        (404, error("nobody", "no model 'nobody'; there is: a, b"), NotFoundError, "there is: a, b"),
+        (404, {"detail": "Not Found"}, RefusedError, "answered 404"),
+        (409, error("NotReadyError", "no champion yet"), NotReadyError, "no champion"),
+        (409, error("ConflictError", "somebody was first"), ConflictError, "was first"),
+        (401, error("header Authorization", "no key that stands"), RefusedError, "TIDEMILL_CLIENT__KEY"),
+        (403, error("key", "this asks for predict"), RefusedError, "asks for predict"),
+        (500, b"<html>", RefusedError, "without saying why"),
+        (200, b"not JSON", RefusedError, "without saying why"),
+    ],
+)
+def test_a_refusal_is_raised_at_once_with_what_to_do(
+    server: Script, client: Client, status: int, told: Any, kind: type[TidemillError], words: str
+) -> None:
+    server.says((status, told))
+    with pytest.raises(kind, match=words) as raised:
+        client.model("m")
+    assert type(raised.value) is kind
+    assert len(server.heard) == 1
+    if isinstance(raised.value, NotFoundError):
+        assert raised.value.known == ("a", "b")
+    if isinstance(raised.value, InputError):
+        assert raised.value.where in ("0.amount", "body")
+
+
+def test_events_are_lines_and_sent_again_until_they_are_taken(server: Script, client: Client) -> None:
+    server.says(
+        (503, error("UnavailableError", "down")), (0, None), (429, error("BusyError", "behind"), {"retry-after": "0"}), (200, RECEIPT)
+    )
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    receipt = client.send_events("orders", [{"order_id": "a", "placed_at": at}, Order(order_id="b", placed_at=at)])
+    assert (receipt.accepted, receipt.duplicates, receipt.rejected) == (2, 1, (Rejection(3, "late", "old"),))
+    assert len(server.heard) == 4 and len(set(server.heard)) == 1
+    method, path, body, content_type, key = server.heard[0]
+    assert (method, path, content_type, key) == ("POST", "/v1/streams/orders/events", "application/x-ndjson", "Bearer tm_key")
+    assert [json.loads(line)["order_id"] for line in body.splitlines()] == ["a", "b"]
+    assert json.loads(body.splitlines()[0])["placed_at"] == "2026-01-01T00:00:00+00:00"
+
+
+@pytest.mark.parametrize("broken", [(503, error("UnavailableError", "down")), (0, None)])
+def test_a_prediction_that_may_have_been_taken_is_not_asked_again(server: Script, client: Client, broken: tuple[int, Any]) -> None:
+    server.says(broken, (200, ANSWER))
+    with pytest.raises(UnavailableError):
+        client.predict("m", {"key": "a"})
+    assert len(server.heard) == 1
+
+
+def test_a_prediction_that_was_not_taken_is(server: Script, client: Client) -> None:
+    server.says((429, error("BusyError", "too many wait"), {"retry-after": "0"}), (200, ANSWER))
+    assert client.predict("m", {"key": "a"}).probability == 0.7
+    assert len(server.heard) == 2
+
+
+def test_it_gives_up_after_its_attempts(server: Script) -> None:
+    server.says((429, error("BusyError", "behind"), {"retry-after": "0"}))
+    with Client(server.url, attempts=3) as client, pytest.raises(BusyError, match="behind"):
+        client.model("m")
+    assert len(server.heard) == 3
+
+
+def test_where_nobody_listens_the_error_says_how_to_start_one() -> None:
+    with Client(f"http://127.0.0.1:{free_port()}", attempts=2) as client, pytest.raises(UnavailableError, match="tidemill serve"):
+        client.predict("m", {"key": "a"})
+
+
+def test_names_are_quoted_and_times_are_sent_as_milliseconds(server: Script, client: Client) -> None:
+    told = {"view": "v", "key": "a/b,c", "at_ms": 1_000, "source": "lake", "position": "{}", "values": {"n": None}}
+    server.says((200, told))
+    found = client.features("v", "a/b,c", datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC))
+    assert (found.key, found.values, found.at_ms) == ("a/b,c", {"n": None}, 1_000)
+    assert server.heard[0][:2] == ("GET", "/v1/features/v/a%2Fb%2Cc?at=1000")
+    with pytest.raises(InputError, match="no time zone"):
+        client.features("v", "a", datetime(1970, 1, 1))
+    with pytest.raises(InputError, match="no events"):
+        client.send_events("orders", [])
+    with pytest.raises(InputError, match="send texts"):
+        client.predict("m", {"key": object()})
+
+
+def test_the_other_client_does_the_same(server: Script) -> None:
+    async def ask() -> list[float | None]:
+        async with AsyncClient(server.url) as client:
+            one = await client.predict("m", {"key": "a"}, explain=True)
+            many = await asyncio.gather(*(client.predict("m", {"key": str(place)}) for place in range(5)))
+            assert (await client.model("m")).versions == {"champion": 3}
+            return [one.probability, *(each.probability for each in many)]
+
+    state = {"model": "m", "registered_name": "p.m", "versions": {"champion": 3}, "task": "binary", "columns": {}, "predictions": 1}
+    server.says((429, error("BusyError", "behind"), {"retry-after": "0"}), *[(200, ANSWER)] * 6, (200, state))
+    assert asyncio.run(ask()) == [0.7] * 6
+    assert "explain=true" in server.heard[0][1]
+    server.says((404, error("m", "no model 'm'; there is: x")))
+
+    async def wrong() -> None:
+        async with AsyncClient(server.url) as client:
+            await client.decisions("m")
+
+    with pytest.raises(NotFoundError):
+        asyncio.run(wrong())
+
+
+def test_the_environment_says_where_and_with_which_key(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("tm_filed\n")
+    environ = {"TIDEMILL_CLIENT__URL": "https://mill.example/", "TIDEMILL_CLIENT__KEY": "tm_told"}
+    reach = Reach.of(None, None, 1.0, 1, environ)
+    assert (reach.url, reach.key) == ("https://mill.example", "tm_told")
+    assert "tm_told" not in repr(reach)
+    assert Reach.of(None, None, 1.0, 1, {"TIDEMILL_CLIENT__KEY_FILE": str(tmp_path / "key")}).key == "tm_filed"
+    assert Reach.of("http://h:1", "tm_mine", 1.0, 1, environ).key == "tm_mine"
+    assert Reach.of(None, None, 1.0, 1, {}).options()["base_url"] == "http://127.0.0.1:8000"
+    with pytest.raises(SettingsError, match="cannot be read"):
+        Reach.of(None, None, 1.0, 1, {"TIDEMILL_CLIENT__KEY_FILE": str(tmp_path / "gone")})
+    with pytest.raises(SettingsError, match="no URL"):
+        Reach.of("mill.example", None, 1.0, 1, {})
+    with pytest.raises(SettingsError, match="once at least"):
+        Reach.of(None, None, 1.0, 0, {})

@@ -1,0 +1,118 @@
+"""Answers are logged in groups, nobody's is lost, and what waits is bounded."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tidemill.errors import BusyError, ConflictError, UnavailableError
+from tidemill.serving.answer_log import AnswerLog
+from tidemill.stores import Answered, Databases, PredictionStore
+
+PATIENCE_S = 120.0
+
+
+def answered(keys: Sequence[str]) -> Answered:
+    """A batch of one model."""
+    return Answered(
+        model="m",
+        at_ms=1,
+        made_wall_ms=2,
+        position="{}",
+        digest="d",
+        keys=keys,
+        requests=["{}"] * len(keys),
+        numbers=np.zeros((len(keys), 1)),
+        scores={"champion": (1, np.full(len(keys), 0.5))},
+    )
+
+
+class Gate(PredictionStore):
+    """A store that writes only while its door is open, and says how many batches came at once."""
+
+    def __init__(self, home: Path) -> None:
+        super().__init__(Databases(home))
+        self.open, self.inside = threading.Event(), threading.Event()
+        self.lots: list[int] = []
+        self.down = False
+
+    def write_all(self, batches: Sequence[Answered]) -> list[list[int]]:
+        """Wait for the door, then write."""
+        self.inside.set()
+        assert self.open.wait(PATIENCE_S)
+        self.lots.append(len(batches))
+        if self.down:
+            raise UnavailableError("the store is down")
+        return super().write_all(batches)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Gate]:
+    made = Gate(tmp_path)
+    yield made
+    made.close()
+
+
+def test_what_waits_is_written_in_one_transaction_and_each_gets_its_own_ids(store: Gate) -> None:
+    log = AnswerLog(store, most_rows=100)
+    first = log.submit(answered(["a"]))
+    assert store.inside.wait(PATIENCE_S)
+    others = [log.submit(answered([f"{number}-{row}" for row in range(number)])) for number in range(1, 6)]
+    assert not first.done()
+    store.open.set()
+    assert first.result(PATIENCE_S) == [1]
+    assert [other.result(PATIENCE_S) for other in others] == [[2], [3, 4], [5, 6, 7], [8, 9, 10, 11], [12, 13, 14, 15, 16]]
+    assert store.lots == [1, 5]
+    assert store.served("m").keys[:4] == ["a", "1-0", "2-0", "2-1"]
+    log.close()
+
+
+def test_more_than_may_wait_is_told_to_come_again_and_nothing_of_it_is_logged(store: Gate) -> None:
+    log = AnswerLog(store, most_rows=10)
+    large = log.submit(answered(["x"] * 50))  # alone it is taken whatever its size
+    assert store.inside.wait(PATIENCE_S)
+    kept = log.submit(answered(["y"] * 10))
+    with pytest.raises(BusyError, match="10 answers wait") as busy:
+        log.submit(answered(["z"]))
+    assert busy.value.retry_after_s == 1
+    store.open.set()
+    assert (len(large.result(PATIENCE_S)), len(kept.result(PATIENCE_S))) == (50, 10)
+    assert log.submit(answered(["z"])).result(PATIENCE_S) == [61]
+    log.close()
+    assert store.count("m") == 61
+
+
+def test_a_store_that_is_down_fails_those_who_wait_and_the_next_are_taken_again(store: Gate) -> None:
+    log = AnswerLog(store, most_rows=10)
+    store.down = True
+    store.open.set()
+    with pytest.raises(UnavailableError):
+        log.submit(answered(["a"])).result(PATIENCE_S)
+    store.down = False
+    assert log.submit(answered(["b"])).result(PATIENCE_S) == [1]
+    log.close()
+
+
+def test_it_ends_once_everything_is_written_and_takes_no_more(store: Gate) -> None:
+    log = AnswerLog(store, most_rows=10)
+    waiting = [log.submit(answered([key])) for key in "abc"]
+    store.open.set()
+    log.close()
+    assert all(one.done() for one in waiting)
+    with pytest.raises(ConflictError, match="ending"):
+        log.submit(answered(["d"]))
+
+
+def test_whoever_has_gone_does_not_hold_up_the_others(store: Gate) -> None:
+    log = AnswerLog(store, most_rows=10)
+    log.submit(answered(["a"]))
+    assert store.inside.wait(PATIENCE_S)
+    gone, there = log.submit(answered(["b"])), log.submit(answered(["c"]))
+    assert gone.cancel()
+    store.open.set()
+    assert there.result(PATIENCE_S) == [3], "the one that has gone is logged all the same"
+    log.close()

@@ -1,0 +1,66 @@
+"""Stages become spans, and a prediction points to the commit of what it has read."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from tests import tiny
+from tidemill.project import Workspace
+from tidemill.serving.tracing import exporting, ids_of, tracing
+from tidemill.settings import TelemetrySettings
+from tidemill.stages import Facts, listening, stage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def test_a_prediction_links_to_the_commit_of_the_position_it_read(tmp_path: Path) -> None:
+    exporter = InMemorySpanExporter()
+    workspace = Workspace.open(tiny.project, tmp_path)
+    with exporting(exporter, 1.0, "engine"):
+        tiny.live(workspace, 0, 1)
+        position = workspace.state.position().token
+        with stage("http", route="POST /v1/models/{model}/predict"), stage("predict.score", reads=position):
+            pass
+    workspace.close()
+    spans = {span.name: span for span in exporter.get_finished_spans()}
+    score, commit = spans["predict.score"], spans["engine.commit"]
+    assert score.parent is not None
+    assert score.parent.span_id == spans["http"].context.span_id
+    (link,) = score.links
+    assert link.context.trace_id == commit.context.trace_id == ids_of(position)[0]
+    assert commit.attributes is not None
+    assert commit.attributes["makes"] == position
+
+
+def test_nothing_is_traced_where_nobody_asked() -> None:
+    with tracing(TelemetrySettings(), "server"):
+        assert stage("predict.read") is stage("predict.parse"), "the same that does nothing, each time"
+
+
+def test_of_requests_a_share_is_kept() -> None:
+    exporter = InMemorySpanExporter()
+    with exporting(exporter, 0.0, "server"), stage("http", route="GET /"), stage("predict.read"):
+        pass
+    assert exporter.get_finished_spans() == ()
+
+
+def test_an_error_of_a_stage_reaches_its_listeners_and_goes_on() -> None:
+    told: list[str] = []
+
+    @contextmanager
+    def listen(name: str, _facts: Facts) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            told.append(name)
+
+    with listening(listen), pytest.raises(ValueError, match="no"), stage("predict.read"):
+        raise ValueError("no")
+    assert told == ["predict.read"]
+    assert stage("predict.read") is stage("predict.read")
