@@ -15,7 +15,7 @@ from tidemill.events import Column
 from tidemill.kernels import Floats
 from tidemill.learning import Fitted, Model, OnnxModel, TrainingSet, to_feed
 from tidemill.learning.candidates import fit_candidates
-from tidemill.loop import Trial, calibration_error, compare, compare_slices
+from tidemill.loop import Comparison, Trial, compare, compare_slices, miscalibration
 from tidemill.project import Workspace
 from tidemill.registry.faults import label_fault, outcomes_of, reference_outcomes, row_fault
 from tidemill.registry.named import CHAMPION
@@ -155,15 +155,19 @@ def try_unseen(model: Model, challenger: Fitted, champion: Callable[[Mapping[str
     return Trial(
         comparison=compare(theirs_lost, mine_lost, rows.at_ms),
         slices=compare_slices(theirs_lost, mine_lost, rows.at_ms, texts, model.policy.slice_min_rows),
-        calibration=None if objective.kind == "value" else (_miscalibration(rows.outcome, said), _miscalibration(rows.outcome, mine)),
+        calibration=None if objective.kind == "value" else _compare_calibration(rows, said, mine),
     )
 
 
-def _miscalibration(outcome: Floats, said: Floats) -> float:
-    """The calibration error of the probability of 1, or of several classes that of the most probable one."""
-    if said.ndim == 1:
-        return calibration_error(outcome, said)
-    return calibration_error((said.argmax(axis=1) == outcome).astype(np.float64), said.max(axis=1))
+def _compare_calibration(rows: TrainingSet, said: Floats, mine: Floats) -> Comparison:
+    """Of the probability of 1, or of several classes of that of the most probable one."""
+    champion, challenger = (miscalibration(*_confident(rows.outcome, answers)) for answers in (said, mine))
+    return compare(champion, challenger, rows.at_ms)
+
+
+def _confident(outcome: Floats, said: Floats) -> tuple[Floats, Floats]:
+    """What came true, 0 or 1, and the probability with which it was said."""
+    return (outcome, said) if said.ndim == 1 else ((said.argmax(axis=1) == outcome).astype(np.float64), said.max(axis=1))
 
 
 def measure_latency(scorers: tuple[OnnxModel, ...], columns: Mapping[str, Column], model: Model) -> tuple[float, ...]:

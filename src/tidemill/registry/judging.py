@@ -155,14 +155,15 @@ def _told(tried: Tried, verdict: Verdict | None, best: bool) -> dict[str, Any]:
 
 
 def _compared(trial: Trial) -> dict[str, Any]:
-    one, slices = trial.comparison, sorted(trial.slices, key=lambda each: each.comparison.gain)
+    one, slices, calibration = trial.comparison, sorted(trial.slices, key=lambda each: each.comparison.gain), trial.calibration
     return {
         "champion": one.champion,
         "challenger": one.challenger,
         "gain": one.gain,
         "interval": one.interval(),
         "compared_rows": one.n_rows,
-        "calibration": trial.calibration,
+        "calibration": None if calibration is None else (calibration.champion, calibration.challenger),
+        "calibration_interval": None if calibration is None else calibration.interval(),
         "latency_ms": trial.latency_ms,
         "n_slices": len(slices),
         "worst_slices": [
