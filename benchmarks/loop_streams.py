@@ -37,8 +37,7 @@ ROW_MS = 7 * DAY_MS // WEEK_ROWS
 FIRST_ROWS = 5_000  # what the first model learns from
 CONCEPT_ROWS, CONCEPTS, DELAY_ROWS = 15_000, 4, 500
 STEP_MS = HOUR_MS
-# A heartbeat needs new rows beyond those that judge, and a version must outlive its baseline to be watched: so both are shorter than it.
-HEARTBEAT = RetrainPolicy(on=("error", "schedule"), max_age="14d", gate="2d", cooldown="2d")
+HEARTBEAT = RetrainPolicy(on=("error", "schedule"), gate="2d", cooldown="2d")
 
 
 @dataclass(frozen=True)

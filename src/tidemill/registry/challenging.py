@@ -14,10 +14,12 @@ from tidemill.errors import UnfitRowsError
 from tidemill.events import Column
 from tidemill.kernels import Floats
 from tidemill.learning import Fitted, Model, OnnxModel, TrainingSet, to_feed
-from tidemill.learning.candidates import fit_candidates
+from tidemill.learning.candidates import Candidate, fit_candidates
+from tidemill.learning.retrain_policy import Window
 from tidemill.loop import Comparison, Trial, compare, compare_slices, miscalibration
 from tidemill.project import Workspace
 from tidemill.registry.faults import label_fault, outcomes_of, reference_outcomes, row_fault
+from tidemill.registry.merit import enough
 from tidemill.registry.named import CHAMPION
 from tidemill.registry.registry import Registry, Version
 
@@ -32,11 +34,13 @@ class Plan:
     Args:
         since_ms: when the world is taken to have changed; None where nothing says so.
         most: how many challengers may be fitted; None for as many as there are windows.
+        windows: what may be fitted on; those of the policy by default.
         update: go on from the champion's parameters instead; see `tidemill.registry.learn_more`.
     """
 
     since_ms: int | None = None
     most: int | None = None
+    windows: tuple[Window, ...] = ()
     update: bool = False
 
 
@@ -109,15 +113,20 @@ def train(workspace: Workspace, registry: Registry, model: Model, rows: Training
 def challenge(model: Model, rows: TrainingSet, plan: Plan, serving: Serving | None) -> Challenger:
     """`train` without a registry: the challengers of a plan beside what serves; the first model has nothing to stand beside.
 
+    They are fitted one after the other, and no further one is where one has passed that none can better; see `enough`.
+
     Raises:
         UnfitRowsError: too few rows to fit and to judge.
     """
-    fitted = fit_candidates(model, rows, plan.since_ms, plan.most, () if serving else ("all",))
-    tried = tuple(
-        Tried(one.window, one.fitted, None if serving is None else try_unseen(model, one.fitted, serving.said, serving.learnt_until_ms))
-        for one in fitted.fitted
-    )
-    return Challenger(tried, serving.version if serving else None, plan.since_ms, fitted.left_out)
+    tried: list[Tried] = []
+
+    def stop(fitted: Candidate) -> str:
+        trial = None if serving is None else try_unseen(model, fitted.fitted, serving.said, serving.learnt_until_ms)
+        tried.append(Tried(fitted.window, fitted.fitted, trial))
+        return "max_fits is used up" if plan.most is not None and len(tried) >= plan.most else enough(model, tried)
+
+    left_out = fit_candidates(model, rows, plan.since_ms, plan.windows if serving else ("all",), stop)
+    return Challenger(tuple(tried), serving.version if serving else None, plan.since_ms, left_out)
 
 
 def refuse_spoilt_rows(model: Model, rows: TrainingSet, served: Version) -> None:
