@@ -37,7 +37,8 @@ ROW_MS = 7 * DAY_MS // WEEK_ROWS
 FIRST_ROWS = 5_000  # what the first model learns from
 CONCEPT_ROWS, CONCEPTS, DELAY_ROWS = 15_000, 4, 500
 STEP_MS = HOUR_MS
-HEARTBEAT = RetrainPolicy(on=("error", "schedule"), gate="2d", cooldown="2d")
+# A concept lasts three weeks, so what is recent is a week, as it is to the one who fits at fixed times.
+HEARTBEAT = RetrainPolicy(on=("error", "schedule"), max_age="14d", windows=("change", "recent"), recent="7d", gate="2d", cooldown="2d")
 
 
 @dataclass(frozen=True)
