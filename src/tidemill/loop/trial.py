@@ -158,8 +158,14 @@ def _slice_against(slices: Sequence[Slice], settings: TrialSettings) -> str:
 
 
 def _calibration_against(trial: Trial, settings: TrialSettings) -> str:
+    """Log loss is a proper score and has calibration in it, so a gain that outweighs what calibration costs speaks for the challenger.
+
+    An error of calibration e costs at least 2 e^2 nats (Pinsker's inequality).
+    """
     one = trial.calibration
     if one is None or -one.gain - settings.gate.z * (one.se or 0.0) <= settings.calibration_margin:
+        return ""
+    if 2.0 * (one.challenger**2 - one.champion**2) <= trial.comparison.gain:
         return ""
     beyond = f"{settings.calibration_margin:g} more is allowed beyond {settings.gate.z:g} standard errors of {one.se or 0.0:.4f}"
     return f"its calibration error is {one.challenger:.4f}, the champion's {one.champion:.4f}, and {beyond}"
