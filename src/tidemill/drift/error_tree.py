@@ -31,7 +31,7 @@ ANSWER = "(answer)"  # what the model said, asked about like a column; no featur
 LEAF_ROWS = 50
 _MOST_LEAVES = 50
 _MOST_ROWS = 50_000
-_FARTHEST = 1e60  # its fourth power, summed over all rows, is still a float
+FARTHEST = 1e60  # an error counts as at most this: its fourth power, summed over all rows, is still a float
 _LARGEST = float(np.finfo(np.float32).max)  # what is learnt from is float32, as what a served model reads
 _LEAF = -1
 
@@ -114,7 +114,7 @@ class ErrorTree:
 
         kept = np.unique(np.linspace(0, len(off) - 1, min(len(off), _MOST_ROWS)).astype(np.int64))
         columns = {name: column[kept] for name, column in columns.items()}
-        size = np.minimum(np.abs(off[kept]), _FARTHEST)
+        size = np.minimum(np.abs(off[kept]), FARTHEST)
         gradings = {name: Grading.fit(column, size) for name, column in columns.items() if column.dtype == object}
         table = _as_table(tuple(columns), gradings, columns)
         learner = DecisionTreeRegressor(max_leaf_nodes=_MOST_LEAVES, min_samples_leaf=min(LEAF_ROWS, len(size)), random_state=0)

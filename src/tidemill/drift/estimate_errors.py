@@ -6,14 +6,13 @@ had not seen: as a function of the answer and of the columns it leans on most; s
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from tidemill.drift.error_sums import ErrorSums
-from tidemill.drift.error_tree import ANSWER, LEAF_ROWS, ErrorTree
+from tidemill.drift.error_tree import ANSWER, FARTHEST, LEAF_ROWS, ErrorTree
 from tidemill.drift.estimate import LEAST_ROWS, LEAST_WINDOWS, QualityReference, spread_of
 from tidemill.drift.statistics import Floats
 from tidemill.events import Column
@@ -45,13 +44,13 @@ def profile_errors(
     """
     if len(outcome) < _FIT_ROWS:
         return None
-    off, known = outcome - said, {ANSWER: said, **columns}
+    off, known = np.clip(outcome - said, -FARTHEST, FARTHEST), {ANSWER: said, **columns}
     gaps = _gaps(off, known, at_ms // length_ms)
     enough = len(gaps) >= LEAST_WINDOWS
-    figures = measure_values(outcome, said).figures
+    figures = measure_values(off, np.zeros(len(off))).figures
     return QualityReference(
         calibrator=None,
-        values={name: figure.value for name, figure in figures.items() if math.isfinite(figure.value)},
+        values={name: figure.value for name, figure in figures.items()},
         spread={name: spread_of([gap[name] for gap in gaps]) for name in figures} if enough else {},
         n_windows=len(gaps),
         window_ms=length_ms,
