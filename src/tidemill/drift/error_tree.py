@@ -10,7 +10,7 @@
 One tree, since it is written down as a few lists, cannot go on beyond what was seen, and tells how many rows it knows of a kind. And it
 came closest: on three synthetic worlds whose inputs moved by one and by two standard deviations, a tree of small leaves was 3 and 17 % off
 the true MAE, gradient boosting 8 and 21 %, forests of trees filled with other rows than they were grown on 10 and 27 %, and the MAE of the
-training 31 and 52 %.
+training 31 and 52 % (28 November 2026, 3,000 rows, five runs each).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tidemill.kernels import Floats, Ints
 ANSWER = "(answer)"  # what the model said, asked about like a column; no feature can have this name
 LEAF_ROWS = 50
 _MOST_LEAVES = 50
-_MOST_ROWS = 50_000
+_MOST_ROWS = 20_000
 FARTHEST = 1e60  # an error counts as at most this: its fourth power, summed over all rows, is still a float
 _LARGEST = float(np.finfo(np.float32).max)  # what is learnt from is float32, as what a served model reads
 _LEAF = -1
@@ -121,6 +121,7 @@ class ErrorTree:
         # One absurd outcome would else be all that questions are about.
         grown = learner.fit(table, np.minimum(size, np.quantile(size, 0.99))).tree_
         leaf = grown.children_left == _LEAF
+        threshold = np.where(leaf, 0.0, np.minimum(grown.threshold, _LARGEST))  # infinite where only missing values go right
         came = learner.decision_path(table)
         rows = np.asarray(came.sum(axis=0)).ravel()
 
@@ -131,7 +132,7 @@ class ErrorTree:
             names=tuple(columns),
             gradings=gradings,
             column=tuple(np.where(leaf, _LEAF, grown.feature).tolist()),
-            threshold=tuple(np.where(leaf, 0.0, grown.threshold).tolist()),
+            threshold=tuple(threshold.tolist()),
             left=tuple(grown.children_left.tolist()),
             right=tuple(grown.children_right.tolist()),
             missing_left=tuple((grown.missing_go_to_left.astype(np.bool_) & ~leaf).tolist()),

@@ -19,6 +19,7 @@ from tidemill.events import Column
 from tidemill.learning.measured import Measured, measure_values
 
 _FIT_ROWS = 2 * LEAF_ROWS
+_MOST_TREES = 10  # of more windows, neighbours are held back together
 
 
 def profile_errors(
@@ -73,13 +74,17 @@ def estimate_errors(parts: Sequence[tuple[ErrorSums, QualityReference]]) -> Meas
 def _gaps(off: Floats, columns: Mapping[str, Column], window: npt.NDArray[np.int64]) -> list[dict[str, tuple[float, float]]]:
     """Of each window of enough rows, by metric: real value and luck as shares of the estimate, the first less 1; by the others' tree."""
     gaps = []
-    for one in np.unique(window):
-        here = window == one
-        if here.sum() < LEAST_ROWS or (~here).sum() < _FIT_ROWS:
+    for some in np.array_split(np.unique(window), _MOST_TREES):
+        others = ~np.isin(window, some)
+        if others.sum() < _FIT_ROWS:
             continue
-        tree = ErrorTree.fit(off[~here], {name: column[~here] for name, column in columns.items()})
-        expected = tree.expect({name: column[here] for name, column in columns.items()}).expected()
-        real = measure_values(off[here], np.zeros(int(here.sum()))).figures
-        if all(each.value > 0.0 for each in expected.values()):  # a model that is never off has nothing that could differ
-            gaps.append({name: (real[name].value / each.value - 1.0, each.luck / each.value) for name, each in expected.items()})
+        tree = ErrorTree.fit(off[others], {name: column[others] for name, column in columns.items()})
+        for one in some:
+            here = window == one
+            if here.sum() < LEAST_ROWS:
+                continue
+            expected = tree.expect({name: column[here] for name, column in columns.items()}).expected()
+            real = measure_values(off[here], np.zeros(int(here.sum()))).figures
+            if all(each.value > 0.0 for each in expected.values()):  # a model that is never off has nothing that could differ
+                gaps.append({name: (real[name].value / each.value - 1.0, each.luck / each.value) for name, each in expected.items()})
     return gaps
