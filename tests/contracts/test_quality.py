@@ -250,7 +250,7 @@ def test_classes_and_values_meet_their_outcomes_on_every_database(databases: Dat
         store.close()
 
 
-@pytest.mark.parametrize("query", [module._JUDGED, module._FOLLOWED, module._FOLLOWED_WITH_TEXTS])
+@pytest.mark.parametrize("query", [module._JUDGED, *module._FOLLOWED.values()])
 def test_sqlite_looks_outcomes_up_by_their_key(query: str, tmp_path: Path) -> None:
     databases = Databases(tmp_path)
     open_state(databases, [VIEW], {"m": LABEL}, {"results": VIEW.retention_ms}).close()
