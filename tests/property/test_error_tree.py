@@ -48,8 +48,8 @@ def walk(tree: ErrorTree, row: dict[str, float | str | None]) -> int:
     return node
 
 
-@settings(max_examples=15)
-@given(SEEDS, st.integers(2, 1_500))
+@settings(max_examples=10)
+@given(SEEDS, st.integers(2, 1_000))
 def test_every_row_comes_to_its_leaf_and_a_leaf_says_what_its_rows_were(seed: int, n: int) -> None:
     off, columns = a_world(seed, n)
     tree = ErrorTree.fit(off, columns)
@@ -64,7 +64,7 @@ def test_every_row_comes_to_its_leaf_and_a_leaf_says_what_its_rows_were(seed: in
     assert tree.size[0] == pytest.approx(np.abs(off).mean())  # the root is all rows
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(SEEDS, st.sampled_from(FAR), st.sampled_from(["north", "never seen", None]))
 def test_what_was_never_seen_is_told_by_a_leaf_that_was(seed: int, far: float, port: str | None) -> None:
     off, columns = a_world(seed, 600)
@@ -72,7 +72,7 @@ def test_what_was_never_seen_is_told_by_a_leaf_that_was(seed: int, far: float, p
     asked = {ANSWER: np.array([0.0 if math.isnan(far) else far]), "width": np.array([far]), "port": np.array([port], dtype=object)}
     expected = tree.expect(asked)
     leaf = walk(tree, {ANSWER: asked[ANSWER].item(), "width": far, "port": port})
-    assert (expected.n, expected.size, expected.square) == (1, pytest.approx(tree.size[leaf]), pytest.approx(tree.square[leaf]))
+    assert (expected.n, expected.size, expected.square) == (1, tree.size[leaf], tree.square[leaf])
     assert 0 < expected.size <= np.abs(off).max()
 
 

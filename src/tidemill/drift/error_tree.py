@@ -165,4 +165,4 @@ def _leaves(tree: ErrorTree, table: npt.NDArray[np.float32]) -> Ints:
 def _as_table(names: tuple[str, ...], gradings: Mapping[str, Grading], columns: Mapping[str, Column]) -> npt.NDArray[np.float32]:
     """(n, n_names) float32."""
     numbers = [gradings[name].apply(columns[name]) if name in gradings else columns[name] for name in names]
-    return np.clip(np.column_stack(numbers), -_LARGEST, _LARGEST).astype(np.float32)
+    return np.asarray(np.clip(np.column_stack(numbers), -_LARGEST, _LARGEST), dtype=np.float32)
