@@ -76,7 +76,7 @@ def deliver(workspace: Workspace, day: int) -> None:
 def hold_reference(workspace: Workspace) -> None:
     """As a server does that has loaded version 1, which was judged on a fortnight."""
     parts = [orders_of(100 + day) for day in range(14)]
-    said, outcome = (np.concatenate([part[place] for part in parts]) for place in (1, 3))  # type: ignore[misc]  # both are floats
+    said, outcome = (np.concatenate([part[place] for part in parts]) for place in (1, 3))
     columns = {name: np.concatenate([part[2][name] for part in parts]) for name in ("shop", "amount")}
     at_ms = np.repeat(np.arange(14), A_DAY) * DAY_MS
     profile = profile_reference({"amount": columns["amount"]}, said, at_ms)
