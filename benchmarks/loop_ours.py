@@ -24,6 +24,7 @@ from tidemill.drift import OutcomeMonitor, outcome_settings
 from tidemill.errors import ExportError, UnfitRowsError
 from tidemill.kernels import Floats
 from tidemill.learning import OnnxModel, TrainingSet
+from tidemill.learning.retrain_policy import Window
 from tidemill.loop import Admitted, GuardFacts, GuardPolicy, admit, compare
 from tidemill.registry import Plan, Serving, challenge, gate, judge_probation, make_ready, numbers_left
 from tidemill.stores.decisions import Trigger
@@ -40,13 +41,14 @@ class Serves:
 
 @dataclass
 class _Open:
-    """An alarm that has brought no new champion yet: since when the world has changed, whether labels said so, fits, labels had."""
+    """An alarm that is followed up: since when the world has changed, whether labels said so, fits, labels had, what it has promoted."""
 
     version: int
     since_ms: int
     of_labels: bool
     used: int = 0
     had: int = 0
+    promoted: bool = False
 
 
 @dataclass
@@ -169,8 +171,9 @@ class Loop:
         serves = self._serves
         serving = Serving(serves.version, serves.champion.scorer.score, int(serves.champion.train.at_ms[-1]))
         most = max(1, self._policy.max_fits - (one.used if one else 0) - 1)
+        windows: tuple[Window, ...] = ("change",) if one and one.promoted else ()
         try:
-            found = gate(model, challenge(model, rows, Plan(self._asked_since(asked, now_ms), most), serving))
+            found = gate(model, challenge(model, rows, Plan(self._asked_since(asked, now_ms), most, windows), serving))
         except UnfitRowsError as error:
             self._books.counts["refused"] += 1
             self._tell(now_ms, f"{asked.trigger} refused: {error}")
@@ -193,9 +196,11 @@ class Loop:
         self._books.counts["promoted" if promoted else "rejected"] += 1
         self._tell(now_ms, f"{asked.trigger} {'promoted' if promoted else 'rejected'} {found.best.window} ({fits} fits): {reason}")
         if ready is not None:
-            self._open = None
             self._on_probation = _Probation(serves)
             self._serves = self._take_over(OnnxModel(ready.exported.content, model.columns), ready.fitted.train, now_ms)
+            self._open = one if one is not None and found.best.window == "change" else None
+            if self._open is not None:
+                self._open.version, self._open.promoted = self._serves.version, True
 
     def _asked_since(self, asked: _Asked, now_ms: int) -> int | None:
         """As `tidemill.registry.asked_since`: labels tell of a change by their usual lag later than questions do."""

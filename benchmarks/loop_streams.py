@@ -7,8 +7,8 @@
 | flights | the year of a finished demo | what it did | when the aircraft has landed |
 
 The employment rows are the American Community Survey's as bundled with NannyML's package; a year's rows are taken to come evenly over
-it. Ours has a heartbeat and otherwise the settings of a project by default, save that made rows have no cycle beyond the day that is the
-shortest baseline and are judged on two days; the flights have those of their project file.
+it. Ours has a heartbeat and otherwise the settings of a project by default, save that made rows are judged on two days, which is also the
+cooldown; the flights have those of their project file.
 """
 
 from __future__ import annotations
@@ -37,8 +37,7 @@ ROW_MS = 7 * DAY_MS // WEEK_ROWS
 FIRST_ROWS = 5_000  # what the first model learns from
 CONCEPT_ROWS, CONCEPTS, DELAY_ROWS = 15_000, 4, 500
 STEP_MS = HOUR_MS
-# A heartbeat needs new rows beyond those that judge, and a version must outlive its baseline to be watched: so both are shorter than it.
-HEARTBEAT = RetrainPolicy(on=("error", "schedule"), max_age="14d", gate="2d", cooldown="2d")
+HEARTBEAT = RetrainPolicy(on=("error", "schedule"), gate="2d", cooldown="2d")
 
 
 @dataclass(frozen=True)
@@ -126,7 +125,7 @@ def _model(names: Sequence[str], policy: RetrainPolicy) -> Model:
         features=list(names),
         label=Label(outcomes, key="key", value=col("y") >= 1, within="60d"),
         estimator=partial(estimator, names),
-        monitor=Monitor(false_alarm_budget="1/30d", cycle="1d"),
+        monitor=Monitor(false_alarm_budget="1/30d"),
         policy=policy,
     )
 

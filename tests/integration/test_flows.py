@@ -122,7 +122,7 @@ def test_a_changed_world_is_learnt_by_hand_then_cooled_down_and_rolled_back(cont
     assert (newest.trigger, newest.outcome, newest.from_version, newest.to_version, newest.fits) == ("manual", "promoted", "1", "2", 2)
     assert newest.decided_by == "gate"
     assert list(newest.stages) == ["guarded", "snapshot", "fitted", "judged", "ready", "registered", "deploying", "deployed"]
-    assert [one["window"] for one in newest.findings["candidates"]] == ["recent", "change", "all"]
+    assert [one["window"] for one in newest.findings["candidates"]] == ["all", "change", "recent"]
     assert newest.findings["mlflow_run"].startswith(context.settings.mlflow_uri)
     assert newest.metric_champion is not None
     assert newest.metric_challenger is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from tidemill.learning.training_set import TrainingSet
 
 HELD_OUT = 0.3  # of the rows since a change; of those before, `policy.gate` says it in time
 MIN_JUDGED = 200
+_ORDER: tuple[Window, ...] = ("change", "all", "recent")  # what an alarm names, then from most rows to fewest
 Flags = npt.NDArray[np.bool_]
 
 
@@ -25,14 +26,6 @@ class Candidate:
 
     window: Window
     fitted: Fitted
-
-
-@dataclass(frozen=True)
-class Candidates:
-    """Those that could be fitted, and why the others could not, by window."""
-
-    fitted: tuple[Candidate, ...]
-    left_out: dict[str, str]
 
 
 def held_out(rows: TrainingSet, gate_ms: int, since_ms: int | None) -> Flags:
@@ -55,44 +48,60 @@ def held_out(rows: TrainingSet, gate_ms: int, since_ms: int | None) -> Flags:
 
 
 def fit_candidates(
-    model: Model, rows: TrainingSet, since_ms: int | None = None, most: int | None = None, windows: Sequence[Window] = ()
-) -> Candidates:
-    """One candidate a window, at most `most`; windows that hold the same rows are fitted once.
+    model: Model,
+    rows: TrainingSet,
+    since_ms: int | None = None,
+    windows: Sequence[Window] = (),
+    stop: Callable[[Candidate], str] = lambda _fitted: "",
+) -> dict[str, str]:
+    """Fit one candidate a window, one after the other; windows that hold the same rows are fitted once.
+
+    After an alarm there is nothing to fit before the rows since the change are enough: what else there is is of the old world, and it
+    would be judged by few rows of the new one. The alarm is followed up once there are more.
 
     Args:
         model: whose estimator and policy.
         rows: all rows one may learn from.
         since_ms: when the world is taken to have changed; without it there is no window `change`.
-        most: how many fits may be spent.
         windows: which; those of the policy by default.
+        stop: is handed each candidate once it is fitted; answers why no other one is needed, nothing to go on.
+
+    Returns:
+        By window that was left out, why.
 
     Raises:
-        UnfitRowsError: no window has rows enough to fit on, or there are too few to judge on.
+        UnfitRowsError: no window has rows enough to fit on, since the change there are too few, or there are too few to judge on.
     """
     gate = held_out(rows, model.policy.gate_ms, since_ms)
     judged = rows.rows(gate)
     if lack := _lack(judged, MIN_JUDGED):
         raise UnfitRowsError("TooFewLabels", f"model {model.name!r} cannot be judged on its newest rows: {lack}")
-    found: list[Candidate] = []
+    chosen = sorted(windows or model.policy.windows, key=_ORDER.index)
+    trains = {window: _window(rows, ~gate, window, (since_ms, model.policy.recent_ms)) for window in chosen}
+    changed = trains.get("change")
+    if changed is not None and len(changed) < MIN_ROWS:
+        since = f"{len(changed)} rows since the change besides the {len(judged)} that judge, {MIN_ROWS} are needed"
+        raise UnfitRowsError("TooFewLabels", f"model {model.name!r} has {since}; it is tried again once there are more")
     seen: dict[int, Window] = {}
     left_out: dict[str, str] = {}
-    for window in windows or model.policy.windows:
-        train = _window(rows, ~gate, window, (since_ms, model.policy.recent_ms))
-        if train is None:
-            left_out[window] = "nothing says when the world has changed"
-        elif lack := _lack(train, MIN_ROWS):
-            left_out[window] = lack
-        elif len(train) in seen:  # windows end at the same row, so as many rows are the same rows
-            left_out[window] = f"the same {len(train)} rows as {seen[len(train)]!r}"
-        elif most is not None and len(found) >= most:
-            left_out[window] = "max_fits is used up"
-        else:
+    stopped = ""
+    for window, train in trains.items():
+        if reason := stopped or _reason(train, seen):
+            left_out[window] = reason
+        elif train is not None:
             seen[len(train)] = window
-            found.append(Candidate(window, _fit(model, train, judged)))
-    if not found:
+            stopped = stop(Candidate(window, _fit(model, train, judged)))
+    if not seen:
         reasons = "; ".join(f"{window}: {reason}" for window, reason in left_out.items())
         raise UnfitRowsError("TooFewLabels", f"model {model.name!r} has no rows to fit on ({reasons})")
-    return Candidates(tuple(found), left_out)
+    return left_out
+
+
+def _reason(train: TrainingSet | None, seen: Mapping[int, Window]) -> str:
+    """Why nothing is fitted on a window; empty where something is. Windows end at the same row, so as many rows are the same rows."""
+    if train is None:
+        return "nothing says when the world has changed"
+    return _lack(train, MIN_ROWS) or (f"the same {len(train)} rows as {seen[len(train)]!r}" if len(train) in seen else "")
 
 
 def rows_of(rows: TrainingSet, window: Window, since_ms: int | None, recent_ms: int) -> TrainingSet:

@@ -22,21 +22,23 @@ class RetrainPolicy:
         min_labels: labels known since the champion was trained that make a retrain worth while.
         max_retrains: most automatic retrains in any `period`; None for no limit.
         period: see `max_retrains`.
-        follow_ups: after an alarm whose retrain brought no new champion, try again at so many labels since the change; rising.
+        follow_ups: after an alarm whose retrain brought no new champion, or one of the rows since the change alone, try again at so many
+            labels since the change; rising.
         max_fits: most estimators fitted for one alarm, its follow-ups and the winner's last fit included.
-        windows: what challengers are fitted on: the rows since the change (`change`), those of the last `recent`, all of them.
+        windows: what challengers are fitted on, in this order: the rows since the change (`change`), all of them (`all`), those of the last
+            `recent`. The first that passes ends it, unless it is `change` and the champion has kept some skill.
         recent: see `windows`.
         update_labels: for estimators with `partial_fit`: after so many new labels the champion goes on from its parameters on them, under
             the same gate; None for never. It counts neither for the cooldown nor for the budget.
         max_age: with `"schedule"`, retrain when the champion is this old.
         gate: the newest mature labels that champion and challenger are judged on, as stream time; of rows since a change at most 30 %, so
             that the challenger has seen the others.
-        min_gain: by how much the challenger's metric must be better.
+        min_gain: by how much the challenger's metric must be better; a thousandth of the champion's at least.
         z: by how many standard errors the gain must lie above 0; 0 asks for none.
         slice_margin: loss of a slice by more than this, beyond `z` standard errors, keeps a challenger from serving. Where there are many
             slices the standard errors are more, so that luck alone keeps it from serving as seldom as with one.
         slice_min_rows: a value with fewer rows is not judged.
-        calibration_margin: by how much the challenger's calibration error may exceed the champion's.
+        calibration_margin: by how much the challenger's calibration error may exceed the champion's, beyond `z` standard errors.
         latency_factor: how many times the champion's time a row the challenger may take.
         probation: stream time after a promotion in which a new champion that turns out worse is rolled back; None for none.
         probation_labels: least labels of the new champion to judge it by.

@@ -8,7 +8,7 @@ from tidemill.loop.guard import Admitted, GuardFacts, GuardPolicy, Refused, admi
 from tidemill.loop.outbox import Relayed, relay
 from tidemill.loop.reacting import CarriedOut, carry_out
 from tidemill.loop.silencing import SilenceAsked, end_silence, silence
-from tidemill.loop.trial import Slice, Trial, TrialSettings, calibration_error, compare_slices, judge_trial
+from tidemill.loop.trial import Slice, Trial, TrialSettings, compare_slices, judge_trial, miscalibration
 from tidemill.loop.webhook import Webhook
 
 __all__ = [
@@ -29,7 +29,6 @@ __all__ = [
     "Verdict",
     "Webhook",
     "admit",
-    "calibration_error",
     "carry_out",
     "compare",
     "compare_slices",
@@ -37,6 +36,7 @@ __all__ = [
     "end_silence",
     "judge",
     "judge_trial",
+    "miscalibration",
     "open_channels",
     "read_facts",
     "relay",

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from tidemill.clock import DAY_MS
 
+_LEAST_SHARE = 0.001  # of the champion's loss
+
 
 @dataclass(frozen=True)
 class GateSettings:
@@ -17,7 +19,8 @@ class GateSettings:
 
     Args:
         metric_name: what is compared; smaller is better.
-        min_gain: least absolute improvement; 0 means any improvement, but an improvement it must be.
+        min_gain: least absolute improvement, and never less than a thousandth of the champion's loss: with every promotion its errors
+            are watched anew, and a gain that nobody sees is not worth that.
         min_rows: least labelled rows to judge on.
         z: how many standard errors the gain must exceed; 0 does not ask for any.
     """
@@ -54,7 +57,7 @@ class Verdict:
 
 
 def judge(champion_metric: float | None, challenger_metric: float, n_rows: int, settings: GateSettings, se: float | None = None) -> Verdict:
-    """Promote iff the gain is above 0, at least `min_gain` and above `z` standard errors, on at least `min_rows` rows.
+    """Promote iff the gain is above 0, at least `min_gain` and a thousandth of the loss, and above `z` standard errors, on `min_rows` rows.
 
     A challenger with no champion before it is promoted as long as its metric is a number.
 
@@ -75,7 +78,7 @@ def judge(champion_metric: float | None, challenger_metric: float, n_rows: int, 
     if n_rows < settings.min_rows:
         return Verdict(False, f"only {n_rows} labelled rows to judge on, at least {settings.min_rows} are needed", gain)
     figures = f"{settings.metric_name} {challenger_metric:.5f} against {champion_metric:.5f} on {n_rows} rows, gain {gain:.5f}"
-    lack = _lack(gain, se, settings)
+    lack = _lack(gain, se, settings, max(settings.min_gain, _LEAST_SHARE * champion_metric))
     return Verdict(not lack, figures + lack, gain)
 
 
@@ -124,12 +127,12 @@ def block_of(at_ms: NDArray[np.int64]) -> int:
     return int(min(DAY_MS, max(1, (int(at_ms.max()) - int(at_ms.min())) // 8)))
 
 
-def _lack(gain: float, se: float | None, settings: GateSettings) -> str:
+def _lack(gain: float, se: float | None, settings: GateSettings, least: float) -> str:
     """What the gain lacks, as the end of a sentence; empty when it suffices."""
     if gain <= 0:
         return ", no improvement"
-    if gain < settings.min_gain:
-        return f", below the least gain of {settings.min_gain:.5f}"
+    if gain < least:
+        return f", below the least gain of {least:.5f}"
     if settings.z <= 0:
         return ""
     if se is None:

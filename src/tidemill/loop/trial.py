@@ -30,7 +30,7 @@ class TrialSettings:
         gate: the gain as a whole.
         slice_margin: loss of a slice that is let pass.
         slice_min_rows: least rows of a slice that is judged.
-        calibration_margin: by how much the calibration error may exceed the champion's.
+        calibration_margin: by how much the calibration error may exceed the champion's, beyond the gate's standard errors.
         latency_factor: how many times the champion's time a row it may take.
         latency_floor_ms: a time a row that is always fast enough.
     """
@@ -59,13 +59,13 @@ class Trial:
     Args:
         comparison: on all rows.
         slices: on each guarded slice that has rows enough.
-        calibration: the calibration errors of champion and challenger; None where outcomes have none (a regression).
+        calibration: the comparison of `miscalibration`; None where outcomes have none (a regression).
         latency_ms: the times a row of champion and challenger; None while they have not been measured.
     """
 
     comparison: Comparison
     slices: tuple[Slice, ...] = ()
-    calibration: tuple[float, float] | None = None
+    calibration: Comparison | None = None
     latency_ms: tuple[float, float] | None = None
 
 
@@ -92,8 +92,12 @@ def compare_slices(
     return tuple(found)
 
 
-def calibration_error(correct: Floats, confidence: Floats) -> float:
-    """The expected calibration error over ten bins of equal size: how far stated and true shares lie apart, on average.
+def miscalibration(correct: Floats, confidence: Floats) -> Floats:
+    """What each row adds to the expected calibration error over ten bins of equal size: (n,) float64 whose mean that error is.
+
+    A row adds what came true minus what was said, with the sign of its bin's sum. So two models' errors are compared row by row as
+    their losses are, with the luck of a day in the standard error; the sign of a bin that is well calibrated is luck in itself, for
+    both of them alike.
 
     Args:
         correct: (n,) 0 or 1: whether it came true.
@@ -101,14 +105,14 @@ def calibration_error(correct: Floats, confidence: Floats) -> float:
 
     Source: Naeini, Cooper, Hauskrecht, "Obtaining Well Calibrated Probabilities Using Bayesian Binning", 2015, with bins of equal size.
 
-    >>> round(calibration_error(np.array([0.0, 1.0] * 50), np.full(100, 0.75)), 3)
+    >>> round(miscalibration(np.array([0.0, 1.0] * 50), np.full(100, 0.75)).mean(), 3)
     0.25
     """
+    off = correct - confidence
     order = np.argsort(confidence, kind="stable")
-    total = 0.0
     for rows in np.array_split(order, min(_BINS, max(1, len(order)))):
-        total += abs(float(correct[rows].sum() - confidence[rows].sum()))
-    return total / max(1, len(order))
+        off[rows] *= np.sign(off[rows].sum())
+    return off
 
 
 def judge_trial(trial: Trial, settings: TrialSettings) -> Verdict:
@@ -154,12 +158,17 @@ def _slice_against(slices: Sequence[Slice], settings: TrialSettings) -> str:
 
 
 def _calibration_against(trial: Trial, settings: TrialSettings) -> str:
-    if trial.calibration is None:
+    """Log loss is a proper score and has calibration in it, so a gain that outweighs what calibration costs speaks for the challenger.
+
+    An error of calibration e costs at least 2 e^2 nats (Pinsker's inequality).
+    """
+    one = trial.calibration
+    if one is None or -one.gain - settings.gate.z * (one.se or 0.0) <= settings.calibration_margin:
         return ""
-    champion, challenger = trial.calibration
-    if challenger <= champion + settings.calibration_margin:
+    if 2.0 * (one.challenger**2 - one.champion**2) <= trial.comparison.gain:
         return ""
-    return f"its calibration error is {challenger:.4f}, the champion's {champion:.4f}, and {settings.calibration_margin:g} more is allowed"
+    beyond = f"{settings.calibration_margin:g} more is allowed beyond {settings.gate.z:g} standard errors of {one.se or 0.0:.4f}"
+    return f"its calibration error is {one.challenger:.4f}, the champion's {one.champion:.4f}, and {beyond}"
 
 
 def _latency_against(trial: Trial, settings: TrialSettings) -> str:

@@ -14,10 +14,12 @@ from tidemill.errors import UnfitRowsError
 from tidemill.events import Column
 from tidemill.kernels import Floats
 from tidemill.learning import Fitted, Model, OnnxModel, TrainingSet, to_feed
-from tidemill.learning.candidates import fit_candidates
-from tidemill.loop import Trial, calibration_error, compare, compare_slices
+from tidemill.learning.candidates import Candidate, fit_candidates
+from tidemill.learning.retrain_policy import Window
+from tidemill.loop import Comparison, Trial, compare, compare_slices, miscalibration
 from tidemill.project import Workspace
 from tidemill.registry.faults import label_fault, outcomes_of, reference_outcomes, row_fault
+from tidemill.registry.merit import enough
 from tidemill.registry.named import CHAMPION
 from tidemill.registry.registry import Registry, Version
 
@@ -32,11 +34,13 @@ class Plan:
     Args:
         since_ms: when the world is taken to have changed; None where nothing says so.
         most: how many challengers may be fitted; None for as many as there are windows.
+        windows: what may be fitted on; those of the policy by default.
         update: go on from the champion's parameters instead; see `tidemill.registry.learn_more`.
     """
 
     since_ms: int | None = None
     most: int | None = None
+    windows: tuple[Window, ...] = ()
     update: bool = False
 
 
@@ -109,15 +113,20 @@ def train(workspace: Workspace, registry: Registry, model: Model, rows: Training
 def challenge(model: Model, rows: TrainingSet, plan: Plan, serving: Serving | None) -> Challenger:
     """`train` without a registry: the challengers of a plan beside what serves; the first model has nothing to stand beside.
 
+    They are fitted one after the other, and no further one is where one has passed that none can better; see `enough`.
+
     Raises:
         UnfitRowsError: too few rows to fit and to judge.
     """
-    fitted = fit_candidates(model, rows, plan.since_ms, plan.most, () if serving else ("all",))
-    tried = tuple(
-        Tried(one.window, one.fitted, None if serving is None else try_unseen(model, one.fitted, serving.said, serving.learnt_until_ms))
-        for one in fitted.fitted
-    )
-    return Challenger(tried, serving.version if serving else None, plan.since_ms, fitted.left_out)
+    tried: list[Tried] = []
+
+    def stop(fitted: Candidate) -> str:
+        trial = None if serving is None else try_unseen(model, fitted.fitted, serving.said, serving.learnt_until_ms)
+        tried.append(Tried(fitted.window, fitted.fitted, trial))
+        return "max_fits is used up" if plan.most is not None and len(tried) >= plan.most else enough(model, tried)
+
+    left_out = fit_candidates(model, rows, plan.since_ms, plan.windows if serving else ("all",), stop)
+    return Challenger(tuple(tried), serving.version if serving else None, plan.since_ms, left_out)
 
 
 def refuse_spoilt_rows(model: Model, rows: TrainingSet, served: Version) -> None:
@@ -155,15 +164,19 @@ def try_unseen(model: Model, challenger: Fitted, champion: Callable[[Mapping[str
     return Trial(
         comparison=compare(theirs_lost, mine_lost, rows.at_ms),
         slices=compare_slices(theirs_lost, mine_lost, rows.at_ms, texts, model.policy.slice_min_rows),
-        calibration=None if objective.kind == "value" else (_miscalibration(rows.outcome, said), _miscalibration(rows.outcome, mine)),
+        calibration=None if objective.kind == "value" else _compare_calibration(rows, said, mine),
     )
 
 
-def _miscalibration(outcome: Floats, said: Floats) -> float:
-    """The calibration error of the probability of 1, or of several classes that of the most probable one."""
-    if said.ndim == 1:
-        return calibration_error(outcome, said)
-    return calibration_error((said.argmax(axis=1) == outcome).astype(np.float64), said.max(axis=1))
+def _compare_calibration(rows: TrainingSet, said: Floats, mine: Floats) -> Comparison:
+    """Of the probability of 1, or of several classes of that of the most probable one."""
+    champion, challenger = (miscalibration(*_confident(rows.outcome, answers)) for answers in (said, mine))
+    return compare(champion, challenger, rows.at_ms)
+
+
+def _confident(outcome: Floats, said: Floats) -> tuple[Floats, Floats]:
+    """What came true, 0 or 1, and the probability with which it was said."""
+    return (outcome, said) if said.ndim == 1 else ((said.argmax(axis=1) == outcome).astype(np.float64), said.max(axis=1))
 
 
 def measure_latency(scorers: tuple[OnnxModel, ...], columns: Mapping[str, Column], model: Model) -> tuple[float, ...]:

@@ -1,9 +1,12 @@
-"""After an alarm: further tries once there are more labels of the new world, until one is promoted or the alarm's fits are used up.
+"""After an alarm: further tries once there are more labels of the new world, until the alarm's numbers or its fits are used up.
 
 ```
-alarm ──► rejected ──► +500 labels ──► rejected ──► +1000 ──► ... ──► promoted, or max_fits
+alarm ──► too few labels ──► +1000 labels ──► promoted on few rows ──► +2000: on more ──► +4000
+                                  └─────────► rejected ──────────────► +2000 ──► ...
 ```
-Each try is a decision of its own, of the trigger `labels`, and names the alarm's decision that it follows.
+Each try is a decision of its own, of the trigger `labels`, and names the alarm's decision that it follows. A champion that has learnt
+only from the rows since the change has few of them, so it is followed up too, on these rows alone: its trial has shown what older ones
+are worth.
 """
 
 from __future__ import annotations
@@ -45,7 +48,8 @@ def plan_of(workspace: Workspace, model: Model, decision: Decision) -> Plan:
     """What a decision fits; of the fits that are left one is kept for the winner's last."""
     if decision.act == "update":
         return Plan(update=True)
-    return Plan(asked_since(workspace, model, decision), max(1, fits_left(workspace, model, decision) - 1))
+    most = max(1, fits_left(workspace, model, decision) - 1)
+    return Plan(asked_since(workspace, model, decision), most, ("change",) if decision.evidence.get("promoted") else ())
 
 
 def asked_since(workspace: Workspace, model: Model, decision: Decision) -> int | None:
@@ -67,18 +71,20 @@ def asked_since(workspace: Workspace, model: Model, decision: Decision) -> int |
 def due_follow_up(workspace: Workspace, model: Model, champion: int | None) -> Ask | None:
     """The follow-up that is due now, if any.
 
-    None is due once another version serves than the alarm was about, while one is open, or when too few fits are left. Of several
-    numbers of labels that were passed at once, the largest counts.
+    None is due once another version serves than the alarm was about, or than came of it by the rows since the change alone; while one is
+    open, or when too few fits are left. Of several numbers of labels that were passed at once, the largest counts.
     """
     alarm = workspace.decisions.last_alarm(model.name)
-    if alarm is None or alarm.outcome == "promoted" or alarm.from_version != str(champion):
+    if alarm is None:
         return None
-    chain = workspace.decisions.follow_ups(model.name, alarm.id)
-    used = sum(one.fits for one in (alarm, *chain))
-    if any(one.state != "finished" or one.outcome == "promoted" for one in chain):
+    chain = [alarm, *workspace.decisions.follow_ups(model.name, alarm.id)]
+    winner = next((one for one in reversed(chain) if one.outcome == "promoted"), None)
+    serves = alarm.from_version if winner is None else winner.to_version
+    if any(one.state != "finished" for one in chain) or serves != str(champion) or (winner and best_window(winner) != "change"):
         return None
+    used = sum(one.fits for one in chain)
     since_ms = since_of(model, alarm) or alarm.requested_at_ms
-    had = max([_labels_had(workspace, model, alarm, since_ms), *(int(one.alarm_key.rpartition(":")[2]) for one in chain)])
+    had = max([_labels_had(workspace, model, alarm, since_ms), *(int(one.alarm_key.rpartition(":")[2]) for one in chain[1:])])
     left = numbers_left(model.policy, used, had)
     if not left:
         return None
@@ -88,9 +94,18 @@ def due_follow_up(workspace: Workspace, model: Model, champion: int | None) -> A
     if not passed:
         return None
     since = f"{to_utc(since_ms):%Y-%m-%d %H:%M} UTC"
-    reason = f"{max(passed)} labels since the change of {since}; follows decision {alarm.id}, which was {alarm.outcome}"
+    came = f"which was {alarm.outcome}" if winner is None else f"version {champion} has learnt from fewer"
+    reason = f"{max(passed)} labels since the change of {since}; follows decision {alarm.id}, {came}"
     evidence: dict[str, object] = {"follows": alarm.id, "since_ms": since_ms, "labels": labels, "wanted": max(passed)}
+    if winner is not None:
+        evidence["promoted"] = winner.id
     return Ask("retrain", "labels", f"labels:{alarm.id}:{max(passed)}", reason, evidence, champion)
+
+
+def best_window(decision: Decision) -> str:
+    """The window that a decision's winner was fitted on; empty where nothing was fitted."""
+    candidates = decision.findings.get("candidates", ())
+    return next((str(one["window"]) for one in candidates if one.get("best")), "")
 
 
 def numbers_left(policy: RetrainPolicy, used: int, had: int) -> list[int]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tidemill.errors import ExportError
 from tidemill.learning import Model, OnnxModel
-from tidemill.learning.objective import Objective
-from tidemill.loop import GateSettings, Trial, TrialSettings, Verdict, compare, judge, judge_trial
+from tidemill.loop import Trial, TrialSettings, Verdict, judge, judge_trial
 from tidemill.registry.challenging import Challenger, Tried, measure_latency
+from tidemill.registry.merit import by_merit, trial_settings
 
 _SLICES_TOLD = 8
 
@@ -43,18 +43,6 @@ class Judged:
     fits: int
 
 
-def trial_settings(model: Model) -> TrialSettings:
-    """What a model's policy asks of a challenger."""
-    policy = model.policy
-    return TrialSettings(
-        gate=GateSettings(metric_name=model.objective.metric, min_gain=policy.min_gain, z=policy.z),
-        slice_margin=policy.slice_margin,
-        slice_min_rows=policy.slice_min_rows,
-        calibration_margin=policy.calibration_margin,
-        latency_factor=policy.latency_factor,
-    )
-
-
 def gate(model: Model, challenger: Challenger) -> Judged:
     """The best challenger that passes: better than the champion on the newest mature rows that neither has learnt from, worse nowhere.
 
@@ -81,31 +69,6 @@ def gate(model: Model, challenger: Challenger) -> Judged:
         findings={"candidates": told, "since_ms": challenger.since_ms},
     )
     return Judged(judgement, ordered[best], challenger.since_ms, len(ordered))
-
-
-def by_merit(objective: Objective, tried: Sequence[Tried]) -> list[Tried]:
-    """Challengers, the best first: of those that cannot be told from the one of least loss, that which has learnt from the most rows.
-
-    The windows of one retrain differ by far more rows than their losses differ by on a few days of judging, and what was fitted on a
-    fortnight alone knows nothing of the season to come. So the least loss must be less by more than a standard error to count.
-
-    Args:
-        objective: of the model.
-        tried: each judged on the same rows.
-
-    Source: Breiman, Friedman, Olshen, Stone, "Classification and Regression Trees", 1984, section 3.4.3, the rule of one standard error.
-    """
-    rows = tried[0].fitted.gate
-    losses = [objective.losses(rows.outcome, one.fitted.said) for one in tried]
-    means = [float(each.mean()) for each in losses]
-    least = min(range(len(tried)), key=means.__getitem__)
-
-    def merit(place: int) -> tuple[bool, float]:
-        behind = compare(losses[place], losses[least], rows.at_ms)
-        told_apart = behind.gain > (behind.se or 0.0)
-        return told_apart, means[place] if told_apart else -len(tried[place].fitted.train)
-
-    return [tried[place] for place in sorted(range(len(tried)), key=merit)]
 
 
 def _judge(model: Model, challenger: Challenger, tried: Tried, settings: TrialSettings) -> tuple[Tried, Verdict]:
@@ -155,14 +118,15 @@ def _told(tried: Tried, verdict: Verdict | None, best: bool) -> dict[str, Any]:
 
 
 def _compared(trial: Trial) -> dict[str, Any]:
-    one, slices = trial.comparison, sorted(trial.slices, key=lambda each: each.comparison.gain)
+    one, slices, calibration = trial.comparison, sorted(trial.slices, key=lambda each: each.comparison.gain), trial.calibration
     return {
         "champion": one.champion,
         "challenger": one.challenger,
         "gain": one.gain,
         "interval": one.interval(),
         "compared_rows": one.n_rows,
-        "calibration": trial.calibration,
+        "calibration": None if calibration is None else (calibration.champion, calibration.challenger),
+        "calibration_interval": None if calibration is None else calibration.interval(),
         "latency_ms": trial.latency_ms,
         "n_slices": len(slices),
         "worst_slices": [

@@ -14,7 +14,7 @@ from tests import tiny
 from tidemill.clock import DAY_MS
 from tidemill.errors import ProjectError, UnfitRowsError
 from tidemill.learning import RetrainPolicy, TrainingSet
-from tidemill.learning.candidates import MIN_JUDGED, fit_candidates, held_out, rows_of
+from tidemill.learning.candidates import MIN_JUDGED, Candidate, fit_candidates, held_out, rows_of
 from tidemill.learning.retrain_policy import Window
 
 A_DAY = 600
@@ -32,40 +32,64 @@ def rows(days: int, *, outcome: float | None = None) -> TrainingSet:
     return TrainingSet({"amount": amount}, kept, at_ms, [str(number) for number in range(len(at_ms))], 0, {}, int(at_ms[-1]), 0)
 
 
+def fitted(past: TrainingSet, since_ms: int | None = None, most: int = 3) -> tuple[list[Candidate], dict[str, str]]:
+    """The candidates, of which no more are wanted than said, and why the other windows were left out."""
+    found: list[Candidate] = []
+
+    def stop(one: Candidate) -> str:
+        found.append(one)
+        return "enough" if len(found) >= most else ""
+
+    left_out = fit_candidates(MODEL, past, since_ms, stop=stop)
+    return found, left_out
+
+
 def test_each_window_is_fitted_once_on_its_rows_and_none_on_those_that_judge() -> None:
     past = rows(20)
     since_ms = 17 * DAY_MS
-    found = fit_candidates(MODEL, past, since_ms)
-    assert [one.window for one in found.fitted] == ["change", "recent", "all"]
-    judged = found.fitted[0].fitted.gate
+    found, left_out = fitted(past, since_ms)
+    assert ([one.window for one in found], left_out) == (["change", "all", "recent"], {})
+    judged = found[0].fitted.gate
     assert len(judged) == int(3 * A_DAY * 0.3)
-    for one in found.fitted:
+    for one in found:
         assert one.fitted.train.at_ms[-1] < judged.at_ms[0]
         assert one.fitted.gate is judged
-    change, recent, whole = (one.fitted.train for one in found.fitted)
+    change, whole, recent = (one.fitted.train for one in found)
     assert change.at_ms[0] == since_ms
     assert recent.at_ms[0] > past.at_ms[-1] - 5 * DAY_MS
     assert len(whole) == len(past) - len(judged)
 
 
 def test_without_a_change_two_windows_are_left_and_equal_ones_are_fitted_once() -> None:
-    found = fit_candidates(MODEL, rows(20))
-    assert ([one.window for one in found.fitted], list(found.left_out)) == (["recent", "all"], ["change"])
-    assert len(found.fitted[0].fitted.gate) == 2 * A_DAY
-    short = fit_candidates(MODEL, rows(4))
-    assert [one.window for one in short.fitted] == ["recent"]
-    assert short.left_out["all"] == "the same 1200 rows as 'recent'"
+    found, left_out = fitted(rows(20))
+    assert ([one.window for one in found], list(left_out)) == (["all", "recent"], ["change"])
+    assert len(found[0].fitted.gate) == 2 * A_DAY
+    short, left_out = fitted(rows(4))
+    assert [one.window for one in short] == ["all"]
+    assert left_out["recent"] == "the same 1200 rows as 'all'"
 
 
-def test_no_more_are_fitted_than_may_be() -> None:
-    found = fit_candidates(MODEL, rows(20), 17 * DAY_MS, most=2)
-    assert ([one.window for one in found.fitted], found.left_out) == (["change", "recent"], {"all": "max_fits is used up"})
+def test_no_more_are_fitted_than_are_wanted_and_it_says_why() -> None:
+    found, left_out = fitted(rows(20), 17 * DAY_MS, most=2)
+    assert ([one.window for one in found], left_out) == (["change", "all"], {"recent": "enough"})
+
+
+@pytest.mark.parametrize("since", [600, 699, 0])
+def test_nothing_is_fitted_before_the_rows_since_the_change_are_enough(since: int) -> None:
+    """Of 700 rows since the change 210 judge, so that 490 are left; 300 and fewer cannot be shared at all."""
+    past = rows(20)
+    if since == 0:
+        assert fitted(past, int(past.at_ms[-720]))[0][0].window == "change"
+        return
+    with pytest.raises(UnfitRowsError, match=r"rows since the change besides the .* that judge, 500 are needed") as refused:
+        fitted(past, int(past.at_ms[-since]))
+    assert refused.value.name == "TooFewLabels"
 
 
 @pytest.mark.parametrize("past", [rows(20, outcome=1.0), rows(1).rows(np.arange(A_DAY) < 150), rows(2)])
 def test_too_few_rows_or_one_outcome_are_refused(past: TrainingSet) -> None:
     with pytest.raises(UnfitRowsError) as refused:
-        fit_candidates(MODEL, past)
+        fitted(past)
     assert refused.value.name == "TooFewLabels"
 
 

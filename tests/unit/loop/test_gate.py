@@ -20,6 +20,8 @@ METRICS = st.floats(0.0, 10.0)
         (0.50, 0.49, 200, PLAIN, None, True, "gain 0.01000"),
         (0.50, 0.50, 200, PLAIN, None, False, "no improvement"),
         (0.50, 0.51, 200, PLAIN, None, False, "no improvement"),
+        (0.50, 0.4996, 5_000, GateSettings(z=1.0), 1e-5, False, "least gain of 0.00050"),
+        (0.50, 0.4994, 5_000, GateSettings(z=1.0), 1e-5, True, "gain 0.00060"),
         (0.50, 0.40, 199, PLAIN, None, False, "only 199"),
         (None, 0.40, 3, PLAIN, None, True, "first model"),
         (None, float("nan"), 3, PLAIN, None, False, "challenger's log_loss is nan"),

@@ -8,21 +8,28 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from tidemill.clock import HOUR_MS
-from tidemill.loop import Comparison, GateSettings, Slice, Trial, TrialSettings, calibration_error, compare, compare_slices, judge_trial
+from tidemill.loop import Comparison, GateSettings, Slice, Trial, TrialSettings, compare, compare_slices, judge_trial, miscalibration
 from tidemill.loop.gate import block_of
 from tidemill.loop.trial import z_of_slices
 
 WELL = Comparison(0.5, 0.4, 0.1, 0.01, 900, 7)
+SCARCELY = Comparison(0.5, 0.495, 0.005, 0.001, 900, 7)
 SETTINGS = TrialSettings(gate=GateSettings(z=1.0))
 
+Floats = NDArray[np.float64]
 ROWS = st.integers(200, 600)
 SHIFTS = st.floats(-0.3, 0.3)
 
 
 def slice_of(gain: float, n_rows: int = 300, se: float | None = 0.01) -> Slice:
     return Slice("origin", "JFK", Comparison(0.5, 0.5 - gain, gain, se, n_rows, 7))
+
+
+def calibration_of(champion: float, challenger: float, se: float | None = 0.01) -> Comparison:
+    return Comparison(champion, challenger, champion - challenger, se, 900, 7)
 
 
 @pytest.mark.parametrize(
@@ -36,8 +43,12 @@ def slice_of(gain: float, n_rows: int = 300, se: float | None = 0.01) -> Slice:
         (Trial(WELL, slices=(slice_of(-0.009),)), ""),
         (Trial(WELL, slices=(slice_of(-0.012),)), "on origin = JFK worse by 0.01200"),
         (Trial(WELL, slices=(slice_of(-0.012), slice_of(0.2))), ""),  # of two, one is so far off by luck more often
-        (Trial(WELL, calibration=(0.05, 0.07)), ""),
-        (Trial(WELL, calibration=(0.05, 0.08)), "calibration error is 0.0800"),
+        (Trial(SCARCELY, calibration=calibration_of(0.05, 0.07)), ""),
+        (Trial(SCARCELY, calibration=calibration_of(0.05, 0.078)), ""),  # more than the margin, but not beyond the luck of its days
+        (Trial(SCARCELY, calibration=calibration_of(0.05, 0.082)), "calibration error is 0.0820"),
+        (Trial(SCARCELY, calibration=calibration_of(0.05, 0.08, se=None)), "calibration error is 0.0800"),
+        (Trial(WELL, calibration=calibration_of(0.05, 0.22)), ""),  # it costs 0.09 nats at least, and the gain is 0.1 all the same
+        (Trial(WELL, calibration=calibration_of(0.05, 0.24)), "calibration error is 0.2400"),
         (Trial(WELL, latency_ms=(1.0, 3.0)), ""),
         (Trial(WELL, latency_ms=(1.0, 3.1)), "takes 3.100 ms a row"),
         (Trial(WELL, latency_ms=(0.01, 0.49)), ""),
@@ -61,7 +72,7 @@ def test_the_first_that_speaks_against_it_is_named(trial: Trial, words: str) -> 
         calibration_margin=st.floats(0.0, 0.1),
         latency_factor=st.floats(1.0, 4.0),
     ),
-    calibration=st.tuples(st.floats(0, 0.3), st.floats(0, 0.3)),
+    sharpness=st.tuples(st.floats(0.2, 5.0), st.floats(0.2, 5.0)),
     latency=st.tuples(st.floats(0.01, 5.0), st.floats(0.01, 20.0)),
 )
 def test_what_is_promoted_is_worse_nowhere(
@@ -69,7 +80,7 @@ def test_what_is_promoted_is_worse_nowhere(
     n_rows: int,
     shifts: list[float],
     settings: TrialSettings,
-    calibration: tuple[float, float],
+    sharpness: tuple[float, float],
     latency: tuple[float, float],
 ) -> None:
     """Drawn losses of two models over drawn slices; each slice's gain has its own mean. The law is checked with sums of its own."""
@@ -80,6 +91,9 @@ def test_what_is_promoted_is_worse_nowhere(
     challenger = champion - np.asarray(shifts)[places] + rng.normal(0, 0.1, n_rows)
     texts: dict[str, list[str | None]] = {"place": [None if place == 0 else f"p{place}" for place in places.tolist()]}
     slices = compare_slices(champion, challenger, at_ms, texts, settings.slice_min_rows)
+    true = rng.random(n_rows)
+    came, said = (rng.random(n_rows) < true).astype(np.float64), [true**power for power in sharpness]  # too low above 1, too high below
+    calibration = compare(miscalibration(came, said[0]), miscalibration(came, said[1]), at_ms)
     trial = Trial(compare(champion, challenger, at_ms), slices, calibration, latency)
     verdict = judge_trial(trial, settings)
     if not verdict.promote:
@@ -97,7 +111,9 @@ def test_what_is_promoted_is_worse_nowhere(
             one = compare(champion[mine], challenger[mine], at_ms[mine])
             lost = float((challenger[mine] - champion[mine]).mean())
             assert lost <= settings.slice_margin + z * (one.se or 0.0) + 1e-12
-    assert calibration[1] <= calibration[0] + settings.calibration_margin
+    errors = [naive_calibration_error(came, each) for each in said]
+    allowed = errors[0] + settings.calibration_margin + settings.gate.z * (calibration.se or 0.0)
+    assert errors[1] <= allowed + 1e-12 or 2 * (errors[1] ** 2 - errors[0] ** 2) <= gain + 1e-12
     assert latency[1] <= max(settings.latency_floor_ms, settings.latency_factor * latency[0])
 
 
@@ -115,11 +131,8 @@ def test_slices_are_by_value_and_a_missing_one_is_not_the_empty_text() -> None:
     ]
 
 
-@given(st.integers(0, 500), st.integers(1, 400))
-def test_a_calibration_error_is_that_of_a_naive_loop_and_never_above_the_worst_row(seed: int, n_rows: int) -> None:
-    rng = np.random.default_rng(seed)
-    confidence = rng.random(n_rows)
-    correct = (rng.random(n_rows) < confidence).astype(np.float64)
+def naive_calibration_error(correct: Floats, confidence: Floats) -> float:
+    n_rows = len(correct)
     order = sorted(range(n_rows), key=lambda row: confidence[row])
     n_bins, total, begin = min(10, n_rows), 0.0, 0
     for number in range(n_bins):
@@ -127,8 +140,30 @@ def test_a_calibration_error_is_that_of_a_naive_loop_and_never_above_the_worst_r
         rows = order[begin : begin + size]
         begin += size
         total += size / n_rows * abs(sum(correct[row] for row in rows) / size - sum(confidence[row] for row in rows) / size)
-    assert calibration_error(correct, confidence) == pytest.approx(total)
-    assert calibration_error(correct, confidence) <= float(np.abs(correct - confidence).max()) + 1e-12
+    return total
+
+
+@given(st.integers(0, 500), st.integers(1, 400))
+def test_a_calibration_error_is_that_of_a_naive_loop_and_never_above_the_worst_row(seed: int, n_rows: int) -> None:
+    rng = np.random.default_rng(seed)
+    confidence = rng.random(n_rows)
+    correct = (rng.random(n_rows) < confidence).astype(np.float64)
+    parts = miscalibration(correct, confidence)
+    assert parts.mean() == pytest.approx(naive_calibration_error(correct, confidence))
+    assert np.abs(parts).max() <= float(np.abs(correct - confidence).max()) + 1e-12
+
+
+def test_of_two_equally_well_calibrated_models_one_is_seldom_said_to_be_worse() -> None:
+    """A single comparison is beyond one standard error in a sixth of the cases by luck alone, and no oftener than a quarter here."""
+    rng, against = np.random.default_rng(3), 0
+    settings = TrialSettings(gate=GateSettings(z=1.0), calibration_margin=0.0)
+    for _ in range(200):
+        true = rng.random(400)
+        came, at_ms = (rng.random(400) < true).astype(np.float64), np.sort(rng.integers(0, 48 * HOUR_MS, 400))
+        said = [np.clip(true + rng.normal(0, 0.05, 400), 0.01, 0.99) for _ in range(2)]
+        calibration = compare(miscalibration(came, said[0]), miscalibration(came, said[1]), at_ms)
+        against += not judge_trial(Trial(SCARCELY, calibration=calibration), settings).promote
+    assert against <= 50
 
 
 def test_blocks_are_days_or_an_eighth_of_what_there_is() -> None:

@@ -46,6 +46,16 @@ def end(workspace: Workspace, decision: Decision, outcome: Outcome, fits: int) -
     assert workspace.decisions.finish(decision.id, Ending(outcome, reason, workspace.now_ms(), 2, fits=fits), f"run {decision.id}")
 
 
+def promote(workspace: Workspace, decision: Decision, window: str, version: int) -> None:
+    """Let a decision promote a version that was fitted on a window."""
+    assert workspace.decisions.request(decision)
+    assert workspace.decisions.claim(decision.id, f"run {decision.id}", 1)
+    told = {"candidates": [{"window": "all", "best": window == "all"}, {"window": window, "best": True}]}
+    assert workspace.decisions.mark(decision.id, f"run {decision.id}", "registered", 2, told)
+    ending = Ending("promoted", "better", workspace.now_ms(), 2, to_version=str(version), fits=2)
+    assert workspace.decisions.finish(decision.id, ending, f"run {decision.id}")
+
+
 def known(workspace: Workspace, last: int) -> int:
     """The time after which so many labels became known."""
     return workspace.state.newest_outcomes(MODEL.name, last + 1)[0].known_at_ms
@@ -95,6 +105,27 @@ def test_what_is_promoted_or_refused_for_its_time_is_not_followed(workspace: Wor
     assert ask is not None
     follow(workspace, ask, "promoted")
     assert due(workspace) is None
+
+
+def test_a_champion_of_few_rows_since_the_change_is_followed_up_on_these_alone(workspace: Workspace) -> None:
+    asked = Decision("u1", MODEL.name, "error", "u1", "errors rose", known(workspace, 350), 10, {"since_ms": 5}, from_version="1")
+    root = replace(asked, evidence={"since_ms": known(workspace, 350), "n_labels": 150})
+    promote(workspace, root, "change", 2)
+    assert due(workspace, champion=1) is None, "it serves no more"
+    ask = due_follow_up(workspace, MODEL, 2)
+    assert ask is not None
+    assert (ask.key, ask.from_version) == ("labels:u1:300", 2), "100 were had"
+    assert ask.reason.endswith("follows decision u1, version 2 has learnt from fewer")
+    second = make_decision(MODEL, ask, 5, 1_001)
+    plan = plan_of(workspace, MODEL, second)
+    assert (plan.windows, plan.since_ms, plan.most) == (("change",), root.evidence["since_ms"], 9 - 2 - 1)
+    promote(workspace, second, "change", 3)
+    assert due(workspace, champion=3) is None, "600 labels have not come yet"
+    assert due(workspace, champion=2) is None, "rolled back by its probation, it is left alone"
+
+    other = replace(root, id="u2", alarm_key="u2", requested_wall_ms=11)
+    promote(workspace, other, "all", 4)
+    assert due(workspace, champion=4) is None, "it has learnt from all there is"
 
 
 def test_an_alarm_that_had_the_labels_is_not_tried_again_on_as_many(workspace: Workspace) -> None:

@@ -15,8 +15,9 @@ from tidemill.clock import DAY_MS, HOUR_MS
 from tidemill.events import Column
 from tidemill.kernels import Floats
 from tidemill.learning import Fitted, TrainingSet, fit, losses
+from tidemill.learning.regression import Regression
 from tidemill.registry import Challenger, Tried, gate, try_unseen
-from tidemill.registry.judging import by_merit
+from tidemill.registry.merit import by_merit, constant_answer, enough
 
 DAYS, A_DAY = 6, 600
 MODEL = replace(
@@ -116,3 +117,37 @@ def test_what_is_clearly_worse_comes_last_however_much_it_has_learnt_from() -> N
     guessing, wrong = replace(wide, said=np.full(2 * A_DAY, 0.5)), replace(wide, said=1 - wide.said)
     tried = [Tried("wrong", wrong, None), Tried("guessing", guessing, None), Tried("few", few, None)]
     assert [one.window for one in by_merit(MODEL.objective, tried)] == ["few", "guessing", "wrong"]
+
+
+def test_a_champion_worse_than_a_constant_ends_it_with_the_window_of_the_change() -> None:
+    challenger = fitted()
+    known = int(challenger.train.at_ms[-1])
+
+    def misled(columns: Mapping[str, Column]) -> Floats:
+        return np.where(np.asarray(columns["amount"], dtype=np.float64) > 0, 0.05, 0.95)
+
+    def dull(columns: Mapping[str, Column]) -> Floats:
+        return np.where(np.asarray(columns["amount"], dtype=np.float64) > 0, 0.6, 0.4)
+
+    change = [Tried("change", challenger, try_unseen(MODEL, challenger, champion, known)) for champion in (misled, dull)]
+    assert "worse than a constant answer" in enough(MODEL, change[:1])
+    assert enough(MODEL, change[1:]) == "", "it has kept some skill, so what it learnt from is tried too"
+    whole = replace(change[1], window="all")
+    assert enough(MODEL, [change[1], whole]) == "not needed, as 'change' passed", "of as many rows the first"
+    assert enough(MODEL, [whole]) == "not needed, as 'all' passed"
+    guessing = replace(challenger, said=np.full(2 * A_DAY, 0.5))
+    beaten = Tried("change", guessing, try_unseen(MODEL, guessing, dull, known))
+    assert enough(MODEL, [beaten]) == "", "another window may pass"
+    assert enough(MODEL, [replace(beaten, trial=None)]) == "", "no rows judge it"
+
+
+def test_a_constant_answer_is_the_best_that_knows_nothing_of_a_row() -> None:
+    outcome = np.array([0.0, 0.0, 1.0, 2.0])
+    shares = constant_answer(MODEL.objective, outcome, np.zeros((4, 3)))
+    assert shares.tolist() == [[0.5, 0.25, 0.25]] * 4
+    told = np.array([0.0, 1.0, 1.0, 1.0])
+    assert constant_answer(MODEL.objective, told, np.zeros(4)).tolist() == [0.75] * 4
+    others = [losses(told, np.full(4, share)).mean() for share in (0.6, 0.9)]
+    assert losses(told, np.full(4, 0.75)).mean() < min(others)
+    numbers = np.array([0.0, 0.0, 0.0, 8.0])
+    assert [constant_answer(Regression(metric), numbers, numbers)[0] for metric in ("squared_error", "absolute_error")] == [2.0, 0.0]
