@@ -13,6 +13,7 @@ from tidemill.drift.checks import Checks, data_faults
 from tidemill.drift.cusum import BernoulliCusum, SizeCusum
 from tidemill.drift.estimate import QualityReference, estimate_quality, profile_quality, window_ms
 from tidemill.drift.features import FeatureDrift
+from tidemill.drift.heat import ColumnChange, Heat
 from tidemill.drift.outcome_budget import outcome_settings
 from tidemill.drift.outcomes import Alarm, OutcomeMonitor
 from tidemill.drift.quality_memory import QualityMemory, QualityWindows
@@ -36,9 +37,11 @@ __all__ = [
     "BettingDrift",
     "Certainty",
     "Checks",
+    "ColumnChange",
     "ColumnProfile",
     "ColumnWarning",
     "FeatureDrift",
+    "Heat",
     "OutcomeMonitor",
     "OutcomeSettings",
     "QualityMemory",

@@ -54,6 +54,10 @@ class Renderer:
         """The page that asks for a key."""
         return self._templates.get_template("login.html").render(**shown)
 
+    def refusal(self, **shown: Any) -> str:
+        """The page that says why a form was not taken."""
+        return self._templates.get_template("refusal.html").render(**shown)
+
     def failure_page(self, message: str) -> str:
         """The whole page when nothing can be read; it goes on asking."""
         return self._templates.get_template("page.html").render(failure=message, user="")

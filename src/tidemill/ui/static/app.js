@@ -1,5 +1,5 @@
 "use strict";
-// Two things htmx does not do: draw the charts, and say when the server no longer answers.
+// Three things htmx does not do: draw the charts, send a form only once, and say when the server no longer answers.
 
 (() => {
   const charts = new Map(); // plot element -> {revision, chart, series}
@@ -155,6 +155,16 @@
     const banner = document.getElementById("connection");
     if (banner.textContent !== text) banner.textContent = text;
   }
+
+  // A form is sent once, however often a person presses while its act takes a moment.
+  document.addEventListener("submit", (event) => {
+    if (!event.target.closest(".act")) return;
+    if (event.target.getAttribute("aria-busy") === "true") return event.preventDefault();
+    event.target.setAttribute("aria-busy", "true");
+    const button = event.target.querySelector("button");
+    if (button) button.textContent = "Working…";
+  });
+  addEventListener("pageshow", () => document.querySelectorAll("form[aria-busy]").forEach((form) => form.removeAttribute("aria-busy")));
 
   let widthWas = document.documentElement.clientWidth;
   addEventListener("resize", () => {
