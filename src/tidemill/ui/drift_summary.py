@@ -58,7 +58,7 @@ class Watch:
     columns: tuple[ColumnDrift, ...] = ()
     faults: tuple[str, ...] = ()
     provisional: bool = False
-    heat: HeatMap = HeatMap()
+    heat: HeatMap = field(default_factory=HeatMap)
 
 
 @dataclass(frozen=True)

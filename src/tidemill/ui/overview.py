@@ -68,7 +68,7 @@ class ModelPanel:
     freeze: str | None
     curl: str
     alarms: tuple[tuple[int, str], ...] = ()
-    versions: Versions = Versions()
+    versions: Versions = field(default_factory=Versions)
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ def test_a_shape_loses_no_row_and_has_few_bins(profile: ColumnProfile) -> None:
 
 def test_what_moved_up_is_seen_to_be_up() -> None:
     edges = tuple(np.quantile(np.random.default_rng(0).normal(size=5_000), np.linspace(0.01, 0.99, 99)))
-    profile = column("numeric", tuple([50] * 100) + (0,), edges=edges)
+    profile = column("numeric", (*[50] * 100, 0), edges=edges)
     window = np.zeros(profile.n_bins)
     window[-3:-1] = 100
     found = shape(profile, window)
