@@ -13,6 +13,7 @@ import uvicorn
 from fastapi import APIRouter, FastAPI
 from playwright.sync_api import Page
 
+from tests.held import name_versions
 from tests.unit.ui.ferry import PROMOTED, START_MS, Ferry
 from tidemill.clock import DAY_MS, HOUR_MS, wall_ms
 from tidemill.registry import Registry
@@ -113,7 +114,7 @@ def fill(ferry: Ferry) -> None:
     ferry.sail(16)
     ferry.sail(20, first_day=16, version=2)
     ferry.hold(1, 2)
-    ferry.name(champion=2, previous=1, frozen=1)
+    name_versions(ferry.workspace, {"champion": 2, "previous": 1, "frozen": 1})
     ferry.watch()
     ferry.decide("d1", PROMOTED)
     ferry.serve(2, seen_wall_ms=wall_ms() + HOUR_MS)  # heard of until the test ends, however long it takes

@@ -16,8 +16,6 @@ from tidemill import Label, Model, Project, Requests, Stream, View, col, mean
 from tidemill.clock import DAY_MS, HOUR_MS, MINUTE_MS, to_ms, to_utc
 from tidemill.drift import ColumnChange, FeatureDrift, Heat, OutcomeMonitor, profile_quality, profile_reference
 from tidemill.project import Workspace
-from tidemill.registry import Named
-from tidemill.registry.named import hold_aliases
 from tidemill.serving.feature_watch import levels, shown
 from tidemill.stores import Answered, Decision, Lookup, Moment, Plan, Planned
 from tidemill.stores.decision_records import Ending
@@ -182,10 +180,6 @@ class Ferry:
             folder = held_folder(self.workspace.home, self.workspace.project.registered_name("late_ferry"), version)
             folder.mkdir(parents=True)
             (folder / "reference.json").write_text(made)
-
-    def name(self, **versions: int) -> None:
-        """What the registry's aliases name, as this home was told last."""
-        hold_aliases(self.workspace.home, self.workspace.project.registered_name("late_ferry"), Named(versions))
 
     def watch(self) -> None:
         """Run the real monitors over something that drifted, and save their states as the loop does."""

@@ -133,8 +133,10 @@
       const now = charts.get(plot);
       if (now?.revision !== revision) return; // a newer one was asked for meanwhile
       now.series = series;
+      delete plot.dataset.failed;
       draw(plot);
     } catch {
+      plot.dataset.failed = ""; // said where the chart would be, while there is none
       if (charts.get(plot)?.revision === revision) charts.get(plot).revision = null; // try again at the next refresh
     }
   }
