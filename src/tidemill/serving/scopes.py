@@ -40,6 +40,7 @@ ROUTES: dict[str, Scope | None] = {  # None is for everybody: it tells nothing o
     "POST /ui/logout": None,
     "GET /ui/overview": "read",
     "GET /ui/series/{model}.json": "read",
+    "GET /ui/heat/{model}": "read",
     "POST /ui/alerts/ack": "operate",
     "POST /ui/alerts/silence": "operate",
     "POST /ui/alerts/unsilence": "operate",

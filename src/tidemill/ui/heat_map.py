@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
-from tidemill.clock import DAY_MS
+from tidemill.clock import DAY_MS, HOUR_MS
 from tidemill.drift import ColumnChange, Heat
 from tidemill.ui.formats import age, date, utc
 
 CELL = 10  # width of a cell in the strip's own units
 N_ROWS = 12  # shown at once; the others are behind a fold
 _LEVELS = ((150, "h4"), (100, "h3"), (80, "h2"), (60, "h1"))  # percent of what warns, and the class of the colour
-_MOST_TICKS = 5
+_MOST_TICKS = 4
+_STEPS = {HOUR_MS: "an hour", 6 * HOUR_MS: "six hours", DAY_MS: "a day", 7 * DAY_MS: "a week"}
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,17 @@ class HeatMap:
         """Where the last cell ends."""
         return self.from_ms + self.n_cells * self.step_ms
 
+    @property
+    def step(self) -> str:
+        """How much time a cell is, in words."""
+        return _STEPS.get(self.step_ms, age(self.step_ms))
+
+    @property
+    def revision(self) -> str:
+        """Changes when a cell is begun, a window is complete or a column warns, so that the page asks for the map again only then."""
+        told = [(strip.column, len(strip.marks), strip.shape and strip.shape.now) for strip in self.strips]
+        return sha256(repr((self.from_ms, self.step_ms, self.n_cells, told)).encode()).hexdigest()[:12]
+
     def marks(self, changes: Iterable[tuple[int, str]]) -> tuple[Mark, ...]:
         """Marks of other changes on the same axis; those that lie outside are left out."""
         return tuple(
@@ -162,7 +175,7 @@ def _words(column: _Column, heat: Heat) -> str:
     if highest < 0:
         return "not judged"
     at = date(heat.from_ms + place * heat.step_ms)
-    told = f"at most {highest / 100:.2f} of what warns, in the {age(heat.step_ms)} from {at}"
+    told = f"at most {highest / 100:.2f} of what warns, in {_STEPS.get(heat.step_ms, age(heat.step_ms))} from {at}"
     if column.changes:
         told += f"; warned {len(column.changes)}×, last of a change on {date(column.changes[-1].since_ms)}"
     return told

@@ -50,6 +50,10 @@ class Renderer:
         """What is inside `main`, asked for again every two seconds."""
         return self._templates.get_template("overview.html").render(**shown)
 
+    def heat(self, **shown: Any) -> str:
+        """The heat map of one model."""
+        return self._templates.get_template("heat.html").render(**shown)
+
     def login(self, **shown: Any) -> str:
         """The page that asks for a key."""
         return self._templates.get_template("login.html").render(**shown)

@@ -19,7 +19,7 @@ def ferry(tmp_path_factory: pytest.TempPathFactory) -> Ferry:
     made = Ferry.open(tmp_path_factory.mktemp("ferry"))
     rng = np.random.default_rng(3)
     hours = START_MS + np.arange(4_000) * HOUR_MS
-    profile = profile_reference({"mean_delay_3h": rng.normal(size=4_000)}, rng.random(4_000), hours).to_json()
+    profile = profile_reference({"ports__mean_delay_3h": rng.normal(size=4_000)}, rng.random(4_000), hours).to_json()
     for version in (1, 2):
         folder = held_folder(made.workspace.home, "ferries.late_ferry", version)
         folder.mkdir(parents=True)
@@ -62,16 +62,16 @@ def test_each_hour_is_kept_and_a_change_marked_over_restarts_and_versions(ferry:
     for hour in range(4, 8):
         ask(ferry, 200, hour, mean=3.0)
     heat = step(ferry)
-    row = heat.cells["mean_delay_3h"]
+    row = heat.cells["ports__mean_delay_3h"]
     assert (heat.from_ms, len(row)) == (START_MS, 8)
     assert max(row[1:4]) < 100 <= min(row[5:]), "quiet before, and beyond what warns after"
-    (change,) = [change for change in heat.changes if change.column == "mean_delay_3h"]
+    (change,) = [change for change in heat.changes if change.column == "ports__mean_delay_3h"]
     assert START_MS + 3 * HOUR_MS <= change.since_ms <= change.at_ms <= START_MS + 6 * HOUR_MS
 
     ask(ferry, 200, 8, mean=0.0, version=2)
     after = step(ferry)
-    assert after.cells["mean_delay_3h"][:8] == row, "another version goes on with the same map"
-    assert after.cells["mean_delay_3h"][8] < 100
+    assert after.cells["ports__mean_delay_3h"][:8] == row, "another version goes on with the same map"
+    assert after.cells["ports__mean_delay_3h"][8] < 100
     assert change in after.changes
 
 
@@ -83,11 +83,11 @@ def test_the_distributions_of_the_last_window_stay_until_the_next(ferry: Ferry) 
 
     ask(ferry, 200, 0, mean=2.0)
     step(ferry)
-    shape = shapes()["mean_delay_3h"]
+    shape = shapes()["ports__mean_delay_3h"]
     assert sum(shape["now"][8:]) > 0.8 > 0.6 > sum(shape["reference"][8:])
     ask(ferry, 10, 1, mean=2.0)
     step(ferry)
-    assert shapes()["mean_delay_3h"] == shape, "after a restart too"
+    assert shapes()["ports__mean_delay_3h"] == shape, "after a restart too"
     ask(ferry, 10, 2, mean=2.0, version=2)
     step(ferry)
     assert shapes() == {}, "another version has its own reference"

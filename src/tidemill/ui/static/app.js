@@ -1,8 +1,9 @@
 "use strict";
-// Three things htmx does not do: draw the charts, send a form only once, and say when the server no longer answers.
+// Four things htmx does not do: draw the charts, read the parts that change seldom, send a form only once, and say when the server no longer answers.
 
 (() => {
   const charts = new Map(); // plot element -> {revision, chart, series}
+  const parts = new WeakMap(); // element of a part -> the revision it shows
   const HEIGHT = 215;
   const DAY = 86400; // seconds, as all times of the charts
   const DAYS = [1, 7, 14, 28, 56, 112, 364]; // between two dates of the axis: whole weeks, as the points are
@@ -141,6 +142,28 @@
     }
   }
 
+  // A part is large and changes seldom: it is asked for when its revision says so, and keeps what a person has unfolded.
+  async function refreshPart(part) {
+    const revision = part.dataset.revision;
+    if (parts.get(part) === revision) return;
+    parts.set(part, revision);
+    try {
+      const response = await fetch(part.dataset.part);
+      if (!response.ok) throw new Error(`status ${response.status}`);
+      const text = await response.text();
+      if (parts.get(part) !== revision) return; // a newer one was asked for meanwhile
+      const open = [...part.querySelectorAll("details[open]")].map((each) => each.id);
+      const at = part.contains(document.activeElement) ? document.activeElement.closest("details")?.id : undefined;
+      delete part.dataset.failed;
+      part.innerHTML = text;
+      for (const id of open) document.getElementById(id)?.setAttribute("open", "");
+      if (at) document.getElementById(at)?.querySelector("summary").focus({ preventScroll: true });
+    } catch {
+      part.dataset.failed = "";
+      if (parts.get(part) === revision) parts.delete(part); // try again at the next refresh
+    }
+  }
+
   function refreshAll() {
     for (const [plot, held] of charts) {
       if (!plot.isConnected) {
@@ -149,6 +172,7 @@
       }
     }
     document.querySelectorAll(".plot").forEach(refresh);
+    document.querySelectorAll(".part").forEach(refreshPart);
   }
 
   const redraw = () => charts.forEach((held, plot) => held.series && plot.isConnected && draw(plot));
