@@ -78,8 +78,8 @@ class Site:
         return self.server.url
 
     @classmethod
-    def open(cls, home: Path) -> Site:
-        """The page over a line that nothing has happened on; its registry is away."""
+    def open(cls, home: Path, registry: Registry | None = None) -> Site:
+        """The page over a line that nothing has happened on; its registry is away where none is given."""
         ferry = Ferry.open(home)
         reader = OverviewReader(ferry.workspace, Settings())
         site: list[Site] = []
@@ -89,8 +89,8 @@ class Site:
                 raise OSError("unable to open the database file")
             return reader.read()
 
-        registry = Registry("http://127.0.0.1:9", home)
-        app = application(read, alert_router(ferry.workspace, reader.forget), model_router(ferry.workspace, registry, reader.forget))
+        acts = model_router(ferry.workspace, registry or Registry("http://127.0.0.1:9", home), reader.forget)
+        app = application(read, alert_router(ferry.workspace, reader.forget), acts)
         site.append(cls(ferry, Server.of(app)))
         return site[0]
 

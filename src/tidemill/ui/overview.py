@@ -10,20 +10,19 @@ from tidemill.clock import MINUTE_MS, SECOND_MS, NowMs, wall_ms
 from tidemill.drift import QualityMemory, QualityReport, report_quality
 from tidemill.learning import Model
 from tidemill.learning.figures import Figure
-from tidemill.loop.story import Rival, Step, asked_for, knew, rivals, steps
 from tidemill.project import ViewDetail, Workspace, describe_views, example_curl
 from tidemill.settings import Settings
-from tidemill.stores import Alert, Decision, Silence
+from tidemill.stores import Alert, Silence
 from tidemill.streams import Books
 from tidemill.ui.alert_groups import AlertGroup, AlertRow, read_alerts
+from tidemill.ui.decision_rows import DecisionRow, decision_rows
 from tidemill.ui.drift_summary import DriftSummary, read_drift
-from tidemill.ui.links import experiments_link, flow_run_link, model_link, prefect_link, safe_link
+from tidemill.ui.links import experiments_link, model_link, prefect_link, safe_link
 from tidemill.ui.quality_cache import QualityCache, WeeklyQuality
 from tidemill.ui.rates import Rate, Rates
 from tidemill.ui.versions import TrialMemory, Versions, aliases_of, version_rows, version_spans
 
 N_DECISIONS = 50
-N_STORIES = 10  # told on the page; `tidemill audit` tells all
 SERVER_SILENT_MS = MINUTE_MS  # a server not heard of for longer is not counted as serving
 _SAME_LOOK_MS = SECOND_MS
 _N_ALERTS = 400  # the newest, among which those on outcomes are looked for
@@ -69,43 +68,6 @@ class ModelPanel:
     curl: str
     alarms: tuple[tuple[int, str], ...] = ()
     versions: Versions = field(default_factory=Versions)
-
-
-@dataclass(frozen=True)
-class DecisionStory:
-    """What a decision was asked for and what was found; see `tidemill.loop.story`."""
-
-    evidence: tuple[tuple[str, str], ...]
-    knew: tuple[tuple[str, str], ...]
-    rivals: tuple[Rival, ...]
-
-
-@dataclass(frozen=True)
-class DecisionRow:
-    """One decision.
-
-    Args:
-        decision: itself.
-        alarm_to_serving_s: wall time, if it ended with a new champion.
-        steps: the stages it has reached.
-        flow_run_url: its run in Prefect; None where there is none, as of the links below.
-        mlflow_url: the run of what it has fitted.
-        report_url: Evidently's report on what it was asked for.
-        story: the whole of it, if it is among the newest.
-    """
-
-    decision: Decision
-    alarm_to_serving_s: float | None
-    steps: tuple[Step, ...]
-    flow_run_url: str | None
-    mlflow_url: str | None
-    report_url: str | None
-    story: DecisionStory | None
-
-    @property
-    def took_s(self) -> float:
-        """All stages together, wall time."""
-        return sum(step.took_s for step in self.steps)
 
 
 @dataclass(frozen=True)
@@ -189,7 +151,7 @@ def read_overview(workspace: Workspace, settings: Settings, now_wall_ms: int, me
         streams=_streams(workspace, now_ms, now_wall_ms, memory.rates),
         views=tuple(describe_views(workspace, now_wall_ms)),
         models=tuple(_model(workspace, settings, model, seen) for model in workspace.project.models),
-        decisions=tuple(_decision(decision, settings, told=place < N_STORIES) for place, decision in enumerate(decisions)),
+        decisions=decision_rows(decisions, settings),
         alert_groups=read_alerts(workspace),
         links=Links(settings.mlflow_uri, experiments_link(settings), prefect_link(settings)),
         silences=workspace.alert_silences.standing(now_wall_ms),
@@ -279,19 +241,3 @@ def _frozen_version(workspace: Workspace, model: str) -> str | None:
     first = workspace.predictions.served(model, limit=1)
     versions = [score.version for score in workspace.predictions.scores(model, first.keys[:1]) if score.role == "frozen"]
     return str(versions[0]) if versions else None
-
-
-def _decision(decision: Decision, settings: Settings, *, told: bool) -> DecisionRow:
-    served_s = None
-    if decision.outcome == "promoted" and decision.finished_wall_ms is not None:
-        served_s = (decision.finished_wall_ms - decision.requested_wall_ms) / SECOND_MS
-    mlflow, report = decision.findings.get("mlflow_run"), decision.evidence.get("report")
-    return DecisionRow(
-        decision=decision,
-        alarm_to_serving_s=served_s,
-        steps=steps(decision),
-        flow_run_url=flow_run_link(settings, decision.flow_run_id),
-        mlflow_url=safe_link(mlflow if isinstance(mlflow, str) else None),
-        report_url=safe_link(report if isinstance(report, str) else None),
-        story=DecisionStory(asked_for(decision), knew(decision), rivals(decision)) if told else None,
-    )
