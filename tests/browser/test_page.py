@@ -13,6 +13,7 @@ from tests.unit.ui.ferry import START_MS
 from tidemill.clock import wall_ms
 from tidemill.stores import Alert
 
+SETTLED = "() => { const now = document.querySelector('.plot canvas'); const same = now === window.was; window.was = now; return same }"
 REFRESHED_MS = 120_000  # a refresh is due every 2 s; a slow machine is no error
 
 
@@ -57,6 +58,7 @@ def test_the_page_refreshes_itself_and_keeps_what_a_person_does(site: Site, page
     page.evaluate("scrollTo(0, 700)")
     page.wait_for_function("scrollY === 700")
     expect(page.get_by_text("Older windows are being added")).to_have_count(0, timeout=REFRESHED_MS)
+    page.wait_for_function(SETTLED, polling=3_000)  # the last window may still be on its way into the chart
     canvas = page.locator(".plot canvas").first.element_handle()
 
     site.ferry.leave("new", site.ferry.workspace.now_ms())
