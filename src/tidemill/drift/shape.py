@@ -59,6 +59,6 @@ def _numeric(column: ColumnProfile, shares: Floats) -> tuple[list[str], Floats]:
     cuts = np.linspace(low, high, _BINS + 1)
     upto = np.vstack([np.interp(cuts, edges, row) for row in known])
     total = shares[:, :-1].sum(axis=1, keepdims=True)
-    texts = [f"{cut:.3g}" for cut in cuts]
+    texts = [f"{cut:.4g}" for cut in cuts]
     labels = [f"up to {texts[0]}", *(f"{one} to {other}" for one, other in pairwise(texts)), f"above {texts[-1]}"]
     return labels, np.column_stack([upto[:, :1], np.diff(upto, axis=1), total - upto[:, -1:], shares[:, -1:]])
