@@ -21,6 +21,7 @@ from tidemill.clock import DAY_MS, to_utc
 from tidemill.errors import ConflictError, InputError, TidemillError
 from tidemill.features import Label
 from tidemill.project import Project, load_project
+from tidemill.project.csv_history import read_rows
 from tidemill.settings import read_settings
 
 BEGIN_MS = 1_767_225_600_000  # 2026-01-01
@@ -33,7 +34,7 @@ def payments(n_rows: int = 400) -> list[tuple[object, ...]]:
     rows = []
     for number in range(n_rows):
         at_ms = BEGIN_MS + number * DAY_MS // 20
-        fate, kind = ("bad" if rng.random() < 0.1 else "good"), rng.choice(["food", "fuel", ""])
+        fate, kind = ("bad" if rng.random() < 0.1 else "good"), rng.choice(["food", "fuel", "toys", ""])
         settled = to_utc(at_ms + DAY_MS).isoformat()
         rows.append((number, to_utc(at_ms).isoformat(sep=" ")[:19], f"0{rng.randrange(60)}", kind, rng.choice([1.5, 2, ""]), fate, settled))
     return rows
@@ -208,7 +209,7 @@ def test_the_made_up_orders_are_the_same_for_the_same_end_and_change_when_they_s
     for each in files:
         write_orders(each, BEGIN_MS)
     assert files[0].read_bytes() == files[1].read_bytes()
-    rows = list(csv.DictReader(files[0].open()))
+    rows = list(read_rows(files[0]))
     dear = [
         [row["refunded"] == "true" for row in rows[begin:end] if float(row["amount"]) > 60] for begin, end in ((0, 2_800), (2_800, 4_000))
     ]

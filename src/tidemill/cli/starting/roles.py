@@ -157,7 +157,7 @@ def _guess_label(columns: Sequence[Column], sample: Sample) -> Column:
     two = [column for column in columns if column.kind != "time" and len(column.counts) == 2]
     few = [column for column in columns if column.kind == "text" and 2 < len(column.counts) <= _MOST_CLASSES]
     called = [column for column in (*two, *few) if _LABEL_NAME.search(column.name)]
-    found = called if called else two
+    found = called or [column for column in two if column.kind == "flag"]
     if len(found) == 1:
         return found[0]
     why = f"several may be the outcome: {', '.join(column.header for column in found)}" if found else "no column looks like an outcome"

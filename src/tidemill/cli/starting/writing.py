@@ -156,6 +156,7 @@ def _said(start: Start) -> Mapping[str, Any]:
         "model_numbers": roles.numbers,
         "label_value": _label_value(roles) if label else "",
         "share_of": _label_value(roles) if label and roles.task == "binary" else "",
+        "has_mean": bool(roles.numbers) or roles.task == "regression",
         "booster": "HistGradientBoostingRegressor" if roles.task == "regression" else "HistGradientBoostingClassifier",
         "days": start.days,
         "first_fit": start.first_fit,
