@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import random
 import runpy
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from typer.testing import CliRunner
@@ -187,6 +189,15 @@ def test_what_it_writes_is_clean_and_its_test_holds(shop: Path, tmp_path: Path) 
     tests = runpy.run_path(str(shop / "test_project.py"))
     tests["test_events_and_questions_are_what_the_schemas_ask_for"]()
     tests["test_three_events_of_one_key_count_three"](tmp_path)
+
+
+def test_a_history_that_is_too_short_for_the_first_fit_is_said_before_anything_starts(shop: Path, tmp_path: Path) -> None:
+    with (
+        patch.dict(os.environ, {"TIDEMILL_HOME": str(tmp_path / "home")}),
+        pytest.raises(ConflictError, match="the recording has 41 days, so a first fit after 59 leaves nothing; lower --first-fit"),
+    ):
+        CliRunner().invoke(app, ["demo", "--project", str(shop / "project.py")], catch_exceptions=False)
+    assert not (tmp_path / "home" / "logs").exists()
 
 
 def test_nothing_is_overwritten(shop: Path) -> None:
