@@ -1,4 +1,4 @@
-"""Will this visitor click this item, and stay? Asked for each item before it is shown, so that the best can be shown first."""
+"""Will this visitor click this item, and stay? Asked of each item that is about to be shown, so that the best can be shown first."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from examples.recommender.visits import LEAST_DWELL_S, history
+from examples.recommender.visits import ASKED_AFTER_MS, LEAST_DWELL_S, history
 from tidemill import Label, Model, Project, Requests, RetrainPolicy, Stream, View, col, count, derive
 from tidemill.kernels import Floats
 
@@ -79,7 +79,7 @@ def make_estimator() -> Pipeline:
 click = Model(
     "click",
     request=Question,
-    requests=Requests(shown, at=col("shown_at") - 1),
+    requests=Requests(shown, at=col("shown_at") + ASKED_AFTER_MS),
     features=[
         *("category", "place"),
         *(item_shown, item_clicked, taste_shown, taste_clicked, visitor_clicked),

@@ -15,6 +15,7 @@ SHOWN = 5  # items a visit
 VISITORS, ITEMS = 60, 60
 CATEGORIES = ("books", "games", "garden", "music", "shoes", "tools")
 CHANGED_FROM = 25  # the day
+ASKED_AFTER_MS = SECOND_MS
 LEAST_DWELL_S = 5.0  # who leaves sooner did not mean it
 
 
@@ -31,7 +32,7 @@ class Shown:
 
 
 def history(days: int, drift_from: int | None = None) -> Recording:
-    """What was shown, what was clicked, and the question about each item, a millisecond before it was shown.
+    """What was shown, what was clicked, and the question about each item, a second after its showing was told.
 
     Args:
         days: how many, from 1 January 2025.
@@ -42,9 +43,9 @@ def history(days: int, drift_from: int | None = None) -> Recording:
     for number, shown in enumerate(visits(days, CHANGED_FROM if drift_from is None else drift_from)):
         said: dict[str, object] = {"shown_id": f"s{number}", "visitor": shown.visitor, "item": shown.item, "category": shown.category}
         happened.append(Happened("shown", shown.at_ms, "shown_at", {**said, "place": shown.place}))
-        asked.append(Asked(shown.at_ms - 1, "click", {**said, "place": shown.place}))
+        asked.append(Asked(shown.at_ms + ASKED_AFTER_MS, "click", {**said, "place": shown.place}))
         if shown.dwell_s is not None:
-            clicked_ms = shown.at_ms + rng.randrange(SECOND_MS, 5 * MINUTE_MS)
+            clicked_ms = shown.at_ms + rng.randrange(2 * ASKED_AFTER_MS, 5 * MINUTE_MS)
             happened.append(Happened("clicks", clicked_ms, "clicked_at", {**said, "dwell_s": shown.dwell_s}))
     return as_recording(happened, asked, days)
 
