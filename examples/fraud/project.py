@@ -72,7 +72,7 @@ def times_usual(amount: Floats, card_habits__mean_amount_28d: Floats) -> Floats:
 
 def reported_share(merchant_reports__n_28d: Floats, merchant_habits__n_28d: Floats) -> Floats:
     """How much of what is paid at a merchant is reported, drawn towards 2 % where there is little of it."""
-    return (merchant_reports__n_28d + 1) / (np.maximum(merchant_habits__n_28d, merchant_reports__n_28d) + 50)
+    return np.asarray((merchant_reports__n_28d + 1) / (np.maximum(merchant_habits__n_28d, merchant_reports__n_28d) + 50))
 
 
 def make_estimator() -> Pipeline:

@@ -46,10 +46,10 @@ def history(days: int, drift_from: int | None = None) -> Recording:
             happened.append(Happened("readings", hour.at_ms, "read_at", {**sensed, "celsius": hour.celsius, "vibration": hour.vibration}))
             if place % CHECK_HOURS:
                 continue
-            check = {"check_id": f"{name}-c{place}", "machine": name}
+            check: dict[str, object] = {"check_id": f"{name}-c{place}", "machine": name}
             checked_ms = hour.at_ms + MINUTE_MS
             happened.append(Happened("checks", checked_ms, "checked_at", check))
-            asked.append(Asked(checked_ms, "fails", {**check}))
+            asked.append(Asked(checked_ms, "fails", check))
             soon = next((failed_ms for failed_ms in failures if checked_ms < failed_ms <= checked_ms + AHEAD_MS), None)
             if soon is not None:
                 entered_ms = soon + int(rng.uniform(0.1, 1.9) * DAY_MS)

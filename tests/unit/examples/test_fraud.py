@@ -7,7 +7,7 @@ from statistics import mean
 import pytest
 
 from examples.fraud import project as example
-from examples.fraud.payments import payments
+from examples.fraud.payments import history, payments
 from tests.unit.examples.playing import Played, area, check_recording, gain, play
 from tidemill.clock import DAY_MS
 
@@ -16,7 +16,7 @@ DAYS = 30
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
-    recording = example.history(DAYS)
+    recording = history(DAYS)
     check_recording(example.project, recording)
     return play(example.project, recording, tmp_path_factory.mktemp("fraud"))
 

@@ -8,7 +8,7 @@ import pytest
 
 from examples.made_up import BEGIN_MS
 from examples.maintenance import project as example
-from examples.maintenance.machines import run
+from examples.maintenance.machines import history, run
 from tests.unit.examples.playing import Played, area, check_recording, gain, play
 from tidemill.clock import DAY_MS
 
@@ -17,7 +17,7 @@ DAYS = 32
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
-    recording = example.history(DAYS)
+    recording = history(DAYS)
     check_recording(example.project, recording)
     return play(example.project, recording, tmp_path_factory.mktemp("maintenance"))
 

@@ -7,7 +7,7 @@ import pytest
 
 from examples.made_up import BEGIN_MS
 from examples.recommender import project as example
-from examples.recommender.visits import CATEGORIES, visits
+from examples.recommender.visits import CATEGORIES, history, visits
 from tests.unit.examples.playing import Played, area, check_recording, gain, play
 from tidemill.clock import DAY_MS
 
@@ -16,7 +16,7 @@ DAYS = 18
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
-    recording = example.history(DAYS)
+    recording = history(DAYS)
     check_recording(example.project, recording)
     return play(example.project, recording, tmp_path_factory.mktemp("recommender"))
 

@@ -107,8 +107,8 @@ def write_project(start: Start) -> list[Path]:
             raise ConflictError(f"{path} is there already, and nothing is overwritten; name another folder, or move it away")
     texts = render(start)
     (start.folder / "data").mkdir(parents=True, exist_ok=True)
-    for name, text in texts.items():
-        (start.folder / name).write_text(text, encoding="utf-8")
+    for file, text in texts.items():
+        (start.folder / file).write_text(text, encoding="utf-8")
     history = start.folder / names[-1]
     if not history.exists():
         shutil.copyfile(start.sample.file, history)
