@@ -38,5 +38,5 @@ def as_recording(happened: Sequence[Happened], asked: Sequence[Asked], days: int
     ]
     questions = [one for one in sorted(asked, key=lambda one: one.at_ms) if one.at_ms < end_ms]
     counts = {name: Counts(received=n, applied=n) for name, n in Counter(event.stream for event in told).items()}
-    last_ms = max(told[-1].known_at_ms, *(one.at_ms for one in questions[-1:]))
+    last_ms = max([told[-1].known_at_ms, *(one.at_ms for one in questions[-1:])])
     return Recording(lambda: iter(told), lambda: iter(questions), lambda: counts, told[0].known_at_ms, last_ms)

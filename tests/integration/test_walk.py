@@ -99,6 +99,6 @@ def test_the_first_prediction_is_answered(walk: Walk) -> None:
 def test_the_first_alert_is_of_the_change_and_none_comes_before(walk: Walk) -> None:
     asked = [decision for decision in told(walk, "audit", "refunded") if decision["trigger"] == "error"]
     assert asked, walk.shown
-    begun = min(int(str(decision["at_ms"])) for decision in asked)
+    begun = min(int(str(decision["requested_at_ms"])) for decision in asked)
     assert BEGIN_MS + CHANGED_FROM * DAY_MS < begun < BEGIN_MS + DAYS * DAY_MS
     assert "refunded" in walk.shown

@@ -61,7 +61,7 @@ class CsvHistory:
         kept = [(at_ms, row) for at_ms, row in rows if at_ms < end_ms]
         told = sorted((event for event in self._events(kept) if event.known_at_ms < end_ms), key=lambda event: event.known_at_ms)
         asked = [question for question in self._requests(kept) if question.at_ms < end_ms]
-        last_ms = max(told[-1].known_at_ms, *(question.at_ms for question in asked[-1:]))
+        last_ms = max([told[-1].known_at_ms, *(question.at_ms for question in asked[-1:])])
         return Recording(lambda: iter(told), lambda: iter(asked), lambda: self._counts(told), told[0].known_at_ms, last_ms)
 
     @cached_property
