@@ -219,7 +219,10 @@ def test_the_made_up_orders_are_the_same_for_the_same_end_and_change_when_they_s
         write_orders(each, BEGIN_MS)
     assert files[0].read_bytes() == files[1].read_bytes()
     rows = list(read_rows(files[0]))
-    dear = [
-        [row["refunded"] == "true" for row in rows[begin:end] if float(row["amount"]) > 60] for begin, end in ((0, 2_800), (2_800, 4_000))
-    ]
-    assert [sum(one) / len(one) > 0.5 for one in dear] == [True, False]
+    for begin, end, of_dear, of_french in ((0, 2_800, True, False), (2_800, 4_000, False, True)):
+        part = [(float(row["amount"]) > 60, row["country"] == "fr", row["refunded"] == "true") for row in rows[begin:end]]
+        dear, french = (
+            [is_refunded for is_dear, _, is_refunded in part if is_dear],
+            [is_refunded for _, is_fr, is_refunded in part if is_fr],
+        )
+        assert (sum(dear) / len(dear) > 0.5, sum(french) / len(french) > 0.5) == (of_dear, of_french)

@@ -9,7 +9,7 @@ from pathlib import Path
 from tidemill.clock import DAY_MS, HOUR_MS, to_utc
 
 DAYS = 40
-CHANGED_FROM = 28  # the day from which another kind of order is refunded
+CHANGED_FROM = 28  # the day from which other orders are refunded
 A_DAY = 100
 _COUNTRIES = ("at", "ch", "de", "fr")
 
@@ -17,8 +17,8 @@ _COUNTRIES = ("at", "ch", "de", "fr")
 def write_orders(file: Path, end_ms: int) -> None:
     """Write 40 days of orders that end at a time; the same ones for the same end.
 
-    Most customers hardly ever return what they bought, one in four often does, and dear orders come back more often. From the 29th day on
-    cheap orders do: a model of the days before is wrong about them.
+    Most customers hardly ever return what they bought, one in four more often, and dear orders come back mostly. From the 29th day on it is
+    orders from France that do, and dear ones no more than others: a model of the days before is wrong about both.
 
     Args:
         file: where to.
@@ -33,8 +33,8 @@ def write_orders(file: Path, end_ms: int) -> None:
             at_ms = end_ms - (DAYS - day) * DAY_MS + place * DAY_MS // A_DAY + rng.randrange(HOUR_MS // 6)
             customer = rng.randrange(150)
             amount = min(round(rng.expovariate(1 / 60), 2) + 1, 400)
-            dear = amount > 60
-            often = 0.65 if (dear if day < CHANGED_FROM else not dear) else 0.06
-            refunded = rng.random() < often + (0.2 if customer % 4 == 0 else 0.0)
+            country = rng.choice(_COUNTRIES)
+            is_suspect = amount > 60 if day < CHANGED_FROM else country == "fr"
+            refunded = rng.random() < (0.7 if is_suspect else 0.05) + (0.15 if customer % 4 == 0 else 0.0)
             at = to_utc(at_ms).isoformat(timespec="seconds")
-            lines.writerow((f"o{number + 1}", at, f"c{customer}", rng.choice(_COUNTRIES), amount, str(refunded).lower()))
+            lines.writerow((f"o{number + 1}", at, f"c{customer}", country, amount, str(refunded).lower()))
