@@ -14,6 +14,7 @@ from tidemill.cli import (
     backup,
     demo_command,
     forget,
+    init,
     keys,
     operate,
     publications,
@@ -36,6 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 _MODULES = (
+    init,
     run,
     demo_command,
     read,
