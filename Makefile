@@ -18,7 +18,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Half of what is installed is imported by nobody here, or by few: that is compiled when it is.
 LATER := '/(tests?|plotly|sympy|moto|faker|databricks)/'
 .DEFAULT_GOAL := install
-.PHONY: audit install demo test check bench chaos fuzz
+.PHONY: audit install demo test check bench chaos fuzz soak
 install: $(INSTALLED)
 
 $(UV_READY):
@@ -53,6 +53,8 @@ bench: install
 	@$(BIN)/python -m benchmarks.bench_$(NAME) $(ARGS)
 chaos: install
 	@$(BIN)/python -m tests.chaos $(ARGS)
+soak: install
+	@$(BIN)/python -m benchmarks.bench_soak $(ARGS)
 audit: $(UV_READY)
 	@$(UV) audit --frozen --preview-features audit $(ARGS)
 fuzz: install

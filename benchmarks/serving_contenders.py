@@ -15,7 +15,7 @@ import pandas as pd
 from benchmarks import serving_project
 from benchmarks.peer import PEERS, environment, prepare
 from benchmarks.servers import Command
-from benchmarks.serving_model import Registered
+from benchmarks.serving_model import FILE_STORE, Registered
 
 _BIN = Path(sys.executable).parent
 _ROOT = Path(__file__).parents[1]
@@ -92,7 +92,7 @@ def _ours(home: Path, registered: Registered) -> Command:
 
     def environ(port: int) -> Mapping[str, str]:
         settings = {"HOME": str(home), "SERVER__PORT": str(port), "SERVER__OPEN": "true", "MLFLOW__URI": registered.uri}
-        return os.environ | {f"TIDEMILL_{name}": value for name, value in settings.items()}
+        return os.environ | FILE_STORE | {f"TIDEMILL_{name}": value for name, value in settings.items()}
 
     return Command("tidemill", lambda _port: [str(_BIN / "tidemill"), "serve", "--project", file], "/readyz", environ)
 

@@ -1,9 +1,9 @@
-"""The model that every server of `bench_serving` serves: fitted once, registered as ours registers, and its estimator beside it."""
+"""The model that every server of `bench_serving` and `soak` serves: fitted once, and registered as if it had been loaded before."""
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,85 +13,88 @@ import pandas as pd
 
 from benchmarks.serving_project import alone, make_estimator, project
 from tidemill.clock import HOUR_MS
-from tidemill.drift import Sampling, profile_reference
-from tidemill.learning import Model
+from tidemill.drift import profile_reference
+from tidemill.kernels import Floats
 from tidemill.learning.export import export
 from tidemill.registry import Registry
-from tidemill.registry.registry import DatasetRef, Release
+from tidemill.stores.held_versions import held_folder
 
 ROWS = 20_000
-_TRUSTED = ("sklearn", "numpy", "scipy", "builtins")
+FILE_STORE = {"MLFLOW_ALLOW_FILE_STORE": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
 
 
 @dataclass(frozen=True)
 class Registered:
-    """Where the model is.
+    """Where the versions are.
 
     Args:
-        uri: of the registry, a file of SQLite: no MLflow server takes time from what is measured.
-        folder: MLflow's files of it, which `mlflow models serve` is given.
+        uri: of the registry, a folder: no MLflow server takes time from what is measured.
+        folder: version 1 as MLflow saves it, which `mlflow models serve` is given.
         rows: (n, 16) vectors to ask about.
-        said: (n,) what the estimator says of them, the probability of 1.
+        said: by version, (n,) what its estimator says of them, the probability of 1.
     """
 
     uri: str
     folder: Path
     rows: pd.DataFrame
-    said: npt.NDArray[np.float64]
+    said: dict[int, Floats]
 
 
-def register(home: Path) -> Registered:
-    """Fit, export and register it as version 1 and champion of both models; the estimator goes to `home/estimator.skops`."""
+def register(home: Path, n_versions: int = 1) -> Registered:
+    """Fit versions of both models, each of other outcomes than the one before; the first is the champion.
+
+    Its estimator goes to `home/estimator.skops`.
+    """
+    import mlflow.onnx
+    import onnx
     import skops.io
     from mlflow import MlflowClient
 
-    os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
-    frame = draw_rows(ROWS, seed=1)
-    risk = frame["amount"] / 100 + frame["of_0__sum_24h"] / 2_000 + np.random.default_rng(2).normal(0, 1, ROWS)
-    estimator = make_estimator().fit(frame, (risk > 1.5).astype(int))
-    said = estimator.predict_proba(frame)[:, 1]
-    skops.io.dump(estimator, home / "estimator.skops")
-    uri = f"sqlite:///{home}/mlflow.db"
+    os.environ |= FILE_STORE
+    uri = (home / "registry").as_uri()
+    mlflow.set_tracking_uri(uri)  # its files ask whichever server is set, whatever the client says
     client, registry = MlflowClient(uri, uri), Registry(uri, home)
+    frame = draw_rows(ROWS, seed=1)
+    risk = frame["amount"] / 100 + frame["of_0__sum_24h"] / 2_000
     for model in project.models:
-        name = project.registered_name(model.name)
-        client.create_experiment(name, artifact_location=(home / "artifacts").as_uri())
-        release = _release(model, name, export(model, estimator, frame).content, (frame, said), home)
-        registry.promote(name, registry.register(release))
-    folder = registry_folder(client, project.registered_name(alone.name))
-    return Registered(uri, folder, frame, said)
-
-
-def registry_folder(client: object, name: str) -> Path:
-    """MLflow's own files of the first version."""
-    import mlflow
-
-    return Path(mlflow.artifacts.download_artifacts(f"models:/{name}/1"))
+        client.create_registered_model(project.registered_name(model.name))
+    said = {}
+    for version in range(1, n_versions + 1):
+        noise = np.random.default_rng(version).normal(0, 1, ROWS)
+        estimator = make_estimator().fit(frame, (risk + noise > 1.0 + version / 2).astype(int))
+        said[version] = np.asarray(estimator.predict_proba(frame)[:, 1], dtype=np.float64)
+        content = export(alone, estimator, frame).content
+        for model in project.models:
+            _hold(client, home, project.registered_name(model.name), version, (content, frame, said[version]))
+        if version == 1:
+            skops.io.dump(estimator, home / "estimator.skops")
+            mlflow.onnx.save_model(onnx.load_model_from_string(content), home / "saved", pip_requirements=["onnxruntime"])
+    for model in project.models:
+        registry.promote(project.registered_name(model.name), 1)
+    return Registered(uri, home / "saved", frame, said)
 
 
 def draw_rows(n_rows: int, seed: int) -> pd.DataFrame:
     """(n_rows, 16) vectors, as float32 can hold them: counts, sums and maxima of payments."""
     rng = np.random.default_rng(seed)
-    columns: Mapping[str, npt.NDArray[np.float64]] = {
+    columns: dict[str, npt.NDArray[np.float64]] = {
         name: rng.poisson(3.0, n_rows).astype(float) if "__n_" in name else np.round(rng.lognormal(4.0, 1.0, n_rows), 2)
         for name in alone.columns
     }
     return pd.DataFrame({name: column.astype(np.float32).astype(float) for name, column in columns.items()})
 
 
-def _release(model: Model, name: str, onnx: bytes, known: tuple[pd.DataFrame, npt.NDArray[np.float64]], home: Path) -> Release:
-    frame, said = known
-    columns = {column: frame[column].to_numpy() for column in model.columns}
+def _hold(client: object, home: Path, name: str, version: int, known: tuple[bytes, pd.DataFrame, Floats]) -> None:
+    """The files of a version in the home, as a server keeps what it has downloaded, and its number in the registry."""
+    from mlflow import MlflowClient
+
+    assert isinstance(client, MlflowClient)
+    content, frame, said = known
+    folder = held_folder(home, name, version)
+    folder.mkdir(parents=True)
+    columns = {column: frame[column].to_numpy() for column in frame}
     at_ms = np.arange(len(frame), dtype=np.int64) * HOUR_MS // 10
-    return Release(
-        name=name,
-        run_name="bench",
-        params={},
-        metrics={},
-        tags={"stream_time_ms": "0", "task": "binary"},
-        onnx=onnx,
-        example=frame.head(5),
-        reference=profile_reference(columns, said, at_ms, Sampling()).to_json(),
-        sample=frame.head(10),
-        dataset=DatasetRef("drawn", "0", home, 0),
-    )
+    (folder / "model.onnx").write_bytes(content)
+    (folder / "reference.json").write_text(profile_reference(columns, said, at_ms).to_json())
+    (folder / "version.json").write_text(json.dumps({"run_id": f"r{version}", "tags": {"stream_time_ms": "0"}}))
+    assert int(client.create_model_version(name, str(folder)).version) == version
