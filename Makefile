@@ -31,7 +31,6 @@ $(INSTALLED): pyproject.toml uv.lock $(UV_READY)
 	@$(BIN)/python -m compileall -qq -j 0 -x $(LATER) .venv/lib >&2 || true  # some files are of other Pythons
 	@$(BIN)/python -c "from tidemill.kernels.ahead import compile_kernels; compile_kernels()" >&2
 	@touch $@
-
 demo: install
 	@$(BIN)/tidemill demo $(ARGS)
 
@@ -47,7 +46,6 @@ check: install
 	@$(BIN)/mypy $(CODE)
 	@$(BIN)/lint-imports
 	@$(UV) lock --check
-
 bench: install
 	@test -n "$(NAME)" || { echo "make bench: say which one, e.g. make bench NAME=flights" >&2; exit 2; }
 	@$(BIN)/python -m benchmarks.bench_$(NAME) $(ARGS)
