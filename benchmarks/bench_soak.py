@@ -1,8 +1,8 @@
 """`make soak`: a server under load while what serves is swapped again and again, and then for an hour.
 
-One `tidemill serve` with two versions of a model, asked one row at a time at random moments, 60 % as often as 16 connections could
-get answered. First for `--minutes` while versions are promoted and rolled back by turns, `--swaps` times: no request may fail, and no answer may
-name one version and tell another's probability, for each is held against what the estimator of the named version said. Then for
+One `tidemill serve` with two versions of a model, asked one row at a time at random moments, 60 % as often as 16 connections could get
+answered. First for `--minutes` while versions are promoted and rolled back by turns, `--swaps` times: no request may fail, and no
+answer may name one version and tell another's probability, for each is held against what the estimator of that version said. Then for
 `--hours` without swaps: resident memory may not grow by 2 %, from the first tenth of that time to the last.
 
 For a look: ARGS="--minutes 2 --swaps 20 --hours 0".
