@@ -36,7 +36,7 @@ def of_task(value: Any, task: Any) -> Model:
 
 
 DELAY = of_task(col("delay_min"), "regression")
-WHICH = of_task(col("delay_min"), "multiclass")
+WHICH = of_task(col("shop"), "multiclass")
 
 
 @pytest.fixture(scope="module")
