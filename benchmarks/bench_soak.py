@@ -130,7 +130,7 @@ def main() -> int:
         file = home / "bodies.ndjson"
         file.write_bytes(b"\n".join(bodies))
         with running(contender.command) as server:
-            capacity = press(f"http://127.0.0.1:{server.port}{contender.path}", file, 16, 5).per_s
+            capacity = press(server, contender.path, (file, 16), 5).per_s
             answers = Answers(registered)
             load = Load(contender.path, bodies, SHARE * capacity, 60 * options.minutes, answers.hear)
             swaps, sent = _swap(server, load, options.swaps)

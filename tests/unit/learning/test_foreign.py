@@ -29,7 +29,7 @@ LATE = tiny.LATE_ORDER
 def of_task(value: Any, task: Any) -> Model:
     label = Label(tiny.DELIVERIES, key="order_id", value=value, within="6h")
     requests = Requests(tiny.ORDERS, at=col("placed_at"))
-    features = ["shop", "amount", tiny.BY_SHOP]
+    features = tiny.LATE_ORDER.features
     return Model(
         "other", request=tiny.Question, requests=requests, features=features, label=label, estimator=tiny.make_estimator, task=task
     )
@@ -99,7 +99,8 @@ def one_node(op: str, kind: int = TensorProto.FLOAT, width: int = 1, **attribute
     node = helper.make_node(op, ["table"], ["told"], **attributes)
     values = [helper.make_tensor_value_info(name, kind, [None, width]) for name in ("table", "told")]
     graph = helper.make_graph([node], "g", values[:1], values[1:])
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9).SerializeToString()
+    content: bytes = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9).SerializeToString()
+    return content
 
 
 @pytest.mark.parametrize("kind", [TensorProto.FLOAT, TensorProto.DOUBLE])
