@@ -18,6 +18,7 @@ from tidemill.cli.ending import end_at_signals
 from tidemill.cli.relay import PATIENCE_S, Relay
 from tidemill.clock import wall_ms
 from tidemill.errors import ConflictError, NotReadyError, UnavailableError
+from tidemill.project import Workspace
 from tidemill.serving import Worker, copiers, publishers
 from tidemill.settings import EngineSettings
 from tidemill.stores.file_lock import try_lock
@@ -28,6 +29,7 @@ _WATCH_EVERY_S = 2.0
 _LAKE_EVERY_S = 0.25
 _MATCH_EVERY_S = 0.1
 _REACT_EVERY_S = 1.0
+_LEAVE_AFTER_S = 10.0
 
 
 def keep_going(worker: Worker, relay: Relay | None, settings: EngineSettings) -> None:
@@ -35,8 +37,9 @@ def keep_going(worker: Worker, relay: Relay | None, settings: EngineSettings) ->
 
     Where several engines share the log, each applies its part, and one of a home does the rest; without a relay this one never does.
 
-    The lake is tended by a thread of its own, so that events do not wait while it writes; each source is read by one. One looks for
-    what reactions wait for, and one for each carries it out, so that a receiver that hangs holds up nobody else.
+    Events wait for nothing else: the lake, the monitors, which ask MLflow, and what is carried to Prefect and to people have a thread
+    each, and each source is read by one. One looks for what reactions wait for, and one for each carries it out, so that a server or
+    a receiver that hangs holds up nobody else.
     """
     for name in worker.workspace.state.sets.partial():
         kind = worker.workspace.project.source(name).kind
@@ -53,7 +56,6 @@ def keep_going(worker: Worker, relay: Relay | None, settings: EngineSettings) ->
             try:
                 keeper.begin(held)
                 busy = _apply(worker)
-                keeper.watch()
             except UnavailableError as error:  # each step is all or nothing, and is done again
                 logger.warning("a server is away, and is tried again error=%s", error)
                 stopping.wait(_WATCH_EVERY_S)
@@ -72,8 +74,7 @@ class _Keeper:
 
     def __init__(self, worker: Worker, relay: Relay | None, settings: EngineSettings, stopping: threading.Event) -> None:
         self._worker, self._relay, self._settings, self._stopping = worker, relay, settings, stopping
-        self._checking = Checking(worker.workspace, partial(runs.start, patience_s=PATIENCE_S))
-        self._tried_s = self._watched_s = 0.0
+        self._tried_s = 0.0
         self.begun = False
 
     def begin(self, held: ExitStack) -> None:
@@ -88,24 +89,23 @@ class _Keeper:
             held.push(tried.pop_all())
         self.begun = True
 
-    def watch(self) -> None:
-        """Let the monitors look and the relay carry out, every few seconds."""
-        if self.begun and self._relay is not None and time.monotonic() - self._watched_s > _WATCH_EVERY_S:
-            _watch(self._worker, self._checking, self._relay)
-            self._watched_s = time.monotonic()
-
 
 @contextmanager
 def _beside(worker: Worker, relay: Relay, settings: EngineSettings, stopping: threading.Event) -> Iterator[None]:
-    """The threads of the lake, of each source, reaction and publication; they end with the block."""
+    """The threads of the lake, monitors, relay, and of each source, reaction and publication; they end with the block."""
+    checking = Checking(worker.workspace, partial(runs.start, patience_s=PATIENCE_S))
+    watches = [
+        _thread("monitors", partial(_repeat, partial(_watch, worker), _WATCH_EVERY_S, stopping)),
+        _thread("relay", partial(_repeat, partial(_carry, worker.workspace, checking, relay), _WATCH_EVERY_S, stopping)),
+    ]
     works: list[Callable[[], None]] = [partial(_repeat, worker.tend_lake, _LAKE_EVERY_S, stopping)]
     if relay.reactions:
         works += [partial(_repeat, worker.watch_reactions, _MATCH_EVERY_S, stopping)]
         works += [partial(_repeat, partial(relay.react, name), _REACT_EVERY_S, stopping) for name in relay.reactions]
     works += [partial(copier.run, stopping) for copier in copiers(worker.workspace, settings.max_behind)]
     works += [partial(publisher.run, stopping) for publisher in publishers(worker.workspace, f"{socket.gethostname()}:{os.getpid()}")]
-    threads = [threading.Thread(target=work, daemon=True) for work in works]
-    for thread in threads:
+    threads = [_thread(f"work {number}", work) for number, work in enumerate(works)]
+    for thread in (*watches, *threads):
         thread.start()
     try:
         yield
@@ -113,16 +113,27 @@ def _beside(worker: Worker, relay: Relay, settings: EngineSettings, stopping: th
         stopping.set()
         for thread in threads:
             thread.join()
+        for thread in watches:
+            thread.join(_LEAVE_AFTER_S)
+            if thread.is_alive():  # a server does not answer; a step is all or nothing, and is done again by who comes next
+                logger.warning("left in the middle of a step of the %s", thread.name)
 
 
-def _watch(worker: Worker, checking: Checking, relay: Relay) -> None:
+def _thread(name: str, work: Callable[[], None]) -> threading.Thread:
+    return threading.Thread(target=work, name=name, daemon=True)
+
+
+def _watch(worker: Worker) -> None:
     worker.watch_outcomes()
     worker.watch_features()
     worker.watch_age()
     worker.watch_follow_ups()
     worker.watch_probation()
     worker.watch_dead_letters()
-    checking.step(worker.workspace.now_ms(), wall_ms())
+
+
+def _carry(workspace: Workspace, checking: Checking, relay: Relay) -> None:
+    checking.step(workspace.now_ms(), wall_ms())
     relay.step()
 
 
@@ -145,7 +156,7 @@ def _settle_heap() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
-def _repeat(step: Callable[[], int], every_s: float, stopping: threading.Event) -> None:
+def _repeat(step: Callable[[], object], every_s: float, stopping: threading.Event) -> None:
     """Do a step again and again; one that fails, on a full disk say, is done again, as each keeps what it has not done."""
     while not stopping.wait(every_s):
         try:

@@ -17,7 +17,7 @@ from tidemill.stores import Moment
 from tidemill.stores.decisions import Act, OutboxEvent
 
 _RETRY_MS = 20_000
-PATIENCE_S = 10.0  # the engine stands still meanwhile, and asking again starts no second run
+PATIENCE_S = 10.0  # alerts wait meanwhile, and asking again starts no second run
 
 
 def event_of(act: Act) -> str:

@@ -52,7 +52,7 @@ class OutcomeSettings:
     residual_clip: float = 3.0
     certainty_threshold: float = 5.0
     sudden_threshold: float = 5.0
-    sudden_margin: float = 2.0
+    sudden_margin: float = 2.5
     least_block_effect: float = 0.25
     least_certainty_effect: float = 0.125
     doubt: float = 1.0

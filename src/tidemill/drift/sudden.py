@@ -16,8 +16,8 @@ class SuddenErrors:
 
     The errors of a day are independent ones around a mean that has its own luck. Over m labels their sum has the variance
     m s + m^2 e, with s that of one error and e that of the luck, so that a great change shows within some ten labels, while one
-    that luck could be never shows here. Five standard deviations warn, if that is also twice as far off as the worst 50 labels of the
-    baseline were: the luck of an hour is not normal, and a storm is no change. Where the baseline knew storms a change must outlast
+    that luck could be never shows here. Five standard deviations warn, if that is also 2.5 times as far off as the worst 50 labels of
+    the baseline were: the luck of an hour is not normal, and a storm is no change. Where the baseline knew storms a change must outlast
     them, and the CUSUMs tell it. After a warning the detector is silent until it is below half of its threshold.
 
     >>> baseline = Baseline(5_000, 7, 0.17, 0.2, 46.0, 0.0, 0.0, 0.14, 0.009, error_variance=0.14)
