@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tidemill.errors import ExportError
+from tidemill.learning.export import convert
 from tidemill.learning.foreign import Foreign
 from tidemill.learning.model import Model
 
@@ -81,7 +82,6 @@ def of_sklearn(model: Model, estimator: Any, columns: Sequence[str] = ()) -> For
     Raises:
         ExportError: skl2onnx does not convert it.
     """
-    from skl2onnx import to_onnx
     from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 
     names = list(columns or getattr(estimator, "feature_names_in_", ()))
@@ -92,7 +92,7 @@ def of_sklearn(model: Model, estimator: Any, columns: Sequence[str] = ()) -> For
         types = [(_TABLE, FloatTensorType([None, len(names)]))]
     classes = [one.item() if hasattr(one, "item") else one for one in getattr(estimator, "classes_", ())]
     try:
-        proto = to_onnx(estimator, initial_types=types, options={"zipmap": False} if classes else None)
+        proto = convert(estimator, types, {"zipmap": False} if classes else None)
     except Exception as error:  # the converter raises whatever it meets
         raise ExportError(f"skl2onnx does not convert {type(estimator).__name__}: {error!r}") from error
 
