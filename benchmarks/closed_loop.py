@@ -50,7 +50,7 @@ def press(server: Running, path: str, load: tuple[Path, int], seconds: float) ->
     bodies, connections = load
     url = f"http://127.0.0.1:{server.port}{path}"
     wrk = debian_program("wrk", "wrk")
-    for longer in (1, 5):  # beside much other work the first second may see no answer at all
+    for longer in (1, 5, 30):  # beside much other work the first second may see no answer at all
         how = ["--threads", "1", "--connections", str(connections), "--duration", f"{max(1, round(seconds)) * longer}s", "--timeout", "60s"]
         before_s, server_s = _cpu_s(), server.cpu_s()
         done = subprocess.run([wrk, *how, "--script", str(_SCRIPT), url, "--", str(bodies)], capture_output=True, text=True, check=False)
