@@ -4,8 +4,8 @@ One model of 16 columns (a hundred trees), fitted once, behind each of these, ea
 
 - an empty FastAPI route, which reads and computes nothing: what HTTP in Python costs by itself;
 - the scikit-learn pipeline in a FastAPI route, as one writes it by hand;
-- `mlflow models serve` of the same ONNX file, as MLflow saves it;
-- BentoML, the same ONNX file;
+- `mlflow models serve` of the same trees in ONNX, asked with arrays (frames take it longer);
+- BentoML, the same file, arrays too;
 - ours, the model alone: all 16 values in the request; checked, scored, and as always the vector in the store before it is answered;
 - ours, 5 views: the question has a payment's id, three keys and its amount; 15 values are read from five views, then the same.
 

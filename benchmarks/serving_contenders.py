@@ -50,7 +50,7 @@ def contenders(home: Path, registered: Registered, *, peers: bool) -> dict[str, 
     if peers:
         estimator = {"ESTIMATOR": str(home / "estimator.skops"), "OMP_NUM_THREADS": "1"}
         found["sklearn in FastAPI"] = Contender(_by_uvicorn("pipeline", estimator), "/predict", _records, list)
-        found["mlflow models serve"] = Contender(_mlflow(registered), "/invocations", _split, _of_mlflow)
+        found["mlflow models serve"] = Contender(_mlflow(registered), "/invocations", _inputs, _of_mlflow)
         found["BentoML"] = Contender(_bentoml(registered), "/predict", _rows, list)
     ours = _ours(home, registered)
     found["ours, model alone"] = Contender(ours, "/v1/models/alone/predict", _known, _of_ours)
@@ -106,8 +106,8 @@ def _records(rows: pd.DataFrame) -> object:
     return rows.to_dict("records")
 
 
-def _split(rows: pd.DataFrame) -> object:
-    return {"dataframe_split": {"columns": list(rows.columns), "data": rows.to_numpy().tolist()}}
+def _inputs(rows: pd.DataFrame) -> object:
+    return {"inputs": rows.to_numpy().tolist()}
 
 
 def _known(rows: pd.DataFrame) -> object:

@@ -21,11 +21,10 @@ class Risk:
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
         self.session = ort.InferenceSession(os.environ["MODEL"], options, providers=["CPUExecutionProvider"])
-        self.names = [value.name for value in self.session.get_inputs()]
+        self.name = self.session.get_inputs()[0].name
 
     @bentoml.api
     async def predict(self, rows: list[list[float]]) -> list[float]:
         """(n, 16) vectors -> (n,) probabilities of 1."""
-        table = np.array(rows, dtype=np.float32)
-        feed = {name: table[:, place : place + 1] for place, name in enumerate(self.names)}
-        return self.session.run(["probabilities"], feed)[0][:, 1].tolist()
+        told = self.session.run(["probabilities"], {self.name: np.array(rows, dtype=np.float32)})
+        return told[0][:, 1].tolist()
