@@ -40,7 +40,7 @@ def make_estimator() -> Pipeline:
 
 
 _FEATURES = {"n_1h": count(over="1h"), "sum_24h": sum_("amount", over="24h"), "max_24h": max_("amount", over="24h")}
-_ENTITIES = ("card", "device", "merchant", ("card", "merchant"), ("device", "merchant"))
+_ENTITIES: tuple[str | tuple[str, ...], ...] = ("card", "device", "merchant", ("card", "merchant"), ("device", "merchant"))
 views = [View(f"of_{number}", payments, entity=entity, features=_FEATURES) for number, entity in enumerate(_ENTITIES)]
 _values: dict[str, Any] = {column: (float | None, None) for view in views for column in view.feature_columns}
 Known = create_model("Known", payment_id=(str, ...), amount=(float, ...), **_values)

@@ -74,7 +74,8 @@ def export(model: Model, estimator: Any, frame: pd.DataFrame, classes: Sequence[
 def convert(estimator: Any, types: Sequence[tuple[str, Any]], options: Mapping[str, Any] | None) -> onnx.ModelProto:
     """What skl2onnx makes of an estimator; it raises whatever it meets."""
     with _CONVERTING, patch.object(_container, "make_node", _plain_make_node(_container.make_node)):
-        return to_onnx(estimator, initial_types=list(types), options=options)
+        proto: onnx.ModelProto = to_onnx(estimator, initial_types=list(types), options=options)
+    return proto
 
 
 def _advice(estimator: Any) -> str:
