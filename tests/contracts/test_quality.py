@@ -172,10 +172,13 @@ def test_on_every_database_it_counts_the_same(databases: Databases) -> None:
     write_all(databases, asked, told)
     reader = QualityReader(databases)
     judged = reader.judged("m", LABEL, 0, 40 * MINUTE_MS)
-    followed = reader.followed("m", LABEL, (0, 40 * MINUTE_MS), with_texts=True)
+    followed = reader.followed("m", LABEL, (0, 40 * MINUTE_MS), beside="vectors")
+    plain = reader.followed("m", LABEL, (0, 40 * MINUTE_MS), beside="texts")
     reader.close()
     assert rows_of(followed) == naive_followed(asked, told, 0, 40)
     assert (list(followed.requests), list(followed.texts)) == (["{}"] * len(followed), [None] * len(followed))
+    assert ({*followed.digests}, {bytes(vector) for vector in followed.vectors}) == ({"d"}, {np.zeros(1).tobytes()})
+    assert (list(plain.requests), plain.vectors, len(followed.vectors)) == (list(followed.requests), (), len(followed))
     columns = (judged.role, judged.version, judged.at_ms, judged.said, judged.outcome)
     rows = list(zip(*(column.tolist() for column in columns), strict=True))
     assert sorted(rows) == naive_judged(asked, told, 0, 40)
@@ -247,7 +250,7 @@ def test_classes_and_values_meet_their_outcomes_on_every_database(databases: Dat
         store.close()
 
 
-@pytest.mark.parametrize("query", [module._JUDGED, module._FOLLOWED, module._FOLLOWED_WITH_TEXTS])
+@pytest.mark.parametrize("query", [module._JUDGED, *module._FOLLOWED.values()])
 def test_sqlite_looks_outcomes_up_by_their_key(query: str, tmp_path: Path) -> None:
     databases = Databases(tmp_path)
     open_state(databases, [VIEW], {"m": LABEL}, {"results": VIEW.retention_ms}).close()

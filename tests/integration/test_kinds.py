@@ -125,6 +125,9 @@ def test_quality_and_page_tell_the_figures_of_the_task(run: Run) -> None:
     assert "Accuracy by week" in page and "MAE by week" in page
     series = run.client.get("/ui/series/days.json").json()
     assert set(series["live"]) == {"mae", "rmse", "r2"}
+    first = run.client.get("/v1/models/days/quality").json()["windows"][0]
+    assert first["estimated"]["mae"]["value"] == pytest.approx(found["days"]["mae"], abs=0.08), "as training has learnt it"
+    assert "MAE, estimated and real" in page
 
 
 def test_a_changed_world_raises_the_alarm_and_nothing_before_does(run: Run) -> None:

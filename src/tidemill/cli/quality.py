@@ -30,8 +30,9 @@ def quality(
 ) -> None:
     """Show how good a model is: estimated before its labels are there, measured after, by version, by slice and over time.
 
-    The estimate comes from the model's answers alone. It sees inputs that have moved to where the model is unsure; it cannot see a world
-    in which the same inputs have come to mean something else. How far it was off so far is said beside it; docs/quality.md tells more.
+    The estimate looks at no label: it comes from the model's answers, and for a number from what it read too. It sees inputs that have
+    moved to where the model is unsure; it cannot see a world in which the same inputs have come to mean something else. How far it was
+    off so far is said beside it; docs/quality.md tells more.
     """
     workspace = workspace_for(settings_for(project), remember=False)
     wanted = workspace.project.model(model)
@@ -78,7 +79,7 @@ def _provisional(report: QualityReport) -> str:
 
 def _trust(model: str, report: QualityReport) -> str:
     if not report.has_estimate:
-        return f"no estimate: nothing held here tells what answers of {model} are worth; the next training keeps it (a number has none)"
+        return f"no estimate: nothing held here tells what answers of {model} are worth; the next training keeps it"
     if not report.trust:
         return "the estimate has not met enough labels yet to say how far to trust it"
     lines = [

@@ -22,36 +22,25 @@ def add_to(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def status(project: ProjectPath = None, json_: AsJson = False) -> None:
+def status(
+    project: ProjectPath = None,
+    json_: AsJson = False,
+    live: Annotated[bool, typer.Option("--live", help="Go on showing it, with events and predictions a second, until Ctrl-C.")] = False,
+    every: Annotated[float, typer.Option(min=0.5, help="With --live: seconds between two looks.")] = 2.0,
+) -> None:
     """Show the books of every stream, the champions, and what the loop did last."""
-    from tidemill.cli.services import is_well, services
+    from tidemill.cli.standing import follow, read_standing, render
 
     settings = settings_for(project)
     workspace = workspace_for(settings, remember=False)
-    books, last = workspace.books(), workspace.state.last_event_ms()
-    decisions = workspace.decisions.recent(limit=5)
-    well = {service.name: is_well(service.health_url) for service in services(settings, work=False) if service.health_url}
-    if json_:
-        found = {"stream_time_ms": workspace.now_ms(), "services": well, "books": books, "decisions": decisions}
-        print_json({**found, "partial_views": workspace.state.sets.partial(), "publications": workspace.publications.standing()})
+    if live:
+        follow(workspace, settings, Console(), every)
         return
-    console = Console()
-    console.print(f"project {workspace.project.name}, stream time {_moment(workspace.now_ms())}", highlight=False)
-    console.print("  ".join(f"{name} {'up' if up else '[red]down[/red]'}" for name, up in well.items()))
-    names = ("received", "applied", "duplicate", "late", "rejected", "pending")
-    table = Table("stream", *names, "last event", box=None)
-    for name, book in sorted(books.items()):
-        table.add_row(name, *(f"{getattr(book, column):,}" for column in names), _moment(last[name]))
-    console.print(table)
-    for name in workspace.state.sets.partial():
-        lacking = f"{workspace.project.source(name).kind} {name} knows only events since it was declared or changed"
-        console.print(f"[yellow]{lacking}[/yellow]; `tidemill backfill {name}` fills it")
-    for kind, published in workspace.publications.standing().items():
-        if published.last_error:
-            console.print(f"[yellow]{kind} are not published[/yellow]; see `tidemill publications`")
-    for decision in decisions:
-        ended = f"{decision.outcome or decision.state} {decision.outcome_reason}"
-        console.print(f"{_moment(decision.requested_at_ms)} {decision.model} {decision.trigger}: {ended}")
+    standing = read_standing(workspace, settings)
+    if json_:
+        print_json(standing)
+    else:
+        Console().print(render(standing), highlight=False)
 
 
 def doctor(project: ProjectPath = None, json_: AsJson = False) -> None:

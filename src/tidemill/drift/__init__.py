@@ -12,6 +12,7 @@ from tidemill.drift.certainty import Answer, Certainty
 from tidemill.drift.checks import Checks, data_faults
 from tidemill.drift.cusum import BernoulliCusum, SizeCusum
 from tidemill.drift.estimate import QualityReference, estimate_quality, profile_quality, window_ms
+from tidemill.drift.estimate_errors import estimate_errors, profile_errors
 from tidemill.drift.features import FeatureDrift
 from tidemill.drift.outcome_budget import outcome_settings
 from tidemill.drift.outcomes import Alarm, OutcomeMonitor
@@ -52,8 +53,10 @@ __all__ = [
     "SizeCusum",
     "WindowedDrift",
     "data_faults",
+    "estimate_errors",
     "estimate_quality",
     "outcome_settings",
+    "profile_errors",
     "profile_quality",
     "profile_reference",
     "report_quality",

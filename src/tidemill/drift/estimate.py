@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from tidemill.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from tidemill.drift.calibrator import Calibrator
+from tidemill.drift.error_tree import ErrorTree
 from tidemill.drift.expected import Expected, expect
 from tidemill.drift.statistics import Floats
 from tidemill.learning.intervals import Interval, Z, student_quantile
@@ -25,9 +26,9 @@ from tidemill.stores import Class
 
 WINDOWS_A_CYCLE = 7
 _WINDOWS_MS = (DAY_MS, 6 * HOUR_MS, 3 * HOUR_MS, HOUR_MS, 15 * MINUTE_MS, 5 * MINUTE_MS, MINUTE_MS)
-_LEAST_WINDOWS = 3
-_LEAST_ROWS = 30
-_BOUNDS = {"log_loss": (0.0, math.inf), "accuracy": (0.0, 1.0), "auc": (0.0, 1.0)}
+LEAST_WINDOWS = 3
+LEAST_ROWS = 30  # of a window, to hold an estimate against it
+_SHARES = ("accuracy", "auc")
 
 
 def window_ms(cycle_ms: int) -> int:
@@ -47,38 +48,54 @@ class QualityReference:
     version as plain numbers, and never made anew from data.
 
     Args:
-        calibrator: what an answer is worth.
+        calibrator: what an answer is worth; None of a number.
         values: the metrics of those rows.
         spread: of each metric, the standard deviation of a window's real value around the estimate, beyond the luck of its rows: weather,
-            holidays. Each window was estimated with the calibrator of the others.
+            holidays; of a number as a share of the estimate. Each window was estimated with the calibrator, or the tree, of the others.
         n_windows: how many windows that was measured on; below 3 there was nothing to measure.
         window_ms: their length.
         classes: what the calibrator's columns stand for, where an outcome is one of several.
+        errors: how far off answers are; of a number only.
     """
 
-    calibrator: Calibrator
+    calibrator: Calibrator | None
     values: Mapping[str, float]
     spread: Mapping[str, float]
     n_windows: int
     window_ms: int
     classes: tuple[Class, ...] = ()
+    errors: ErrorTree | None = None
 
     @property
     def provisional(self) -> bool:
         """Whether the interval is too short, since too few windows were there to measure how much they differ."""
-        return self.n_windows < _LEAST_WINDOWS
+        return self.n_windows < LEAST_WINDOWS
 
     def interval(self, metric: str, expected: Expected) -> Interval:
         """The estimate of one metric over a window: the reach of luck, and that of the spread by Student's t, as windows are few."""
         spread = 0.0
         if not self.provisional:
             spread = student_quantile(self.n_windows - 1) * math.sqrt(1.0 + 1.0 / self.n_windows) * self.spread.get(metric, 0.0)
-        return Interval.around(expected.value, math.hypot(Z * expected.luck, spread), _BOUNDS[metric])
+        if self.errors is not None:
+            spread *= expected.value
+        most = 1.0 if metric in _SHARES else math.inf
+        return Interval.around(expected.value, math.hypot(Z * expected.luck, spread), (0.0, most))
+
+    def worth(self, said: Floats) -> Floats:
+        """(n, n_classes) answers -> (n, n_classes) how likely each class is then."""
+        assert self.calibrator is not None, "a number is no class"
+        return self.calibrator.apply(said)
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> QualityReference:
         """The reference of `dataclasses.asdict`."""
-        return cls(**{**raw, "calibrator": Calibrator.from_json(raw["calibrator"]), "classes": tuple(raw["classes"])})
+        calibrator, errors = raw["calibrator"], raw.get("errors")  # versions made before errors were learnt have none
+        parts = {
+            "calibrator": None if calibrator is None else Calibrator.from_json(calibrator),
+            "errors": None if errors is None else ErrorTree.from_json(errors),
+            "classes": tuple(raw["classes"]),
+        }
+        return cls(**{**raw, **parts})
 
 
 def profile_quality(
@@ -102,11 +119,11 @@ def profile_quality(
     said = by_class(probability)
     gaps = _gaps(outcome, said, at_ms // length_ms)
     names = sorted({name for gap in gaps for name in gap})
-    enough = len(gaps) >= _LEAST_WINDOWS
+    enough = len(gaps) >= LEAST_WINDOWS
     return QualityReference(
         calibrator=Calibrator.fit(outcome, said),
         values={name: figure.value for name, figure in measure(outcome, said).figures.items()},
-        spread={name: _spread([gap[name] for gap in gaps if name in gap]) for name in names} if enough else {},
+        spread={name: spread_of([gap[name] for gap in gaps if name in gap]) for name in names} if enough else {},
         n_windows=len(gaps),
         window_ms=length_ms,
         classes=classes,
@@ -127,7 +144,7 @@ def estimate_together(parts: list[tuple[Floats, QualityReference]]) -> Measured:
     if not known:
         return Measured()
     said = np.concatenate([part for part, _ in known])
-    worth = np.concatenate([reference.calibrator.apply(part) for part, reference in known])
+    worth = np.concatenate([reference.worth(part) for part, reference in known])
     _, most = max(known, key=lambda part: len(part[0]))
     return Measured(len(said), {name: most.interval(name, expected) for name, expected in expect(said, worth).items()})
 
@@ -137,7 +154,7 @@ def _gaps(outcome: Floats, said: Floats, window: npt.NDArray[np.int64]) -> list[
     gaps = []
     for one in np.unique(window):
         here = window == one
-        if here.sum() < _LEAST_ROWS or (~here).sum() < _LEAST_ROWS:
+        if here.sum() < LEAST_ROWS or (~here).sum() < LEAST_ROWS:
             continue
         worth = Calibrator.fit(outcome[~here], said[~here]).apply(said[here])
         real, expected = measure(outcome[here], said[here]).figures, expect(said[here], worth)
@@ -145,7 +162,7 @@ def _gaps(outcome: Floats, said: Floats, window: npt.NDArray[np.int64]) -> list[
     return gaps
 
 
-def _spread(gaps: list[tuple[float, float]]) -> float:
-    """By moments: what the squares of the gaps have beyond those of luck."""
+def spread_of(gaps: list[tuple[float, float]]) -> float:
+    """The standard deviation of gaps, each with the luck it has anyway: by moments, what their squares have beyond those of luck."""
     beyond = float(np.mean([gap * gap - luck * luck for gap, luck in gaps])) if gaps else 0.0
     return math.sqrt(max(0.0, beyond))

@@ -13,7 +13,10 @@ from tidemill.learning.measured import LEAST_PROBABILITY, predicted_class
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """A metric's expectation over n rows, and the standard deviation that drawing the n outcomes gives it."""
+    """A metric's expectation over n rows, and the standard deviation that drawing the n outcomes gives it.
+
+    Of errors, that also holds that they are known from few rows.
+    """
 
     value: float
     luck: float

@@ -15,6 +15,7 @@ from tidemill.drift.span_memory import SpanMemory, spans_of
 from tidemill.learning import Model
 from tidemill.learning.label_lag import LabelLag
 from tidemill.project import Workspace
+from tidemill.stores.quality import Beside
 
 CYCLES = 8
 
@@ -68,7 +69,8 @@ class _Judging:
     def judge(self, start_ms: int, others: Iterable[QualityWindow], *, closed: bool) -> QualityWindow | None:
         """One window, beside closed ones; None without a prediction."""
         span = start_ms, start_ms + self.length_ms
-        rows = self.workspace.quality.followed(self.model.name, self.model.label, span, with_texts=bool(self.model.slices))
+        beside: Beside = "vectors" if self.model.objective.kind == "value" else "texts" if self.model.slices else "nothing"
+        rows = self.workspace.quality.followed(self.model.name, self.model.label, span, beside=beside)
         if not len(rows):
             return None
         return judge_window(Judging(self.model, self.reference, self.now_ms, _lag(others)), rows, start_ms, closed=closed)

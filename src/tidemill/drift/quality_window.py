@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 
-from tidemill.drift.estimate import QualityReference, estimate_together
-from tidemill.drift.expected import row_losses_expected
+from tidemill.drift.asked import read_texts
+from tidemill.drift.estimates import Estimates, References, estimates_of
 from tidemill.drift.statistics import Floats
 from tidemill.learning import Model
 from tidemill.learning.label_lag import LabelLag
@@ -19,8 +16,6 @@ from tidemill.learning.measured import Measured, by_class, measure, measure_valu
 from tidemill.learning.outcomes import settled
 from tidemill.learning.slices import SlicedRows, SliceSums, sum_slices
 from tidemill.stores import Followed
-
-References = Callable[[int], QualityReference | None]  # of a version; None where this machine does not hold it
 
 
 @dataclass(frozen=True)
@@ -96,16 +91,18 @@ class Judging:
 
 
 def judge_window(judging: Judging, rows: Followed, start_ms: int, *, closed: bool) -> QualityWindow:
-    """One window of rows, which have their texts where the model has slices."""
+    """One window of rows, which have their texts where the model has slices, and their vectors where it predicts a number."""
     outcome = settled(rows, judging.model.label, judging.now_ms)
     champion, frozen = rows.role == "champion", (rows.role == "frozen") & ~np.isnan(outcome)
-    parts = {version: champion & (rows.version == version) for version in np.unique(rows.version[champion]).tolist()}
-    known = _known(judging, rows, list(parts))
     labelled, told = champion & ~np.isnan(outcome), champion & (rows.first_known_ms >= 0)
-    answers = {version: (said_in(rows, parts[version], reference), reference) for version, reference in known.items()}
+    estimates = estimates_of(judging.model, rows, judging.references)
 
     def live(which: npt.NDArray[np.bool_]) -> Measured:
         return (measure_values if judging.is_value else measure)(outcome[which], rows.said[which])
+
+    def of_version(version: int) -> VersionQuality:
+        mine, reference = champion & (rows.version == version), estimates.known.get(version)
+        return VersionQuality(version, live(mine & labelled), estimates.expect(mine), reference is not None and reference.provisional)
 
     return QualityWindow(
         start_ms=start_ms,
@@ -116,36 +113,10 @@ def judge_window(judging: Judging, rows: Followed, start_ms: int, *, closed: boo
         lag=LabelLag.of((rows.first_known_ms - rows.at_ms)[told], int(champion.sum())),
         live=live(labelled),
         frozen=live(frozen),
-        estimated=estimate_together(list(answers.values())),
-        versions=tuple(
-            VersionQuality(
-                version=version,
-                live=live(mine & labelled),
-                estimated=estimate_together([answers[version]]) if version in answers else Measured(),
-                provisional=version in known and known[version].provisional,
-            )
-            for version, mine in parts.items()
-        ),
-        slices=_slices(judging, rows, np.flatnonzero(labelled), (outcome, known)),
+        estimated=estimates.expect(champion),
+        versions=tuple(of_version(version) for version in np.unique(rows.version[champion]).tolist()),
+        slices=_slices(judging, rows, labelled, (outcome, estimates)),
     )
-
-
-def said_in(rows: Followed, which: npt.NDArray[Any], reference: QualityReference) -> Floats:
-    """(n, n_classes) what was said in some rows, in the classes of a version's reference."""
-    if not rows.classes:
-        return by_class(rows.said[which])
-    place = {one: number for number, one in enumerate(rows.classes)}
-    return np.asarray(rows.said[which][:, [place[one] for one in reference.classes]], dtype=np.float64)
-
-
-def _known(judging: Judging, rows: Followed, versions: Sequence[int]) -> dict[int, QualityReference]:
-    """The references that tell what these answers are worth: of a model of the same kind, whose classes are all among them."""
-    found = {version: judging.references(version) for version in versions}
-    return {
-        version: reference
-        for version, reference in found.items()
-        if reference is not None and bool(reference.classes) == bool(rows.classes) and set(reference.classes) <= {*rows.classes}
-    }
 
 
 def _expected_share(judging: Judging, at_ms: npt.NDArray[np.int64]) -> float | None:
@@ -155,30 +126,12 @@ def _expected_share(judging: Judging, at_ms: npt.NDArray[np.int64]) -> float | N
     return float(judging.lag.shares_by(ages_ms).mean())
 
 
-def _slices(
-    judging: Judging, rows: Followed, places: npt.NDArray[np.int64], known: tuple[Floats, Mapping[int, QualityReference]]
-) -> tuple[SliceSums, ...]:
-    model, (outcome, references) = judging.model, known
-    if not model.slices or not len(places):
+def _slices(judging: Judging, rows: Followed, which: npt.NDArray[np.bool_], judged: tuple[Floats, Estimates]) -> tuple[SliceSums, ...]:
+    model, (outcome, estimates) = judging.model, judged
+    if not model.slices or not which.any():
         return ()
-    versions, expected = rows.version[places], np.full(len(places), np.nan)
-    for version, reference in references.items():
-        mine = np.flatnonzero(versions == version)
-        said = said_in(rows, places[mine], reference)
-        expected[mine] = row_losses_expected(said, reference.calibrator.apply(said))
-    texts = slice_texts(model.slices, [rows.requests[place] for place in places], [rows.texts[place] for place in places])
-    came, said = outcome[places], rows.said[places]
+    places = np.flatnonzero(which).tolist()
+    texts = read_texts(model.slices, [rows.requests[place] for place in places], [rows.texts[place] for place in places])
+    came, said = outcome[which], rows.said[which]
     right = np.full(len(places), np.nan) if judging.is_value else (predicted_class(by_class(said)) == came).astype(np.float64)
-    return sum_slices(SlicedRows(texts, right, model.objective.losses(came, said), expected))
-
-
-def slice_texts(slices: Sequence[str], requests: Sequence[str], texts: Sequence[bytes | None]) -> dict[str, list[str | None]]:
-    """The text of each row by column, from its request, or from what was logged beside it.
-
-    >>> slice_texts(["port", "maker"], ['{"port": "north"}'], [b'{"maker": "ann"}'])
-    {'port': ['north'], 'maker': ['ann']}
-    """
-    read: list[Mapping[str, Any]] = [
-        {**orjson.loads(beside or b"{}"), **orjson.loads(request)} for request, beside in zip(requests, texts, strict=True)
-    ]
-    return {column: [None if (text := row.get(column)) is None else str(text) for row in read] for column in slices}
+    return sum_slices(SlicedRows(texts, right, model.objective.losses(came, said), estimates.row_losses(which)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version as package_version
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from tidemill.clock import to_utc
-from tidemill.drift import QualityReference, Sampling, profile_quality, profile_reference, window_ms
+from tidemill.drift import QualityReference, Sampling, profile_errors, profile_quality, profile_reference, window_ms
 from tidemill.errors import ExportError
 from tidemill.kernels import Floats
 from tidemill.learning import (
@@ -181,7 +181,8 @@ def release_of(workspace: Workspace, model: Model, fitted: Fitted, onnx: bytes, 
     # The score's reference is what a model said of rows it had not seen: of those it has learnt from it is more certain than it will be.
     unseen = objective.score(fitted.said)
     profile = profile_reference(train_rows.columns, unseen, train_rows.at_ms, sampling, scored_at_ms=fitted.gate.at_ms)
-    quality = _quality(model, fitted)
+    important = important_columns(scorer, fitted.gate, objective)
+    quality = _quality(model, fitted, important)
     label_stream = model.label.stream.name
     labels, _ = workspace.lake.read(label_stream)
     nulls = count_null_outcomes(model.label, labels, int(train_rows.at_ms[0]), train_rows.now_ms)
@@ -209,7 +210,7 @@ def release_of(workspace: Workspace, model: Model, fitted: Fitted, onnx: bytes, 
             f"gate_{objective.metric}": str(objective.loss(fitted.quality)),
             "task": objective.task,
             **({"classes": json.dumps(scorer.classes)[:_LONGEST_TAG]} if scorer.classes else {}),
-            IMPORTANT: json.dumps(important_columns(scorer, fitted.gate, objective)),
+            IMPORTANT: json.dumps(important),
         },
         onnx=onnx,
         example=to_input(model, train_rows.frame().head(50)),
@@ -221,12 +222,12 @@ def release_of(workspace: Workspace, model: Model, fitted: Fitted, onnx: bytes, 
     )
 
 
-def _quality(model: Model, fitted: Fitted) -> QualityReference | None:
-    """What the answers are worth; None of a number, whose quality is not estimated."""
+def _quality(model: Model, fitted: Fitted, important: Sequence[str]) -> QualityReference | None:
+    """What the answers are worth; of a number, how far off they are by what the most important columns hold."""
+    gate, length_ms = fitted.gate, window_ms(model.monitor.cycle_ms)
     if model.objective.kind == "value":
-        return None
-    gate = fitted.gate
-    return profile_quality(gate.outcome, fitted.said, gate.at_ms, window_ms(model.monitor.cycle_ms), gate.classes)
+        return profile_errors(gate.outcome, fitted.said, {name: gate.columns[name] for name in important}, gate.at_ms, length_ms)
+    return profile_quality(gate.outcome, fitted.said, gate.at_ms, length_ms, gate.classes)
 
 
 def _trials(judged: Judged, metric: str) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -40,14 +40,14 @@ where met.newest = 1 and met.at_ms >= ?3 and met.at_ms < ?4
 order by met.id, met.role
 """
 _JUDGED = _MET.format(join="join", by_key=_BY_KEY, more="", beside="")
-_FOLLOWED = _MET.format(join="left join", by_key=_BY_KEY, more=", met.first_known_ms, met.n_told", beside="")
-_FOLLOWED_WITH_TEXTS = _MET.format(
-    join="left join",
-    by_key=_BY_KEY,
-    more=", met.first_known_ms, met.n_told, asked.request, said.texts",
-    beside=" join prediction asked on asked.id = met.id left join prediction_text said on said.prediction_id = met.id",
-)
-_ROLE, _VERSION, _AT, _PROBABILITY, _EXPECTED, _PROBABILITIES, _VALUE, _TEXT, _FIRST, _TOLD, _REQUEST, _TEXTS = range(12)
+_ASKED = " join prediction asked on asked.id = met.id left join prediction_text said on said.prediction_id = met.id"
+_WITH = {"nothing": "", "texts": ", asked.request, said.texts", "vectors": ", asked.request, said.texts, asked.digest, asked.vector"}
+Beside = Literal["nothing", "texts", "vectors"]  # what is read beside predictions and outcomes: of vectors their texts too
+_FOLLOWED = {
+    name: _MET.format(join="left join", by_key=_BY_KEY, more=f", met.first_known_ms, met.n_told{more}", beside=_ASKED if more else "")
+    for name, more in _WITH.items()
+}
+_ROLE, _VERSION, _AT, _PROBABILITY, _EXPECTED, _PROBABILITIES, _VALUE, _TEXT, _FIRST, _TOLD, _REQUEST, _TEXTS, _DIGEST, _VECTOR = range(14)
 _Row = Sequence[Any]
 
 
@@ -94,6 +94,8 @@ class Followed:
         classes: as in `Judged`.
         requests: (n,) JSON of each request, if asked for.
         texts: (n,) JSON of each vector's texts that its request does not hold, None where there are none; if asked for.
+        digests: (n,) of the definitions that made each vector; if asked for.
+        vectors: (n,) the float64 of each vector's numbers, as bytes; if asked for.
     """
 
     role: npt.NDArray[np.str_]
@@ -107,6 +109,8 @@ class Followed:
     classes: tuple[Class, ...] = ()
     requests: Sequence[str] = ()
     texts: Sequence[bytes | None] = ()
+    digests: Sequence[str] = ()
+    vectors: Sequence[bytes] = ()
 
     def __len__(self) -> int:
         """How many."""
@@ -137,10 +141,10 @@ class QualityReader:
             classes=found.classes,
         )
 
-    def followed(self, model: str, label: Label, span: tuple[int, int], *, with_texts: bool = False) -> Followed:
+    def followed(self, model: str, label: Label, span: tuple[int, int], *, beside: Beside = "nothing") -> Followed:
         """The predictions asked in `[span[0], span[1])`, one of each (key, version, role), with the outcome if it is known."""
-        found = self._read(_FOLLOWED_WITH_TEXTS if with_texts else _FOLLOWED, model, label, span)
-        rows = found.rows
+        found = self._read(_FOLLOWED[beside], model, label, span)
+        rows, with_texts, with_vectors = found.rows, beside != "nothing", beside == "vectors"
         return Followed(
             role=np.array([row[_ROLE] for row in rows], dtype=np.str_),
             version=np.array([row[_VERSION] for row in rows], dtype=np.int64),
@@ -153,6 +157,8 @@ class QualityReader:
             classes=found.classes,
             requests=[row[_REQUEST] for row in rows] if with_texts else (),
             texts=[row[_TEXTS] for row in rows] if with_texts else (),
+            digests=[row[_DIGEST] for row in rows] if with_vectors else (),
+            vectors=[row[_VECTOR] for row in rows] if with_vectors else (),
         )
 
     def close(self) -> None:
