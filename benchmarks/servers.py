@@ -16,7 +16,7 @@ from pathlib import Path
 
 _START_S = 180.0
 _STOP_S = 20.0
-_SESSION, _USER, _SYSTEM = 3, 11, 12  # fields of /proc/PID/stat behind the name, see proc(5)
+_PARENT, _USER, _SYSTEM = 1, 11, 12  # fields of /proc/PID/stat behind the name, see proc(5)
 
 
 @dataclass(frozen=True)
@@ -50,13 +50,16 @@ class Running:
 
     def cpu_s(self) -> float:
         """Seconds of CPU that it and all it has started have taken, as far as they run still."""
-        ticks = 0
+        parents, ticks = dict[int, int](), dict[int, int]()
         for path in Path("/proc").glob("[0-9]*/stat"):
             with suppress(OSError):  # it has just ended
                 told = path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-                if int(told[_SESSION]) == self.pid:
-                    ticks += int(told[_USER]) + int(told[_SYSTEM])
-        return ticks / os.sysconf("SC_CLK_TCK")
+                pid = int(path.parent.name)
+                parents[pid], ticks[pid] = int(told[_PARENT]), int(told[_USER]) + int(told[_SYSTEM])
+        mine = [self.pid]  # children may have sessions of their own
+        for pid in mine:
+            mine += [child for child, parent in parents.items() if parent == pid]
+        return sum(ticks.get(pid, 0) for pid in mine) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
