@@ -18,7 +18,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Half of what is installed is imported by nobody here, or by few: that is compiled when it is.
 LATER := '/(tests?|plotly|sympy|moto|faker|databricks)/'
 .DEFAULT_GOAL := install
-.PHONY: audit install demo test check bench chaos fuzz
+.PHONY: audit install demo test check bench chaos fuzz soak
 install: $(INSTALLED)
 
 $(UV_READY):
@@ -31,7 +31,6 @@ $(INSTALLED): pyproject.toml uv.lock $(UV_READY)
 	@$(BIN)/python -m compileall -qq -j 0 -x $(LATER) .venv/lib >&2 || true  # some files are of other Pythons
 	@$(BIN)/python -c "from tidemill.kernels.ahead import compile_kernels; compile_kernels()" >&2
 	@touch $@
-
 demo: install
 	@$(BIN)/tidemill demo $(ARGS)
 
@@ -47,12 +46,13 @@ check: install
 	@$(BIN)/mypy $(CODE)
 	@$(BIN)/lint-imports
 	@$(UV) lock --check
-
 bench: install
 	@test -n "$(NAME)" || { echo "make bench: say which one, e.g. make bench NAME=flights" >&2; exit 2; }
 	@$(BIN)/python -m benchmarks.bench_$(NAME) $(ARGS)
 chaos: install
 	@$(BIN)/python -m tests.chaos $(ARGS)
+soak: install
+	@$(BIN)/python -m benchmarks.bench_soak $(ARGS)
 audit: $(UV_READY)
 	@$(UV) audit --frozen --preview-features audit $(ARGS)
 fuzz: install

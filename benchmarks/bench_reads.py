@@ -28,14 +28,13 @@ from benchmarks import http_reads
 from benchmarks.beside import peer_versions, run_beside
 from benchmarks.cards import Payments, draw_payments
 from benchmarks.http_reads import MANY, serving
-from benchmarks.load import under_load
+from benchmarks.load import fill, under_load
 from benchmarks.peer import write_payments
 from benchmarks.reads_project import project
 from benchmarks.report import Report, show
 from tidemill.clock import MINUTE_MS, wall_ms
 from tidemill.project import Workspace
 from tidemill.stores import Lookup
-from tidemill.streams import Entry
 
 _KINDS = ("cached", "popular", "cold", "five_views", "http_one_key", "http_100_keys")
 _WARM_UP = 200  # reads of five views, as Feast's SDK is given; they map the pages of a store that was just opened
@@ -52,7 +51,7 @@ def main() -> int:
     ours: dict[str, Runs] = {"quiet": [], "under load": []}
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        fill(home, history)
+        fill(project, home, history)
         with serving(home) as port:
             for seed in range(options.runs):
                 ours["quiet"].append(measure(home, port, history, (seed, options.reads)))
@@ -79,17 +78,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--reads", type=int, default=3_000, help="of each kind, a run; a tenth of it where 100 keys are read")
     parser.add_argument("--no-peers", action="store_true", help="leave Feast out")
     return parser.parse_args()
-
-
-def fill(home: Path, history: Payments) -> None:
-    """Apply the history."""
-    workspace = Workspace.open(project, home, durable_log=False)
-    texts, times = list(history.payloads()), history.paid_at_ms.tolist()
-    for begin in range(0, len(texts), 50_000):
-        piece = slice(begin, begin + 50_000)
-        workspace.log.append([Entry("payments", text, at_ms) for text, at_ms in zip(texts[piece], times[piece], strict=True)], now_ms=0)
-    workspace.engine().drain(20_000)
-    workspace.close()
 
 
 def measure(home: Path, port: int, history: Payments, draw: tuple[int, int]) -> dict[str, Percentiles]:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import socket
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
@@ -18,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks import reads_project
+from benchmarks.servers import Command, running
 
 MANY = 100  # keys of one POST
-_START_S = 60.0
 _WARM_UP = 50
 Percentiles = list[float]  # the median and the 99th, microseconds
 
@@ -30,26 +27,15 @@ def serving(home: Path) -> Iterator[int]:
     """A server of `home` for as long as the block runs; answers its port.
 
     Raises:
-        RuntimeError: it does not answer within a minute; with what it said last.
+        RuntimeError: it does not answer within three minutes; with what it said last.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
-    command = [str(Path(sys.executable).parent / "tidemill"), "serve", "--project", str(Path(reads_project.__file__).resolve())]
-    environ = os.environ | {"TIDEMILL_HOME": str(home), "TIDEMILL_SERVER__PORT": str(port), "TIDEMILL_SERVER__OPEN": "true"}
-    with tempfile.TemporaryFile() as said:
-        server = subprocess.Popen(command, stdout=said, stderr=said, env=environ)
-        try:
-            deadline = time.monotonic() + _START_S
-            while not answers(port):
-                if server.poll() is not None or time.monotonic() > deadline:
-                    said.seek(0)
-                    raise RuntimeError(f"tidemill serve does not answer: {said.read().decode(errors='replace')[-1_000:]}")
-                time.sleep(0.1)
-            yield port
-        finally:
-            server.terminate()
-            server.wait()
+    line = [str(Path(sys.executable).parent / "tidemill"), "serve", "--project", str(Path(reads_project.__file__).resolve())]
+
+    def environ(port: int) -> Mapping[str, str]:
+        return os.environ | {"TIDEMILL_HOME": str(home), "TIDEMILL_SERVER__PORT": str(port), "TIDEMILL_SERVER__OPEN": "true"}
+
+    with running(Command("tidemill serve", lambda _port: line, environ=environ)) as server:
+        yield server.port
 
 
 def measure(port: int, cards: Sequence[str], reads: int) -> dict[str, Percentiles]:
@@ -90,15 +76,3 @@ def _ask(link: HTTPConnection, method: str, path: str, body: str | None) -> Any:
     told = answer.read()
     assert answer.status == 200, told
     return json.loads(told)
-
-
-def answers(port: int) -> bool:
-    """Whether a server on loopback answers 200."""
-    link = HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        link.request("GET", "/healthz")
-        return link.getresponse().status == 200
-    except OSError:
-        return False
-    finally:
-        link.close()

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from benchmarks.http_reads import answers
+from benchmarks.servers import answers
 
 _START_S = 30.0
 

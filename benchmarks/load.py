@@ -1,4 +1,4 @@
-"""Processes that put a home under load: one appends payments at a fixed rate, one applies them as `tidemill work` does."""
+"""A home with a past, and processes that put it under load: one appends payments, one applies them as `tidemill work` does."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from multiprocessing import get_context
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
-from benchmarks.cards import draw_payments
+from benchmarks.cards import Payments, draw_payments
 from tidemill import Project
 from tidemill.clock import wall_ms
 from tidemill.errors import ConflictError
@@ -21,6 +21,17 @@ from tidemill.streams import Entry
 _TICK_S = 0.005
 _START_S = 60.0
 _WARM_UP_S = 3.0
+
+
+def fill(project: Project, home: Path, history: Payments) -> None:
+    """Apply payments, each known when it happened."""
+    workspace = Workspace.open(project, home, durable_log=False)
+    texts, times = list(history.payloads()), history.paid_at_ms.tolist()
+    for begin in range(0, len(texts), 50_000):
+        piece = slice(begin, begin + 50_000)
+        workspace.log.append([Entry("payments", text, at_ms) for text, at_ms in zip(texts[piece], times[piece], strict=True)], now_ms=0)
+    workspace.engine().drain(20_000)
+    workspace.close()
 
 
 def append_at(project: Project, home: Path, load: tuple[int, int], stopping: Event) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -13,6 +14,8 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+_WIDTH = 240  # of what is printed into a file: a table is not cut there
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ def show(report: Report, header: Sequence[str], rows: Sequence[Sequence[str]], n
         column.justify = "right"
     for row in rows:
         table.add_row(*row)
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH)
     console.print(table)
     for note in (_ran_on(report), *notes):
         console.print(note, highlight=False)

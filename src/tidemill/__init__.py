@@ -25,7 +25,7 @@ from tidemill.features import (
     variance,
 )
 from tidemill.learning import Model, Monitor, Requests, RetrainPolicy
-from tidemill.project import Project
+from tidemill.project import CsvHistory, Project
 from tidemill.sources import Delta, Files, Kafka, Kinesis, SqlOutbox, SqlTable
 from tidemill.streams import Asked, Counts, Recorded, Recording
 from tidemill.targets import KafkaTopic
@@ -35,6 +35,7 @@ __all__ = [
     "AsyncClient",
     "Client",
     "Counts",
+    "CsvHistory",
     "Delta",
     "Files",
     "Kafka",

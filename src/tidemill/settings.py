@@ -212,7 +212,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=_PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid", hide_input_in_errors=True)
 
     home: Path = Field(Path(".tidemill"), description="where all state lives")
-    project: Path = Field(Path("examples/flights/project.py"), description="the project file")
+    project: Path = Field(
+        default_factory=lambda: _project_here(), description="the project file: `project.py` of this folder, else flights"
+    )
     profile: Literal["embedded", "server"] = Field("embedded", description="log and stores in files of `home`, or in the database")
     server: ServerSettings = ServerSettings()
     client: ClientSettings = ClientSettings()
@@ -255,6 +257,11 @@ class Settings(BaseSettings):
         bound = self.server.host
         host = "127.0.0.1" if bound == "0.0.0.0" else "[::1]" if bound in ("::", "::1") else bound  # where it is reached from here
         return f"http{'s' if self.server.tls_cert_file else ''}://{host}:{self.server.port}"
+
+
+def _project_here() -> Path:
+    here = Path("project.py")  # as `tidemill init` makes it
+    return here if here.is_file() else Path("examples/flights/project.py")
 
 
 def read_settings(environ: Mapping[str, str] | None = None) -> Settings:

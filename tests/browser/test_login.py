@@ -12,6 +12,7 @@ import pytest
 import uvicorn
 from playwright.sync_api import Page, expect
 
+from tests.browser.test_barriers import barriers
 from tests.unit.ui.ferry import Ferry
 from tidemill.clock import wall_ms
 from tidemill.registry import Registry
@@ -57,6 +58,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 def test_a_person_signs_in_and_out(site: Site, page: Page) -> None:
     page.goto(site.url)
     expect(page).to_have_title("Sign in · tidemill")
+    assert barriers(page) == []
     page.get_by_label("API key").fill("tm_wrong")
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("alert")).to_contain_text("No such key stands")

@@ -48,7 +48,7 @@ def run_demo(settings: Settings, plan: Plan, *, fresh: bool) -> Summary:
     """Run the demo; answers what came of it.
 
     Raises:
-        ConflictError: the home holds the state of an earlier run.
+        ConflictError: the home holds the state of an earlier run, or the recording is too short.
         NotReadyError: a service does not come up, or a step does not end in time.
         ProjectError: the project has no recording.
     """
@@ -59,6 +59,10 @@ def run_demo(settings: Settings, plan: Plan, *, fresh: bool) -> Summary:
     project = load_project(settings.project)
     if project.recording is None:
         raise ProjectError("has no recording to replay", where=f"project {project.name!r}", fix="give Project(..., recording=...)")
+    recording = project.recording(days=plan.days, drift_from=plan.drift_from)
+    if _first_fit_ms(recording, plan) >= recording.last_ms:
+        days = (recording.last_ms - recording.first_ms) / DAY_MS
+        raise ConflictError(f"the recording has {days:.0f} days, so a first fit after {plan.first_fit} leaves nothing; lower --first-fit")
     _prepare_home(settings, fresh)
     _prepare_topics(settings, project, fresh)
     adopt_environ(settings)
@@ -70,7 +74,6 @@ def run_demo(settings: Settings, plan: Plan, *, fresh: bool) -> Summary:
         _print_urls(settings, console)
         # the recording can be told again, so its log need not survive a power cut
         workspace = Workspace.open(project, settings.home, database=settings.database_url, log=settings.log, durable_log=False)
-        recording = project.recording(days=plan.days, drift_from=plan.drift_from)
         registry = Registry(settings.mlflow_uri, workspace.home)
         replay = _replay(settings, plan, workspace, registry, recording, console)
         summary = summarise(workspace, registry, replay, recording, time.monotonic() - begin_s)
@@ -88,13 +91,18 @@ def _replay(settings: Settings, plan: Plan, workspace: Workspace, registry: Regi
     server = HTTPConnection(settings.server.host, settings.server.port, timeout=60)
     with Screen(workspace, console) as screen:
         replay = Replay(worker, Relay(workspace, settings), recording, server, screen.show)
-        first_fit_ms = recording.first_ms // DAY_MS * DAY_MS + DAY_MS + plan.first_fit * DAY_MS
+        first_fit_ms = _first_fit_ms(recording, plan)
         replay.load(first_fit_ms)
         for model in workspace.project.models:
             screen.phase(replay.progress, f"training the first {model.name}")
             _first_fit(workspace, registry, model.name, worker)
         replay.run(first_fit_ms)
     return replay
+
+
+def _first_fit_ms(recording: Recording, plan: Plan) -> int:
+    """The midnight after so many whole days."""
+    return recording.first_ms // DAY_MS * DAY_MS + DAY_MS + plan.first_fit * DAY_MS
 
 
 def _first_fit(workspace: Workspace, registry: Registry, model: str, worker: Worker) -> None:

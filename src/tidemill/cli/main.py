@@ -14,6 +14,8 @@ from tidemill.cli import (
     backup,
     demo_command,
     forget,
+    importing,
+    init,
     keys,
     operate,
     publications,
@@ -36,6 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 _MODULES = (
+    init,
     run,
     demo_command,
     read,
@@ -48,6 +51,7 @@ _MODULES = (
     alerts,
     operate,
     release,
+    importing,
     acts,
     keys,
     backup,

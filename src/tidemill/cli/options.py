@@ -15,7 +15,10 @@ from tidemill.project import Workspace, load_project
 from tidemill.settings import Settings, read_settings
 
 ProjectPath = Annotated[
-    Path | None, typer.Option("--project", help="The project file. [default: examples/flights/project.py]", show_default=False)
+    Path | None,
+    typer.Option(
+        "--project", help="The project file. [default: project.py of this folder, else examples/flights/project.py]", show_default=False
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program instead of text for a person.")]
 ModelName = Annotated[str, typer.Argument(help="The model's name in the project, e.g. late_arrival.")]

@@ -65,13 +65,14 @@ def serve(project: ProjectPath = None, open_: Open = False) -> None:
 
     from tidemill.registry import Registry
     from tidemill.serving import Champions, Keyring, create_app
-    from tidemill.ui import OverviewReader, alert_router, login_router, page_router
+    from tidemill.ui import OverviewReader, alert_router, login_router, model_router, page_router
 
     workspace, server = workspace_for(settings), settings.server
     champions = Champions(workspace, Registry(settings.mlflow_uri, workspace.home), f"{socket.gethostname()}:{os.getpid()}")
     reader, keyring = OverviewReader(workspace, settings), Keyring(workspace.keys)
     pages = page_router(reader.read)
     pages.include_router(alert_router(workspace, reader.forget))
+    pages.include_router(model_router(workspace, champions.registry, reader.forget))
     if not server.open:
         pages.include_router(login_router(keyring))
         tell_how_to_begin(workspace, server)

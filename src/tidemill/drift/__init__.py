@@ -14,6 +14,7 @@ from tidemill.drift.cusum import BernoulliCusum, SizeCusum
 from tidemill.drift.estimate import QualityReference, estimate_quality, profile_quality, window_ms
 from tidemill.drift.estimate_errors import estimate_errors, profile_errors
 from tidemill.drift.features import FeatureDrift
+from tidemill.drift.heat import ColumnChange, Heat
 from tidemill.drift.outcome_budget import outcome_settings
 from tidemill.drift.outcomes import Alarm, OutcomeMonitor
 from tidemill.drift.quality_memory import QualityMemory, QualityWindows
@@ -37,9 +38,11 @@ __all__ = [
     "BettingDrift",
     "Certainty",
     "Checks",
+    "ColumnChange",
     "ColumnProfile",
     "ColumnWarning",
     "FeatureDrift",
+    "Heat",
     "OutcomeMonitor",
     "OutcomeSettings",
     "QualityMemory",

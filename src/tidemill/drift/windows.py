@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from tidemill.drift.budget import DEFAULT_BUDGET, WINDOWS_SHARE, score_levels
 from tidemill.drift.reference import WINDOW_ROWS, ColumnProfile, ReferenceProfile, Values, encode_columns
+from tidemill.drift.shape import shape
 from tidemill.drift.significance import Significance, significance
 from tidemill.drift.statistics import Floats, ks_with_missing
 from tidemill.learning import Budget
@@ -87,6 +88,8 @@ class WindowedDrift:
         self._active: dict[str, ColumnWarning] = {}
         self._significance: dict[str, Significance] = {}
         self._judged: dict[str, tuple[ColumnProfile, npt.NDArray[np.int64]]] = {}
+        self._unshaped = self._judged
+        self._shapes: dict[str, dict[str, Any]] = {}
 
     @property
     def active(self) -> list[ColumnWarning]:
@@ -109,6 +112,13 @@ class WindowedDrift:
         if self._judged:  # worked out when somebody looks: it costs more than the window itself
             self._significance, self._judged = significance(self._judged), {}
         return dict(self._significance)
+
+    @property
+    def shapes(self) -> dict[str, dict[str, Any]]:
+        """The distribution of each judged column in the last complete window beside the reference's, see `shape`; empty after a restart."""
+        if self._unshaped:
+            self._shapes, self._unshaped = {name: shape(*each) for name, each in self._unshaped.items()}, {}
+        return dict(self._shapes)
 
     @property
     def filled(self) -> int:
@@ -217,6 +227,7 @@ class WindowedDrift:
             self._judged[column.name] = column, self._unpadded(index)
             raised += self._judge(column.name, statistic, threshold, at_ms)
         self._significance = {}
+        self._unshaped = self._judged
         self._counts[:] = 0
         self._filled = 0
         return raised

@@ -6,12 +6,13 @@ Not among what `tidemill.learning` names: the converter takes seconds to import,
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
 import numpy as np
+import onnx
 import pandas as pd
 from onnx.helper import set_model_props
 from skl2onnx import to_onnx
@@ -53,8 +54,7 @@ def export(model: Model, estimator: Any, frame: pd.DataFrame, classes: Sequence[
     options = None if objective.task == "regression" else {"zipmap": False}
     types = [(name, StringTensorType([None, 1]) if kind == "text" else FloatTensorType([None, 1])) for name, kind in model.columns.items()]
     try:
-        with _CONVERTING, patch.object(_container, "make_node", _plain_make_node(_container.make_node)):
-            proto = to_onnx(estimator, initial_types=types, options=options)
+        proto = convert(estimator, types, options)
     except Exception as error:  # the converter raises whatever it meets; what matters is that this model cannot serve
         raise ExportError(f"model {model.name!r} does not convert to ONNX: {error!r}; {_advice(estimator)}") from error
     set_model_props(proto, describe(objective.task, [classes[place] for place in estimator.classes_] if classes else ()))
@@ -69,6 +69,13 @@ def export(model: Model, estimator: Any, frame: pd.DataFrame, classes: Sequence[
             "encode categories yourself (native categorical features convert wrongly)"
         )
     return Exported(content, largest, len(frame))
+
+
+def convert(estimator: Any, types: Sequence[tuple[str, Any]], options: Mapping[str, Any] | None) -> onnx.ModelProto:
+    """What skl2onnx makes of an estimator; it raises whatever it meets."""
+    with _CONVERTING, patch.object(_container, "make_node", _plain_make_node(_container.make_node)):
+        proto: onnx.ModelProto = to_onnx(estimator, initial_types=list(types), options=options)
+    return proto
 
 
 def _advice(estimator: Any) -> str:

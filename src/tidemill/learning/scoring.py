@@ -56,6 +56,11 @@ class OnnxModel:
                 wanted[:, place] = said[:, self.classes.index(one)]
         return wanted
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The columns that it reads; of a vector it may leave some out."""
+        return tuple(self._inputs)
+
     def run(self, feed: Mapping[str, Column]) -> Floats:
         """What it says of tensors that `to_feed` made, so that several models of one vector share them."""
         said = np.asarray(self._session.run([self._output], {name: feed[name] for name in self._inputs})[0], dtype=np.float64)

@@ -1,6 +1,7 @@
 """Projects: the one file a user writes, found and loaded."""
 
 from tidemill.project.catalogue import FeatureRecord, ViewDetail, ViewSummary, describe_view, describe_views, list_views
+from tidemill.project.csv_history import CsvHistory
 from tidemill.project.example import example_curl, example_event, example_request
 from tidemill.project.forgetting import Forgotten, forget_entity, look_for_entity
 from tidemill.project.loader import DEFAULT, find_project, load_project, project_root
@@ -10,6 +11,7 @@ from tidemill.project.workspace import Workspace
 
 __all__ = [
     "DEFAULT",
+    "CsvHistory",
     "FeatureRecord",
     "Forgotten",
     "Project",

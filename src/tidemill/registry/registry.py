@@ -239,6 +239,26 @@ class Registry:
         about = json.loads((folder / "version.json").read_text())
         return Version(name, number, about["run_id"], folder, about["tags"])
 
+    def fetch(self, source: str, folder: Path) -> Path:
+        """The files of a model that is not ours: a path of this machine as it is, or an MLflow URI downloaded into `folder`.
+
+        Raises:
+            NotFoundError: there is no such file, or no such model.
+        """
+        if Path(source).exists():
+            return Path(source)
+        if ":/" not in source:
+            raise NotFoundError("file", source)
+        import mlflow
+
+        mlflow.set_tracking_uri(self._uri)
+        try:
+            return Path(mlflow.artifacts.download_artifacts(source, dst_path=str(folder)))
+        except _fault() as error:
+            if error.error_code in _OURS:
+                raise NotFoundError("model", f"{source} in MLflow at {self._uri}") from error
+            raise UnavailableError(f"MLflow at {self._uri} did not give {source}: {error.message}") from error
+
     def log_report(self, name: str, run_name: str, pages: Mapping[str, str], metrics: Mapping[str, float], tags: Mapping[str, str]) -> str:
         """Keep the pages of a report beside the model, by file name, the newest 20 reports; answers its run's id."""
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository

@@ -74,6 +74,15 @@ class Ready:
     refit: Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class About:
+    """What is told of a version beside its rows and answers: where it comes from."""
+
+    params: Mapping[str, object]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+
+
 def snapshot(workspace: Workspace, model: Model, limits: Limits | None = None, timeout_s: float = 120.0) -> TrainingSet:
     """The training set as of now in stream time; waits until the lake holds every applied event.
 
@@ -147,12 +156,25 @@ def code_version() -> str:
 
 
 def _release(workspace: Workspace, model: Model, ready: Ready, tags: dict[str, str]) -> Release:
+    """What is uploaded of what was trained here."""
+    params = {"estimator": type(ready.fitted.estimator).__name__, **_hyperparameters(ready.fitted)}
+    metrics = {"onnx_largest_difference": ready.exported.largest_difference, **_trials(ready.judged, model.objective.metric)}
+    more = {
+        **tags,
+        FITS: str(ready.fits),
+        "window": ready.judged.best.window,
+        "refitted": str(ready.refit["served"] == "refitted").lower(),
+    }
+    return release_of(workspace, model, ready.fitted, ready.exported.content, About(params, metrics, more))
+
+
+def release_of(workspace: Workspace, model: Model, fitted: Fitted, onnx: bytes, about: About) -> Release:
     """What is uploaded. Profile and sample are of the rows it was fitted on; importances of the newest, which a refitted model has seen.
 
     What its answers are worth is told by the newest rows too, as answered by the challenger, which had not seen them.
     """
-    fitted, train_rows = ready.fitted, ready.fitted.train
-    scorer = OnnxModel(ready.exported.content, model.columns)
+    train_rows = fitted.train
+    scorer = OnnxModel(onnx, model.columns)
     objective = model.objective
     scores = objective.score(scorer.score(train_rows.columns))
     sampling = Sampling(cycle_ms=model.monitor.cycle_ms, share=model.sample)
@@ -165,42 +187,32 @@ def _release(workspace: Workspace, model: Model, ready: Ready, tags: dict[str, s
     labels, _ = workspace.lake.read(label_stream)
     nulls = count_null_outcomes(model.label, labels, int(train_rows.at_ms[0]), train_rows.now_ms)
     until = to_utc(int(train_rows.at_ms[-1])).date()
-    params = {
-        "estimator": type(fitted.estimator).__name__,
-        "rows_fitted": len(train_rows),
-        "rows_judged": len(fitted.gate),
-        "rows_served": train_rows.n_served,
-        "from": to_utc(int(train_rows.at_ms[0])).isoformat(),
-        "to": to_utc(int(train_rows.at_ms[-1])).isoformat(),
-        "maturity_h": round(train_rows.maturity_ms / 3_600_000, 2),
-        **_hyperparameters(fitted),
-    }
-    metrics = {  # the figures: of the challenger on the newest rows, which it had not seen, also where it was then refitted
-        **fitted.quality.figures,
-        "onnx_largest_difference": ready.exported.largest_difference,
-    }
-    metrics |= _trials(ready.judged, objective.metric)
     return Release(
         name=workspace.project.registered_name(model.name),
         run_name=f"{model.name} to {until}",
-        params=params,
-        metrics=metrics,
+        params={
+            "rows_fitted": len(train_rows),
+            "rows_judged": len(fitted.gate),
+            "rows_served": train_rows.n_served,
+            "from": to_utc(int(train_rows.at_ms[0])).isoformat(),
+            "to": to_utc(int(train_rows.at_ms[-1])).isoformat(),
+            "maturity_h": round(train_rows.maturity_ms / 3_600_000, 2),
+            **about.params,
+        },
+        metrics={**fitted.quality.figures, **about.metrics},  # of the challenger on the newest rows, also where it was then refitted
         tags={
-            **tags,
+            **about.tags,
             "code_version": code_version(),
             "lake_versions": json.dumps(dict(train_rows.lake_versions)),
             "source_digest": model.source_digest,
             "stream_time_ms": str(train_rows.now_ms),
-            FITS: str(ready.fits),
             NULL_OUTCOMES: json.dumps(asdict(nulls)),
-            "window": ready.judged.best.window,
-            "refitted": str(ready.refit["served"] == "refitted").lower(),
             f"gate_{objective.metric}": str(objective.loss(fitted.quality)),
             "task": objective.task,
             **({"classes": json.dumps(scorer.classes)[:_LONGEST_TAG]} if scorer.classes else {}),
             IMPORTANT: json.dumps(important),
         },
-        onnx=ready.exported.content,
+        onnx=onnx,
         example=to_input(model, train_rows.frame().head(50)),
         reference=replace(profile, quality=quality).to_json(),
         sample=_sample(train_rows, scores),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite  # numpy's takes twenty times as long for one number
 
 import numpy as np
 import orjson
@@ -84,7 +85,7 @@ class Predictor:
             raise InputError(f"{len(requests)} requests; send 1 to {max_rows}")
         for place, request in enumerate(requests):
             for name, value in request.__dict__.items():
-                if isinstance(value, float) and not np.isfinite(value):
+                if isinstance(value, float) and not isfinite(value):
                     raise InputError(f"{value}; send null for a missing value", where=f"{place}.{name}")
         return requests
 
@@ -117,7 +118,7 @@ class Predictor:
             position=position,
             digest=model.source_digest,
             keys=[str(getattr(request, model.label.key)) for request in requests],
-            requests=[orjson.dumps(request.model_dump(mode="json")).decode() for request in requests],
+            requests=[request.model_dump_json() for request in requests],
             numbers=numbers,
             scores={role: (loaded.version, said.of_role[role]) for role, loaded in said.by.items()},
             texts=_logged_texts(model, vector),

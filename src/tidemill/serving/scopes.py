@@ -40,9 +40,15 @@ ROUTES: dict[str, Scope | None] = {  # None is for everybody: it tells nothing o
     "POST /ui/logout": None,
     "GET /ui/overview": "read",
     "GET /ui/series/{model}.json": "read",
+    "GET /ui/heat/{model}": "read",
     "POST /ui/alerts/ack": "operate",
     "POST /ui/alerts/silence": "operate",
     "POST /ui/alerts/unsilence": "operate",
+    "POST /ui/models/{model}/retrain": "operate",
+    "POST /ui/models/{model}/promote": "operate",
+    "POST /ui/models/{model}/rollback": "operate",
+    "POST /ui/models/{model}/freeze": "operate",
+    "POST /ui/models/{model}/unfreeze": "operate",
 }
 ROUTE = "tidemill.route"  # where a request's scope says which of them it is
 _DENIED = {

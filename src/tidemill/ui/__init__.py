@@ -3,7 +3,18 @@
 from tidemill.ui.alert_actions import alert_router
 from tidemill.ui.drift_summary import DriftSummary, read_drift
 from tidemill.ui.login import login_router
+from tidemill.ui.model_actions import model_router
 from tidemill.ui.overview import Overview, OverviewReader, read_overview
 from tidemill.ui.page import page_router
 
-__all__ = ["DriftSummary", "Overview", "OverviewReader", "alert_router", "login_router", "page_router", "read_drift", "read_overview"]
+__all__ = [
+    "DriftSummary",
+    "Overview",
+    "OverviewReader",
+    "alert_router",
+    "login_router",
+    "model_router",
+    "page_router",
+    "read_drift",
+    "read_overview",
+]

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from tidemill.drift import OutcomeMonitor, OutcomeSettings, data_faults, outcome_settings
 from tidemill.project import Workspace
+from tidemill.ui.heat_map import HeatMap, read_heat
 
 logger = logging.getLogger(__name__)
 
@@ -52,11 +53,12 @@ class ColumnDrift:
 
 @dataclass(frozen=True)
 class Watch:
-    """What the feature detectors hold: their columns, the data faults they see, and whether the reference is long enough to trust."""
+    """What the feature detectors hold: columns, data faults, whether the reference is long enough to trust, and how it was over time."""
 
     columns: tuple[ColumnDrift, ...] = ()
     faults: tuple[str, ...] = ()
     provisional: bool = False
+    heat: HeatMap = field(default_factory=HeatMap)
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,10 @@ class DriftSummary:
         """The columns that are watched, those that warn first."""
         return self.watch.columns
 
+    def column(self, name: str) -> ColumnDrift | None:
+        """The figures of a column; None if it is not watched any more."""
+        return next((column for column in self.columns if column.column == name), None)
+
     @property
     def warnings(self) -> tuple[ColumnDrift, ...]:
         """The columns that warn."""
@@ -173,7 +179,7 @@ def _watch(state: Mapping[str, Any]) -> Watch:
         told = {} if warned is None else {"since_ms": int(warned["since_ms"]), "detail": str(warned["detail"]), "warning": True}
         found.append(ColumnDrift(**{"column": column, **seen.get(column, {}), **told}))
     ordered = sorted(found, key=lambda each: (not each.warning, -each.urgency, each.column))
-    return Watch(tuple(ordered), tuple(data_faults(state)), bool(state.get("provisional")))
+    return Watch(tuple(ordered), tuple(data_faults(state)), bool(state.get("provisional")), read_heat(state))
 
 
 def _check(state: Mapping[str, Any]) -> CheckSummary | None:

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from http import HTTPStatus
 from urllib.parse import parse_qs
 
 from fastapi import Request, Response
 
-from tidemill.errors import DeniedError, InputError, NotFoundError, TidemillError
+from tidemill.errors import ConflictError, DeniedError, InputError, NotFoundError, NotReadyError, TidemillError
+from tidemill.ui.files import read_files
 from tidemill.ui.form_token import FIELD, check_form
+from tidemill.ui.page import HEADERS, HTML
+from tidemill.ui.rendering import Renderer
 
 Form = Mapping[str, list[str]]
 _FORM = "application/x-www-form-urlencoded"
 _MOST_FIELDS = 1_000
+_STATUS: tuple[tuple[type[TidemillError], HTTPStatus], ...] = (
+    (NotFoundError, HTTPStatus.NOT_FOUND),
+    (DeniedError, HTTPStatus.FORBIDDEN),
+    (ConflictError, HTTPStatus.CONFLICT),
+    (NotReadyError, HTTPStatus.SERVICE_UNAVAILABLE),
+)
 
 
 async def read_form(request: Request) -> Form:
@@ -43,13 +53,17 @@ def one(form: Form, name: str) -> str:
 
 
 def refused(error: TidemillError) -> Response:
-    """What a person reads whose form was not taken."""
-    status = HTTPStatus.UNPROCESSABLE_ENTITY
-    if isinstance(error, NotFoundError | DeniedError):
-        status = HTTPStatus.NOT_FOUND if isinstance(error, NotFoundError) else HTTPStatus.FORBIDDEN
-    return Response(f"{error}\nNothing was changed; go back and try again.\n", status, media_type="text/plain; charset=utf-8")
+    """What a person reads whose form was not taken, or whose act has failed."""
+    status = next((status for kind, status in _STATUS if isinstance(error, kind)), HTTPStatus.UNPROCESSABLE_ENTITY)
+    text = _renderer().refusal(why=str(error))
+    return Response(text, status, {**HEADERS, "Cache-Control": "no-store"}, HTML)
 
 
 def go_to(place: str) -> Response:
     """Where a browser goes once a form was taken."""
     return Response(None, HTTPStatus.SEE_OTHER, {"Location": place})
+
+
+@cache
+def _renderer() -> Renderer:
+    return Renderer(read_files())

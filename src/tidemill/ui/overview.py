@@ -10,21 +10,22 @@ from tidemill.clock import MINUTE_MS, SECOND_MS, NowMs, wall_ms
 from tidemill.drift import QualityMemory, QualityReport, report_quality
 from tidemill.learning import Model
 from tidemill.learning.figures import Figure
-from tidemill.loop.story import Rival, Step, asked_for, knew, rivals, steps
 from tidemill.project import ViewDetail, Workspace, describe_views, example_curl
 from tidemill.settings import Settings
-from tidemill.stores import Decision, Silence
+from tidemill.stores import Alert, Silence
 from tidemill.streams import Books
 from tidemill.ui.alert_groups import AlertGroup, AlertRow, read_alerts
+from tidemill.ui.decision_rows import DecisionRow, decision_rows
 from tidemill.ui.drift_summary import DriftSummary, read_drift
-from tidemill.ui.links import experiments_link, flow_run_link, model_link, prefect_link, safe_link
+from tidemill.ui.links import experiments_link, model_link, prefect_link, safe_link
 from tidemill.ui.quality_cache import QualityCache, WeeklyQuality
 from tidemill.ui.rates import Rate, Rates
+from tidemill.ui.versions import TrialMemory, Versions, aliases_of, version_rows, version_spans
 
 N_DECISIONS = 50
-N_STORIES = 10  # told on the page; `tidemill audit` tells all
 SERVER_SILENT_MS = MINUTE_MS  # a server not heard of for longer is not counted as serving
 _SAME_LOOK_MS = SECOND_MS
+_N_ALERTS = 400  # the newest, among which those on outcomes are looked for
 
 
 @dataclass(frozen=True)
@@ -65,28 +66,8 @@ class ModelPanel:
     report_url: str | None
     freeze: str | None
     curl: str
-
-
-@dataclass(frozen=True)
-class DecisionStory:
-    """The whole of a decision; see `tidemill.loop.story`. Links are None where there is nothing to see."""
-
-    evidence: tuple[tuple[str, str], ...]
-    knew: tuple[tuple[str, str], ...]
-    rivals: tuple[Rival, ...]
-    steps: tuple[Step, ...]
-    mlflow_url: str | None
-    report_url: str | None
-
-
-@dataclass(frozen=True)
-class DecisionRow:
-    """One decision; `alarm_to_serving_s` (wall time) if it ended with a new champion; a story if it is among the newest."""
-
-    decision: Decision
-    alarm_to_serving_s: float | None
-    flow_run_url: str | None
-    story: DecisionStory | None
+    alarms: tuple[tuple[int, str], ...] = ()
+    versions: Versions = field(default_factory=Versions)
 
 
 @dataclass(frozen=True)
@@ -120,11 +101,12 @@ class Overview:
 
 @dataclass
 class Memory:
-    """What one process remembers between two looks: rates, and the quality of closed weeks and windows."""
+    """What one process remembers between two looks: rates, the quality of closed weeks and windows, how trials compare."""
 
     quality: QualityCache = field(default_factory=QualityCache)
     windows: QualityMemory = field(default_factory=QualityMemory)
     rates: Rates = field(default_factory=Rates)
+    trials: TrialMemory = field(default_factory=TrialMemory)
 
 
 class OverviewReader:
@@ -161,13 +143,15 @@ def read_overview(workspace: Workspace, settings: Settings, now_wall_ms: int, me
     memory = memory or Memory(QualityCache(budget_s=float("inf")), QualityMemory(budget_s=float("inf")))
     now_ms = workspace.now_ms()
     decisions = workspace.decisions.recent(limit=N_DECISIONS)
+    alarms = tuple(record.alert for record in workspace.alerts.recent(limit=_N_ALERTS) if record.alert.kind == "outcomes")
+    seen = _Seen(memory, now_ms, now_wall_ms, alarms)
     return Overview(
         project=workspace.project.name,
         now_ms=now_ms,
         streams=_streams(workspace, now_ms, now_wall_ms, memory.rates),
         views=tuple(describe_views(workspace, now_wall_ms)),
-        models=tuple(_model(workspace, settings, model, _Seen(memory, now_ms, now_wall_ms)) for model in workspace.project.models),
-        decisions=tuple(_decision(decision, settings, told=place < N_STORIES) for place, decision in enumerate(decisions)),
+        models=tuple(_model(workspace, settings, model, seen) for model in workspace.project.models),
+        decisions=decision_rows(decisions, settings),
         alert_groups=read_alerts(workspace),
         links=Links(settings.mlflow_uri, experiments_link(settings), prefect_link(settings)),
         silences=workspace.alert_silences.standing(now_wall_ms),
@@ -192,15 +176,17 @@ def _streams(workspace: Workspace, now_ms: int, now_wall_ms: int, rates: Rates) 
 
 @dataclass(frozen=True)
 class _Seen:
-    """One look: with which memory, and when."""
+    """One look: with which memory, and when; the alarms on outcomes that the alerts tell of."""
 
     memory: Memory
     now_ms: int
     now_wall_ms: int
+    alarms: tuple[Alert, ...]
 
 
 def _model(workspace: Workspace, settings: Settings, model: Model, seen: _Seen) -> ModelPanel:
     quality = seen.memory.quality.read(workspace, model, seen.now_ms)
+    report = report_quality(seen.memory.windows.read(workspace, model, seen.now_ms))
     drift = read_drift(workspace, model.name)
     freeze = workspace.decisions.frozen(model.name)
     registered = workspace.project.registered_name(model.name)
@@ -213,12 +199,24 @@ def _model(workspace: Workspace, settings: Settings, model: Model, seen: _Seen) 
         frozen_version=_frozen_version(workspace, model.name),
         quality=quality,
         figures=model.objective.figures,
-        report=report_quality(seen.memory.windows.read(workspace, model, seen.now_ms)),
+        report=report,
         n_predictions=workspace.predictions.count(model.name),
         drift=drift,
         report_url=safe_link(drift.check.url) if drift.check else None,
         freeze=f"by {freeze.by}: {freeze.reason}" if freeze else None,
         curl=example_curl(model, settings.server_url),
+        alarms=tuple((alert.since_ms or alert.at_ms, alert.title) for alert in seen.alarms if alert.model == model.name),
+        versions=_versions(workspace, model, (quality, report), seen),
+    )
+
+
+def _versions(workspace: Workspace, model: Model, told: tuple[WeeklyQuality, QualityReport], seen: _Seen) -> Versions:
+    quality, report = told
+    named = aliases_of(workspace, model.name)
+    return Versions(
+        rows=version_rows(named, quality.runs, workspace.decisions.recent(model.name, N_DECISIONS), report.versions),
+        spans=version_spans(quality.runs, seen.now_ms),
+        trials=seen.memory.trials.read(workspace, model, named, seen.now_wall_ms),
     )
 
 
@@ -243,22 +241,3 @@ def _frozen_version(workspace: Workspace, model: str) -> str | None:
     first = workspace.predictions.served(model, limit=1)
     versions = [score.version for score in workspace.predictions.scores(model, first.keys[:1]) if score.role == "frozen"]
     return str(versions[0]) if versions else None
-
-
-def _decision(decision: Decision, settings: Settings, *, told: bool) -> DecisionRow:
-    served_s = None
-    if decision.outcome == "promoted" and decision.finished_wall_ms is not None:
-        served_s = (decision.finished_wall_ms - decision.requested_wall_ms) / SECOND_MS
-    return DecisionRow(decision, served_s, flow_run_link(settings, decision.flow_run_id), _story(decision) if told else None)
-
-
-def _story(decision: Decision) -> DecisionStory:
-    mlflow, report = decision.findings.get("mlflow_run"), decision.evidence.get("report")
-    return DecisionStory(
-        evidence=asked_for(decision),
-        knew=knew(decision),
-        rivals=rivals(decision),
-        steps=steps(decision),
-        mlflow_url=safe_link(mlflow if isinstance(mlflow, str) else None),
-        report_url=safe_link(report if isinstance(report, str) else None),
-    )

@@ -1,4 +1,4 @@
-"""The page over HTTP: the whole of it, the part that refreshes itself, the series of the charts, and its files."""
+"""The page over HTTP: the whole of it, the part that refreshes itself, the series of the charts, the heat maps, and its files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tidemill.ui.caller import caller_of
 from tidemill.ui.files import Files, read_files
 from tidemill.ui.form_token import VISITOR_COOKIE, form_token, new_visitor, set_cookie
 from tidemill.ui.lights import headline, read_lights
-from tidemill.ui.overview import Overview
+from tidemill.ui.overview import ModelPanel, Overview
 from tidemill.ui.quality_series import quality_series, series_revision
 from tidemill.ui.rendering import Renderer
 
@@ -34,7 +34,7 @@ HEADERS = {
 
 
 def page_router(overview: Callable[[], Overview]) -> APIRouter:
-    """The routes `/`, `/ui/overview`, `/ui/series/{model}.json` and `/static/...`.
+    """The routes `/`, `/ui/overview`, `/ui/series/{model}.json`, `/ui/heat/{model}` and `/static/...`.
 
     Args:
         overview: reads what is shown, called once a request in a worker thread, e.g. `OverviewReader(...).read`.
@@ -56,11 +56,14 @@ def page_router(overview: Callable[[], Overview]) -> APIRouter:
         return _answer(request, overview, lambda seen: renderer.fragment(**_shown(seen), **seen_by), renderer.failure)
 
     def series(request: Request, model: str) -> Response:
-        panels = {panel.name: panel for panel in overview().models}
-        if model not in panels:
-            known = ", ".join(sorted(panels)) or "none"
-            return Response(json.dumps({"detail": f"no model {model!r}; there is: {known}"}), 404, HEADERS, "application/json")
-        return _tagged(request, json.dumps(quality_series(panels[model])).encode(), "application/json")
+        panel = _panel(overview(), model)
+        if panel is None:
+            return _no_such(model)
+        return _tagged(request, json.dumps(quality_series(panel)).encode(), "application/json")
+
+    def heat(request: Request, model: str) -> Response:
+        panel = _panel(overview(), model)
+        return _no_such(model) if panel is None else _tagged(request, renderer.heat(model=panel).encode(), HTML)
 
     def static(request: Request, path: str) -> Response:
         return _static(request, files, path)
@@ -68,8 +71,17 @@ def page_router(overview: Callable[[], Overview]) -> APIRouter:
     router.add_api_route("/", whole_page, methods=["GET", "HEAD"])
     router.add_api_route("/ui/overview", fragment, methods=["GET"])
     router.add_api_route("/ui/series/{model}.json", series, methods=["GET"])
+    router.add_api_route("/ui/heat/{model}", heat, methods=["GET"])
     router.add_api_route("/static/{path:path}", static, methods=["GET", "HEAD"])
     return router
+
+
+def _panel(seen: Overview, model: str) -> ModelPanel | None:
+    return next((panel for panel in seen.models if panel.name == model), None)
+
+
+def _no_such(model: str) -> Response:
+    return Response(json.dumps({"detail": f"no model {model!r}"}), 404, HEADERS, "application/json")
 
 
 def _seen_by(request: Request, visitor: str = "") -> dict[str, Any]:

@@ -50,9 +50,17 @@ class Renderer:
         """What is inside `main`, asked for again every two seconds."""
         return self._templates.get_template("overview.html").render(**shown)
 
+    def heat(self, **shown: Any) -> str:
+        """The heat map of one model."""
+        return self._templates.get_template("heat.html").render(**shown)
+
     def login(self, **shown: Any) -> str:
         """The page that asks for a key."""
         return self._templates.get_template("login.html").render(**shown)
+
+    def refusal(self, **shown: Any) -> str:
+        """The page that says why a form was not taken."""
+        return self._templates.get_template("refusal.html").render(**shown)
 
     def failure_page(self, message: str) -> str:
         """The whole page when nothing can be read; it goes on asking."""

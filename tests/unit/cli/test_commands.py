@@ -25,7 +25,7 @@ RUNNER = CliRunner()
 COMMANDS = (
     *("up", "serve", "work", "demo", "status", "doctor", "features", "views", "drift", "audit", "parity", "deadletters"),
     *("replay", "predict", "backfill", "train", "retrain", "promote", "rollback", "freeze", "unfreeze"),
-    *("release", "backup", "restore", "forget", "alerts"),
+    *("release", "backup", "restore", "forget", "alerts", "init"),
 )
 
 

@@ -21,7 +21,7 @@ from tidemill.serving.scopes import ROUTES, route_of
 from tidemill.settings import ServerSettings, Settings
 from tidemill.stores import SCOPES, Alert, ApiKey
 from tidemill.stores.api_key import check_scopes, hash_of, new_text, prefix_of
-from tidemill.ui import OverviewReader, alert_router, login_router, page_router
+from tidemill.ui import OverviewReader, alert_router, login_router, model_router, page_router
 
 BASE = "http://127.0.0.1:8000"
 FILLED = {"stream": "orders", "view": "by_shop", "key": "a", "model": "late_order", "path:path": "app.css"}
@@ -55,7 +55,8 @@ def build(workspace: Workspace, settings: Settings, extra: Sequence[APIRouter] =
     champions = Champions(workspace, Registry("http://127.0.0.1:9", workspace.home), "test")
     reader, keyring = OverviewReader(workspace, settings), Keyring(workspace.keys)
     pages = page_router(reader.read)
-    for router in (alert_router(workspace, reader.forget), login_router(keyring), *extra):
+    actions = (alert_router(workspace, reader.forget), model_router(workspace, champions.registry, reader.forget))
+    for router in (*actions, login_router(keyring), *extra):
         pages.include_router(router)
     app = create_app(workspace, settings, champions, pages, keyring)
     return TestClient(app, base_url=BASE, follow_redirects=False, raise_server_exceptions=False)

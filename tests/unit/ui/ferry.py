@@ -14,9 +14,9 @@ from sklearn.linear_model import LogisticRegression
 
 from tidemill import Label, Model, Project, Requests, Stream, View, col, mean
 from tidemill.clock import DAY_MS, HOUR_MS, MINUTE_MS, to_ms, to_utc
-from tidemill.drift import FeatureDrift, OutcomeMonitor, profile_quality, profile_reference
+from tidemill.drift import ColumnChange, FeatureDrift, Heat, OutcomeMonitor, profile_quality, profile_reference
 from tidemill.project import Workspace
-from tidemill.serving.feature_watch import shown
+from tidemill.serving.feature_watch import levels, shown
 from tidemill.stores import Answered, Decision, Lookup, Moment, Plan, Planned
 from tidemill.stores.decision_records import Ending
 from tidemill.stores.held_versions import held_folder
@@ -193,8 +193,13 @@ class Ferry:
         hours = START_MS + np.arange(4_000) * HOUR_MS
         profile = profile_reference({"wind": rng.normal(size=4_000), "waves": rng.normal(size=4_000)}, rng.random(4_000), hours)
         features = FeatureDrift(profile)
-        features.update({"wind": rng.normal(2.0, size=400), "waves": rng.normal(size=400)}, hours[:400])
-        state = {"version": 1, "detector": features.state(), **shown(features)}
+        heat = Heat()
+        for first in range(0, 400, 40):
+            times = hours[first : first + 40]
+            found = features.update({"wind": rng.normal(2.0, size=40), "waves": rng.normal(size=40)}, times)
+            heat.take(int(times[-1]), levels(features))
+            heat.warn(ColumnChange(each.column, each.since_ms, each.at_ms) for each in found)
+        state = {"version": 1, "detector": features.state(), **shown(features), "heat": heat.state()}
         self.workspace.monitors.save("windows:late_ferry", 0, 1, state)
 
         check = {

@@ -172,7 +172,8 @@ def test_the_series_are_the_weeks_with_marks(ferry: Ferry, client: TestClient) -
 def test_an_unknown_model_has_no_series(client: TestClient) -> None:
     answer = client.get("/ui/series/nobody.json")
     assert answer.status_code == 404
-    assert answer.json()["detail"] == "no model 'nobody'; there is: late_ferry"
+    assert answer.json()["detail"] == "no model 'nobody'"
+    assert client.get("/ui/heat/nobody").status_code == 404
 
 
 def test_the_page_asks_for_the_series_again_only_when_they_changed(ferry: Ferry, client: TestClient) -> None:

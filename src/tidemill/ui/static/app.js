@@ -1,8 +1,9 @@
 "use strict";
-// Two things htmx does not do: draw the charts, and say when the server no longer answers.
+// Four things htmx does not do: draw the charts, read the parts that change seldom, send a form only once, and say when the server no longer answers.
 
 (() => {
   const charts = new Map(); // plot element -> {revision, chart, series}
+  const parts = new WeakMap(); // element of a part -> the revision it shows
   const HEIGHT = 215;
   const DAY = 86400; // seconds, as all times of the charts
   const DAYS = [1, 7, 14, 28, 56, 112, 364]; // between two dates of the axis: whole weeks, as the points are
@@ -133,9 +134,33 @@
       const now = charts.get(plot);
       if (now?.revision !== revision) return; // a newer one was asked for meanwhile
       now.series = series;
+      delete plot.dataset.failed;
       draw(plot);
     } catch {
+      plot.dataset.failed = ""; // said where the chart would be, while there is none
       if (charts.get(plot)?.revision === revision) charts.get(plot).revision = null; // try again at the next refresh
+    }
+  }
+
+  // A part is large and changes seldom: it is asked for when its revision says so, and keeps what a person has unfolded.
+  async function refreshPart(part) {
+    const revision = part.dataset.revision;
+    if (parts.get(part) === revision) return;
+    parts.set(part, revision);
+    try {
+      const response = await fetch(part.dataset.part);
+      if (!response.ok) throw new Error(`status ${response.status}`);
+      const text = await response.text();
+      if (parts.get(part) !== revision) return; // a newer one was asked for meanwhile
+      const open = [...part.querySelectorAll("details[open]")].map((each) => each.id);
+      const at = part.contains(document.activeElement) ? document.activeElement.closest("details")?.id : undefined;
+      delete part.dataset.failed;
+      part.innerHTML = text;
+      for (const id of open) document.getElementById(id)?.setAttribute("open", "");
+      if (at) document.getElementById(at)?.querySelector("summary").focus({ preventScroll: true });
+    } catch {
+      part.dataset.failed = "";
+      if (parts.get(part) === revision) parts.delete(part); // try again at the next refresh
     }
   }
 
@@ -147,6 +172,7 @@
       }
     }
     document.querySelectorAll(".plot").forEach(refresh);
+    document.querySelectorAll(".part").forEach(refreshPart);
   }
 
   const redraw = () => charts.forEach((held, plot) => held.series && plot.isConnected && draw(plot));
@@ -155,6 +181,16 @@
     const banner = document.getElementById("connection");
     if (banner.textContent !== text) banner.textContent = text;
   }
+
+  // A form is sent once, however often a person presses while its act takes a moment.
+  document.addEventListener("submit", (event) => {
+    if (!event.target.closest(".act")) return;
+    if (event.target.getAttribute("aria-busy") === "true") return event.preventDefault();
+    event.target.setAttribute("aria-busy", "true");
+    const button = event.target.querySelector("button");
+    if (button) button.textContent = "Working…";
+  });
+  addEventListener("pageshow", () => document.querySelectorAll("form[aria-busy]").forEach((form) => form.removeAttribute("aria-busy")));
 
   let widthWas = document.documentElement.clientWidth;
   addEventListener("resize", () => {

@@ -1,0 +1,192 @@
+"""The history of a CSV file as a recording: each row an event, a question, and later its outcome."""
+
+from __future__ import annotations
+
+import csv
+import keyword
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel
+
+from tidemill.clock import DAY_MS, duration_ms, to_ms, to_utc
+from tidemill.errors import EventError, InputError
+from tidemill.events import Stream, parse_event
+from tidemill.learning import Model
+from tidemill.sources.rows import row_text, typed_row
+from tidemill.streams import Asked, Counts, Recorded, Recording
+
+_MS_FROM = 100_000_000_000  # a whole number is of milliseconds from here on (of 1973), else of seconds
+
+Row = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class CsvHistory:
+    """What a CSV file tells, as it would have come: give it as `Project(..., recording=CsvHistory(...))`, then `tidemill demo` plays it.
+
+    A row is known when it happened: its event is of `stream`. Its question is asked when the model's `Requests(at=...)` says. Its outcome
+    comes later, as an event of the label's stream: at the time in the column of that stream's event time, or where the file has none
+    `outcome_after`; a row without an outcome has none. Fields are found by `field_names` of the first line, and an id that the file lacks
+    is made of the row's number. Rows may stand in any order. The file is held in memory, about a kilobyte a row.
+
+    Args:
+        file: its first line names the columns, fields are separated by commas. Times are ISO 8601, UTC where no zone is named, or numbers
+            of seconds or milliseconds since 1970.
+        stream: whose events the rows are.
+        model: who is asked; None for events alone.
+        outcome_after: when an outcome is known, counted from the event.
+
+    Raises:
+        InputError: when it is called: no such file, or none with rows.
+    """
+
+    file: Path
+    stream: Stream
+    model: Model | None = None
+    outcome_after: str | int = "1d"
+
+    def __call__(self, days: int, drift_from: int | None = None) -> Recording:
+        """The first days of it. `drift_from` changes nothing: what a file tells is what happened."""
+        rows = self._rows
+        if not rows:
+            raise InputError("there is no row below the first line, so nothing can be told again", where=str(self.file))
+        end_ms = rows[0][0] + days * DAY_MS
+        kept = [(at_ms, row) for at_ms, row in rows if at_ms < end_ms]
+        told = sorted((event for event in self._events(kept) if event.known_at_ms < end_ms), key=lambda event: event.known_at_ms)
+        asked = [question for question in self._requests(kept) if question.at_ms < end_ms]
+        last_ms = max([told[-1].known_at_ms, *(question.at_ms for question in asked[-1:])])
+        return Recording(lambda: iter(told), lambda: iter(asked), lambda: self._counts(told), told[0].known_at_ms, last_ms)
+
+    @cached_property
+    def _rows(self) -> list[tuple[int, Row]]:
+        """The rows with the times at which they happened, in that order; one whose time nobody can read stays by the row before it."""
+        rows, at_ms = list[tuple[int, Row]](), 0
+        for row in read_rows(self.file):
+            found_ms = moment_ms(str(row.get(self.stream.event_time) or ""))
+            at_ms = at_ms if found_ms is None else found_ms
+            rows.append((at_ms, {self.stream.event_id: f"row{len(rows) + 1}", **row}))
+        return sorted(rows, key=lambda one: one[0])
+
+    def _events(self, rows: Sequence[tuple[int, Row]]) -> Iterator[Recorded]:
+        outcomes = None if self.model is None or self.model.label.stream == self.stream else self.model.label.stream
+        after_ms = duration_ms(self.outcome_after)
+        for at_ms, row in rows:
+            yield Recorded(self.stream.name, at_ms, _payload(row, self.stream))
+            if outcomes is not None and all(row.get(name) for name in self._told_by_outcome):
+                known_ms = moment_ms(str(row.get(outcomes.event_time) or "")) or at_ms + after_ms
+                known = {**row, outcomes.event_time: to_utc(known_ms).isoformat()}
+                yield Recorded(outcomes.name, known_ms, _payload(known, outcomes))
+
+    @cached_property
+    def _told_by_outcome(self) -> frozenset[str]:
+        return frozenset() if self.model is None else self.model.label.expression.names
+
+    def _requests(self, rows: Sequence[tuple[int, Row]]) -> list[Asked]:
+        if self.model is None:
+            return []
+        at, kinds = self.model.requests.at, self.stream.python_types
+        fields = {name: [_as_number(row.get(name), kinds[name]) for _, row in rows] for name in at.names}
+        moments = at.evaluate({name: np.array(values, dtype=np.float64) for name, values in fields.items()})
+        wanted = [name for name in self.stream.kinds if name in self.model.request_kinds]
+        asked = [
+            Asked(int(moment), self.model.name, {name: value for name, value in _typed(row, self.stream).items() if name in wanted})
+            for moment, (_, row) in zip(moments.tolist(), rows, strict=True)
+            if moment == moment
+        ]
+        return sorted(asked, key=lambda one: one.at_ms)
+
+    def _counts(self, told: Sequence[Recorded]) -> dict[str, Counts]:
+        """What the books must say; no row is late, as each is known when it happened."""
+        streams = {stream.name: stream for stream in (self.stream, *([] if self.model is None else [self.model.label.stream]))}
+        counts, met = {name: Counts() for name in streams}, set[tuple[str, str]]()
+        for event in told:
+            try:
+                key = (event.stream, parse_event(event.payload, streams[event.stream], event.known_at_ms).event_id)
+                one = Counts(received=1, duplicate=1) if key in met else Counts(received=1, applied=1)
+                met.add(key)
+            except EventError:
+                one = Counts(received=1, rejected=1)
+            counts[event.stream] += one
+        return counts
+
+
+def read_rows(file: Path) -> Iterator[dict[str, str]]:
+    """The rows of a CSV file by field names; values beyond the first line's names are left out.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as text:
+            lines = csv.reader(text)
+            names = field_names(next(lines, []))
+            yield from (dict(zip(names, cells, strict=False)) for cells in lines if cells)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"cannot be read as CSV: {error}", where=str(file)) from error
+
+
+def field_names(headers: Sequence[str]) -> list[str]:
+    """Names for the fields of a schema, of the columns of a file: letters, digits and single underscores, none twice.
+
+    >>> field_names(["Order ID", "amount (EUR)", "class", "2nd", "amount (EUR)"])
+    ['order_id', 'amount_eur', 'class_', 'n2nd', 'amount_eur_2']
+    """
+    names: list[str] = []
+    for header in headers:
+        name = re.sub(r"[^0-9a-z]+", "_", header.strip().lower()).strip("_") or "column"
+        name = f"n{name}" if name[0].isdigit() else name
+        if keyword.iskeyword(name) or hasattr(BaseModel, name):
+            name += "_"
+        times = sum(re.fullmatch(rf"{name}(_\d+)?", other) is not None for other in names)
+        names.append(f"{name}_{times + 1}" if name in names else name)
+    return names
+
+
+def moment_ms(text: str) -> int | None:
+    """The moment that a text tells, integer ms since the epoch: ISO 8601, UTC where no zone is named, or a number of s or ms; else None.
+
+    >>> moment_ms("2026-03-01 10:00") == moment_ms("1772359200") == moment_ms("1772359200000") == 1_772_359_200_000
+    True
+    >>> moment_ms("03/01/2026") is None
+    True
+    """
+    text = text.strip()
+    with suppress(ValueError, OverflowError):
+        if re.fullmatch(r"\d+(\.\d+)?", text) and not re.fullmatch(r"(19|20)\d{6}", text):  # those are dates
+            number = float(text)
+            return int(number) if number >= _MS_FROM else round(number * 1_000)
+        moment = datetime.fromisoformat(text)
+        return to_ms(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    return None
+
+
+def _typed(row: Row, stream: Stream) -> dict[str, object]:
+    """The fields of a stream, with the types that its schema asks for; what does not fit stays text, for the engine to judge."""
+    values = typed_row({name: row.get(name) for name in stream.kinds}, stream)
+    for name, python_type in stream.python_types.items():
+        wants_ms = name == stream.event_time and python_type is int
+        if (python_type is datetime or wants_ms) and (found_ms := moment_ms(str(row.get(name) or ""))) is not None:
+            values[name] = found_ms if wants_ms else to_utc(found_ms).isoformat()
+    return values
+
+
+def _payload(row: Row, stream: Stream) -> str:
+    return row_text(_typed(row, stream))
+
+
+def _as_number(value: object, python_type: type) -> float:
+    """A field that tells when a question is asked; NaN where it does not."""
+    found: float | None = None
+    if python_type is datetime:
+        found = moment_ms(str(value or ""))
+    else:
+        with suppress(ValueError):
+            found = float(str(value))
+    return float("nan") if found is None else float(found)

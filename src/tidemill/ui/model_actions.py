@@ -1,0 +1,143 @@
+"""What a person does on the page about a model: retrain, promote, roll back, freeze, unfreeze. Plain forms, answered by what came of it.
+
+Each form says what will happen before it is sent; what moves the champion asks for a tick besides. A retrain becomes a decision that the
+loop carries out; a promotion or rollback is carried out here and now. The page then shows the decision, which tells how it goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fastapi import APIRouter, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from tidemill.clock import NowMs, wall_ms
+from tidemill.errors import ConflictError, InputError, NotReadyError, TidemillError
+from tidemill.learning import Model
+from tidemill.loop.silencing import said
+from tidemill.project import Workspace
+from tidemill.registry import Asker, Registry, act_at_once, request_promotion, request_retrain, request_rollback
+from tidemill.stores import Decision
+from tidemill.ui.caller import caller_of, say
+from tidemill.ui.forms import Form, go_to, one, read_form, refused
+
+logger = logging.getLogger(__name__)
+
+_VERSION = re.compile(r"[1-9][0-9]{0,8}")
+
+
+@dataclass(frozen=True)
+class Done:
+    """What was done: words for the audit, and the part of the page that shows what came of it."""
+
+    detail: str
+    anchor: str
+
+
+Act = Callable[[Model, Form, str], Done]  # of a model, a form and who sent it
+
+
+def model_router(workspace: Workspace, registry: Registry, changed: Callable[[], None], now_wall_ms: NowMs = wall_ms) -> APIRouter:
+    """The routes `POST /ui/models/{model}/...`: `retrain`, `promote`, `rollback`, `freeze` and `unfreeze`.
+
+    Args:
+        workspace: the stores.
+        registry: whose aliases a promotion or rollback moves.
+        changed: called once something was done, e.g. `OverviewReader(...).forget`.
+        now_wall_ms: the wall clock.
+    """
+    router, hand = APIRouter(prefix="/ui/models/{model}", include_in_schema=False), _Hand(workspace, registry, now_wall_ms)
+    acts: tuple[tuple[str, Act], ...] = (
+        ("/retrain", hand.retrain),
+        ("/promote", hand.promote),
+        ("/rollback", hand.rollback),
+        ("/freeze", hand.freeze),
+        ("/unfreeze", hand.unfreeze),
+    )
+    for path, act in acts:
+        router.add_api_route(path, _action(workspace, act, changed), methods=["POST"])
+    return router
+
+
+@dataclass(frozen=True)
+class _Hand:
+    """The acts."""
+
+    workspace: Workspace
+    registry: Registry
+    now_wall_ms: NowMs
+
+    def retrain(self, model: Model, form: Form, by: str) -> Done:
+        reason = _reason(form)
+        decision = request_retrain(self.workspace, model, reason, _asker(by))
+        return Done(reason, f"decision-{decision.id}")
+
+    def promote(self, model: Model, form: Form, by: str) -> Done:
+        version = one(form, "version")
+        if not _VERSION.fullmatch(version):
+            raise InputError(f"{version[:20]!r} is no version; choose one of the list", where="version")
+        _confirmed(form, f"version {version} of {model.name} answers from now on")
+        asker = _asker(by)
+        decision = request_promotion(self.workspace, self.registry, model, int(version), asker)
+        return self._at_once(model, decision, asker)
+
+    def rollback(self, model: Model, form: Form, by: str) -> Done:
+        _confirmed(form, f"the previous version of {model.name} answers from now on")
+        asker = _asker(by)
+        decision = request_rollback(self.workspace, self.registry, model, asker)
+        return self._at_once(model, decision, asker)
+
+    def freeze(self, model: Model, form: Form, by: str) -> Done:
+        reason = _reason(form)
+        if not self.workspace.decisions.freeze(model.name, by, reason, self.now_wall_ms()):
+            raise ConflictError(f"{model.name} is frozen already; the page says by whom, and why")
+        return Done(reason, f"model-{model.name}")
+
+    def unfreeze(self, model: Model, _form: Form, by: str) -> Done:
+        if not self.workspace.decisions.unfreeze(model.name, by, self.now_wall_ms()):
+            raise ConflictError(f"{model.name} is not frozen any more")
+        return Done("", f"model-{model.name}")
+
+    def _at_once(self, model: Model, decision: Decision, asker: Asker) -> Done:
+        told = f"to version {decision.to_version}"
+        try:
+            act_at_once(self.workspace, self.registry, model, decision, asker)
+        except NotReadyError as error:  # a server is behind, or MLflow is away: the decision waits, and the page shows it so
+            logger.warning("a decision waits id=%s error=%s", decision.id, error)
+            told += f", waits: {error}"
+        return Done(told, f"decision-{decision.id}")
+
+
+def _action(workspace: Workspace, act: Act, changed: Callable[[], None]) -> Callable[..., object]:
+    async def answer(request: Request, model: str) -> Response:
+        try:
+            form = await read_form(request)
+            by = caller_of(request).name or said(one(form, "by"), "by")
+            say(request, model, "", by)  # who tried it stands in the audit, whatever comes of it
+            done = await run_in_threadpool(lambda: act(workspace.project.model(model), form, by))
+        except TidemillError as error:
+            changed()  # a decision that failed, or waits, is shown at once
+            return refused(error)
+        say(request, model, done.detail, by)
+        logger.info("done on the page path=%s", request.url.path)
+        changed()
+        return go_to(f"/#{done.anchor}")
+
+    return answer
+
+
+def _reason(form: Form) -> str:
+    return said(one(form, "reason"), "reason")
+
+
+def _confirmed(form: Form, what: str) -> None:
+    if one(form, "sure") != "yes":
+        raise InputError(f"not confirmed; tick the box that says that {what}", where="sure")
+
+
+def _asker(by: str) -> Asker:
+    return Asker(by, f"page-{uuid.uuid4()}")

@@ -1,0 +1,90 @@
+"""What a person does about a model, as they see it: a fold, what will happen, a tick, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.site import Heard, Site
+from tests.unit.ui.ferry import START_MS
+from tests.unit.ui.file_registry import NAME, file_registry
+from tidemill.clock import HOUR_MS
+from tidemill.drift import ColumnChange, Heat
+from tidemill.registry import Registry
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[Registry]:
+    with file_registry(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def site(tmp_path: Path, registry: Registry) -> Iterator[Site]:
+    made = Site.open(tmp_path, registry)
+    made.ferry.sail(2)
+    yield made
+    made.close()
+
+
+def test_a_person_freezes_goes_back_and_asks_for_a_retrain(site: Site, registry: Registry, page: Page) -> None:
+    heard = Heard.of(page)
+    page.goto(site.url)
+    fold = page.get_by_text("Retrain, promote, roll back or freeze")
+    fold.click()
+    freeze = page.get_by_role("form", name="Freeze late_ferry")
+    freeze.get_by_label("because").fill("strike")
+    freeze.get_by_label("Your name").fill("ann")
+    freeze.get_by_role("button", name="Freeze").click()
+    expect(page.get_by_text("Retraining is frozen by ann: strike")).to_be_visible()
+
+    fold.click()
+    back = page.get_by_role("form", name="Roll back late_ferry")
+    back.get_by_label("Your name").fill("ann")
+    back.get_by_role("button").click()
+    assert registry.alias(NAME, "champion") == 2, "not without the tick"
+    back.get_by_role("checkbox", name="version 1 answers from now on").check()
+    site.ferry.leave("another", site.ferry.workspace.now_ms())
+    expect(page.locator("#stream-departures [data-label=Received]")).to_have_text("49")
+    expect(back.get_by_role("checkbox")).to_be_checked()
+    back.get_by_role("button").click()
+    done = page.locator(".timeline > li:target")
+    expect(done).to_contain_text("rolled back")
+    expect(done).to_contain_text("v2 → v1")
+    expect(done).to_be_in_viewport()
+    assert registry.alias(NAME, "champion") == 1
+
+    fold.click()
+    retrain = page.get_by_role("form", name="Retrain late_ferry")
+    retrain.get_by_label("because").fill("a new timetable")
+    retrain.get_by_label("Your name").fill("ann")
+    retrain.get_by_role("button", name="Retrain").click()
+    expect(page.locator(".timeline > li:target")).to_contain_text("asked for")
+    expect(page.locator(".timeline > li:target")).to_contain_text("a new timetable")
+    assert heard.complaints == []
+
+
+def test_a_column_is_opened_for_its_distributions_and_stays_open(site: Site, page: Page) -> None:
+    site.ferry.watch()
+    heard = Heard.of(page)
+    page.goto(site.url)
+    row = page.locator("#heat-late_ferry-wind")
+    row.locator("summary").focus()
+    page.keyboard.press("Enter")
+    expect(row.locator(".shape svg")).to_be_visible()
+    expect(row).to_contain_text("in the reference")
+    before = row.locator(".change").count()
+    monitors = site.ferry.workspace.monitors
+    cursor, state = monitors.load("windows:late_ferry")
+    assert state is not None
+    heat = Heat.from_state(state["heat"])
+    heat.take(START_MS + 401 * HOUR_MS, {"wind": 2.0})
+    heat.warn([ColumnChange("wind", START_MS + 400 * HOUR_MS, START_MS + 401 * HOUR_MS)])
+    monitors.save("windows:late_ferry", cursor, cursor + 1, {**state, "heat": heat.state()})
+    expect(row.locator(".change")).to_have_count(before + 1)
+    expect(row.locator(".shape svg")).to_be_visible()
+    expect(row.locator("summary")).to_be_focused()
+    assert heard.complaints == []

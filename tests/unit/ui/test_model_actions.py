@@ -1,0 +1,116 @@
+"""What a person does on the page about a model: it is done, it is shown, it is written down, and another site's page cannot do it."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from tests.unit.ui.ferry import WALL_MS, Ferry
+from tests.unit.ui.file_registry import NAME, file_registry
+from tidemill.registry import Registry
+from tidemill.serving.guards import Guards
+from tidemill.settings import Settings
+from tidemill.ui import OverviewReader, model_router, page_router
+
+ACTS = "/ui/models/late_ferry"
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[Registry]:
+    with file_registry(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def client(ferry: Ferry, registry: Registry) -> TestClient:
+    """The page and its actions behind the guards of the server."""
+    reader = OverviewReader(ferry.workspace, Settings(), lambda: WALL_MS)
+    app = FastAPI()
+    app.add_middleware(Guards, max_body_bytes=4_000_000)
+    app.include_router(page_router(reader.read))
+    app.include_router(model_router(ferry.workspace, registry, reader.forget, lambda: WALL_MS))
+    return TestClient(app, base_url="http://127.0.0.1:8000", follow_redirects=False)
+
+
+def token(client: TestClient) -> str:
+    found = re.search(r'name="token" value="([0-9a-f]{64})"', client.get("/").text)
+    assert found is not None
+    return found[1]
+
+
+def send(client: TestClient, act: str, **fields: str) -> tuple[int, str]:
+    """Status, and where to go next or what is said."""
+    answer = client.post(f"{ACTS}/{act}", data={"by": "ann", **fields, "token": token(client)})
+    return answer.status_code, answer.headers.get("location") or html.unescape(answer.text)
+
+
+def test_a_retrain_becomes_a_decision_that_waits_for_the_loop(ferry: Ferry, client: TestClient) -> None:
+    status, place = send(client, "retrain", reason="  a new  timetable ")
+    (decision,) = ferry.workspace.decisions.recent()
+    assert (status, place) == (303, f"/#decision-{decision.id}")
+    assert (decision.act, decision.trigger, decision.reason, decision.state) == ("retrain", "manual", "a new timetable", "requested")
+    assert decision.evidence == {"asked_by": "ann"}
+    assert [event.decision_id for event in ferry.workspace.decisions.unclaimed(2**40, 1)] == [decision.id]
+    assert f'id="decision-{decision.id}"' in client.get("/").text, "at once, though a look is shared for a second"
+
+
+def test_a_rollback_and_a_promotion_are_done_here_and_now(ferry: Ferry, client: TestClient, registry: Registry) -> None:
+    page = client.get("/").text
+    assert "Version 1 answers again" in page
+    assert send(client, "rollback", sure="yes")[0] == 303
+    assert registry.alias(NAME, "champion") == 1
+    registry.named(NAME)  # as the server does each second
+    assert '<option value="2">2' in client.get("/").text
+    status, place = send(client, "promote", version="2", sure="yes")
+    newest, before = ferry.workspace.decisions.recent()
+    assert (status, place) == (303, f"/#decision-{newest.id}")
+    assert [(one.act, one.outcome, one.to_version, one.decided_by) for one in (newest, before)] == [
+        ("promote", "promoted", "2", "ann"),
+        ("rollback", "rolled_back", "1", "ann"),
+    ]
+    assert registry.alias(NAME, "champion") == 2
+
+
+def test_a_freeze_is_shown_with_who_and_why_and_ended(ferry: Ferry, client: TestClient) -> None:
+    assert send(client, "freeze", reason="strike") == (303, "/#model-late_ferry")
+    page = client.get("/").text
+    assert "Retraining is frozen by ann: strike" in page
+    assert f'action="{ACTS}/unfreeze"' in page and f'action="{ACTS}/freeze"' not in page
+    assert send(client, "freeze", reason="again")[0] == 409
+    assert send(client, "unfreeze") == (303, "/#model-late_ferry")
+    assert ferry.workspace.decisions.frozen("late_ferry") is None
+    assert send(client, "unfreeze")[0] == 409
+
+
+@pytest.mark.parametrize(
+    ("act", "fields", "status", "said"),
+    [
+        ("retrain", {"reason": " "}, 422, "reason: 0 letters; say it in 1 to 200"),
+        ("promote", {"version": "2"}, 422, "not confirmed; tick the box that says that version 2 of late_ferry answers"),
+        ("promote", {"version": "two", "sure": "yes"}, 422, "version: 'two' is no version"),
+        ("promote", {"version": "9", "sure": "yes"}, 404, "no version"),
+        ("rollback", {}, 422, "not confirmed"),
+        ("rollback", {"sure": "yes", "by": ""}, 422, "by: 0 letters"),
+    ],
+)
+def test_what_cannot_be_done_says_why_and_what_serves_stays(
+    client: TestClient, registry: Registry, act: str, fields: dict[str, str], status: int, said: str
+) -> None:
+    got, text = send(client, act, **fields)
+    assert (got, said in text) == (status, True), text
+    assert registry.alias(NAME, "champion") == 2
+
+
+def test_nobody_elses_page_can_do_it_and_no_other_model_is_known(ferry: Ferry, client: TestClient) -> None:
+    form = {"by": "eve", "reason": "x", "token": token(client)}
+    assert client.post(f"{ACTS}/freeze", data=form, headers={"origin": "https://elsewhere.example"}).status_code == 403
+    assert client.post(f"{ACTS}/freeze", data={**form, "token": "0" * 64}).status_code == 403
+    assert client.post("/ui/models/nobody/freeze", data=form).status_code == 404
+    assert client.get(f"{ACTS}/freeze").status_code == 405, "a link does nothing"
+    assert ferry.workspace.decisions.frozen("late_ferry") is None
