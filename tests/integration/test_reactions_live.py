@@ -141,7 +141,8 @@ def test_a_deployment_runs_once_for_an_event_and_one_it_cannot_take_is_refused(p
         process = subprocess.Popen(command, cwd=tmp_path, env=child_environ() | prefect, stdout=output, stderr=output)
         try:
             wait_until(lambda: reacting.step("fine", next(days)).failed and started, process, log)
-            assert (reacting.step("fine", next(days)).sent, len(started), len(set(started))) == (1, 2, 1)
+            wait_until(lambda: reacting.step("fine", next(days)).sent, process, log)  # a busy Prefect may refuse at first
+            assert (len(started), len(set(started))) == (2, 1)
             assert [reacting.step("wrong", next(days)).given_up for _ in range(5)] == [0, 0, 0, 0, 1]
             wait_until((tmp_path / "done").exists, process, log)
             assert (tmp_path / "done").read_text() == "a 2\n"

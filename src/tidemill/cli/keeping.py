@@ -157,8 +157,8 @@ def _settle_heap() -> None:
 
 
 def _repeat(step: Callable[[], object], every_s: float, stopping: threading.Event) -> None:
-    """Do a step again and again; one that fails, on a full disk say, is done again, as each keeps what it has not done."""
-    while not stopping.wait(every_s):
+    """Do a step now and again and again; one that fails, on a full disk say, is done again, as each keeps what it has not done."""
+    while not stopping.is_set():
         try:
             step()
         except ConflictError as error:
@@ -169,3 +169,4 @@ def _repeat(step: Callable[[], object], every_s: float, stopping: threading.Even
         except Exception:
             logger.exception("failed, and is tried again step=%s", getattr(step, "__qualname__", step))
             stopping.wait(_WATCH_EVERY_S)
+        stopping.wait(every_s)

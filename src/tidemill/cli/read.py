@@ -38,7 +38,7 @@ def status(
         return
     standing = read_standing(workspace, settings)
     if json_:
-        print_json(standing)
+        print_json({name: value for name, value in vars(standing).items() if name != "at_wall_ms"})
     else:
         Console().print(render(standing), highlight=False)
 

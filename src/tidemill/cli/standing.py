@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.table import Column, Table
 from rich.text import Text
 
+from tidemill.cli.ending import end_at_signals
 from tidemill.clock import to_utc, wall_ms
 from tidemill.project import Workspace
 from tidemill.settings import Settings
@@ -44,7 +45,7 @@ class Standing:
         last_event_ms: by stream.
         models: in the project's order.
         decisions: the newest first.
-        partial_views: views and tables that know only events since they were declared or changed.
+        partial_views: views and tables that know only events since they were declared or changed, and which of the two each is.
         publications: by what is published.
     """
 
@@ -56,7 +57,7 @@ class Standing:
     last_event_ms: Mapping[str, int]
     models: tuple[ModelStanding, ...]
     decisions: tuple[Decision, ...]
-    partial_views: tuple[str, ...]
+    partial_views: Mapping[str, str]
     publications: Mapping[str, PublicationStanding]
 
 
@@ -83,7 +84,7 @@ def read_standing(workspace: Workspace, settings: Settings) -> Standing:
         last_event_ms=workspace.state.last_event_ms(),
         models=tuple(models),
         decisions=tuple(workspace.decisions.recent(limit=5)),
-        partial_views=tuple(workspace.state.sets.partial()),
+        partial_views={name: workspace.project.source(name).kind for name in workspace.state.sets.partial()},
         publications=workspace.publications.standing(),
     )
 
@@ -98,8 +99,8 @@ def render(now: Standing, before: Standing | None = None) -> RenderableType:
     ]
     if now.models:
         parts.append(_models(now, before))
-    for name in now.partial_views:
-        lacking = f"[yellow]{name} knows only events since it was declared or changed[/yellow]"
+    for name, kind in now.partial_views.items():
+        lacking = f"[yellow]{kind} {name} knows only events since it was declared or changed[/yellow]"
         parts.append(Text.from_markup(f"{lacking}; `tidemill backfill {name}` fills it"))
     for kind, published in now.publications.items():
         if published.last_error:
@@ -112,15 +113,14 @@ def render(now: Standing, before: Standing | None = None) -> RenderableType:
 
 def follow(workspace: Workspace, settings: Settings, console: Console, every_s: float) -> None:
     """Show it anew every few seconds until Ctrl-C."""
+    stopping = threading.Event()
+    end_at_signals(stopping)
     now, before = read_standing(workspace, settings), None
     with Live(render(now), console=console, screen=True, auto_refresh=False) as live:
-        try:
-            while True:
-                live.update(render(now, before), refresh=True)
-                time.sleep(every_s)
-                now, before = read_standing(workspace, settings), now
-        except KeyboardInterrupt:
-            pass
+        while not stopping.is_set():
+            live.update(render(now, before), refresh=True)
+            stopping.wait(every_s)
+            now, before = read_standing(workspace, settings), now
 
 
 def moment(at_ms: int) -> str:

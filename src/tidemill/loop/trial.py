@@ -105,7 +105,7 @@ def miscalibration(correct: Floats, confidence: Floats) -> Floats:
 
     Source: Naeini, Cooper, Hauskrecht, "Obtaining Well Calibrated Probabilities Using Bayesian Binning", 2015, with bins of equal size.
 
-    >>> round(miscalibration(np.array([0.0, 1.0] * 50), np.full(100, 0.75)).mean(), 3)
+    >>> round(float(miscalibration(np.array([0.0, 1.0] * 50), np.full(100, 0.75)).mean()), 3)
     0.25
     """
     off = correct - confidence
