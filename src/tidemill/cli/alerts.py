@@ -12,8 +12,9 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from tidemill.cli.acts import acted
+from tidemill.cli.moments import moment
 from tidemill.cli.options import AsJson, ProjectPath, print_json, settings_for, workspace_for
-from tidemill.clock import to_utc, wall_ms
+from tidemill.clock import wall_ms
 from tidemill.stores import AlertRecord, Silence
 
 _COLOURS = {"info": "", "warning": "yellow", "critical": "red"}
@@ -129,9 +130,9 @@ def _cells(record: AlertRecord) -> tuple[Text, ...]:
     alert = record.alert
     what = f"{alert.title}: {alert.body}" + (f" ({alert.harm})" if alert.harm else "")
     known = f", known to {record.acked_by}" if record.acked_by else ""
-    delivery = record.delivery + (f" until {_moment(record.held_until_ms)}" if record.delivery == "held" else "")
+    delivery = record.delivery + (f" until {moment(record.held_until_ms)}" if record.delivery == "held" else "")
     return (
-        Text(_moment(alert.at_ms)),
+        Text(moment(alert.at_ms)),
         Text(alert.severity, style=_COLOURS[alert.severity]),
         Text(what),
         Text(_goes_on(record) + known),
@@ -142,14 +143,10 @@ def _cells(record: AlertRecord) -> tuple[Text, ...]:
 
 def _goes_on(record: AlertRecord) -> str:
     if record.ended_at_ms is not None:
-        return f"over {_moment(record.ended_at_ms)}"
+        return f"over {moment(record.ended_at_ms)}"
     return "yes" if record.alert.condition else "-"
 
 
 def _silence_line(silence: Silence) -> str:
     what = f"{silence.model}, {silence.kind}" if silence.kind else silence.model
-    return f"{what} is silenced by {silence.by} until {_moment(silence.until_wall_ms)} UTC: {silence.reason}"
-
-
-def _moment(ms: int | None) -> str:
-    return to_utc(ms).strftime("%Y-%m-%d %H:%M") if ms else "never"
+    return f"{what} is silenced by {silence.by} until {moment(silence.until_wall_ms)} UTC: {silence.reason}"

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from tidemill.cli.moments import moment
 from tidemill.cli.options import AsJson, ModelName, ProjectPath, print_json, settings_for, workspace_for
 from tidemill.clock import to_utc
 from tidemill.errors import NotFoundError
@@ -74,7 +75,7 @@ def _print_table(model: str, numbered: dict[int, Decision]) -> None:
     for number, one in list(numbered.items())[:_SHOWN]:
         metric = f"{one.metric_champion:.4f} → {one.metric_challenger:.4f}" if one.metric_champion and one.metric_challenger else ""
         outcome, why = one.outcome or one.state, one.outcome_reason or one.reason
-        facts = (_moment(one.requested_at_ms), one.act, one.trigger, outcome, one.decided_by or "-", _versions(one), metric, why)
+        facts = (moment(one.requested_at_ms), one.act, one.trigger, outcome, one.decided_by or "-", _versions(one), metric, why)
         table.add_row(str(number), *facts)
     console = Console(markup=False, highlight=False)
     console.print(table if numbered else f"no decision about {model} yet")
@@ -85,7 +86,7 @@ def _print_table(model: str, numbered: dict[int, Decision]) -> None:
 def _print_story(number: int, one: Decision, probation: dict[str, Any] | None, prefect: str) -> None:
     console = Console(markup=False, highlight=False, soft_wrap=True)
     console.print(
-        f"decision {number} ({one.id}) about {one.model}: {one.act}, trigger {one.trigger}, {_moment(one.requested_at_ms)} of stream time"
+        f"decision {number} ({one.id}) about {one.model}: {one.act}, trigger {one.trigger}, {moment(one.requested_at_ms)} of stream time"
     )
     console.print(f"  why: {one.reason}")
     ended = f"{one.outcome} by {one.decided_by or '-'}: {one.outcome_reason}" if one.outcome else f"not yet, it is {one.state}"
@@ -122,10 +123,6 @@ def _print_pairs(console: Console, title: str, pairs: tuple[tuple[str, str], ...
 
 def _versions(one: Decision) -> str:
     return f"{one.from_version or '-'} → {one.to_version}" if one.to_version else one.from_version or ""
-
-
-def _moment(ms: int) -> str:
-    return f"{to_utc(ms):%Y-%m-%d %H:%M}"
 
 
 def _wall(ms: int) -> str:

@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from tidemill.cli.moments import moment
 from tidemill.cli.options import AsJson, ModelName, ProjectPath, print_json, settings_for, workspace_for
-from tidemill.clock import to_utc, wall_ms
+from tidemill.clock import wall_ms
 from tidemill.errors import NotReadyError
 from tidemill.project import Workspace, send_again
 
@@ -75,7 +76,7 @@ def features(
         print_json(answer)
         return
     console = Console()
-    console.print(f"{view} of {key} at {_moment(answer.at_ms)}, from the {answer.source}", highlight=False)
+    console.print(f"{view} of {key} at {moment(answer.at_ms)}, from the {answer.source}", highlight=False)
     table = Table(box=None, show_header=False)
     for name, value in answer.values.items():
         table.add_row(name, "missing" if value is None else value if isinstance(value, str) else f"{value:g}")
@@ -96,7 +97,7 @@ def drift(model: ModelName, project: ProjectPath = None, json_: AsJson = False) 
     if check is None:
         console.print(f"no check of {name} yet; it runs every {workspace.project.model(model).monitor.check_every} of stream time")
         return
-    console.print(f"Evidently at {_moment(check['at_ms'])}, version {check['version']}: {check['reason']}", highlight=False)
+    console.print(f"Evidently at {moment(check['at_ms'])}, version {check['version']}: {check['reason']}", highlight=False)
     table = Table("column", "distance", "threshold", "failed", box=None)
     for column, value in sorted(check["values"].items(), key=lambda item: -item[1] / check["thresholds"][item[0]]):
         table.add_row(column, f"{value:.3f}", f"{check['thresholds'][column]:.3f}", "yes" if column in check["failed"] else "")
@@ -116,7 +117,7 @@ def _tell_watched(console: Console, state: Mapping[str, Any]) -> None:
     for fault in data_faults(state):
         console.print(f"data fault: {fault}", highlight=False)
     for warning in state.get("active", ()):
-        console.print(f"{warning['column']}: {warning['detail']}, since {_moment(warning['since_ms'])}", highlight=False)
+        console.print(f"{warning['column']}: {warning['detail']}, since {moment(warning['since_ms'])}", highlight=False)
 
 
 def parity(
@@ -169,7 +170,7 @@ def deadletters(
         table = Table("offset", "known at", "reason", "detail", box=None)
         for letter in letters:
             detail = escape(letter["detail"])
-            table.add_row(place_text(letter["log_offset"]), _moment(letter["known_at_ms"]), letter["reason"], detail)
+            table.add_row(place_text(letter["log_offset"]), moment(letter["known_at_ms"]), letter["reason"], detail)
         Console().print(table if letters else f"stream {stream} has no dead letters")
 
 
@@ -182,7 +183,3 @@ def _send_again(workspace: Workspace, stream: str, now_ms: int, as_json: bool) -
     left = f"; {', '.join(f'{n} {reason}' for reason, n in sorted(done.left.items()))} would be refused once more" if done.left else ""
     known = f"; {done.known} applied before, or copies" if done.known else ""
     Console().print(f"{done.sent} sent again, which the engine judges anew{known}{left}", highlight=False, markup=False)
-
-
-def _moment(ms: int) -> str:
-    return to_utc(ms).strftime("%Y-%m-%d %H:%M") if ms else "never"

@@ -12,7 +12,8 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from tidemill.cli.ending import end_at_signals
-from tidemill.clock import to_utc, wall_ms
+from tidemill.cli.moments import moment
+from tidemill.clock import wall_ms
 from tidemill.project import Workspace
 from tidemill.settings import Settings
 from tidemill.stores import Decision, PublicationStanding
@@ -121,11 +122,6 @@ def follow(workspace: Workspace, settings: Settings, console: Console, every_s: 
             live.update(render(now, before), refresh=True)
             stopping.wait(every_s)
             now, before = read_standing(workspace, settings), now
-
-
-def moment(at_ms: int) -> str:
-    """A time of stream time as text; 0 is none yet."""
-    return f"{to_utc(at_ms):%Y-%m-%d %H:%M} UTC" if at_ms else "-"
 
 
 def _streams(now: Standing, before: Standing | None) -> Table:
