@@ -10,17 +10,20 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import uvicorn
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from playwright.sync_api import Page
 
 from tests.held import name_versions
 from tests.unit.ui.ferry import PROMOTED, START_MS, Ferry
 from tidemill.clock import DAY_MS, HOUR_MS, wall_ms
 from tidemill.registry import Registry
+from tidemill.serving import EndingServer
 from tidemill.serving.guards import Guards
 from tidemill.settings import Settings
 from tidemill.stores import Alert
-from tidemill.ui import Overview, OverviewReader, alert_router, model_router, page_router
+from tidemill.ui import Changes, Overview, OverviewReader, Shown, alert_router, model_router, page_router
+from tidemill.ui.parts import Marks
+from tidemill.ui.store_signs import read_signs
 
 
 @dataclass
@@ -49,11 +52,11 @@ class Server:
     url: str
 
     @classmethod
-    def of(cls, app: FastAPI) -> Server:
+    def of(cls, app: FastAPI, before_end: Callable[[], None]) -> Server:
         """Serve it."""
         listener = socket.socket()
         listener.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
+        server = EndingServer(uvicorn.Config(app, log_level="critical", lifespan="off"), before_end)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         return cls(server, thread, f"http://127.0.0.1:{listener.getsockname()[1]}/")
@@ -62,6 +65,7 @@ class Server:
         """End it."""
         self.server.should_exit = True
         self.thread.join(120)
+        assert not self.thread.is_alive(), "a page that listens must not keep a server from ending"
 
 
 @dataclass
@@ -70,6 +74,7 @@ class Site:
 
     ferry: Ferry
     server: Server
+    changes: Changes
     broken: bool = False
 
     @property
@@ -81,7 +86,7 @@ class Site:
     def open(cls, home: Path, registry: Registry | None = None) -> Site:
         """The page over a line that nothing has happened on; its registry is away where none is given."""
         ferry = Ferry.open(home)
-        reader = OverviewReader(ferry.workspace, Settings())
+        reader, shown = OverviewReader(ferry.workspace, Settings()), Shown()
         site: list[Site] = []
 
         def read() -> Overview:
@@ -89,24 +94,24 @@ class Site:
                 raise OSError("unable to open the database file")
             return reader.read()
 
+        def look() -> Marks:
+            reader.forget()
+            marks: Marks = shown.of(read())["marks"]
+            return marks
+
+        changes = Changes(look, lambda: (bool(site and site[0].broken), read_signs(ferry.workspace, wall_ms())))
         acts = model_router(ferry.workspace, registry or Registry("http://127.0.0.1:9", home), reader.forget)
-        app = application(read, alert_router(ferry.workspace, reader.forget), acts)
-        site.append(cls(ferry, Server.of(app)))
+        app = FastAPI()
+        app.add_middleware(Guards, max_body_bytes=4_000_000)
+        for router in (page_router(read, changes, shown), alert_router(ferry.workspace, reader.forget), acts):
+            app.include_router(router)
+        site.append(cls(ferry, Server.of(app, changes.end), changes=changes))
         return site[0]
 
     def close(self) -> None:
         """End the server, and let go of the files."""
         self.server.stop()
         self.ferry.close()
-
-
-def application(read: Callable[[], Overview], *others: APIRouter) -> FastAPI:
-    """The page and its actions behind the guards of the server."""
-    app = FastAPI()
-    app.add_middleware(Guards, max_body_bytes=4_000_000)
-    for router in (page_router(read), *others):
-        app.include_router(router)
-    return app
 
 
 def fill(ferry: Ferry) -> None:

@@ -14,7 +14,7 @@ from tidemill.clock import wall_ms
 from tidemill.stores import Alert
 
 SETTLED = "() => { const now = document.querySelector('.plot canvas'); const same = now === window.was; window.was = now; return same }"
-REFRESHED_MS = 120_000  # a refresh is due every 2 s; a slow machine is no error
+REFRESHED_MS = 120_000  # a change is told within seconds; a slow machine is no error
 
 
 @pytest.fixture
@@ -41,8 +41,7 @@ def test_one_look_tells_how_it_stands(site: Site, page: Page) -> None:
     )
     expect(page.locator(".plot canvas")).to_have_count(4)
     expect(page.get_by_role("region", name="How far to trust the estimate")).to_contain_text("Interval held")
-    with page.expect_request("**/ui/overview", timeout=REFRESHED_MS):
-        pass
+    expect(page.locator("#stream")).to_have_text("live")
     assert heard.hosts == {"127.0.0.1"}
     assert heard.complaints == []
 
@@ -174,7 +173,7 @@ def test_a_failing_store_keeps_the_last_good_state_and_says_so(site: Site, page:
     page.goto(site.url)
     site.broken = True
     banner = page.locator("#connection")
-    expect(banner).to_contain_text("The server answers with an error (503)", timeout=REFRESHED_MS)
+    expect(banner).to_contain_text("The server cannot read its stores (OSError: unable to open the database file)", timeout=REFRESHED_MS)
     expect(page.locator("#stream-departures [data-label=Received]")).to_have_text("1")
     site.broken = False
     expect(banner).to_be_hidden(timeout=REFRESHED_MS)

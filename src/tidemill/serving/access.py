@@ -120,7 +120,8 @@ async def _stands(keyring: Keyring | None, scope: AsgiScope) -> bool:
     if keyring is None:
         return True
     try:
-        return await _shown(keyring, scope) == scope[CALLER]
+        caller: Caller = scope[CALLER]
+        return await _shown(keyring, scope) == caller
     except (BusyError, UnavailableError):
         return True
 

@@ -64,7 +64,7 @@ class Changes:
         pace: how often.
     """
 
-    def __init__(self, look: Callable[[], Marks], signs: Callable[[], object], pace: Pace = Pace()) -> None:  # noqa: B008 - frozen
+    def __init__(self, look: Callable[[], Marks], signs: Callable[[], object], pace: Pace = Pace()) -> None:
         self._look, self._signs, self._pace = look, signs, pace
         self._streams: Counter[str] = Counter()
         self._told: Told | None = None

@@ -35,9 +35,11 @@ class EventStream(StreamingResponse):
             self._changes.leave(self._caller)
 
 
-def open_stream(request: Request, changes: Changes) -> Response:
-    """The stream; 429 if the caller has too many, 503 while the server ends."""
+def open_stream(request: Request, changes: Changes | None) -> Response:
+    """The stream; 429 if the caller has too many, 503 while the server ends or where nobody watches."""
     try:
+        if changes is None:
+            raise UnavailableError("nobody watches for changes here")
         return EventStream(request, changes)
     except BusyError as error:
         return Response(str(error), 429, {"Retry-After": str(error.retry_after_s)}, "text/plain; charset=utf-8")

@@ -11,6 +11,8 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from tidemill.ui.caller import caller_of
+from tidemill.ui.changes import Changes
+from tidemill.ui.events import open_stream
 from tidemill.ui.files import Files, read_files
 from tidemill.ui.form_token import VISITOR_COOKIE, form_token, new_visitor, set_cookie
 from tidemill.ui.overview import ModelPanel, Overview
@@ -33,15 +35,17 @@ HEADERS = {
 }
 
 
-def page_router(overview: Callable[[], Overview]) -> APIRouter:
-    """The routes `/`, `/ui/overview`, `/ui/parts/{part}`, `/ui/series/{model}.json`, `/ui/heat/{model}` and `/static/...`.
+def page_router(overview: Callable[[], Overview], changes: Changes | None = None, shown: Shown | None = None) -> APIRouter:
+    """The routes `/`, `/ui/overview`, `/ui/parts/{part}`, `/ui/events`, `/ui/series/{model}.json`, `/ui/heat/{model}` and `/static/...`.
 
     Args:
         overview: reads what is shown, called once a request in a worker thread, e.g. `OverviewReader(...).read`.
+        changes: tells browsers what has changed, see `watch_page`; without it they ask every half minute.
+        shown: what is made of a look, where `changes` has made it already.
     """
     router, files = APIRouter(include_in_schema=False), read_files()
     renderer = Renderer(files)
-    shown = Shown(renderer)
+    shown = shown or Shown(renderer)
 
     def whole_page(request: Request) -> Response:
         visitor = new_visitor(request)
@@ -61,6 +65,9 @@ def page_router(overview: Callable[[], Overview]) -> APIRouter:
         seen_by = _seen_by(request)
         return _answer(request, overview, lambda seen: renderer.part(part, **shown.of(seen), **seen_by), renderer.failure)
 
+    async def events(request: Request) -> Response:
+        return open_stream(request, changes)
+
     def series(request: Request, model: str) -> Response:
         panel = _panel(overview(), model)
         if panel is None:
@@ -77,6 +84,7 @@ def page_router(overview: Callable[[], Overview]) -> APIRouter:
     router.add_api_route("/", whole_page, methods=["GET", "HEAD"])
     router.add_api_route("/ui/overview", fragment, methods=["GET"])
     router.add_api_route("/ui/parts/{part}", one_part, methods=["GET"])
+    router.add_api_route("/ui/events", events, methods=["GET"])
     router.add_api_route("/ui/series/{model}.json", series, methods=["GET"])
     router.add_api_route("/ui/heat/{model}", heat, methods=["GET"])
     router.add_api_route("/static/{path:path}", static, methods=["GET", "HEAD"])

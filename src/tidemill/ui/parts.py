@@ -8,6 +8,7 @@ from hashlib import sha256
 from typing import Any
 
 from tidemill.ui.feature_shapes import feature_shapes
+from tidemill.ui.files import read_files
 from tidemill.ui.lights import headline, read_lights
 from tidemill.ui.overview import Overview
 from tidemill.ui.quality_series import series_revision
@@ -25,8 +26,8 @@ class Shown:
         renderer: of the templates.
     """
 
-    def __init__(self, renderer: Renderer) -> None:
-        self._renderer = renderer
+    def __init__(self, renderer: Renderer | None = None) -> None:
+        self._renderer = renderer or Renderer(read_files())
         self._lock = threading.Lock()
         self._last: tuple[Overview, dict[str, Any]] | None = None
 
