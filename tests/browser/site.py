@@ -56,6 +56,7 @@ class Server:
         """Serve it."""
         listener = socket.socket()
         listener.bind(("127.0.0.1", 0))
+        listener.listen()  # so that a browser that is faster than the thread waits instead of being refused
         server = EndingServer(uvicorn.Config(app, log_level="critical", lifespan="off"), before_end)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()

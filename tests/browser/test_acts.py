@@ -33,7 +33,7 @@ def site(tmp_path: Path, registry: Registry) -> Iterator[Site]:
 def test_a_person_freezes_goes_back_and_asks_for_a_retrain(site: Site, registry: Registry, page: Page) -> None:
     heard = Heard.of(page)
     page.goto(site.url)
-    fold = page.get_by_text("Retrain, promote, roll back or freeze")
+    fold = page.get_by_text("Retrain, try, promote, roll back or freeze")
     fold.click()
     freeze = page.get_by_role("form", name="Freeze late_ferry")
     freeze.get_by_label("because").fill("strike")

@@ -68,6 +68,22 @@ def page_router(overview: Callable[[], Overview], changes: Changes | None = None
     async def events(request: Request) -> Response:
         return open_stream(request, changes)
 
+    def static(request: Request, path: str) -> Response:
+        return _static(request, files, path)
+
+    router.add_api_route("/", whole_page, methods=["GET", "HEAD"])
+    router.add_api_route("/ui/overview", fragment, methods=["GET"])
+    router.add_api_route("/ui/parts/{part}", one_part, methods=["GET"])
+    router.add_api_route("/ui/events", events, methods=["GET"])
+    router.add_api_route("/static/{path:path}", static, methods=["GET", "HEAD"])
+    router.include_router(_drawn_router(overview, renderer))
+    return router
+
+
+def _drawn_router(overview: Callable[[], Overview], renderer: Renderer) -> APIRouter:
+    """What is drawn: large, and asked for only when its revision has changed."""
+    router = APIRouter(include_in_schema=False)
+
     def series(request: Request, model: str) -> Response:
         panel = _panel(overview(), model)
         if panel is None:
@@ -78,16 +94,8 @@ def page_router(overview: Callable[[], Overview], changes: Changes | None = None
         panel = _panel(overview(), model)
         return _no_such(model) if panel is None else _tagged(request, renderer.heat(model=panel).encode(), HTML)
 
-    def static(request: Request, path: str) -> Response:
-        return _static(request, files, path)
-
-    router.add_api_route("/", whole_page, methods=["GET", "HEAD"])
-    router.add_api_route("/ui/overview", fragment, methods=["GET"])
-    router.add_api_route("/ui/parts/{part}", one_part, methods=["GET"])
-    router.add_api_route("/ui/events", events, methods=["GET"])
     router.add_api_route("/ui/series/{model}.json", series, methods=["GET"])
     router.add_api_route("/ui/heat/{model}", heat, methods=["GET"])
-    router.add_api_route("/static/{path:path}", static, methods=["GET", "HEAD"])
     return router
 
 

@@ -193,6 +193,24 @@
   });
   addEventListener("pageshow", () => document.querySelectorAll("form[aria-busy]").forEach((form) => form.removeAttribute("aria-busy")));
 
+  // The clipboard is open to pages by https and on this machine alone; elsewhere the text is selected, to be copied by hand.
+  async function copy(button) {
+    const text = document.getElementById(button.dataset.copies);
+    const label = button.firstChild;
+    try {
+      await navigator.clipboard.writeText(text.textContent);
+      label.data = "Copied";
+    } catch {
+      getSelection().selectAllChildren(text);
+      label.data = "Selected";
+    }
+    setTimeout(() => (label.data = "Copy"), 2_000);
+  }
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-copies]");
+    if (button) copy(button);
+  });
+
   let widthWas = document.documentElement.clientWidth;
   addEventListener("resize", () => {
     if (document.documentElement.clientWidth === widthWas) return; // a phone's toolbar coming and going
