@@ -16,6 +16,7 @@ from playwright.sync_api import Page
 from tests.held import name_versions
 from tests.unit.ui.ferry import PROMOTED, START_MS, Ferry
 from tidemill.clock import DAY_MS, HOUR_MS, wall_ms
+from tidemill.drift import Heat
 from tidemill.registry import Registry
 from tidemill.serving import EndingServer
 from tidemill.serving.guards import Guards
@@ -52,10 +53,11 @@ class Server:
     url: str
 
     @classmethod
-    def of(cls, app: FastAPI, before_end: Callable[[], None]) -> Server:
+    def of(cls, app: FastAPI, before_end: Callable[[], None], port: int = 0) -> Server:
         """Serve it."""
         listener = socket.socket()
-        listener.bind(("127.0.0.1", 0))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
         listener.listen()  # so that a browser that is faster than the thread waits instead of being refused
         server = EndingServer(uvicorn.Config(app, log_level="critical", lifespan="off"), before_end)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
@@ -74,9 +76,10 @@ class Site:
     """The page under test, and a switch that breaks its stores."""
 
     ferry: Ferry
-    server: Server
-    changes: Changes
+    registry: Registry
     broken: bool = False
+    changes: Changes = field(init=False)
+    server: Server = field(init=False)
 
     @property
     def url(self) -> str:
@@ -86,12 +89,17 @@ class Site:
     @classmethod
     def open(cls, home: Path, registry: Registry | None = None) -> Site:
         """The page over a line that nothing has happened on; its registry is away where none is given."""
-        ferry = Ferry.open(home)
-        reader, shown = OverviewReader(ferry.workspace, Settings()), Shown()
-        site: list[Site] = []
+        made = cls(Ferry.open(home), registry or Registry("http://127.0.0.1:9", home))
+        made.serve()
+        return made
+
+    def serve(self, port: int = 0) -> None:
+        """Serve it, on a port of its own if none is given."""
+        workspace = self.ferry.workspace
+        reader, shown = OverviewReader(workspace, Settings()), Shown()
 
         def read() -> Overview:
-            if site and site[0].broken:
+            if self.broken:
                 raise OSError("unable to open the database file")
             return reader.read()
 
@@ -100,14 +108,13 @@ class Site:
             marks: Marks = shown.of(read())["marks"]
             return marks
 
-        changes = Changes(look, lambda: (bool(site and site[0].broken), read_signs(ferry.workspace, wall_ms())))
-        acts = model_router(ferry.workspace, registry or Registry("http://127.0.0.1:9", home), reader.forget)
+        self.changes = Changes(look, lambda: (self.broken, read_signs(workspace, wall_ms())))
         app = FastAPI()
         app.add_middleware(Guards, max_body_bytes=4_000_000)
-        for router in (page_router(read, changes, shown), alert_router(ferry.workspace, reader.forget), acts):
+        acts = alert_router(workspace, reader.forget), model_router(workspace, self.registry, reader.forget)
+        for router in (page_router(read, self.changes, shown), *acts):
             app.include_router(router)
-        site.append(cls(ferry, Server.of(app, changes.end), changes=changes))
-        return site[0]
+        self.server = Server.of(app, self.changes.end, port)
 
     def close(self) -> None:
         """End the server, and let go of the files."""
@@ -122,9 +129,21 @@ def fill(ferry: Ferry) -> None:
     ferry.hold(1, 2)
     name_versions(ferry.workspace, {"champion": 2, "previous": 1, "frozen": 1})
     ferry.watch()
+    draw_feature(ferry)
     ferry.decide("d1", PROMOTED)
     ferry.serve(2, seen_wall_ms=wall_ms() + HOUR_MS)  # heard of until the test ends, however long it takes
     ferry.workspace.alerts.raise_alert(
         Alert("a", "late_ferry", "critical", "Errors of v1 rose", "20.1% were wrong", "http://127.0.0.1:5000/", START_MS + 17 * DAY_MS)
     )
     ferry.tell("a")
+
+
+def draw_feature(ferry: Ferry) -> None:
+    """The feature that the model reads is watched beside the columns of `watch`, and has moved as `wind` has."""
+    column, name = "ports__mean_delay_3h", "windows:late_ferry"
+    cursor, state = ferry.workspace.monitors.load(name)
+    assert state is not None
+    heat = Heat.from_state(state["heat"])
+    heat.take(START_MS + 400 * HOUR_MS, {column: 0.7})
+    shapes = {**state["shapes"], column: state["shapes"]["wind"]}
+    ferry.workspace.monitors.save(name, cursor, cursor + 1, {**state, "heat": heat.state(), "shapes": shapes})
