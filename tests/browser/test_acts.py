@@ -109,7 +109,7 @@ def test_how_to_ask_is_copied(site: Site, page: Page) -> None:
         expect(page.get_by_role("button", name=f"Copied the lines for {called}")).to_be_visible()
         copied = page.evaluate("navigator.clipboard.readText()")
         assert text in copied and all(f'"{name}"' in copied for name in ("trip", "port"))
-    page.evaluate("navigator.clipboard.writeText = () => Promise.reject()")  # as on a page that is not by https
+    page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject() }")  # as on a page that is not by https
     page.get_by_role("button", name="the lines for Shell").click()
     expect(page.get_by_role("button", name="Selected the lines for Shell")).to_be_visible()
     assert page.evaluate("getSelection().toString()").startswith("curl -s")
