@@ -18,7 +18,7 @@ from tests.unit.ui.ferry import START_MS, Ferry
 from tidemill.clock import DAY_MS
 from tidemill.settings import Settings
 from tidemill.stores import Alert
-from tidemill.ui import OverviewReader, page_router
+from tidemill.ui import OverviewReader, changes, page_router
 from tidemill.ui.parts import PARTS
 from tidemill.ui.store_signs import read_signs
 
@@ -93,6 +93,15 @@ def test_whoever_goes_is_counted_no_more(site: Site) -> None:
     while site.changes.n_streams:
         httpx.get(f"{site.url}static/icon.svg")  # which takes a moment
     assert site.changes.n_streams == 0
+
+
+def test_one_too_many_is_told_when_to_try_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(changes, "MOST_STREAMS", 1)
+    with httpx.stream("GET", f"{site.url}ui/events", timeout=PATIENCE_S) as answer:
+        Stream(answer.iter_lines()).marks()
+        refused = httpx.get(f"{site.url}ui/events")
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "5")
+        assert "close one" in refused.text and site.changes.n_streams == 1
 
 
 def test_no_other_part_is_known(site: Site) -> None:
