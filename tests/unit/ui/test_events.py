@@ -57,7 +57,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 
 def test_a_change_is_told_by_the_part_that_shows_it_and_that_part_is_what_the_page_had(site: Site) -> None:
-    page = httpx.get(site.url).text
+    page = httpx.get(site.url, timeout=PATIENCE_S).text
     shown = dict(re.findall(r'data-name="(\w+)" data-mark="(\w+)"', page))
     assert tuple(shown) == PARTS
     with httpx.stream("GET", f"{site.url}ui/events", timeout=PATIENCE_S) as answer:
@@ -71,7 +71,7 @@ def test_a_change_is_told_by_the_part_that_shows_it_and_that_part_is_what_the_pa
         while (now := stream.marks())["alerts"] == first["alerts"]:
             pass
         assert {part for part in PARTS if now[part] != first[part]} <= {"glance", "alerts", "streams"}
-        part = httpx.get(f"{site.url}ui/parts/alerts").text
+        part = httpx.get(f"{site.url}ui/parts/alerts", timeout=PATIENCE_S).text
         assert f'data-mark="{now["alerts"]}"' in part and "Errors rose" in part
         assert site.changes.n_streams == 1
 
@@ -88,24 +88,26 @@ def test_a_server_ends_though_pages_listen(tmp_path: Path) -> None:
 
 def test_whoever_goes_is_counted_no_more(site: Site) -> None:
     with httpx.stream("GET", f"{site.url}ui/events", timeout=PATIENCE_S) as answer:
-        Stream(answer.iter_lines()).marks()
+        stream = Stream(answer.iter_lines())  # held, as lines that nobody holds close their stream
+        stream.marks()
         assert site.changes.n_streams == 1
     while site.changes.n_streams:
-        httpx.get(f"{site.url}static/icon.svg")  # which takes a moment
+        httpx.get(f"{site.url}static/icon.svg", timeout=PATIENCE_S)  # which takes a moment
     assert site.changes.n_streams == 0
 
 
 def test_one_too_many_is_told_when_to_try_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(changes, "MOST_STREAMS", 1)
     with httpx.stream("GET", f"{site.url}ui/events", timeout=PATIENCE_S) as answer:
-        Stream(answer.iter_lines()).marks()
-        refused = httpx.get(f"{site.url}ui/events")
+        stream = Stream(answer.iter_lines())
+        stream.marks()
+        refused = httpx.get(f"{site.url}ui/events", timeout=PATIENCE_S)
         assert (refused.status_code, refused.headers["retry-after"]) == (429, "5")
         assert "close one" in refused.text and site.changes.n_streams == 1
 
 
 def test_no_other_part_is_known(site: Site) -> None:
-    answer = httpx.get(f"{site.url}ui/parts/secrets")
+    answer = httpx.get(f"{site.url}ui/parts/secrets", timeout=PATIENCE_S)
     assert (answer.status_code, answer.json()) == (404, {"detail": "no part 'secrets'"})
 
 
