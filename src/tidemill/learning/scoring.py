@@ -11,6 +11,7 @@ import onnxruntime as ort
 from tidemill.events import Column, FieldKind
 from tidemill.kernels import Floats
 from tidemill.learning.task import Task
+from tidemill.learning.vectors import Vectors
 from tidemill.stores import Class
 
 _TASK, _CLASSES = "tidemill.task", "tidemill.classes"
@@ -62,7 +63,7 @@ class OnnxModel:
         return tuple(self._inputs)
 
     def run(self, feed: Mapping[str, Column]) -> Floats:
-        """What it says of tensors that `to_feed` made, so that several models of one vector share them."""
+        """What it says of tensors that `to_feed` or `Vectors.feed` made, so that several models of one vector share them."""
         said = np.asarray(self._session.run([self._output], {name: feed[name] for name in self._inputs})[0], dtype=np.float64)
         return said if self.task == "multiclass" else said[:, 1] if self.task == "binary" else said.reshape(len(said))
 
@@ -75,8 +76,5 @@ def describe(task: Task, classes: Sequence[Class]) -> dict[str, str]:
 def to_feed(columns: Mapping[str, Column], kinds: Mapping[str, FieldKind]) -> dict[str, Column]:
     """(n, 1) tensors of (n,) columns: numbers as float32, text as strings with "" for missing."""
     names = [name for name, kind in kinds.items() if kind != "text"]
-    numbers = np.array([columns[name] for name in names], dtype=np.float32)
-    feed = {name: row[:, None] for name, row in zip(names, numbers, strict=True)}
-    for name in kinds.keys() - feed.keys():
-        feed[name] = np.array([["" if value is None else value] for value in columns[name]], dtype=object)
-    return feed
+    singles = np.array([columns[name] for name in names], dtype=np.float32)
+    return Vectors(names, singles, {name: columns[name] for name, kind in kinds.items() if kind == "text"}).feed()

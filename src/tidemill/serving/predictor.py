@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite  # numpy's takes twenty times as long for one number
 
-import numpy as np
 import orjson
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -14,7 +13,7 @@ from tidemill.clock import NowMs, wall_ms
 from tidemill.errors import ConflictError, InputError
 from tidemill.events import Column
 from tidemill.kernels import Floats
-from tidemill.learning import Explanation, Model, explain, to_feed
+from tidemill.learning import Explanation, Model, Vectors, explain
 from tidemill.project import Workspace
 from tidemill.serving.champions import Champions, Loaded, Serving
 from tidemill.serving.missing import MissingColumns
@@ -106,11 +105,10 @@ class Predictor:
             raise ConflictError(
                 f"at={asked_ms} lies before {reading.known_at_ms}, which the tiles have taken; leave `at` out, or ask later"
             )
-        vector = model.assemble(columns, reading.values)
-        numbers = np.column_stack([vector[name] for name in model.number_columns])
-        position = reading.position.token
+        vectors, position = model.vectors(columns, reading.values), reading.position.token
+        numbers = vectors.numbers()
         with stage("predict.score", reads=position):
-            said = _Said.of(serving, model, vector, [str(getattr(request, model.canary_key)) for request in requests])
+            said = _Said.of(serving, vectors, [str(getattr(request, model.canary_key)) for request in requests] if serving.canary else [])
         answered = Answered(
             model=model.name,
             at_ms=asked_ms,
@@ -121,7 +119,7 @@ class Predictor:
             requests=[request.model_dump_json() for request in requests],
             numbers=numbers,
             scores={role: (loaded.version, said.of_role[role]) for role, loaded in said.by.items()},
-            texts=_logged_texts(model, vector),
+            texts=_logged_texts(model, vectors),
             kind=model.objective.kind,
             classes={held.version: held.scorer.classes for held in said.by.values() if held.scorer.classes},
             places={"canary": said.canary},
@@ -129,8 +127,8 @@ class Predictor:
         return Scored(
             answered,
             *said.answers(model),
-            self._missing.of(model, vector, numbers, asked_ms),
-            said.explained(model, vector) if explained else (),
+            self._missing.of(model, vectors, asked_ms),
+            said.explained(model, vectors.by_column()) if explained else (),
         )
 
 
@@ -151,15 +149,16 @@ class _Said:
     canary: list[int]
 
     @classmethod
-    def of(cls, serving: Serving, model: Model, vector: Mapping[str, Column], keys: Sequence[str]) -> _Said:
+    def of(cls, serving: Serving, vectors: Vectors, keys: Sequence[str]) -> _Said:
+        """What every version that serves says; `keys` are (n,) those by which a canary's share is drawn, of none where there is none."""
         canary = [] if serving.canary is None else [row for row, key in enumerate(keys) if serving.canary.takes(key)]
         by: dict[Role, Loaded] = {role: held for role, held in serving.roles.items() if role != "canary" or canary}
-        feed = to_feed(vector, model.columns)
+        feed = vectors.feed()
         scored = {version: scorer.run(feed) for version, scorer in {held.version: held.scorer for held in by.values()}.items()}
         of_role = {role: scored[held.version] for role, held in by.items()}
         if canary:
             of_role["canary"] = of_role["canary"][canary]
-        return cls(len(keys), by, of_role, canary)
+        return cls(vectors.singles.shape[1], by, of_role, canary)
 
     def answers(self, model: Model) -> tuple[list[Answer], list[int]]:
         """(n,) what is told, and by which version it was said."""
@@ -184,7 +183,7 @@ class _Said:
         return [told[row] for row in range(self.n_rows)]
 
 
-def _logged_texts(model: Model, vector: Mapping[str, Column]) -> list[bytes]:
+def _logged_texts(model: Model, vectors: Vectors) -> list[bytes]:
     """A JSON object of each vector's texts that its request does not hold; empty where no column is such a text."""
     names = model.logged_texts
-    return [orjson.dumps(dict(zip(names, row, strict=True))) for row in zip(*(vector[name] for name in names), strict=True)]
+    return [orjson.dumps(dict(zip(names, row, strict=True))) for row in zip(*(vectors.texts[name] for name in names), strict=True)]
