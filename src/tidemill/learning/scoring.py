@@ -64,7 +64,8 @@ class OnnxModel:
 
     def run(self, feed: Mapping[str, Column]) -> Floats:
         """What it says of tensors that `to_feed` or `Vectors.feed` made, so that several models of one vector share them."""
-        said = np.asarray(self._session.run([self._output], {name: feed[name] for name in self._inputs})[0], dtype=np.float64)
+        own = feed if len(feed) == len(self._inputs) else {name: feed[name] for name in self._inputs}
+        said = np.asarray(self._session.run([self._output], own)[0], dtype=np.float64)
         return said if self.task == "multiclass" else said[:, 1] if self.task == "binary" else said.reshape(len(said))
 
 

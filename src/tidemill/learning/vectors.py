@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ class Vectors:
 
     Args:
         names: of the columns that hold numbers, in the model's order.
-        singles: (len(names), n) float32, C-ordered, NaN for missing: a row a column.
+        singles: (len(names), n) float32, NaN for missing: a row a column.
         texts: (n,) columns of text, None for missing.
 
     >>> two = Vectors(["size"], np.array([[0.1, np.nan]], np.float32), {"shop": np.array(["a", None], object)})
@@ -29,6 +30,21 @@ class Vectors:
     names: Sequence[str]
     singles: npt.NDArray[np.float32]
     texts: Mapping[str, Column]
+
+    def __len__(self) -> int:
+        """How many vectors these are."""
+        return self.singles.shape[1]
+
+    def split(self, sizes: Sequence[int]) -> list[Vectors]:
+        """Lots of these sizes, one behind the other, that hold all of them.
+
+        >>> [lot.singles.tolist() for lot in Vectors(["size"], np.array([[1, 2, 3]], np.float32), {}).split([1, 2])]
+        [[[1.0]], [[2.0, 3.0]]]
+        """
+        if len(sizes) == 1:
+            return [self]
+        spans = [slice(end - size, end) for size, end in zip(sizes, accumulate(sizes), strict=True)]
+        return [Vectors(self.names, self.singles[:, span], {name: text[span] for name, text in self.texts.items()}) for span in spans]
 
     def feed(self) -> dict[str, Column]:
         """(n, 1) tensors: numbers as float32, text as strings with "" for missing."""

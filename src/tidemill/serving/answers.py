@@ -10,10 +10,9 @@ from tidemill.learning import Model
 from tidemill.serving.answer_log import AnswerLog
 from tidemill.serving.metrics import ServerMetrics
 from tidemill.serving.predictor import Predictor
+from tidemill.serving.turns import MOST_ROWS, Turns
 from tidemill.settings import ServerSettings
 from tidemill.stages import stage
-
-_INLINE_ROWS = 64  # a small batch takes less time than a hop to a thread
 
 
 class Answers:
@@ -29,6 +28,7 @@ class Answers:
     def __init__(self, predictor: Predictor, log: AnswerLog, metrics: ServerMetrics, server: ServerSettings) -> None:
         self._predictor = predictor
         self._log = log
+        self._turns = Turns(predictor, log)
         self._metrics = metrics
         self._server = server
 
@@ -47,12 +47,14 @@ class Answers:
             if explain and len(requests) > self._server.max_explained:
                 what = f"{len(requests)} requests to explain; send at most {self._server.max_explained}, or leave it out"
                 raise InputError(what, where="explain")
-            if len(requests) <= _INLINE_ROWS and not explain:
-                scored = self._predictor.score(model, requests, at)
+            if len(requests) <= MOST_ROWS and not explain:
+                told = await self._turns.answers(model, requests, at)
             else:
-                scored = await run_in_threadpool(self._predictor.score, model, requests, at, explained=explain)
-            with stage("predict.log"):
-                ids = await self._log.submit(scored.answered)
-            told = [answer.fields() for answer in scored.told(ids)]
+                scored = await run_in_threadpool(self._predictor.score, model, [requests], at, explained=explain)
+                with stage("predict.log"):
+                    told = scored.told(await self._log.submit(scored.answered))
+            with stage("predict.tell", reads=told[0].position):
+                fields = [one.fields() for one in told]
+                said = orjson.dumps(fields if body.lstrip()[:1] == b"[" else fields[0])
         self._metrics.predicted(model.name, len(told))
-        return orjson.dumps(told if body.lstrip()[:1] == b"[" else told[0])
+        return said

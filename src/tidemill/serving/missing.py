@@ -37,7 +37,7 @@ class MissingColumns:
             vectors: n of them.
             asked_ms: when it was asked.
         """
-        told: list[dict[str, int | None]] = [{} for _ in range(vectors.singles.shape[1])]
+        told: list[dict[str, int | None]] = [{} for _ in range(len(vectors))]
         nowhere = np.isnan(vectors.singles.T)
         gone = [(row, vectors.names[place]) for row, place in np.argwhere(nowhere).tolist()] if nowhere.any() else []
         gone += [(row, name) for name, column in vectors.texts.items() for row, value in enumerate(column) if value is None]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite  # numpy's takes twenty times as long for one number
 
+import numpy as np
 import orjson
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -88,13 +89,21 @@ class Predictor:
                     raise InputError(f"{value}; send null for a missing value", where=f"{place}.{name}")
         return requests
 
-    def score(self, model: Model, requests: Sequence[BaseModel], at_ms: int | None = None, *, explained: bool = False) -> Scored:
+    def score(self, model: Model, lots: Sequence[Sequence[BaseModel]], at_ms: int | None = None, *, explained: bool = False) -> Scored:
         """Score requests, all asked at one time, by every version that serves; nothing is logged yet.
+
+        Args:
+            model: asked.
+            lots: requests, those of one caller behind one another. Their features are read together; ONNX Runtime is asked for each lot,
+                so that what is said to one depends on nobody else.
+            at_ms: when they are asked; now by default.
+            explained: whether to say by how much each column moved each answer.
 
         Raises:
             NotReadyError: the model has no champion yet.
             ConflictError: `at_ms` lies before what the tiles have already taken.
         """
+        requests = [request for lot in lots for request in lot]
         serving = self._champions.serving(model.name)
         asked_ms = self._now_ms() if at_ms is None else at_ms
         columns = model.request_columns([request.__dict__ for request in requests])
@@ -106,9 +115,10 @@ class Predictor:
                 f"at={asked_ms} lies before {reading.known_at_ms}, which the tiles have taken; leave `at` out, or ask later"
             )
         vectors, position = model.vectors(columns, reading.values), reading.position.token
+        keys = [str(getattr(request, model.canary_key)) for request in requests] if serving.canary else []
         numbers = vectors.numbers()
         with stage("predict.score", reads=position):
-            said = _Said.of(serving, vectors, [str(getattr(request, model.canary_key)) for request in requests] if serving.canary else [])
+            said = _Said.of(serving, vectors.split([len(lot) for lot in lots]), keys)
         answered = Answered(
             model=model.name,
             at_ms=asked_ms,
@@ -149,16 +159,23 @@ class _Said:
     canary: list[int]
 
     @classmethod
-    def of(cls, serving: Serving, vectors: Vectors, keys: Sequence[str]) -> _Said:
-        """What every version that serves says; `keys` are (n,) those by which a canary's share is drawn, of none where there is none."""
+    def of(cls, serving: Serving, lots: Sequence[Vectors], keys: Sequence[str]) -> _Said:
+        """What every version that serves says of lots of vectors, one lot at a time.
+
+        Args:
+            serving: the versions.
+            lots: n vectors in all.
+            keys: (n,) those by which a canary's share is drawn; of none where there is none.
+        """
         canary = [] if serving.canary is None else [row for row, key in enumerate(keys) if serving.canary.takes(key)]
         by: dict[Role, Loaded] = {role: held for role, held in serving.roles.items() if role != "canary" or canary}
-        feed = vectors.feed()
-        scored = {version: scorer.run(feed) for version, scorer in {held.version: held.scorer for held in by.values()}.items()}
+        feeds = [lot.feed() for lot in lots]
+        scorers = {held.version: held.scorer for held in by.values()}
+        scored = {version: _joined([scorer.run(feed) for feed in feeds]) for version, scorer in scorers.items()}
         of_role = {role: scored[held.version] for role, held in by.items()}
         if canary:
             of_role["canary"] = of_role["canary"][canary]
-        return cls(vectors.singles.shape[1], by, of_role, canary)
+        return cls(sum(len(lot) for lot in lots), by, of_role, canary)
 
     def answers(self, model: Model) -> tuple[list[Answer], list[int]]:
         """(n,) what is told, and by which version it was said."""
@@ -181,6 +198,10 @@ class _Said:
                 of_rows = {name: vector[name][rows] for name in model.columns}
                 told |= dict(zip(rows, explain(held.scorer, model.columns, of_rows, held.typical), strict=True))
         return [told[row] for row in range(self.n_rows)]
+
+
+def _joined(parts: Sequence[Floats]) -> Floats:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _logged_texts(model: Model, vectors: Vectors) -> list[bytes]:
