@@ -33,7 +33,7 @@ class Vectors:
 
     def __len__(self) -> int:
         """How many vectors these are."""
-        return self.singles.shape[1]
+        return int(self.singles.shape[1])
 
     def split(self, sizes: Sequence[int]) -> list[Vectors]:
         """Lots of these sizes, one behind the other, that hold all of them.

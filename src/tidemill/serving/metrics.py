@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Counter, generate_latest
 
 from tidemill.project import Workspace
-from tidemill.serving.series import Counts, Times
+from tidemill.serving.series import Counts, Level, Times
 from tidemill.serving.standing import StandingCollector
 from tidemill.stages import Facts
 
@@ -24,11 +24,11 @@ class ServerMetrics:
         self._rejected = Counter("tidemill_door_rejected", "Events of them that the door named as wrong.", ["stream"], registry=mine)
         self._requests = Counts("tidemill_http_requests", "Requests answered.", ["route", "status"])
         self._request = Times("tidemill_http_seconds", "Time to answer a request.", "route", _SECONDS)
-        self._going = Gauge("tidemill_http_going", "Requests that are being answered.", registry=mine)
+        self._going = Level("tidemill_http_going", "Requests that are being answered.")
         self._predict = Times("tidemill_predict_seconds", "Time to answer a predict request.", "model", _SECONDS)
         self._rows = Counts("tidemill_predictions", "Predictions answered.", ["model"])
         self._stage = Times("tidemill_stage_seconds", "Time of one stage of the work.", "stage", _SECONDS)
-        for collector in (self._requests, self._request, self._predict, self._rows, self._stage, StandingCollector(workspace)):
+        for collector in (self._requests, self._request, self._going, self._predict, self._rows, self._stage, StandingCollector(workspace)):
             self._registry.register(collector)
 
     def received(self, stream: str, events: int, rejected: int = 0) -> None:
@@ -46,7 +46,7 @@ class ServerMetrics:
 
     def answering(self) -> AbstractContextManager[object]:
         """Count a request while it is being answered."""
-        return self._going.track_inprogress()
+        return self._going
 
     def answered(self, route: str, status: int, took_s: float) -> None:
         """Count a request and its time; a route is one of the few that there are."""

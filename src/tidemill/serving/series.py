@@ -11,7 +11,7 @@ import time
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.utils import floatToGoString
 
 
@@ -49,6 +49,37 @@ class Counts:
         for labels, count in counts.items():
             family.add_metric(labels, count)
         yield family
+
+
+class Level:
+    """A number of things that are going on: one more as long as a block runs.
+
+    Args:
+        name: of the metric.
+        help_text: what is counted.
+
+    >>> going = Level("shop_going", "Requests that are being answered.")
+    >>> with going:
+    ...     [sample.value for sample in next(going.collect()).samples]
+    [1.0]
+    """
+
+    def __init__(self, name: str, help_text: str) -> None:
+        self._about = (name, help_text)
+        self._now = 0
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._now += 1
+
+    def __exit__(self, *_error: object) -> None:
+        with self._lock:
+            self._now -= 1
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """How many there are now."""
+        yield GaugeMetricFamily(*self._about, value=self._now)
 
 
 class Times:
