@@ -11,7 +11,7 @@ Every part is the library's: `OutcomeMonitor` with the settings that follow from
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -134,7 +134,8 @@ class Loop:
         if one is None or one.version != self._serves.version:
             return
         labels = self._known(one.since_ms, now_ms)
-        passed = [number for number in numbers_left(self._policy, one.used, one.had) if number <= labels]
+        had = 2 * one.had - 1 if one.promoted else one.had
+        passed = [number for number in numbers_left(self._policy, one.used, had) if number <= labels]
         if passed:
             one.had = max(passed)
             self._decide(_Asked("labels", one.since_ms, one.had, one.of_labels), now_ms)
@@ -155,14 +156,19 @@ class Loop:
         policy = self._policy
         said = admit(asked.trigger, facts, GuardPolicy(policy.cooldown_ms, policy.min_labels, policy.max_retrains, policy.period_ms))
         alarm = asked.trigger in ("error", "evidently")
+        opened = self._open if alarm else None
+        if opened is None or opened.version != self._serves.version or opened.used or not numbers_left(policy, 0, opened.had):
+            opened = _Open(self._serves.version, asked.since_ms or now_ms, asked.of_labels)
+        if alarm:
+            asked = replace(asked, since_ms=opened.since_ms, of_labels=opened.of_labels)
         if not isinstance(said, Admitted):
             self._books.counts["refused"] += 1
             self._tell(now_ms, f"{asked.trigger} refused: {said.name}")
             if alarm and said.name == "TooFewLabels":
-                self._open = _Open(self._serves.version, asked.since_ms or now_ms, asked.of_labels)
+                self._open = opened
             return
         if alarm:
-            self._open = _Open(self._serves.version, asked.since_ms or now_ms, asked.of_labels)
+            self._open = opened
         self._train(asked, now_ms)
 
     def _train(self, asked: _Asked, now_ms: int) -> None:
@@ -192,13 +198,13 @@ class Loop:
             self._cooled_from_ms = now_ms
         if one is not None:
             one.used += fits
-            one.had = max(one.had, asked.labels)
+            one.had = max(one.had, asked.labels if asked.trigger == "labels" else self._known(one.since_ms, now_ms))
         self._books.counts["promoted" if promoted else "rejected"] += 1
         self._tell(now_ms, f"{asked.trigger} {'promoted' if promoted else 'rejected'} {found.best.window} ({fits} fits): {reason}")
         if ready is not None:
             self._on_probation = _Probation(serves)
             self._serves = self._take_over(OnnxModel(ready.exported.content, model.columns), ready.fitted.train, now_ms)
-            self._open = one if one is not None and found.best.window == "change" else None
+            self._open = one
             if self._open is not None:
                 self._open.version, self._open.promoted = self._serves.version, True
 

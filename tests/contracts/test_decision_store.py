@@ -186,9 +186,12 @@ def test_the_last_alarm_and_what_follows_it(store: DecisionStore) -> None:
     store.finish("few", Ending("refused", "TooFewLabels: 3", at_ms=1, wall_ms=1))
     assert store.last_alarm("late") == store.get("few")
     for number in (500, 1_000):
-        store.request(replace(decision(f"f{number}"), trigger="labels", alarm_key=f"labels:a:{number}"))
+        store.request(replace(decision(f"f{number}"), trigger="labels", alarm_key=f"labels:a:{number}", evidence={"follows": "a"}))
     assert [one.id for one in store.follow_ups("late", "a")] == ["f1000", "f500"]
-    assert store.follow_ups("late", "few") == []
+    store.request(replace(decision("again", wall_ms=40), evidence={"follows": "few"}))
+    store.finish("again", Ending("refused", "TooFewLabels: 4", at_ms=1, wall_ms=1))
+    assert store.last_alarm("late") == store.get("few"), "an alarm that repeats another is not one of its own"
+    assert store.follow_ups("late", "few") == [store.get("again")]
     assert store.of_alarm("late", "labels:a:500") == store.get("f500")
     assert store.of_alarm("late", "labels:a:7") is None
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tidemill.clock import DAY_MS
-from tidemill.drift.yardstick import Yardstick, block_variance
+from tidemill.drift.yardstick import Yardstick, luck_variance
 
 SUDDEN_LABELS = 50  # what is sudden shows within so many labels
 
@@ -34,8 +34,8 @@ class OutcomeSettings:
         certainty_threshold: alarm level of the certainty CUSUM, in standard deviations of a block; slack and clip are the residuals'.
         sudden_threshold: standard deviations by which the errors of a few labels must be off to be no luck of a block.
         sudden_margin: by how much their rise must exceed the largest of the baseline, as luck is not normal: a storm is in one hour.
-        least_block_effect: least standard deviation of the luck of a block, in standard deviations of one outcome. One week may
-            happen to be calm; a model must not be held to a calm week.
+        least_block_effect: least standard deviation of the luck of a block, in standard deviations of one outcome, where the baseline
+            has fewer than five blocks; a fifth of it where it has more, as these bound it themselves.
         least_certainty_effect: the same of what certainty is measured by, which the luck of a day moves half as far.
         doubt: standard errors by which the baseline itself may be off; a change must be larger. One week is a small sample of days.
         most_off: where outcomes are numbers, the most that one residual can count, in units of their usual size.
@@ -166,7 +166,7 @@ class BaselineBuilder:
         least = settings.least_block_effect
         residuals = Yardstick.of((sizes, [block[2] for block in self.blocks.values()]), variance, least, settings.doubt)
         spread = rate * (1.0 - rate) if unit is None else max(self.error_squares / n - rate * rate, 1e-6)
-        error_effect = max(block_variance(sizes, [block[1] for block in self.blocks.values()], spread), least**2 * spread)
+        error_effect = luck_variance(sizes, [block[1] for block in self.blocks.values()], spread, least)
         share = sum(size**2 for size in sizes) / n**2
         rate_error = math.sqrt(spread / n + error_effect * share)
         limit = rate + settings.doubt * rate_error

@@ -61,7 +61,7 @@ class OutcomeMonitor:
     (1001, None)
     >>> alarms = [monitor.update("1", 1, 0.25, i) for i in range(1_001, 1_301)]
     >>> [(alarm.detector, alarm.since_ms) for alarm in alarms if alarm][0]
-    ('sudden', 1001)
+    ('error', 1001)
     """
 
     def __init__(self, settings: OutcomeSettings | None = None, task: Task = "binary") -> None:

@@ -18,7 +18,7 @@ from tidemill.registry.deciding import (
     resume,
 )
 from tidemill.registry.deploying import carry_out, deploy, deploy_learnt, request_promotion, request_rollback
-from tidemill.registry.follow_ups import asked_since, best_window, due_follow_up, fits_left, numbers_left, plan_of, since_of
+from tidemill.registry.follow_ups import asked_since, due_follow_up, fits_left, numbers_left, plan_of, repeated, since_of
 from tidemill.registry.judging import Judged, Judgement, gate
 from tidemill.registry.lease import holding
 from tidemill.registry.named import CANARY, CHALLENGER, CHAMPION, FROZEN, PREVIOUS, SHADOW, Named
@@ -59,7 +59,6 @@ __all__ = [
     "act_at_once",
     "asked_since",
     "audit_parity",
-    "best_window",
     "carry_out",
     "challenge",
     "code_version",
@@ -87,6 +86,7 @@ __all__ = [
     "plan_of",
     "put_back",
     "register",
+    "repeated",
     "request",
     "request_promotion",
     "request_retrain",

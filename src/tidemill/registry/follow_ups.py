@@ -2,15 +2,18 @@
 
 ```
 alarm ──► too few labels ──► +1000 labels ──► promoted on few rows ──► +2000: on more ──► +4000
-                                  └─────────► rejected ──────────────► +2000 ──► ...
+            ▲                     └─────────► rejected ──────────────► +2000 ──► ...
+            └── alarms again: the same change
 ```
-Each try is a decision of its own, of the trigger `labels`, and names the alarm's decision that it follows. A champion that has learnt
-only from the rows since the change has few of them, so it is followed up too, on these rows alone: its trial has shown what older ones
-are worth.
+Each try is a decision of its own, of the trigger `labels`, and names the alarm's decision that it follows. A champion that came of an
+alarm has learnt the new world from few rows, so it is followed up too, on the rows since the change alone, at least twice as many each
+time: its trial has shown what older ones are worth. An alarm that comes while an earlier one of the same version waits for the rows to fit
+anything repeats it: it names that one, and its change is that one's.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from statistics import median
 
 from tidemill.clock import to_utc
@@ -68,25 +71,24 @@ def asked_since(workspace: Workspace, model: Model, decision: Decision) -> int |
     return since_ms - max(0, int(median(lags_ms))) if lags_ms else since_ms
 
 
-def due_follow_up(workspace: Workspace, model: Model, champion: int | None) -> Ask | None:
-    """The follow-up that is due now, if any.
+def due_follow_up(workspace: Workspace, model: Model) -> Ask | None:
+    """The follow-up that is due now, if any, for the version that came of the alarm, or else that the alarm was about.
 
-    None is due once another version serves than the alarm was about, or than came of it by the rows since the change alone; while one is
-    open, or when too few fits are left. Of several numbers of labels that were passed at once, the largest counts.
+    It says nothing to whoever serves another one: ask the registry. None is due while one is open, or when too few fits are left. Of
+    several numbers of labels that were passed at once, the largest counts.
     """
     alarm = workspace.decisions.last_alarm(model.name)
     if alarm is None:
         return None
     chain = [alarm, *workspace.decisions.follow_ups(model.name, alarm.id)]
+    if any(one.state != "finished" for one in chain):
+        return None
     winner = next((one for one in reversed(chain) if one.outcome == "promoted"), None)
     serves = alarm.from_version if winner is None else winner.to_version
-    if any(one.state != "finished" for one in chain) or serves != str(champion) or (winner and best_window(winner) != "change"):
-        return None
-    used = sum(one.fits for one in chain)
-    since_ms = since_of(model, alarm) or alarm.requested_at_ms
-    had = max([_labels_had(workspace, model, alarm, since_ms), *(int(one.alarm_key.rpartition(":")[2]) for one in chain[1:])])
-    left = numbers_left(model.policy, used, had)
-    if not left:
+    since_ms = _since(model, alarm)
+    had = _labels_had(workspace, model, chain)
+    left = numbers_left(model.policy, sum(one.fits for one in chain), had if winner is None else 2 * had - 1)
+    if not left or not serves:
         return None
     newest = workspace.state.newest_outcomes(model.name, left[-1])  # no more than is asked for: this is looked at every few seconds
     labels = sum(outcome.known_at_ms > since_ms for outcome in newest)
@@ -94,18 +96,27 @@ def due_follow_up(workspace: Workspace, model: Model, champion: int | None) -> A
     if not passed:
         return None
     since = f"{to_utc(since_ms):%Y-%m-%d %H:%M} UTC"
-    came = f"which was {alarm.outcome}" if winner is None else f"version {champion} has learnt from fewer"
+    came = f"which was {alarm.outcome}" if winner is None else f"version {serves} has learnt from fewer"
     reason = f"{max(passed)} labels since the change of {since}; follows decision {alarm.id}, {came}"
     evidence: dict[str, object] = {"follows": alarm.id, "since_ms": since_ms, "labels": labels, "wanted": max(passed)}
     if winner is not None:
         evidence["promoted"] = winner.id
-    return Ask("retrain", "labels", f"labels:{alarm.id}:{max(passed)}", reason, evidence, champion)
+    return Ask("retrain", "labels", f"labels:{alarm.id}:{max(passed)}", reason, evidence, int(serves))
 
 
-def best_window(decision: Decision) -> str:
-    """The window that a decision's winner was fitted on; empty where nothing was fitted."""
-    candidates = decision.findings.get("candidates", ())
-    return next((str(one["window"]) for one in candidates if one.get("best")), "")
+def repeated(workspace: Workspace, model: Model, version: str) -> dict[str, object]:
+    """What an alarm of a version adds to its evidence where an earlier one waits for rows: which it follows, and since when; else nothing.
+
+    A change is seen by several detectors, and by some again and again. Were each alarm a change of its own, the rows since the last one
+    would never be enough.
+    """
+    alarm = workspace.decisions.last_alarm(model.name)
+    if alarm is None or alarm.from_version != version:
+        return {}
+    chain = [alarm, *workspace.decisions.follow_ups(model.name, alarm.id)]
+    if any(one.fits for one in chain) or not numbers_left(model.policy, 0, _labels_had(workspace, model, chain)):
+        return {}
+    return {"follows": alarm.id, "since_ms": _since(model, alarm)}
 
 
 def numbers_left(policy: RetrainPolicy, used: int, had: int) -> list[int]:
@@ -122,12 +133,17 @@ def numbers_left(policy: RetrainPolicy, used: int, had: int) -> list[int]:
     return [] if used + _LEAST_FITS > policy.max_fits else [number for number in policy.follow_ups if number > had]
 
 
-def _labels_had(workspace: Workspace, model: Model, alarm: Decision, since_ms: int) -> int:
-    """How many labels since the change the alarm's own retrain could learn from; 0 where it fitted nothing."""
-    if not alarm.fits:
-        return 0
-    told = alarm.evidence.get("n_labels")
-    if isinstance(told, int):
-        return told
+def _since(model: Model, alarm: Decision) -> int:
+    return since_of(model, alarm) or alarm.requested_at_ms
+
+
+def _labels_had(workspace: Workspace, model: Model, chain: Sequence[Decision]) -> int:
+    """How many labels since the change the last of an alarm and of what follows it could learn from; 0 where none could."""
+    wanted = [int(one.alarm_key.rpartition(":")[2]) for one in chain if one.trigger == "labels"]
+    alarm = chain[0]
+    told = [int(str(alarm.evidence["n_labels"]))] if alarm.fits and "n_labels" in alarm.evidence else []
+    trained = [one for one in chain if one.fits and one.trigger != "labels" and not (one is alarm and told)]
     count = workspace.state.count_outcomes
-    return count(model.name, since_ms) - count(model.name, alarm.requested_at_ms)
+    since_ms = _since(model, alarm)
+    seen = [count(model.name, since_ms) - count(model.name, one.requested_at_ms) for one in trained]
+    return max([0, *wanted, *told, *seen])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tidemill.clock import wall_ms
 from tidemill.learning import Model
 from tidemill.project import Workspace
-from tidemill.registry import CHAMPION, Registry, best_window, due_follow_up, due_update, make_decision
+from tidemill.registry import CHAMPION, Registry, due_follow_up, due_update, make_decision
 from tidemill.stores import Decision
 
 
@@ -19,12 +19,8 @@ class FollowUpWatch:
 
     def step(self) -> list[Decision]:
         """The decision it requested now, if one was due."""
-        alarm = self._workspace.decisions.last_alarm(self._model.name)
-        if not self._model.policy.follow_ups or alarm is None or (alarm.outcome == "promoted" and best_window(alarm) != "change"):
-            return []  # without a question to the registry
-        champion = self._registry.alias(self._workspace.project.registered_name(self._model.name), CHAMPION)
-        ask = due_follow_up(self._workspace, self._model, champion)
-        if ask is None:
+        ask = due_follow_up(self._workspace, self._model) if self._model.policy.follow_ups else None
+        if ask is None or self._registry.alias(self._workspace.project.registered_name(self._model.name), CHAMPION) != ask.from_version:
             return []
         decision = make_decision(self._model, ask, self._workspace.now_ms(), wall_ms())
         return [decision] if self._workspace.decisions.request(decision) else []

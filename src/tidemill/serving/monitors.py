@@ -14,7 +14,7 @@ from tidemill.clock import wall_ms
 from tidemill.drift import Alarm, OutcomeMonitor, outcome_settings
 from tidemill.learning import Model
 from tidemill.project import Workspace
-from tidemill.registry import CHAMPION, Registry
+from tidemill.registry import CHAMPION, Registry, repeated
 from tidemill.serving.conditions import (
     Alarmed,
     outcome_condition,
@@ -121,7 +121,7 @@ class OutcomeWatch:
             reason=alarm.detail,
             requested_at_ms=alarm.at_ms,
             requested_wall_ms=now,
-            evidence=asdict(alarm),
+            evidence=asdict(alarm) | repeated(self._workspace, self._model, alarm.model_version),
             from_version=alarm.model_version,
         )
 

@@ -70,17 +70,21 @@ class DecisionReader:
         return next(iter(self._read(query.order_by(_D.finished_at_ms.desc(), _D.id.desc()).limit(1))), None)
 
     def last_alarm(self, model: str) -> Decision | None:
-        """The decision that an alarm of this model came to last: one that trained, failed, or was refused for want of labels."""
+        """The decision that an alarm of this model came to last: one that trained, failed, or was refused for want of labels.
+
+        One that repeats an earlier alarm is not it, but follows that one.
+        """
         judged = or_(
             _D.outcome.in_(("promoted", "rejected", "failed")),
             and_(_D.outcome == "refused", _D.outcome_reason.startswith("TooFewLabels", autoescape=True)),
         )
-        query = select(*_FIELDS).where(_D.model == model, _D.state == "finished", _D.trigger.in_(("error", "evidently")), judged)
+        own = (_D.trigger.in_(("error", "evidently")), _D.evidence["follows"].as_string().is_(None))
+        query = select(*_FIELDS).where(_D.model == model, _D.state == "finished", *own, judged)
         return next(iter(self._read(query.order_by(_D.requested_wall_ms.desc(), _D.id.desc()).limit(1))), None)
 
     def follow_ups(self, model: str, alarm: str) -> list[Decision]:
-        """The decisions that follow up that of an alarm, by its id; oldest first."""
-        mine = _D.alarm_key.startswith(f"labels:{alarm}:", autoescape=True)
+        """The decisions that follow that of an alarm, by its id: its follow-ups, and alarms that repeat it; oldest first."""
+        mine = _D.evidence["follows"].as_string() == alarm
         return self._read(select(*_FIELDS).where(_D.model == model, mine).order_by(_D.requested_wall_ms, _D.id))
 
     def last_retrained(self, model: str) -> int | None:

@@ -35,7 +35,7 @@ def test_answers_worth_half_of_what_they_say_are_found_within_a_few_days_though_
     assert alarms(monitor, range(20)) == []
     found = alarms(monitor, range(20, 30), worth=0.4)
     assert found[0].detector == "certainty"
-    assert 20 * DAY_MS <= found[0].since_ms < found[0].at_ms < 26 * DAY_MS
+    assert 19 * DAY_MS <= found[0].since_ms < found[0].at_ms < 26 * DAY_MS  # a day that was bad by luck may come before
     assert "worth" in found[0].detail
 
 

@@ -56,13 +56,15 @@ def test_lucky_and_unlucky_days_alarm_at_most_once_in_thirty(luck: float, most: 
 
 @pytest.mark.parametrize("shift", [1.5, -1.5])
 def test_a_shift_of_the_outcomes_either_way_is_found_and_dated(shift: float) -> None:
-    monitor = OutcomeMonitor()
-    assert feed(monitor, "1", days(30, seed=1)) == []
-    alarms = feed(monitor, "1", days(14, seed=2, shift=shift, first=30))
-    assert alarms
-    assert {alarm.detector for alarm in alarms} >= {"residual"}
-    assert all(25 * DAY_MS <= alarm.since_ms <= alarm.at_ms <= 44 * DAY_MS for alarm in alarms)
-    assert all(alarm.statistic >= alarm.threshold and alarm.n_labels > 0 for alarm in alarms)
+    since = []
+    for seed in range(1, 12, 2):
+        monitor = OutcomeMonitor()
+        assert feed(monitor, "1", days(30, seed=seed)) == []
+        alarms = feed(monitor, "1", days(14, seed=seed + 1, shift=shift, first=30))
+        since.append(next(alarm for alarm in alarms if alarm.detector == "residual").since_ms)
+        assert all(alarm.statistic >= alarm.threshold and alarm.n_labels > 0 for alarm in alarms)
+        assert all(alarm.since_ms <= alarm.at_ms <= 44 * DAY_MS for alarm in alarms)
+    assert 28 * DAY_MS <= np.median(since) <= 32 * DAY_MS  # its last zero may lie before by luck
 
 
 def test_flipped_labels_raise_the_error_alarm_within_two_days() -> None:
@@ -114,7 +116,7 @@ def test_only_binary_outcomes_and_probabilities(y: float, p: float) -> None:
 
 
 def test_an_outcome_of_0_or_1_raises_the_alarms_it_always_did() -> None:
-    """To the bit: what the monitor said before it knew any other outcome."""
+    """To the bit: see `tests/golden/make_alarms.py`."""
     assert json.loads(json.dumps(make_alarms.alarms())) == json.loads(make_alarms.FILE.read_text(encoding="utf-8"))
 
 

@@ -12,7 +12,7 @@ from tests import tiny
 from tidemill.kernels import Floats
 from tidemill.learning import Model
 from tidemill.project import Workspace
-from tidemill.registry import Ask, asked_since, due_follow_up, make_decision, plan_of, since_of
+from tidemill.registry import Ask, asked_since, due_follow_up, make_decision, plan_of, repeated, since_of
 from tidemill.stores import Answered, Decision
 from tidemill.stores.decision_records import Ending, Outcome
 from tidemill.stores.prediction_records import Role
@@ -46,12 +46,10 @@ def end(workspace: Workspace, decision: Decision, outcome: Outcome, fits: int) -
     assert workspace.decisions.finish(decision.id, Ending(outcome, reason, workspace.now_ms(), 2, fits=fits), f"run {decision.id}")
 
 
-def promote(workspace: Workspace, decision: Decision, window: str, version: int) -> None:
-    """Let a decision promote a version that was fitted on a window."""
+def promote(workspace: Workspace, decision: Decision, version: int) -> None:
+    """Let a decision promote a version."""
     assert workspace.decisions.request(decision)
     assert workspace.decisions.claim(decision.id, f"run {decision.id}", 1)
-    told = {"candidates": [{"window": "all", "best": window == "all"}, {"window": window, "best": True}]}
-    assert workspace.decisions.mark(decision.id, f"run {decision.id}", "registered", 2, told)
     ending = Ending("promoted", "better", workspace.now_ms(), 2, to_version=str(version), fits=2)
     assert workspace.decisions.finish(decision.id, ending, f"run {decision.id}")
 
@@ -66,27 +64,26 @@ def follow(workspace: Workspace, ask: Ask, outcome: Outcome = "rejected", fits: 
     end(workspace, make_decision(MODEL, ask, workspace.now_ms(), 1_000), outcome, fits)
 
 
-def due(workspace: Workspace, model: Model = MODEL, champion: int | None = 1) -> int | None:
-    """The number of labels that is due."""
-    ask = due_follow_up(workspace, model, champion)
-    return None if ask is None else int(ask.key.rpartition(":")[2])
+def due(workspace: Workspace, model: Model = MODEL) -> tuple[int, int | None] | None:
+    """The number of labels that is due, and the version that it is due for."""
+    ask = due_follow_up(workspace, model)
+    return None if ask is None else (int(ask.key.rpartition(":")[2]), ask.from_version)
 
 
 def test_each_number_of_labels_is_tried_once_until_the_fits_are_used_up(workspace: Workspace) -> None:
     root = alarm(workspace, "a", known(workspace, 350))
-    ask = due_follow_up(workspace, MODEL, 1)
+    ask = due_follow_up(workspace, MODEL)
     assert ask is not None
     assert (ask.trigger, ask.key, ask.from_version) == ("labels", "labels:a:300", 1), "the largest that has passed"
     assert ask.evidence is not None
     assert (ask.evidence["follows"], ask.evidence["since_ms"]) == (root.id, root.evidence["since_ms"])
-    assert due(workspace, champion=2) is None, "the alarm was about another version"
     plan = plan_of(workspace, MODEL, make_decision(MODEL, ask, 5, 5))
     assert (plan.since_ms, plan.most) == (root.evidence["since_ms"], 9 - 3 - 1)
     follow(workspace, ask)
     assert due(workspace) is None, "600 labels have not come yet"
 
     alarm(workspace, "ab", known(workspace, 700), fits=5)
-    second = due_follow_up(workspace, MODEL, 1)
+    second = due_follow_up(workspace, MODEL)
     assert second is not None and second.key == "labels:ab:600"
     opened = make_decision(MODEL, replace(second, key="labels:ab:100"), 5, 900)
     assert workspace.decisions.request(opened)
@@ -96,36 +93,53 @@ def test_each_number_of_labels_is_tried_once_until_the_fits_are_used_up(workspac
     assert due(workspace) is None, "of 9 fits 8 are used"
 
 
-def test_what_is_promoted_or_refused_for_its_time_is_not_followed(workspace: Workspace) -> None:
-    alarm(workspace, "abc", known(workspace, 400), "promoted")
-    assert due(workspace) is None
+def test_what_is_refused_for_its_few_rows_is_followed_and_so_is_what_comes_of_it(workspace: Workspace) -> None:
     alarm(workspace, "abcd", known(workspace, 400), "refused", fits=0)
-    assert due(workspace) == 300
-    ask = due_follow_up(workspace, MODEL, 1)
+    assert due(workspace) == (300, 1)
+    ask = due_follow_up(workspace, MODEL)
     assert ask is not None
-    follow(workspace, ask, "promoted")
-    assert due(workspace) is None
+    promote(workspace, make_decision(MODEL, ask, workspace.now_ms(), 1_000), 2)
+    assert due(workspace) is None, "600 labels have not come yet"
 
 
-def test_a_champion_of_few_rows_since_the_change_is_followed_up_on_these_alone(workspace: Workspace) -> None:
+def test_a_champion_that_came_of_an_alarm_is_followed_up_on_twice_the_rows_of_the_new_world(workspace: Workspace) -> None:
     asked = Decision("u1", MODEL.name, "error", "u1", "errors rose", known(workspace, 350), 10, {"since_ms": 5}, from_version="1")
     root = replace(asked, evidence={"since_ms": known(workspace, 350), "n_labels": 150})
-    promote(workspace, root, "change", 2)
-    assert due(workspace, champion=1) is None, "it serves no more"
-    ask = due_follow_up(workspace, MODEL, 2)
+    promote(workspace, root, 2)
+    ask = due_follow_up(workspace, MODEL)
     assert ask is not None
-    assert (ask.key, ask.from_version) == ("labels:u1:300", 2), "100 were had"
+    assert (ask.key, ask.from_version) == ("labels:u1:300", 2), "150 were had, so the next that counts is 300"
     assert ask.reason.endswith("follows decision u1, version 2 has learnt from fewer")
     second = make_decision(MODEL, ask, 5, 1_001)
     plan = plan_of(workspace, MODEL, second)
     assert (plan.windows, plan.since_ms, plan.most) == (("change",), root.evidence["since_ms"], 9 - 2 - 1)
-    promote(workspace, second, "change", 3)
-    assert due(workspace, champion=3) is None, "600 labels have not come yet"
-    assert due(workspace, champion=2) is None, "rolled back by its probation, it is left alone"
+    promote(workspace, second, 3)
+    assert due(workspace) is None, "600 labels have not come yet"
 
-    other = replace(root, id="u2", alarm_key="u2", requested_wall_ms=11)
-    promote(workspace, other, "all", 4)
-    assert due(workspace, champion=4) is None, "it has learnt from all there is"
+    other = replace(root, id="u2", alarm_key="u2", requested_wall_ms=11, evidence=dict(root.evidence) | {"n_labels": 151})
+    promote(workspace, other, 4)
+    assert due(workspace) is None, "300 are not twice as many"
+
+
+def test_an_alarm_repeats_the_one_of_its_version_that_waits_for_rows(workspace: Workspace) -> None:
+    since_ms = known(workspace, 350)
+    first = alarm(workspace, "r" * 30, since_ms, "refused", fits=0)
+    assert repeated(workspace, MODEL, "2") == {}, "the earlier one was about another version"
+    joined = repeated(workspace, MODEL, "1")
+    assert joined == {"follows": first.id, "since_ms": since_ms}
+    later = Decision("again", MODEL.name, "error", "again", "errors rose", known(workspace, 200), 31, joined, from_version="1")
+    end(workspace, later, "refused", 0)
+    assert repeated(workspace, MODEL, "1") == joined, "the first is still the one that waits"
+    assert due(workspace) == (300, 1), "rows are counted since the first"
+    plan = plan_of(workspace, MODEL, later)
+    assert (plan.since_ms, plan.most) == (since_ms, 9 - 1)
+
+    third = replace(later, id="third", alarm_key="third", requested_wall_ms=32)
+    end(workspace, third, "rejected", 3)
+    assert repeated(workspace, MODEL, "1") == {}, "what has been tried waits no longer: an alarm after it is of its own"
+    assert due(workspace) == (300, 1), "it had 150 labels"
+    ask = due_follow_up(workspace, MODEL)
+    assert ask is not None and plan_of(workspace, MODEL, make_decision(MODEL, ask, 5, 5)).most == 9 - 3 - 1
 
 
 def test_an_alarm_that_had_the_labels_is_not_tried_again_on_as_many(workspace: Workspace) -> None:
@@ -162,7 +176,7 @@ def test_what_was_asked_changed_a_labels_usual_lag_before_its_labels_did(workspa
     since_ms = since_of(MODEL, root)
     assert since_ms is not None
     assert asked_since(workspace, MODEL, root) == since_ms - 7_000
-    ask = due_follow_up(workspace, MODEL, 1)
+    ask = due_follow_up(workspace, MODEL)
     assert ask is not None
     assert plan_of(workspace, MODEL, make_decision(MODEL, ask, 5, 5)).since_ms == since_ms - 7_000
     check = Decision("g", MODEL.name, "evidently", "g", "moved", since_ms, 1)
