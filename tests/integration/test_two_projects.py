@@ -77,7 +77,7 @@ class Side:
     def ask(self, shops: str) -> list[Prediction]:
         """Predictions for an order of each shop."""
         requests = [self.model.request(order_id=f"q{place}", shop=shop, amount=20.0) for place, shop in enumerate(shops)]
-        scored = self.predictor.score(self.model, requests)
+        scored = self.predictor.score(self.model, [requests])
         return scored.told(self.workspace.predictions.write(scored.answered))
 
     def read(self, answers: list[Prediction]) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Events: what they look like and whether one is valid."""
 
-from tidemill.events.batch import Column, Columns, EventBatch, to_column
+from tidemill.events.batch import Column, Columns, EventBatch, to_column, to_columns
 from tidemill.events.event import FORGOTTEN, MAX_EVENT_BYTES, Event, parse_event
 from tidemill.events.parsing import EventParser, Parsed
 from tidemill.events.source import Arrived, Copied, Reader, Source
@@ -23,4 +23,5 @@ __all__ = [
     "Stream",
     "parse_event",
     "to_column",
+    "to_columns",
 ]

@@ -177,7 +177,7 @@ def make_keys(parts: Sequence[Column]) -> list[str | None]:
     """
     if len(parts) == 1:
         return list(parts[0])
-    return [None if any(part is None for part in row) else ",".join(_escaped(part) for part in row) for row in zip(*parts, strict=True)]
+    return [None if None in row else ",".join(map(_escaped, row)) for row in zip(*parts, strict=True)]
 
 
 def _escaped(part: str) -> str:

@@ -22,6 +22,7 @@ from tidemill.learning.slices import SliceQuality, slice_quality
 from tidemill.learning.task import Metric, Task
 from tidemill.learning.training_set import TrainingSet, TrainingSetBuilder, build_training_set, vectors_of
 from tidemill.learning.value_cache import ValueCache
+from tidemill.learning.vectors import Vectors
 
 __all__ = [
     "Budget",
@@ -50,6 +51,7 @@ __all__ = [
     "TrainingSet",
     "TrainingSetBuilder",
     "ValueCache",
+    "Vectors",
     "Window",
     "auc",
     "build_training_set",

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from tidemill.errors import ProjectError
-from tidemill.events import Column, FieldKind, Stream, to_column
+from tidemill.events import Column, FieldKind, Stream, to_columns
 from tidemill.features import Derived, Expression, FeatureSource, Label, Table, View, in_order
 from tidemill.learning.objective import Objective, objective_of
 from tidemill.learning.policy import Monitor
@@ -19,6 +19,7 @@ from tidemill.learning.retrain_policy import RetrainPolicy
 from tidemill.learning.sampling import Sample
 from tidemill.learning.slices import check_slices
 from tidemill.learning.task import Metric, Task
+from tidemill.learning.vectors import Vectors
 
 Part = str | View | Table | Derived
 
@@ -164,33 +165,46 @@ class Model:
         """The field of the request by whose values a canary's share is drawn."""
         return self.canary_by or self.label.key
 
-    @property
+    @cached_property
     def source_digest(self) -> str:
         """The digests of its views and tables, joined: what a prediction's vector was defined by."""
         return "-".join(source.digest for source in self.sources)
 
     def request_columns(self, requests: Sequence[Mapping[str, Any]]) -> dict[str, Column]:
         """The fields of valid requests as columns; see `to_column`."""
-        return {name: to_column((request.get(name) for request in requests), kind) for name, kind in self.request_kinds.items()}
+        return to_columns(requests, self.request_kinds)
 
     @cached_property
     def logged_texts(self) -> list[str]:
         """The vector's text columns that are not in the request, so that they are logged beside its numbers."""
         return [name for name, kind in self.columns.items() if kind == "text" and name not in self.request_kinds]
 
+    @cached_property
+    def text_columns(self) -> list[str]:
+        """The vector's columns that hold texts."""
+        return [name for name, kind in self.columns.items() if kind == "text"]
+
     def assemble(self, request: Mapping[str, Column], values: Mapping[str, Column]) -> dict[str, Column]:
-        """The vectors of n requests, by column in order.
+        """The vectors of n requests, by column in order; see `vectors`.
+
+        Returns:
+            float64 with NaN for missing, text as objects with None.
+        """
+        columns = self.vectors(request, values).by_column()
+        return {name: columns[name] for name in self.columns}
+
+    def vectors(self, request: Mapping[str, Column], values: Mapping[str, Column]) -> Vectors:
+        """The vectors of n requests.
 
         Args:
             request: (n,) columns of the request's fields.
             values: (n,) columns of the views' features, by `view__feature`, and of the tables, by `table__column`.
 
         Returns:
-            float64 with NaN for missing, text as objects with None; numbers are rounded to float32 precision, as the served
-            model reads float32 and training must see the same numbers.
+            Numbers are rounded to float32, as the served model reads float32 and training must see the same numbers.
         """
         columns: dict[str, Column] = {**request, **values}
         for derived in self.derived:
             columns[derived.name] = derived.compute(columns)
-        numbers = np.array([columns[name] for name in self.number_columns], dtype=np.float32).astype(np.float64)
-        return {name: columns[name] for name in self.columns} | dict(zip(self.number_columns, numbers, strict=True))
+        singles = np.array([columns[name] for name in self.number_columns], dtype=np.float32)
+        return Vectors(self.number_columns, singles, {name: columns[name] for name in self.text_columns})

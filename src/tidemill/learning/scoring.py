@@ -6,11 +6,14 @@ import json
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import onnxruntime as ort
 
 from tidemill.events import Column, FieldKind
 from tidemill.kernels import Floats
+from tidemill.learning.one_row import OneRow
 from tidemill.learning.task import Task
+from tidemill.learning.vectors import Vectors
 from tidemill.stores import Class
 
 _TASK, _CLASSES = "tidemill.task", "tidemill.classes"
@@ -38,6 +41,7 @@ class OnnxModel:
         about = self._session.get_modelmeta().custom_metadata_map
         self.task: Task = about.get(_TASK, "binary")
         self.classes: tuple[Class, ...] = tuple(json.loads(about.get(_CLASSES, "[]")))
+        self._one_row: OneRow | None = None
         self._output = self._session.get_outputs()[0].name if self.task == "regression" else "probabilities"
 
     def score(self, columns: Mapping[str, Column], classes: Sequence[Class] = ()) -> Floats:
@@ -62,9 +66,19 @@ class OnnxModel:
         return tuple(self._inputs)
 
     def run(self, feed: Mapping[str, Column]) -> Floats:
-        """What it says of tensors that `to_feed` made, so that several models of one vector share them."""
-        said = np.asarray(self._session.run([self._output], {name: feed[name] for name in self._inputs})[0], dtype=np.float64)
+        """What it says of tensors that `to_feed` or `Vectors.feed` made, so that several models of one vector share them."""
+        said = np.asarray(self._run(feed), dtype=np.float64)
         return said if self.task == "multiclass" else said[:, 1] if self.task == "binary" else said.reshape(len(said))
+
+    def _run(self, feed: Mapping[str, Column]) -> npt.NDArray[np.generic]:
+        is_one = self._inputs != [] and len(feed[self._inputs[0]]) == 1
+        if is_one and self._one_row is not None:
+            return self._one_row.run(feed)
+        own = feed if len(feed) == len(self._inputs) else {name: feed[name] for name in self._inputs}
+        said: npt.NDArray[np.generic] = self._session.run([self._output], own)[0]
+        if is_one and said.dtype == np.float32 and OneRow.is_bindable(self._session):
+            self._one_row = OneRow(self._session, self._output, said.shape)  # before, nobody has said what shape an answer has
+        return said
 
 
 def describe(task: Task, classes: Sequence[Class]) -> dict[str, str]:
@@ -75,8 +89,5 @@ def describe(task: Task, classes: Sequence[Class]) -> dict[str, str]:
 def to_feed(columns: Mapping[str, Column], kinds: Mapping[str, FieldKind]) -> dict[str, Column]:
     """(n, 1) tensors of (n,) columns: numbers as float32, text as strings with "" for missing."""
     names = [name for name, kind in kinds.items() if kind != "text"]
-    numbers = np.array([columns[name] for name in names], dtype=np.float32)
-    feed = {name: row[:, None] for name, row in zip(names, numbers, strict=True)}
-    for name in kinds.keys() - feed.keys():
-        feed[name] = np.array([["" if value is None else value] for value in columns[name]], dtype=object)
-    return feed
+    singles = np.array([columns[name] for name in names], dtype=np.float32)
+    return Vectors(names, singles, {name: columns[name] for name, kind in kinds.items() if kind == "text"}).feed()

@@ -5,17 +5,20 @@
  request ─► read, score ─► submit ─┼─► one transaction of   ┼─► ids ─► answer
  request ─► read, score ─► submit ─┘   all that wait by now └─► ids ─► answer
 ```
-A thread of its own writes, so the server's loop goes on with other requests meanwhile. What waits is bounded; past that a request is
-told to come again. A process that dies has told nobody what it had not written, and a store that is down makes the request fail:
-nothing is lost.
+A thread of its own writes, so the server's loop goes on with other requests meanwhile. The loop and the thread pass one message each way
+a transaction, not one a request: to wake the other costs as much as to write a row. What waits is bounded; past that a request is told
+to come again. A process that dies has told nobody what it had not written, and a store that is down makes the request fail: nothing is
+lost.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+from asyncio import AbstractEventLoop, Future, get_running_loop
 from collections import deque
-from concurrent.futures import Future
+from collections.abc import Sequence
+from contextlib import suppress
 
 from tidemill.errors import BusyError, ConflictError
 from tidemill.stores import Answered, PredictionStore
@@ -23,6 +26,9 @@ from tidemill.stores import Answered, PredictionStore
 logger = logging.getLogger(__name__)
 
 _ROWS_A_COMMIT = 2_000  # one request may bring more, and is written whole
+
+Waiting = tuple[Answered, "Future[list[int]]"]
+Outcome = list[int] | Exception
 
 
 class AnswerLog:
@@ -36,20 +42,21 @@ class AnswerLog:
     def __init__(self, store: PredictionStore, most_rows: int) -> None:
         self._store = store
         self._most = most_rows
-        self._waiting: deque[tuple[Answered, Future[list[int]]]] = deque()
+        self._waiting: deque[Waiting] = deque()
         self._rows = 0
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closed = False
 
     def submit(self, answered: Answered) -> Future[list[int]]:
-        """Have answers written; the future has their ids once they are durable, or the error of the store.
+        """Have answers written; the future has their ids once they are durable, or the error of the store. Call it from an event loop.
 
         Raises:
             BusyError: too many wait already.
             ConflictError: it is closed.
         """
-        future: Future[list[int]] = Future()
+        loop = get_running_loop()
+        future: Future[list[int]] = loop.create_future()
         with self._changed:
             if self._closed:
                 raise ConflictError("the server is ending and takes no more questions; ask another")
@@ -60,7 +67,7 @@ class AnswerLog:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="answer log", daemon=True)
                 self._thread.start()
-            self._changed.notify()
+        loop.call_soon(self._wake)  # after the other requests that have come by now, so that all of them share a transaction
         return future
 
     def close(self) -> None:
@@ -71,29 +78,48 @@ class AnswerLog:
         if self._thread is not None:
             self._thread.join()
 
+    def _wake(self) -> None:
+        if self._waiting:  # else the thread has taken everything
+            with self._changed:
+                self._changed.notify()
+
     def _run(self) -> None:
         while lot := self._next():
-            answered = [one for one, _ in lot]
             try:
-                ids = self._store.write_all(answered)
+                outcomes: Sequence[Outcome] = self._store.write_all([answered for answered, _ in lot])
             except Exception as error:  # whatever it is, those who wait must hear of it
                 logger.warning("answers not logged requests=%s error=%s", len(lot), error)
-                for _, future in lot:
-                    if future.set_running_or_notify_cancel():
-                        future.set_exception(error)
-            else:
-                for (_, future), own in zip(lot, ids, strict=True):
-                    if future.set_running_or_notify_cancel():  # else whoever asked has gone
-                        future.set_result(own)
+                outcomes = [error] * len(lot)
+            _tell([(future, outcome) for (_, future), outcome in zip(lot, outcomes, strict=True)])
 
-    def _next(self) -> list[tuple[Answered, Future[list[int]]]]:
+    def _next(self) -> list[Waiting]:
         """What is written next, the oldest first; empty once it is closed and nothing waits."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closed)
-            lot: list[tuple[Answered, Future[list[int]]]] = []
+            lot: list[Waiting] = []
             rows = 0
             while self._waiting and rows < _ROWS_A_COMMIT:
                 lot.append(self._waiting.popleft())
                 rows += len(lot[-1][0].keys)
             self._rows -= rows
             return lot
+
+
+def _tell(outcomes: Sequence[tuple[Future[list[int]], Outcome]]) -> None:
+    """Tell each loop what became of its own, in one message."""
+    by_loop: dict[AbstractEventLoop, list[tuple[Future[list[int]], Outcome]]] = {}
+    for future, outcome in outcomes:
+        by_loop.setdefault(future.get_loop(), []).append((future, outcome))
+    for loop, own in by_loop.items():
+        with suppress(RuntimeError):  # it has ended, and whoever asked with it
+            loop.call_soon_threadsafe(_resolve, own)
+
+
+def _resolve(outcomes: Sequence[tuple[Future[list[int]], Outcome]]) -> None:
+    for future, outcome in outcomes:
+        if future.done():  # whoever asked has gone
+            continue
+        if isinstance(outcome, Exception):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)

@@ -13,15 +13,17 @@ import orjson
 from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from fastapi.telemetry import TelemetryConfig
 from starlette.concurrency import run_in_threadpool
 
 from tidemill.clock import wall_ms
-from tidemill.errors import BusyError, ConflictError, DeniedError, InputError, NotFoundError, NotReadyError, TidemillError, UnavailableError
+from tidemill.errors import InputError, TidemillError
 from tidemill.kernels.ahead import compile_kernels
 from tidemill.project import Workspace, describe_view, list_views
 from tidemill.serving.access import CALLER, Access
 from tidemill.serving.acts import acts_routes
 from tidemill.serving.answer_log import AnswerLog
+from tidemill.serving.answers import Answers
 from tidemill.serving.champions import Champions
 from tidemill.serving.examples import event_examples, keys_examples
 from tidemill.serving.features import LATEST_MS, KeysAsked, read_features, read_features_of
@@ -29,10 +31,12 @@ from tidemill.serving.guards import Guards
 from tidemill.serving.intake import take
 from tidemill.serving.keyring import Keyring
 from tidemill.serving.metrics import ServerMetrics
+from tidemill.serving.predict_lane import PredictLane
 from tidemill.serving.predict_route import predict_routes
 from tidemill.serving.predictor import Predictor
 from tidemill.serving.quality import quality_routes
 from tidemill.serving.rate import Rate
+from tidemill.serving.refusing import refusal
 from tidemill.serving.releases import release_routes
 from tidemill.serving.scopes import check_routes, describe_scopes
 from tidemill.serving.tracing import tracing
@@ -42,16 +46,8 @@ from tidemill.stages import listening
 
 logger = logging.getLogger(__name__)
 
-_STATUS: dict[type[TidemillError], int] = {  # the first that fits
-    InputError: 422,
-    DeniedError: 403,
-    NotFoundError: 404,
-    UnavailableError: 503,
-    NotReadyError: 409,
-    ConflictError: 409,
-    BusyError: 429,
-}
-_RETRY_S = 2  # once a server that is down may be back
+# Watching and tracing.py tell more; FastAPI's would look its settings up at every request
+_NO_TELEMETRY = TelemetryConfig(tracing=False, metrics=False, logs=False, auto_configure=False)
 Moment = Annotated[int | None, Query(ge=0, le=LATEST_MS)]
 
 
@@ -62,8 +58,6 @@ class Served:
     workspace: Workspace
     settings: Settings
     champions: Champions
-    predictor: Predictor
-    answers: AnswerLog
     metrics: ServerMetrics
 
 
@@ -86,8 +80,9 @@ def create_app(
     if keyring is None and not server.open:
         keyring = Keyring(workspace.keys)
     now_ms = workspace.now_ms if settings.server.replay else wall_ms
-    answers = AnswerLog(workspace.predictions, server.max_waiting_rows)
-    served = Served(workspace, settings, champions, Predictor(workspace, champions, now_ms), answers, ServerMetrics(workspace))
+    log, metrics = AnswerLog(workspace.predictions, server.max_waiting_rows), ServerMetrics(workspace)
+    answers = Answers(Predictor(workspace, champions, now_ms), log, metrics, server)
+    served = Served(workspace, settings, champions, metrics)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -95,17 +90,18 @@ def create_app(
         with listening(served.metrics.stage), tracing(settings.telemetry, "server"):
             champions.start(settings.server.poll_champion_s, wall_ms)
             yield
-            answers.close()
+            log.close()
             champions.stop()
 
-    app = FastAPI(title="tidemill", summary=f"Project {workspace.project.name}", lifespan=lifespan, redoc_url=None)
+    app = FastAPI(title="tidemill", summary=f"Project {workspace.project.name}", lifespan=lifespan, redoc_url=None, telemetry=_NO_TELEMETRY)
+    app.add_middleware(PredictLane, project=workspace.project, answers=answers)
     app.add_middleware(Access, keyring=keyring, acts=workspace.acts, rate=Rate(server.rate_per_key))
     app.add_middleware(Guards, max_body_bytes=server.max_body_bytes, hosts=server.hosts, is_tls=server.tls_cert_file is not None)
-    app.add_middleware(Watching, metrics=served.metrics)
+    app.add_middleware(Watching, metrics=metrics)
     app.add_exception_handler(TidemillError, _explain)
     app.add_exception_handler(RequestValidationError, _explain_invalid)
     app.include_router(_write_routes(served))
-    app.include_router(predict_routes(workspace.project, served.predictor, answers, served.metrics, settings.server))
+    app.include_router(predict_routes(workspace.project, answers, server))
     app.include_router(release_routes(workspace, champions.registry))
     app.include_router(_read_routes(served))
     app.include_router(acts_routes(workspace))
@@ -119,20 +115,16 @@ def create_app(
 
 
 async def _explain(_request: Request, error: Exception) -> JSONResponse:
-    status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 500)
-    where = getattr(error, "where", getattr(error, "name", type(error).__name__))
-    headers = {"retry-after": str(error.retry_after_s)} if isinstance(error, BusyError) else None
-    if isinstance(error, UnavailableError):
-        headers = {"retry-after": str(_RETRY_S)}
-    return JSONResponse({"error": {"where": str(where), "what": str(error)}}, status_code=status, headers=headers)
+    assert isinstance(error, TidemillError)
+    return refusal(error)
 
 
-async def _explain_invalid(request: Request, error: Exception) -> JSONResponse:
+async def _explain_invalid(_request: Request, error: Exception) -> JSONResponse:
     """What FastAPI refuses, in the words of ours."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"] if part != "body") or "body"
-    return await _explain(request, InputError(str(first["msg"]), where=where))
+    return refusal(InputError(str(first["msg"]), where=where))
 
 
 def _write_routes(served: Served) -> APIRouter:

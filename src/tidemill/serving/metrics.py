@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, generate_latest
 
 from tidemill.project import Workspace
+from tidemill.serving.series import Counts, Level, Times
 from tidemill.serving.standing import StandingCollector
 from tidemill.stages import Facts
 
@@ -21,15 +22,14 @@ class ServerMetrics:
         mine = self._registry
         self._events = Counter("tidemill_door_events", "Events that came to the door.", ["stream"], registry=mine)
         self._rejected = Counter("tidemill_door_rejected", "Events of them that the door named as wrong.", ["stream"], registry=mine)
-        self._requests = Counter("tidemill_http_requests", "Requests answered.", ["route", "status"], registry=mine)
-        self._request = Histogram("tidemill_http_seconds", "Time to answer a request.", ["route"], buckets=_SECONDS, registry=mine)
-        self._going = Gauge("tidemill_http_going", "Requests that are being answered.", registry=mine)
-        self._predict = Histogram(
-            "tidemill_predict_seconds", "Time to answer a predict request.", ["model"], buckets=_SECONDS, registry=mine
-        )
-        self._rows = Counter("tidemill_predictions", "Predictions answered.", ["model"], registry=mine)
-        self._stage = Histogram("tidemill_stage_seconds", "Time of one stage of the work.", ["stage"], buckets=_SECONDS, registry=mine)
-        self._registry.register(StandingCollector(workspace))
+        self._requests = Counts("tidemill_http_requests", "Requests answered.", ["route", "status"])
+        self._request = Times("tidemill_http_seconds", "Time to answer a request.", "route", _SECONDS)
+        self._going = Level("tidemill_http_going", "Requests that are being answered.")
+        self._predict = Times("tidemill_predict_seconds", "Time to answer a predict request.", "model", _SECONDS)
+        self._rows = Counts("tidemill_predictions", "Predictions answered.", ["model"])
+        self._stage = Times("tidemill_stage_seconds", "Time of one stage of the work.", "stage", _SECONDS)
+        for collector in (self._requests, self._request, self._going, self._predict, self._rows, self._stage, StandingCollector(workspace)):
+            self._registry.register(collector)
 
     def received(self, stream: str, events: int, rejected: int = 0) -> None:
         """Count events at the door."""
@@ -38,24 +38,24 @@ class ServerMetrics:
 
     def predicted(self, model: str, rows: int) -> None:
         """Count predictions."""
-        self._rows.labels(model).inc(rows)
+        self._rows.add(model, by=rows)
 
     def predicting(self, model: str) -> AbstractContextManager[object]:
         """Time one predict request."""
-        return self._predict.labels(model).time()
+        return self._predict.timing(model)
 
     def answering(self) -> AbstractContextManager[object]:
         """Count a request while it is being answered."""
-        return self._going.track_inprogress()
+        return self._going
 
     def answered(self, route: str, status: int, took_s: float) -> None:
         """Count a request and its time; a route is one of the few that there are."""
-        self._requests.labels(route, str(status)).inc()
-        self._request.labels(route).observe(took_s)
+        self._requests.add(route, str(status))
+        self._request.took(route, took_s)
 
     def stage(self, name: str, _facts: Facts) -> AbstractContextManager[object]:
         """Time one stage; see `tidemill.stages.listening`."""
-        return self._stage.labels(name).time()
+        return self._stage.timing(name)
 
     def render(self) -> bytes:
         """The text that Prometheus reads."""

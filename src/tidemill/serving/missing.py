@@ -7,9 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tidemill.events import Column
-from tidemill.kernels import Floats
-from tidemill.learning import Model
+from tidemill.learning import Model, Vectors
 from tidemill.project import Workspace
 
 _LOOK_S = 1.0
@@ -28,23 +26,21 @@ class MissingColumns:
             model.name: {column: source.stream.name for source in model.sources for column in source.column_kinds}
             for model in workspace.project.models
         }
-        self._texts = {model.name: [name for name, kind in model.columns.items() if kind == "text"] for model in workspace.project.models}
         self._newest: Mapping[str, int] = {}
         self._looked_s = -_LOOK_S
 
-    def of(self, model: Model, vector: Mapping[str, Column], numbers: Floats, asked_ms: int) -> list[dict[str, int | None]]:
+    def of(self, model: Model, vectors: Vectors, asked_ms: int) -> list[dict[str, int | None]]:
         """Of each of n rows the columns without a value, with the age of their source at the time of the question, ms.
 
         Args:
             model: whose.
-            vector: (n,) columns.
-            numbers: (n, n_number_columns) of them once more.
+            vectors: n of them.
             asked_ms: when it was asked.
         """
-        told: list[dict[str, int | None]] = [{} for _ in range(len(numbers))]
-        rows, places = np.nonzero(np.isnan(numbers))
-        gone = [(row, model.number_columns[place]) for row, place in zip(rows.tolist(), places.tolist(), strict=True)]
-        gone += [(row, name) for name in self._texts[model.name] for row, value in enumerate(vector[name]) if value is None]
+        told: list[dict[str, int | None]] = [{} for _ in range(len(vectors))]
+        nowhere = np.isnan(vectors.singles.T)
+        gone = [(row, vectors.names[place]) for row, place in np.argwhere(nowhere).tolist()] if nowhere.any() else []
+        gone += [(row, name) for name, column in vectors.texts.items() for row, value in enumerate(column) if value is None]
         ages_ms = {name: self._age_ms(self._streams[model.name].get(name), asked_ms) for name in {name for _, name in gone}}
         for row, name in gone:
             told[row][name] = ages_ms[name]

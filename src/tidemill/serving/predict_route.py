@@ -1,26 +1,19 @@
-"""`POST /v1/models/{model}/predict`: parse, score, log, answer."""
+"""`POST /v1/models/{model}/predict` as FastAPI knows it: documented, and with what the lane leaves to it: `at`, `explain`."""
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
-import orjson
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
-from starlette.concurrency import run_in_threadpool
 
 from tidemill.errors import InputError
 from tidemill.project import Project
-from tidemill.serving.answer_log import AnswerLog
+from tidemill.serving.answers import Answers
 from tidemill.serving.examples import predict_examples
 from tidemill.serving.features import LATEST_MS
-from tidemill.serving.metrics import ServerMetrics
-from tidemill.serving.predictor import Predictor
 from tidemill.settings import ServerSettings
-from tidemill.stages import stage
 
-_INLINE_ROWS = 64  # a small batch takes less time than a hop to a thread
 _DESCRIPTION = """
 One request object is answered by one object, an array by an array in its order. Every answer is in the log before it is told.
 
@@ -37,7 +30,7 @@ Explain = Annotated[bool, Query(description="Say by how much each column moved t
 At = Annotated[int | None, Query(ge=0, le=LATEST_MS, description="When it is asked, ms since the epoch; for a replay alone.")]
 
 
-def predict_routes(project: Project, predictor: Predictor, answers: AnswerLog, metrics: ServerMetrics, server: ServerSettings) -> APIRouter:
+def predict_routes(project: Project, answers: Answers, server: ServerSettings) -> APIRouter:
     """The route that predicts."""
     router = APIRouter(prefix="/v1")
     summary = "Predict: one request object, or an array of them"
@@ -47,24 +40,7 @@ def predict_routes(project: Project, predictor: Predictor, answers: AnswerLog, m
         wanted = project.model(model)
         if at is not None and not server.replay:
             raise InputError("only a replay may set it; leave it out", where="at")
-        body = await request.body()
-        with metrics.predicting(model):
-            with stage("predict.parse"):
-                requests = predictor.parse(wanted, body, server.max_rows)
-            if explain and len(requests) > server.max_explained:
-                raise InputError(
-                    f"{len(requests)} requests to explain; send at most {server.max_explained}, or leave it out", where="explain"
-                )
-            if len(requests) <= _INLINE_ROWS and not explain:
-                scored = predictor.score(wanted, requests, at)
-            else:
-                scored = await run_in_threadpool(predictor.score, wanted, requests, at, explained=explain)
-            with stage("predict.log"):
-                ids = await asyncio.wrap_future(answers.submit(scored.answered))
-            told = scored.told(ids)
-        metrics.predicted(model, len(told))
-        single = body.lstrip()[:1] != b"["
-        shown = [answer.fields() for answer in told]
-        return Response(orjson.dumps(shown[0] if single else shown), media_type="application/json")
+        told = await answers.to(wanted, await request.body(), at, explain=explain)
+        return Response(told, media_type="application/json")
 
     return router

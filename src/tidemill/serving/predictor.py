@@ -14,7 +14,7 @@ from tidemill.clock import NowMs, wall_ms
 from tidemill.errors import ConflictError, InputError
 from tidemill.events import Column
 from tidemill.kernels import Floats
-from tidemill.learning import Explanation, Model, explain, to_feed
+from tidemill.learning import Explanation, Model, Vectors, explain
 from tidemill.project import Workspace
 from tidemill.serving.champions import Champions, Loaded, Serving
 from tidemill.serving.missing import MissingColumns
@@ -89,13 +89,21 @@ class Predictor:
                     raise InputError(f"{value}; send null for a missing value", where=f"{place}.{name}")
         return requests
 
-    def score(self, model: Model, requests: Sequence[BaseModel], at_ms: int | None = None, *, explained: bool = False) -> Scored:
+    def score(self, model: Model, lots: Sequence[Sequence[BaseModel]], at_ms: int | None = None, *, explained: bool = False) -> Scored:
         """Score requests, all asked at one time, by every version that serves; nothing is logged yet.
+
+        Args:
+            model: asked.
+            lots: requests, those of one caller behind one another. Their features are read together; ONNX Runtime is asked for each lot,
+                so that what is said to one depends on nobody else.
+            at_ms: when they are asked; now by default.
+            explained: whether to say by how much each column moved each answer.
 
         Raises:
             NotReadyError: the model has no champion yet.
             ConflictError: `at_ms` lies before what the tiles have already taken.
         """
+        requests = [request for lot in lots for request in lot]
         serving = self._champions.serving(model.name)
         asked_ms = self._now_ms() if at_ms is None else at_ms
         columns = model.request_columns([request.__dict__ for request in requests])
@@ -106,11 +114,11 @@ class Predictor:
             raise ConflictError(
                 f"at={asked_ms} lies before {reading.known_at_ms}, which the tiles have taken; leave `at` out, or ask later"
             )
-        vector = model.assemble(columns, reading.values)
-        numbers = np.column_stack([vector[name] for name in model.number_columns])
-        position = reading.position.token
+        vectors, position = model.vectors(columns, reading.values), reading.position.token
+        keys = [str(getattr(request, model.canary_key)) for request in requests] if serving.canary else []
+        numbers = vectors.numbers()
         with stage("predict.score", reads=position):
-            said = _Said.of(serving, model, vector, [str(getattr(request, model.canary_key)) for request in requests])
+            said = _Said.of(serving, vectors.split([len(lot) for lot in lots]), keys)
         answered = Answered(
             model=model.name,
             at_ms=asked_ms,
@@ -121,7 +129,7 @@ class Predictor:
             requests=[request.model_dump_json() for request in requests],
             numbers=numbers,
             scores={role: (loaded.version, said.of_role[role]) for role, loaded in said.by.items()},
-            texts=_logged_texts(model, vector),
+            texts=_logged_texts(model, vectors),
             kind=model.objective.kind,
             classes={held.version: held.scorer.classes for held in said.by.values() if held.scorer.classes},
             places={"canary": said.canary},
@@ -129,8 +137,8 @@ class Predictor:
         return Scored(
             answered,
             *said.answers(model),
-            self._missing.of(model, vector, numbers, asked_ms),
-            said.explained(model, vector) if explained else (),
+            self._missing.of(model, vectors, asked_ms),
+            said.explained(model, vectors.by_column()) if explained else (),
         )
 
 
@@ -151,15 +159,23 @@ class _Said:
     canary: list[int]
 
     @classmethod
-    def of(cls, serving: Serving, model: Model, vector: Mapping[str, Column], keys: Sequence[str]) -> _Said:
+    def of(cls, serving: Serving, lots: Sequence[Vectors], keys: Sequence[str]) -> _Said:
+        """What every version that serves says of lots of vectors, one lot at a time.
+
+        Args:
+            serving: the versions.
+            lots: n vectors in all.
+            keys: (n,) those by which a canary's share is drawn; of none where there is none.
+        """
         canary = [] if serving.canary is None else [row for row, key in enumerate(keys) if serving.canary.takes(key)]
         by: dict[Role, Loaded] = {role: held for role, held in serving.roles.items() if role != "canary" or canary}
-        feed = to_feed(vector, model.columns)
-        scored = {version: scorer.run(feed) for version, scorer in {held.version: held.scorer for held in by.values()}.items()}
+        feeds = [lot.feed() for lot in lots]
+        scorers = {held.version: held.scorer for held in by.values()}
+        scored = {version: _joined([scorer.run(feed) for feed in feeds]) for version, scorer in scorers.items()}
         of_role = {role: scored[held.version] for role, held in by.items()}
         if canary:
             of_role["canary"] = of_role["canary"][canary]
-        return cls(len(keys), by, of_role, canary)
+        return cls(sum(len(lot) for lot in lots), by, of_role, canary)
 
     def answers(self, model: Model) -> tuple[list[Answer], list[int]]:
         """(n,) what is told, and by which version it was said."""
@@ -184,7 +200,11 @@ class _Said:
         return [told[row] for row in range(self.n_rows)]
 
 
-def _logged_texts(model: Model, vector: Mapping[str, Column]) -> list[bytes]:
+def _joined(parts: Sequence[Floats]) -> Floats:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _logged_texts(model: Model, vectors: Vectors) -> list[bytes]:
     """A JSON object of each vector's texts that its request does not hold; empty where no column is such a text."""
     names = model.logged_texts
-    return [orjson.dumps(dict(zip(names, row, strict=True))) for row in zip(*(vector[name] for name in names), strict=True)]
+    return [orjson.dumps(dict(zip(names, row, strict=True))) for row in zip(*(vectors.texts[name] for name in names), strict=True)]

@@ -10,9 +10,10 @@ from starlette.routing import compile_path
 
 from tidemill.stores import Scope
 
+PREDICT = "POST /v1/models/{model}/predict"
 ROUTES: dict[str, Scope | None] = {  # None is for everybody: it tells nothing of the project
     "POST /v1/streams/{stream}/events": "ingest",
-    "POST /v1/models/{model}/predict": "predict",
+    PREDICT: "predict",
     "GET /v1/acts": "read",
     "GET /v1/decisions": "read",
     "GET /v1/features/{view}/{key}": "read",

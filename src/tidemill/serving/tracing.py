@@ -1,7 +1,7 @@
 """OpenTelemetry traces of the stages, where an endpoint is set: from events that were committed to the predictions that read them.
 
 ```
- process of the server      http ─ door.append                           http ─ predict.parse, .read, .score ┐
+ process of the server      http ─ door.append                           http ─ predict.parse, .read, .tell  ┐
  process of the engine               engine.commit  ◄──────────────────────────── link: the position it read ──────┘
 ```
 A commit and what reads it are in two processes that do not call each other. What they share is the position: a commit's trace has an id

@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from starlette.requests import ClientDisconnect
+
 from tidemill.serving.answering import AsgiScope, Receive, Send
 from tidemill.serving.metrics import ServerMetrics
 from tidemill.serving.scopes import ROUTE, STREAMING, route_of
 from tidemill.stages import stage
 
+_GONE = 499  # nobody is there to hear it
 _NO_ROUTE = "other"  # whatever names no route is one, or else anybody could make a series of each path
 
 
@@ -46,6 +49,8 @@ class Watching:
         with self._metrics.answering(), stage("http", route=route):
             try:
                 await self._app(scope, receive, noted)
+            except ClientDisconnect:
+                status = _GONE
             finally:
                 self._metrics.answered(route, status, time.perf_counter() - begin_s)
 

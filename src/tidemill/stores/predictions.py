@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -11,17 +11,16 @@ from sqlalchemy import bindparam, func, select
 from tidemill.stores.answer import Answer, Class
 from tidemill.stores.cursors import Cursor, reading, reading_cursor, writing_cursor
 from tidemill.stores.databases import Databases
+from tidemill.stores.insert_many import insert_many
 from tidemill.stores.prediction_records import Answered, Said, Score, Served, as_served, stored, unpacked
 from tidemill.stores.prediction_tables import PREDICTION, PREDICTION_TABLES, SCORE, SERVER
 
 # Run for every request: plain SQL with bound parameters, as building it anew with Core costs more than running it.
-_INSERT = (
-    "insert into prediction (id, model, key, at_ms, made_wall_ms, position, digest, request, vector) values (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
-_INSERT_SCORE = "insert into score (prediction_id, role, version, probability, value, probabilities) values (?, ?, ?, ?, ?, ?)"
+_PREDICTIONS = "prediction (id, model, key, at_ms, made_wall_ms, position, digest, request, vector)"
+_SCORES = "score (prediction_id, role, version, probability, value, probabilities)"
+_TEXTS = "prediction_text (prediction_id, texts)"
 _INSERT_CLASSES = "insert into version_classes (model, version, classes) values (?, ?, ?) on conflict (model, version) do nothing"
 CLASSES_OF = "select version, classes from version_classes where model = ?"
-_INSERT_TEXT = "insert into prediction_text (prediction_id, texts) values (?, ?)"
 _SERVED = """select p.id, s.version, p.key, p.at_ms, p.position, p.digest, p.request, p.vector, t.texts,
 s.probability, s.value, s.probabilities
 from prediction p join score s on s.prediction_id = p.id and s.role = 'champion' left join prediction_text t on t.prediction_id = p.id """
@@ -74,7 +73,7 @@ class PredictionStore:
             for batch in batches:
                 told.append(list(range(last + 1, last + 1 + len(batch.keys))))
                 last += len(batch.keys)
-                _insert(cursor, batch, told[-1])
+            _insert(cursor, batches, told)
         return told
 
     def count(self, model: str) -> int:
@@ -170,25 +169,28 @@ class PredictionStore:
         return Answer(probabilities=dict(zip(self._classes[model, version], unpacked(packed).tolist(), strict=True)))
 
 
-def _insert(cursor: Cursor, answered: Answered, ids: Sequence[int]) -> None:
+def _insert(cursor: Cursor, batches: Sequence[Answered], ids: Sequence[Sequence[int]]) -> None:
+    """Log batches, each under its ids."""
+    classes = {(batch.model, version): of for batch in batches for version, of in batch.classes.items()}
+    if classes:
+        cursor.executemany(_INSERT_CLASSES, [(*which, orjson.dumps(list(of)).decode()) for which, of in classes.items()])
+    insert_many(cursor, _PREDICTIONS, [row for batch, own in zip(batches, ids, strict=True) for row in _predictions(batch, own)])
+    insert_many(cursor, _SCORES, [row for batch, own in zip(batches, ids, strict=True) for row in _scores(batch, own)])
+    texts = [row for batch, own in zip(batches, ids, strict=True) if batch.texts for row in zip(own, batch.texts, strict=True)]
+    insert_many(cursor, _TEXTS, texts)
+
+
+def _predictions(answered: Answered, ids: Sequence[int]) -> Iterator[tuple[Any, ...]]:
     common = (answered.at_ms, answered.made_wall_ms, answered.position, answered.digest)
-    rows = [
-        (prediction_id, answered.model, key, *common, request, numbers.tobytes())
-        for prediction_id, key, request, numbers in zip(ids, answered.keys, answered.requests, answered.numbers, strict=True)
-    ]
-    scores = [
-        (prediction_id, role, version, *one)
-        for role, (version, said) in answered.scores.items()
-        for prediction_id, one in zip(answered.ids_of(role, ids), stored(answered.kind, said), strict=True)
-    ]
-    if answered.classes:
-        rows_of_classes = ((answered.model, version, orjson.dumps(list(of)).decode()) for version, of in answered.classes.items())
-        cursor.executemany(_INSERT_CLASSES, list(rows_of_classes))
-    cursor.executemany(_INSERT, rows)
-    if scores:
-        cursor.executemany(_INSERT_SCORE, scores)
-    if answered.texts:
-        cursor.executemany(_INSERT_TEXT, zip(ids, answered.texts, strict=True))
+    vectors, width = answered.numbers.tobytes(), answered.numbers.shape[1] * answered.numbers.itemsize
+    for place, (prediction_id, key, request) in enumerate(zip(ids, answered.keys, answered.requests, strict=True)):
+        yield (prediction_id, answered.model, key, *common, request, vectors[place * width : (place + 1) * width])
+
+
+def _scores(answered: Answered, ids: Sequence[int]) -> Iterator[tuple[Any, ...]]:
+    for role, (version, said) in answered.scores.items():
+        for prediction_id, one in zip(answered.ids_of(role, ids), stored(answered.kind, said), strict=True):
+            yield (prediction_id, role, version, *one)
 
 
 def _spread(cursor: Cursor, n: int, seed: int, found: Sequence[tuple[int]]) -> Served:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -26,7 +27,7 @@ class Mark(NamedTuple):
     events: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Position:
     """`{stream: {partition: offset}}`, the offset being that of the last event taken; every lower one was taken too.
 
@@ -43,7 +44,7 @@ class Position:
     offsets: Mapping[str, Mapping[str, int]]
     marks: Mapping[str, Mapping[str, Mark]] = field(default_factory=dict, compare=False)
 
-    @property
+    @cached_property
     def token(self) -> str:
         """The position as opaque text; positions that one log gives are equal exactly when their tokens are."""
         if not self.marks:

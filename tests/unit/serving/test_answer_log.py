@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -57,62 +58,94 @@ def store(tmp_path: Path) -> Iterator[Gate]:
     made.close()
 
 
-def test_what_waits_is_written_in_one_transaction_and_each_gets_its_own_ids(store: Gate) -> None:
-    log = AnswerLog(store, most_rows=100)
-    first = log.submit(answered(["a"]))
-    assert store.inside.wait(PATIENCE_S)
-    others = [log.submit(answered([f"{number}-{row}" for row in range(number)])) for number in range(1, 6)]
-    assert not first.done()
-    store.open.set()
-    assert first.result(PATIENCE_S) == [1]
-    assert [other.result(PATIENCE_S) for other in others] == [[2], [3, 4], [5, 6, 7], [8, 9, 10, 11], [12, 13, 14, 15, 16]]
-    assert store.lots == [1, 5]
-    assert store.served("m").keys[:4] == ["a", "1-0", "2-0", "2-1"]
-    log.close()
+def test_what_comes_together_is_written_in_one_transaction_and_each_gets_its_own_ids(store: Gate) -> None:
+    async def ask() -> None:
+        log = AnswerLog(store, most_rows=100)
+        first = [log.submit(answered([key])) for key in "ab"]
+        await asyncio.to_thread(store.inside.wait, PATIENCE_S)
+        others = [log.submit(answered([f"{number}-{row}" for row in range(number)])) for number in range(1, 6)]
+        assert not any(one.done() for one in first)
+        store.open.set()
+        assert await asyncio.gather(*first) == [[1], [2]]
+        assert await asyncio.gather(*others) == [[3], [4, 5], [6, 7, 8], [9, 10, 11, 12], [13, 14, 15, 16, 17]]
+        assert store.lots == [2, 5]
+        assert store.served("m").keys[:5] == ["a", "b", "1-0", "2-0", "2-1"]
+        log.close()
+
+    asyncio.run(ask())
 
 
 def test_more_than_may_wait_is_told_to_come_again_and_nothing_of_it_is_logged(store: Gate) -> None:
-    log = AnswerLog(store, most_rows=10)
-    large = log.submit(answered(["x"] * 50))  # alone it is taken whatever its size
-    assert store.inside.wait(PATIENCE_S)
-    kept = log.submit(answered(["y"] * 10))
-    with pytest.raises(BusyError, match="10 answers wait") as busy:
-        log.submit(answered(["z"]))
-    assert busy.value.retry_after_s == 1
-    store.open.set()
-    assert (len(large.result(PATIENCE_S)), len(kept.result(PATIENCE_S))) == (50, 10)
-    assert log.submit(answered(["z"])).result(PATIENCE_S) == [61]
-    log.close()
+    async def ask() -> None:
+        log = AnswerLog(store, most_rows=10)
+        large = log.submit(answered(["x"] * 50))  # alone it is taken whatever its size
+        await asyncio.to_thread(store.inside.wait, PATIENCE_S)
+        kept = log.submit(answered(["y"] * 10))
+        with pytest.raises(BusyError, match="10 answers wait") as busy:
+            log.submit(answered(["z"]))
+        assert busy.value.retry_after_s == 1
+        store.open.set()
+        assert (len(await large), len(await kept)) == (50, 10)
+        assert await log.submit(answered(["z"])) == [61]
+        log.close()
+
+    asyncio.run(ask())
     assert store.count("m") == 61
 
 
 def test_a_store_that_is_down_fails_those_who_wait_and_the_next_are_taken_again(store: Gate) -> None:
-    log = AnswerLog(store, most_rows=10)
-    store.down = True
-    store.open.set()
-    with pytest.raises(UnavailableError):
-        log.submit(answered(["a"])).result(PATIENCE_S)
-    store.down = False
-    assert log.submit(answered(["b"])).result(PATIENCE_S) == [1]
-    log.close()
+    async def ask() -> None:
+        log = AnswerLog(store, most_rows=10)
+        store.down = True
+        store.open.set()
+        failed = await asyncio.gather(*(log.submit(answered([key])) for key in "ab"), return_exceptions=True)
+        assert [type(one) for one in failed] == [UnavailableError] * 2
+        store.down = False
+        assert await log.submit(answered(["c"])) == [1]
+        log.close()
+
+    asyncio.run(ask())
 
 
 def test_it_ends_once_everything_is_written_and_takes_no_more(store: Gate) -> None:
-    log = AnswerLog(store, most_rows=10)
-    waiting = [log.submit(answered([key])) for key in "abc"]
-    store.open.set()
-    log.close()
-    assert all(one.done() for one in waiting)
-    with pytest.raises(ConflictError, match="ending"):
-        log.submit(answered(["d"]))
+    async def ask() -> None:
+        log = AnswerLog(store, most_rows=10)
+        waiting = [log.submit(answered([key])) for key in "abc"]
+        store.open.set()
+        log.close()
+        assert await asyncio.gather(*waiting) == [[1], [2], [3]]
+        with pytest.raises(ConflictError, match="ending"):
+            log.submit(answered(["d"]))
+
+    asyncio.run(ask())
 
 
 def test_whoever_has_gone_does_not_hold_up_the_others(store: Gate) -> None:
+    async def ask() -> None:
+        log = AnswerLog(store, most_rows=10)
+        log.submit(answered(["a"]))
+        await asyncio.to_thread(store.inside.wait, PATIENCE_S)
+        gone, there = log.submit(answered(["b"])), log.submit(answered(["c"]))
+        assert gone.cancel()
+        store.open.set()
+        assert await there == [3], "the one that has gone is logged all the same"
+        log.close()
+
+    asyncio.run(ask())
+
+
+def test_loops_of_their_own_are_each_told_and_one_that_has_ended_holds_up_nobody(store: Gate) -> None:
     log = AnswerLog(store, most_rows=10)
-    log.submit(answered(["a"]))
-    assert store.inside.wait(PATIENCE_S)
-    gone, there = log.submit(answered(["b"])), log.submit(answered(["c"]))
-    assert gone.cancel()
-    store.open.set()
-    assert there.result(PATIENCE_S) == [3], "the one that has gone is logged all the same"
+
+    async def leave() -> None:
+        log.submit(answered(["gone"]))
+        await asyncio.to_thread(store.inside.wait, PATIENCE_S)
+
+    async def stay() -> list[int]:
+        waiting = log.submit(answered(["there"]))
+        store.open.set()
+        return await waiting
+
+    asyncio.run(leave())
+    assert asyncio.run(stay()) == [2]
     log.close()

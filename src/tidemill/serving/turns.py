@@ -1,0 +1,104 @@
+"""Turns: the requests that come in one turn of the event loop are read together and logged together, and each is scored by itself.
+
+```
+ request ─► parse ─┐                                          ┌─► its answers
+ request ─► parse ─┼─► one reading of features, one entry of  ┼─► its answers
+ request ─► parse ─┘   the log; ONNX Runtime for each request └─► its answers
+```
+Most of what a small request costs does not depend on how many rows it has. Nobody waits for others to come: what the loop has taken from
+its sockets by now is a turn, and with one caller that is one request. ONNX Runtime is asked for each request, as it adds in another
+order for more rows, and an answer must not depend on what others have asked at that moment.
+"""
+
+from __future__ import annotations
+
+from asyncio import AbstractEventLoop, Future, Task, get_running_loop
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pydantic import BaseModel
+
+from tidemill.learning import Model
+from tidemill.serving.answer_log import AnswerLog
+from tidemill.serving.prediction import Prediction
+from tidemill.serving.predictor import Predictor
+from tidemill.stages import stage
+
+MOST_ROWS = 64  # of a turn; more take longer to score than to get there
+
+Which = tuple[AbstractEventLoop, str, int | None]
+
+
+@dataclass
+class _Turn:
+    """What is answered together.
+
+    Args:
+        lots: the requests of each that waits.
+        waiting: where each is told.
+        rows: how many requests that are.
+        task: answers them; kept here, as a loop does not keep it.
+    """
+
+    lots: list[Sequence[BaseModel]] = field(default_factory=list)
+    waiting: list[Future[Sequence[Prediction]]] = field(default_factory=list)
+    rows: int = 0
+    task: Task[None] | None = None
+
+
+class Turns:
+    """Answers small requests, in the event loop.
+
+    Args:
+        predictor: reads and scores.
+        log: where each answer is before it is told.
+    """
+
+    def __init__(self, predictor: Predictor, log: AnswerLog) -> None:
+        self._predictor = predictor
+        self._log = log
+        self._open: dict[Which, _Turn] = {}
+
+    async def answers(self, model: Model, requests: Sequence[BaseModel], at_ms: int | None = None) -> Sequence[Prediction]:
+        """What is said to at most `MOST_ROWS` requests, once it is logged.
+
+        Args:
+            model: asked.
+            requests: of one caller.
+            at_ms: when they are asked; now by default.
+
+        Raises:
+            NotReadyError: the model has no champion yet.
+            ConflictError: `at_ms` lies before what the tiles have already taken.
+            BusyError: too many answers wait to be logged.
+            UnavailableError: the store does not answer.
+        """
+        loop = get_running_loop()
+        which = loop, model.name, at_ms
+        turn = self._open.get(which)
+        if turn is None or turn.rows + len(requests) > MOST_ROWS:
+            turn = self._open[which] = _Turn()
+            turn.task = loop.create_task(self._answer(model, which, turn))  # it begins in the loop's next round
+        mine: Future[Sequence[Prediction]] = loop.create_future()
+        turn.lots.append(requests)
+        turn.waiting.append(mine)
+        turn.rows += len(requests)
+        return await mine
+
+    async def _answer(self, model: Model, which: Which, turn: _Turn) -> None:
+        if self._open.get(which) is turn:  # else it was full
+            del self._open[which]
+        try:
+            scored = self._predictor.score(model, turn.lots, which[2])
+            with stage("predict.log"):
+                told = scored.told(await self._log.submit(scored.answered))
+        except Exception as error:  # whatever it is, those who wait must hear of it
+            for one in turn.waiting:
+                if not one.done():
+                    one.set_exception(error)
+            return
+        begin = 0
+        for lot, one in zip(turn.lots, turn.waiting, strict=True):
+            if not one.done():  # else whoever asked has gone
+                one.set_result(told[begin : begin + len(lot)])
+            begin += len(lot)
