@@ -20,7 +20,6 @@ from benchmarks.drift_watched import file_of, keep
 from benchmarks.peer import PEERS, Limits, prepare, run_peer
 
 MOST_FALSE_ALARMS = 100  # of a method in a run; no budget allows so many, and to count on would take hours
-_AT_ONCE = 5  # streams a process: its imports take seconds
 _SAMPLE_ROWS = 5_000
 _SECONDS_A_STREAM = 1_200.0
 
@@ -28,34 +27,26 @@ _SECONDS_A_STREAM = 1_200.0
 def peers_seen(runs: Sequence[Run], workers: int) -> Iterator[tuple[Run, Alarms]]:
     """What the peers said of runs; read where it is known, else worked out in as many processes as there are workers."""
     waiting = [run for run in runs if not file_of(run, _folder()).is_file()]
-    groups = [
-        some[first : first + _AT_ONCE]
-        for drifting in (False, True)
-        for some in ([run for run in waiting if (run.kind is not None) == drifting],)
-        for first in range(0, len(some), _AT_ONCE)
-    ]
-    if groups:
+    if waiting:
         prepare(PEERS / "drift")  # once, before several processes want it
     with ThreadPoolExecutor(workers) as pool:
-        jobs = [pool.submit(_watch, group) for group in groups]
+        jobs = [pool.submit(_watch, run) for run in waiting]
         for done, job in enumerate(as_completed(jobs), start=1):
             job.result()
-            print(f"peers: {done} of {len(jobs)} groups of {_AT_ONCE} streams done", file=sys.stderr)
+            print(f"peers: {done} of {len(jobs)} streams done", file=sys.stderr)
     for run in runs:
         yield run, json.loads(file_of(run, _folder()).read_text(encoding="ascii"))
 
 
-def _watch(runs: Sequence[Run]) -> None:
-    """Let the peers see streams which all drift, or none of which does."""
+def _watch(run: Run) -> None:
+    """Let the peers see one stream and keep what they said: a stopped bench loses minutes, though their imports take seconds."""
     with tempfile.TemporaryDirectory(prefix="drift-") as folder:
-        files = [Path(folder) / f"{place}.npz" for place in range(len(runs))]
-        for run, file in zip(runs, files, strict=True):
-            _write(run, file)
-        most = MOST_FALSE_ALARMS if runs[0].kind is None else 1
-        arguments = {"streams": [str(file) for file in files], "first": runs[0].change_at, "most": most}
-        answer = run_peer("drift", "watch.py", arguments, Limits(seconds=_SECONDS_A_STREAM * len(runs)))
-    for run, alarms in zip(runs, answer["alarms"], strict=True):
-        keep(file_of(run, _folder()), alarms)
+        file = Path(folder) / "stream.npz"
+        _write(run, file)
+        most = MOST_FALSE_ALARMS if run.kind is None else 1
+        arguments = {"stream": str(file), "first": run.change_at, "most": most}
+        answer = run_peer("drift", "watch.py", arguments, Limits(seconds=_SECONDS_A_STREAM))
+    keep(file_of(run, _folder()), answer["alarms"])
 
 
 def _write(run: Run, file: Path) -> None:

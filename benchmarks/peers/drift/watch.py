@@ -1,8 +1,7 @@
-"""Which rows of some streams Evidently and river call drifted.
+"""Which rows of a stream Evidently and river call drifted.
 
-Argument: `{"streams": [files], "first": row, "most": alarms}`; a file is what `benchmarks.drift_peers` wrote: the reference's sample and
-the live rows. A method is done when it has alarmed so often from the first row that counts on. Answers `{"alarms": [{method: [rows]} for
-each stream]}`.
+Argument: `{"stream": file, "first": row, "most": alarms}`; the file is what `benchmarks.drift_peers` wrote: the reference's sample and
+the live rows. A method is done when it has alarmed so often from the first row that counts on. Answers `{"alarms": {method: [rows]}}`.
 """
 
 import json
@@ -73,18 +72,16 @@ def _watched(detectors: list, columns: list[list[float]], begin: int, wanted: tu
 def main() -> None:
     """Read the argument, print the answer."""
     arguments = json.loads(sys.argv[1])
-    answers = []
-    for path in arguments["streams"]:
-        with np.load(path) as stream:
-            names = [str(name) for name in stream["names"]]
-            reference = pd.DataFrame(stream["reference"], columns=names)
-            live = pd.DataFrame(stream["live"], columns=names)
-            wrong = stream["wrong"]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            wanted = arguments["first"], arguments["most"]
-            answers.append({**evidently(reference, live, *wanted), **river(live, wrong, *wanted)})
-    print(json.dumps({"alarms": answers}))
+    with np.load(arguments["stream"]) as stream:
+        names = [str(name) for name in stream["names"]]
+        reference = pd.DataFrame(stream["reference"], columns=names)
+        live = pd.DataFrame(stream["live"], columns=names)
+        wrong = stream["wrong"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        wanted = arguments["first"], arguments["most"]
+        alarms = {**evidently(reference, live, *wanted), **river(live, wrong, *wanted)}
+    print(json.dumps({"alarms": alarms}))
 
 
 if __name__ == "__main__":

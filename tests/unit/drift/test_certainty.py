@@ -39,6 +39,7 @@ def test_answers_worth_half_of_what_they_say_are_found_within_a_few_days_though_
     assert "worth" in found[0].detail
 
 
+@pytest.mark.no_cover  # hundreds of days through lines that the other tests cover
 def test_luck_that_raises_all_outcomes_of_a_day_is_no_change() -> None:
     found = [one for seed in range(5) for one in alarms(OutcomeMonitor(), range(100 * seed, 100 * seed + 60), luck=0.6)]
     assert sum(one.detector == "certainty" for one in found) <= 5 * 52 // 30

@@ -48,6 +48,7 @@ def test_the_baseline_needs_both_500_labels_and_a_whole_week() -> None:
 
 
 @pytest.mark.parametrize(("luck", "most"), [(0.4, 5), (0.8, 20 * 52 // 30)])
+@pytest.mark.no_cover  # hundreds of days through lines that the other tests cover
 def test_lucky_and_unlucky_days_alarm_at_most_once_in_thirty(luck: float, most: int) -> None:
     """20 runs of 52 judged days in which nothing changes."""
     assert sum(len(feed(OutcomeMonitor(), "1", days(60, seed, luck))) for seed in range(20)) <= most
@@ -129,6 +130,7 @@ def valued(
 
 
 @pytest.mark.parametrize("tail", [30.0, 2.5])
+@pytest.mark.no_cover  # hundreds of days through lines that the other tests cover
 def test_values_alarm_at_most_once_in_thirty_days_in_which_nothing_changes(tail: float) -> None:
     """8 runs of 52 judged days, with normal errors and with ones of which a few are huge."""
     assert sum(len(feed(OutcomeMonitor(task="regression"), "1", valued(60, seed, tail))) for seed in range(8)) <= 8 * 52 // 30

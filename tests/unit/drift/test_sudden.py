@@ -36,6 +36,7 @@ def test_a_flip_is_seen_within_150_labels(seed: int) -> None:
     assert "no luck of a day" in first.detail
 
 
+@pytest.mark.no_cover  # hundreds of days through lines that the other tests cover
 def test_stormy_days_are_no_change() -> None:
     assert [alarm for seed in range(3) for alarm in watched(seed, 60, luck=1.0) if alarm.detector == "sudden"] == []
 
