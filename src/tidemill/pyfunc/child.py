@@ -4,8 +4,8 @@
  server ── T: a table, Arrow IPC ──► child ── A: rows, width, float64s ──► server
                                            └─ E: what went wrong, text; R: loaded
 ```
-A frame is one letter, four bytes of length, the content. The file stands alone, as nothing of tidemill is installed beside a model: MLflow
-and pyarrow come from the model's environment. Answers are plain numbers, so that the server has nothing to decode that a hostile model made.
+A frame is one letter, four bytes of length, the content. The file stands alone, as nothing of tidemill is installed beside a model:
+MLflow and pyarrow come from the model's environment. Answers are plain numbers, so that the server decodes nothing that a model made.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ MOST_TEXT = 2_000  # bytes of an error
 
 def main(channel: socket.socket, folder: str) -> None:
     """Load the model in `folder` and answer until the other side hangs up."""
-    import mlflow.pyfunc
-
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
+        import mlflow.pyfunc
+
         model = mlflow.pyfunc.load_model(folder)
+        schema = model.metadata.get_input_schema()
     except Exception as error:  # whatever a foreign model raises is told, not handled
         _send(channel, ERROR, _text(error))
         return
@@ -42,7 +43,7 @@ def main(channel: socket.socket, folder: str) -> None:
         if content is None:
             return
         try:
-            answer = numbers_of(model.predict(_frame(content)))
+            answer = numbers_of(model.predict(_fitting(_frame(content), schema)))
         except Exception as error:
             _send(channel, ERROR, _text(error))
         else:
@@ -66,6 +67,20 @@ def _frame(content: bytes) -> Any:
     import pyarrow as pa
 
     return pa.ipc.open_stream(content).read_pandas()
+
+
+def _fitting(frame: Any, schema: Any) -> Any:
+    """The table as its signature has it: MLflow takes no float for a whole number or a flag, and all that comes is floats and texts."""
+    if schema is None:
+        return frame
+    if schema.is_tensor_spec():
+        return frame.to_numpy(dtype=schema.numpy_types()[0])
+    for column in schema.inputs:
+        if column.name in frame and frame[column.name].dtype == "float64":
+            wanted, held = column.type.to_pandas(), frame[column.name]
+            if (getattr(wanted, "kind", "") in "iub" and not (held % 1).any() and held.notna().all()) or getattr(wanted, "kind", "") == "f":
+                frame[column.name] = held.astype(wanted)
+    return frame
 
 
 def _text(error: Exception) -> bytes:

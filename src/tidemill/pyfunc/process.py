@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -13,49 +14,20 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from tidemill.errors import UnavailableError
 from tidemill.kernels import Floats
 from tidemill.pyfunc import child, confine
+from tidemill.pyfunc.bounds import Bounds
 from tidemill.pyfunc.child import ANSWER, ERROR, HEAD, MOST_TEXT, READY, SHAPE, TABLE
+from tidemill.pyfunc.last_words import LastWords
 
-_MB = 1_000_000
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """What a model's process may take.
-
-    Args:
-        memory_mb: its address space, MB.
-        file_mb: its largest file, MB.
-        open_files: files it may hold open.
-        cpu_s: seconds of computing in its life; None for no bound.
-        threads: of numeric libraries.
-        start_s: within which it has to be loaded, seconds.
-        answer_s: within which it has to answer, seconds.
-        user: uid and gid that it runs as; None for the server's own, where that is not root.
-    """
-
-    memory_mb: int = 4_096
-    file_mb: int = 100
-    open_files: int = 256
-    cpu_s: int | None = None
-    threads: int = 1
-    start_s: float = 120.0
-    answer_s: float = 5.0
-    user: tuple[int, int] | None = None
-
-    @property
-    def limits(self) -> Mapping[str, int]:
-        """By name of `resource`."""
-        found = {"RLIMIT_AS": self.memory_mb * _MB, "RLIMIT_FSIZE": self.file_mb * _MB, "RLIMIT_NOFILE": self.open_files, "RLIMIT_CORE": 0}
-        return found if self.cpu_s is None else {**found, "RLIMIT_CPU": self.cpu_s}
+_HELD = "held"  # a file that is locked as long as the folder is in use
 
 
 @dataclass
@@ -70,7 +42,7 @@ class ModelProcess:
         bounds: what it may take.
 
     Raises:
-        UnavailableError: from `ModelProcess.start` and `ask`; the process has ended by then, unless the model only raised.
+        UnavailableError: from `start` and `ask`; the process has ended by then, unless the model only raised.
     """
 
     what: str
@@ -80,8 +52,10 @@ class ModelProcess:
     bounds: Bounds
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
     _channel: socket.socket | None = field(default=None, init=False)
-    _own: Path | None = field(default=None, init=False)
+    _words: LastWords | None = field(default=None, init=False)
+    _own: tuple[Path, int] | None = field(default=None, init=False)
     _asking: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _ending: threading.RLock = field(default_factory=threading.RLock, init=False)
 
     @property
     def is_up(self) -> bool:
@@ -90,13 +64,14 @@ class ModelProcess:
 
     def start(self) -> None:
         """Start it and wait until it has loaded its model."""
-        own = self._own = self._prepared()
+        own = self._prepared()
         ours, theirs = socket.socketpair()
         told = {
             "command": [str(self.python), "-I", str(own / "child.py"), str(theirs.fileno()), str(own / "model")],
             "environ": self._environ(own / "tmp"),
             "limits": self.bounds.limits,
             "user": self.bounds.user,
+            "network": self.bounds.network,
             "cwd": str(own / "tmp"),
         }
         with theirs:
@@ -104,58 +79,78 @@ class ModelProcess:
                 [sys.executable, "-I", "-S", confine.__file__, json.dumps(told)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
                 env={},
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )
+        assert self._process.stderr is not None  # a pipe, as asked for
+        self._words = LastWords(self._process.stderr)
         self._channel = ours
         self._receive(time.monotonic() + self.bounds.start_s, READY, 0)
 
-    def ask(self, table: bytes, n_rows: int, width: int) -> Floats:
+    def ask(self, table: bytes, n_rows: int, widths: tuple[int, ...]) -> Floats:
         """(n_rows, width) numbers that it says of a table.
 
         Args:
             table: an Arrow IPC stream.
             n_rows: rows of it.
-            width: numbers a row that it has to answer.
+            widths: numbers a row that it may answer.
         """
         until_s = time.monotonic() + self.bounds.answer_s
         if not self._asking.acquire(timeout=self.bounds.answer_s):
             raise UnavailableError(f"{self.what} is busy: other questions have taken {self.bounds.answer_s:g} s")
         try:
             if not self.is_up:
-                raise UnavailableError(f"{self.what} is not running")
+                raise self._broken("is not running")
             self._send(TABLE, table, until_s)
-            content = self._receive(until_s, ANSWER, SHAPE.size + 8 * n_rows * width)
-            if len(content) < SHAPE.size or SHAPE.unpack_from(content) != (n_rows, width) or len(content) != SHAPE.size + 8 * n_rows * width:
-                raise self._broken(f"did not answer {n_rows} rows of {width}")
-            return np.frombuffer(content, "<f8", offset=SHAPE.size).reshape(n_rows, width).astype(np.float64)
+            content = self._receive(until_s, ANSWER, SHAPE.size + 8 * n_rows * max(widths))
+            rows, width = SHAPE.unpack_from(content) if len(content) >= SHAPE.size else (0, 0)
+            if rows != n_rows or width not in widths or len(content) != SHAPE.size + 8 * rows * width:
+                asked = " or ".join(str(one) for one in widths)
+                raise self._broken(f"answered {rows} rows of {width} where {n_rows} rows of {asked} were asked for")
+            return np.frombuffer(content, "<f8", offset=SHAPE.size).reshape(rows, width).astype(np.float64)
         finally:
             self._asking.release()
 
-    def end(self) -> None:
-        """Kill it with all it has started, and remove its folder."""
-        if self._process is not None:
-            try:
-                os.killpg(self._process.pid, signal.SIGKILL)  # not a zombie's: it is waited for below alone
-            except ProcessLookupError:
-                pass
-            if self._process.stdin is not None:
-                self._process.stdin.close()
-            self._process.wait()
-            self._process = None
-        if self._channel is not None:
-            self._channel.close()
-            self._channel = None
-        if self._own is not None:
-            shutil.rmtree(self._own, ignore_errors=True)
-            self._own = None
+    def end(self) -> str:
+        """Kill it with all it has started, and remove its folder; answers how it had ended before, and its last words."""
+        with self._ending:
+            how = self._stop()
+            if self._channel is not None:
+                self._channel.close()
+                self._channel = None
+            if self._own is not None:
+                folder, lock = self._own
+                shutil.rmtree(folder, ignore_errors=True)
+                os.close(lock)
+                self._own = None
+            return how
+
+    def _stop(self) -> str:
+        process, words = self._process, self._words
+        if process is None or words is None:
+            return ""
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(0.2 if self._channel is None or _hung_up(self._channel) else 0)  # it may be on its way out; then how is told
+        code = process.poll()
+        with suppress(ProcessLookupError, PermissionError):  # macOS says the latter of a group of dead ones
+            os.killpg(process.pid, signal.SIGKILL)
+        if process.stdin is not None:
+            process.stdin.close()
+        process.wait()
+        self._process = self._words = None
+        said = words.end()
+        return ("" if code is None else f" ({_ended(code)})") + (f": {said}" if said else "")
 
     def _prepared(self) -> Path:
         """Its own folder: the program, a copy of the model that it may read, and a place for its files."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        sweep(self.folder)
         own = Path(tempfile.mkdtemp(dir=self.folder))
+        lock = os.open(own / _HELD, os.O_CREAT | os.O_RDWR, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        self._own = own, lock
         shutil.copyfile(child.__file__, own / "child.py")
         shutil.copytree(self.model, own / "model")
         (own / "tmp").mkdir(mode=0o700)
@@ -202,7 +197,7 @@ class ModelProcess:
         while len(parts) < size:
             try:
                 channel.settimeout(max(0.001, until_s - time.monotonic()))
-                part = channel.recv(size - len(parts))
+                part = channel.recv(min(size - len(parts), 1 << 20))
             except TimeoutError as error:
                 raise self._broken("did not answer in time") from error
             except OSError as error:
@@ -218,16 +213,33 @@ class ModelProcess:
         return self._channel
 
     def _broken(self, what: str) -> UnavailableError:
-        self.end()
-        return UnavailableError(f"{self.what} {what}; its process was ended")
+        return UnavailableError(f"{self.what} {what}{self.end()}")
 
 
-def as_stream(columns: Mapping[str, Any]) -> bytes:
-    """An Arrow IPC stream of (n,) columns: numbers as float64, texts with None for missing."""
-    import pyarrow as pa
+def sweep(folder: Path) -> None:
+    """Remove what processes left behind whose server was killed; what is in use is locked."""
+    for left in folder.glob("*/" + _HELD):
+        with suppress(OSError):
+            lock = os.open(left, os.O_RDWR)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(left.parent, ignore_errors=True)
+            finally:
+                os.close(lock)
 
-    table = pa.table({name: pa.array(column, from_pandas=column.dtype == object) for name, column in columns.items()})
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return bytes(sink.getvalue())
+
+def _hung_up(channel: socket.socket) -> bool:
+    """Whether the other side has closed: it has ended, or is about to."""
+    try:
+        return channel.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except OSError:
+        return False
+
+
+def _ended(code: int) -> str:
+    """How, for people.
+
+    >>> _ended(-9), _ended(3)
+    ('killed by SIGKILL', 'exit code 3')
+    """
+    return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

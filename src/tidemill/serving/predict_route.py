@@ -55,7 +55,7 @@ def predict_routes(project: Project, predictor: Predictor, answers: AnswerLog, m
                 raise InputError(
                     f"{len(requests)} requests to explain; send at most {server.max_explained}, or leave it out", where="explain"
                 )
-            if len(requests) <= _INLINE_ROWS and not explain:
+            if len(requests) <= _INLINE_ROWS and not explain and not predictor.waits(wanted):
                 scored = predictor.score(wanted, requests, at)
             else:
                 scored = await run_in_threadpool(predictor.score, wanted, requests, at, explained=explain)

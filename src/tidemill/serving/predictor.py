@@ -16,6 +16,7 @@ from tidemill.events import Column
 from tidemill.kernels import Floats
 from tidemill.learning import Explanation, Model, explain, to_feed
 from tidemill.project import Workspace
+from tidemill.serving.asking import ask_all
 from tidemill.serving.champions import Champions, Loaded, Serving
 from tidemill.serving.missing import MissingColumns
 from tidemill.serving.prediction import Prediction
@@ -67,6 +68,14 @@ class Predictor:
         self._now_ms = now_ms
         self._missing = MissingColumns(workspace)
         self._adapters = {model.name: TypeAdapter(list[model.request]) for model in workspace.project.models}  # type: ignore[name-defined]  # a model made at run time
+
+    def waits(self, model: Model) -> bool:
+        """Whether its answers come from another process, so that an event loop must not score it.
+
+        Raises:
+            NotReadyError: the model has no champion yet.
+        """
+        return self._champions.serving(model.name).waits
 
     def parse(self, model: Model, body: bytes, max_rows: int) -> list[BaseModel]:
         """The requests of a JSON body: one object, or an array of them.
@@ -155,8 +164,9 @@ class _Said:
         canary = [] if serving.canary is None else [row for row, key in enumerate(keys) if serving.canary.takes(key)]
         by: dict[Role, Loaded] = {role: held for role, held in serving.roles.items() if role != "canary" or canary}
         feed = to_feed(vector, model.columns)
-        scored = {version: scorer.run(feed) for version, scorer in {held.version: held.scorer for held in by.values()}.items()}
-        of_role = {role: scored[held.version] for role, held in by.items()}
+        of_role = ask_all(by, feed)
+        by = {role: held for role, held in by.items() if role in of_role}
+        canary = canary if "canary" in by else []
         if canary:
             of_role["canary"] = of_role["canary"][canary]
         return cls(len(keys), by, of_role, canary)
