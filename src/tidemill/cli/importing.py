@@ -51,7 +51,6 @@ def import_(
     from tidemill.registry.importing import Import, import_version
 
     registry = Registry(settings.mlflow_uri, workspace.home, settings.pyfunc)
-    registry = Registry(settings.mlflow_uri, workspace.home, settings.pyfunc)
     acted(workspace, "import", wanted.name, source)
     named = _pairs(rename or [])
     asked = Import(source, _listed(columns), named, _listed(classes), trust_pickle, pyfunc)
