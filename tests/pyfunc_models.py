@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import cloudpickle
-import mlflow.pyfunc
 
 from tidemill.pyfunc.bounds import find_user
 from tidemill.pyfunc.environments import find_python
@@ -33,15 +32,15 @@ class Marks:
             file.write(f"{os.getpid()} {os.getuid()} {os.environ.get('TIDEMILL_SECRET', '-')}\n")
 
 
-class Adds(mlflow.pyfunc.PythonModel):
+class Adds:
     """Says the sum of its first two columns, squeezed to less than 1 where `squeezed`; or misbehaves where the first is negative."""
 
     def __init__(self, marks: Marks, squeezed: bool = False) -> None:
         self.marks = marks
         self.squeezed = squeezed
 
-    # MLflow takes the types of parameters for a signature
-    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
+    def predict(self, model_input: Any) -> Any:
+        """What it says; one way to fail a line."""
         import os
         import socket
         import sys
@@ -69,13 +68,33 @@ class Adds(mlflow.pyfunc.PythonModel):
         return ways[how]() if how in ways else said / (1 + said) if self.squeezed else said
 
 
-def save_adds(folder: Path, marker: Path, **more: Any) -> None:
+def save_adds(folder: Path, marker: Path, squeezed: bool = False) -> None:
     """Save one as MLflow does, with its classes in it, so that it needs nothing of ours; `marker` is written where it is opened."""
+    import mlflow.pyfunc  # here: it takes seconds
+
+    adds = Adds(Marks(str(marker)), squeezed)
+
+    class Wrapped(mlflow.pyfunc.PythonModel):
+        def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # MLflow makes a signature of types
+            return adds.predict(model_input)
+
+    with _by_value():
+        mlflow.pyfunc.save_model(folder, python_model=Wrapped(), pip_requirements=["mlflow"])
+
+
+def save_little(folder: Path, marker: Path) -> None:
+    """The same for the MLflow of a few lines."""
+    folder.mkdir()
+    with _by_value():
+        (folder / "model.pkl").write_bytes(cloudpickle.dumps(Adds(Marks(str(marker)))))
+
+
+@contextmanager
+def _by_value() -> Iterator[None]:
     module = sys.modules[__name__]
     cloudpickle.register_pickle_by_value(module)
     try:
-        model = Adds(Marks(str(marker)), bool(more.pop("squeezed", False)))
-        mlflow.pyfunc.save_model(folder, python_model=model, pip_requirements=["mlflow"], **more)
+        yield
     finally:
         cloudpickle.unregister_pickle_by_value(module)
 
@@ -102,10 +121,10 @@ class Loaded:
         return None
 
     def predict(self, table):
-        return self.model.predict(None, table)
+        return self.model.predict(table)
 
 def load_model(folder):
-    with open(f"{folder}/python_model.pkl", "rb") as file:
+    with open(f"{folder}/model.pkl", "rb") as file:
         return Loaded(pickle.load(file))
 """
 
@@ -122,8 +141,7 @@ def make_python(folder: Path, little: bool = False) -> Path:
     library = folder / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
     (library / "ours.pth").write_text("\n".join(site.getsitepackages()) + "\n")
     if little:
-        (library / "mlflow" / "pyfunc").mkdir(parents=True)
+        (library / "mlflow").mkdir()
         (library / "mlflow" / "__init__.py").touch()
-        (library / "mlflow" / "pyfunc" / "__init__.py").write_text(_LITTLE_MLFLOW)
-        (library / "mlflow" / "pyfunc" / "model.py").write_text("class PythonModel:\n    pass\n")
+        (library / "mlflow" / "pyfunc.py").write_text(_LITTLE_MLFLOW)
     return folder / "bin" / "python"

@@ -1,4 +1,4 @@
-"""A model with code of its own becomes a version: imported only where that is enabled, served from its own process, swapped like any other."""
+"""A model with code of its own as a version: imported only where that is enabled, served from its own process, swapped like any other."""
 
 from __future__ import annotations
 
@@ -46,13 +46,12 @@ def home(tmp_path_factory: pytest.TempPathFactory, mlflow_uri: str) -> Iterator[
     with open_folder() as folder:
         python = make_python(folder / "python")
         save_adds(folder / "model", folder / "open" / "marker", squeezed=True)
-        save_adds(folder / "sums", folder / "open" / "marker")
         settings = PyfuncSettings(enabled=True, environment=str(python), folder=str(folder / "runs"), start_s=300.0, answer_s=60.0)
         yield Home(workspace, Registry(mlflow_uri, workspace.home, settings), snapshot(workspace, tiny.LATE_ORDER), folder)
     workspace.close()
 
 
-def test_it_is_refused_where_that_is_not_enabled_and_where_it_tells_no_probability(home: Home, mlflow_uri: str) -> None:
+def test_it_is_refused_where_that_is_not_enabled(home: Home, mlflow_uri: str) -> None:
     wanted = Import(str(home.folder / "model"), READS)
     with pytest.raises(ConflictError, match=r"becomes no ONNX: it runs code of its own.* set TIDEMILL_PYFUNC__ENABLED=true"):
         import_version(home.workspace, Registry(mlflow_uri, home.workspace.home), tiny.LATE_ORDER, home.rows, wanted)
@@ -80,7 +79,7 @@ def test_it_serves_from_its_own_process_is_swapped_and_falls_alone(home: Home, t
     serves(champions, own.version, meanwhile=lambda: client.post(PREDICT, json=ASKED))
     told = client.post(PREDICT, json=[ASKED, {**ASKED, "amount": None}]).json()
     assert [one["model_version"] for one in told] == [own.version] * 2
-    count = client.get("/v1/features/by_shop/a").json()["features"]["n_3h"]
+    count = client.get("/v1/features/by_shop/a").json()["values"]["n_3h"]
     assert [one["probability"] for one in told] == pytest.approx([(20 + count) / (21 + count), count / (1 + count)], abs=1e-6)
     explained = client.post(f"{PREDICT}?explain=true", json=ASKED).json()["explanation"]
     assert explained["contributions"]["amount"] != 0

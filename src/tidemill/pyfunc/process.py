@@ -231,7 +231,8 @@ def sweep(folder: Path) -> None:
 def _hung_up(channel: socket.socket) -> bool:
     """Whether the other side has closed: it has ended, or is about to."""
     try:
-        return channel.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        channel.setblocking(False)  # else Python waits for its timeout
+        return channel.recv(1, socket.MSG_PEEK) == b""
     except OSError:
         return False
 

@@ -31,7 +31,7 @@ def test_an_environment_holds_what_the_model_asks_for_and_what_asks_it(tmp_path:
     "line", ["-r more.txt", "--index-url https://example.com", "git+https://example.com/a.git", "a @ https://example.com/a.whl", "./a"]
 )
 def test_a_model_does_not_say_where_packages_come_from(tmp_path: Path, line: str) -> None:
-    with pytest.raises(ExportError, match="only packages by name and version .* TIDEMILL_PYFUNC__ENVIRONMENT"):
+    with pytest.raises(ExportError, match=r"only packages by name and version .* TIDEMILL_PYFUNC__ENVIRONMENT"):
         requirements_of(model(tmp_path, f"mlflow\n{line}\n"))
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.pyfunc_models import USER, make_python, open_folder, save_adds
+from tests.pyfunc_models import USER, make_python, open_folder, save_little
 from tidemill.errors import UnavailableError
 from tidemill.events import Column, FieldKind
 from tidemill.learning import to_feed
@@ -32,7 +32,7 @@ SUM = About("regression", (), {"a": "amount", "b": "number", "shop": "shop"})
 @pytest.fixture(scope="module")
 def place() -> Iterator[Path]:
     with open_folder() as folder:
-        save_adds(folder / "model", folder / "open" / "marker")
+        save_little(folder / "model", folder / "open" / "marker")
         make_python(folder / "python", little=True)
         yield folder
 
