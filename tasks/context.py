@@ -39,4 +39,4 @@ def opened() -> Context:
         log=settings.log,
         durable_log=not settings.server.replay,
     )
-    return Context(settings, workspace, Registry(settings.mlflow_uri, workspace.home))
+    return Context(settings, workspace, Registry(settings.mlflow_uri, workspace.home, settings.pyfunc))

@@ -127,6 +127,22 @@ class LoopSettings(Section):
     lease_s: float = Field(180.0, gt=0, description="a run that holds a decision and is silent so long is taken for dead, seconds")
 
 
+class PyfuncSettings(Section):
+    """Models with code of their own, MLflow's `python_function`: each runs in a process of its own."""
+
+    enabled: bool = Field(False, description="import and serve them: their code runs on this machine")
+    environment: str = Field("", description="the interpreter of an environment that holds all they need; empty makes one for each")
+    python: str = Field("", description="the interpreter such environments are made with; empty finds one of the model's version")
+    folder: str = Field("", description="where environments and working copies lie, open to that user; empty for the home")
+    user: str = Field("nobody", description="who they run as where the server is root, else they run as its user: a name or a number")
+    network: bool = Field(False, description="leave them the machine's network; without it they reach nothing, not even this server")
+    memory_mb: int = Field(8_000, ge=500, description="most address space of one, MB; libraries reserve far more than they use")
+    cpu_s: int | None = Field(None, ge=1, description="seconds of computing after which one is ended and started again; null for no bound")
+    threads: int = Field(1, ge=1, description="threads of numeric libraries in one")
+    start_s: float = Field(120.0, gt=0, description="how long one may take to load its model, seconds")
+    answer_s: float = Field(5.0, gt=0, description="how long one may take for an answer before it is killed, seconds")
+
+
 class MlflowSettings(Section):
     """The MLflow server."""
 
@@ -222,6 +238,7 @@ class Settings(BaseSettings):
     engine: EngineSettings = EngineSettings()
     learning: LearningSettings = LearningSettings()
     loop: LoopSettings = LoopSettings()
+    pyfunc: PyfuncSettings = PyfuncSettings()
     mlflow: MlflowSettings = MlflowSettings()
     prefect: PrefectSettings = PrefectSettings()
     alerts: AlertSettings = AlertSettings()

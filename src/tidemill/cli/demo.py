@@ -74,7 +74,7 @@ def run_demo(settings: Settings, plan: Plan, *, fresh: bool) -> Summary:
         _print_urls(settings, console)
         # the recording can be told again, so its log need not survive a power cut
         workspace = Workspace.open(project, settings.home, database=settings.database_url, log=settings.log, durable_log=False)
-        registry = Registry(settings.mlflow_uri, workspace.home)
+        registry = Registry(settings.mlflow_uri, workspace.home, settings.pyfunc)
         replay = _replay(settings, plan, workspace, registry, recording, console)
         summary = summarise(workspace, registry, replay, recording, time.monotonic() - begin_s)
         if plan.reference:
@@ -150,7 +150,7 @@ def _print_urls(settings: Settings, console: Console) -> None:
 
 def _stay(settings: Settings, workspace: Workspace, console: Console) -> None:
     """Keep everything up, and the loop going for what people ask by hand, until Ctrl-C."""
-    worker = Worker(workspace, Registry(settings.mlflow_uri, workspace.home), settings.engine)
+    worker = Worker(workspace, Registry(settings.mlflow_uri, workspace.home, settings.pyfunc), settings.engine)
     console.print("the demo stays up; Ctrl-C ends it. Try another terminal:")
     for model in workspace.project.models:
         console.print(f"  prefect deployment run retrain/{workspace.project.name} -p model={model.name}", highlight=False)

@@ -30,13 +30,19 @@ def import_(
     ] = None,
     classes: Annotated[str, typer.Option(help="Of several classes their names, in its order, where it does not say them.")] = "",
     trust_pickle: Annotated[bool, typer.Option("--trust-pickle", help="Open a pickle, which runs whatever it holds, as you.")] = False,
+    pyfunc: Annotated[
+        bool, typer.Option("--pyfunc", help="Run it with its own code, in a process of its own, where its ONNX form would not do.")
+    ] = False,
     project: ProjectPath = None,
     json_: AsJson = False,
 ) -> None:
     """Make a version of a model that was fitted elsewhere: ONNX, LightGBM, XGBoost or scikit-learn, from MLflow or a file.
 
     It is converted to ONNX, held against what it says itself on your labelled rows, judged by the newest of them, and registered
-    as challenger. It serves nothing yet: `tidemill release` tries it on live traffic, `tidemill promote` makes it the champion.
+    as challenger. What becomes no ONNX (MLflow's python_function) runs in a process of its own, where TIDEMILL_PYFUNC__ENABLED=true
+    says that its code may run here.
+
+    It serves nothing yet: `tidemill release` tries it on live traffic, `tidemill promote` makes it the champion.
     """
     settings = settings_for(project)
     workspace = workspace_for(settings)
@@ -44,10 +50,11 @@ def import_(
     from tidemill.registry import Registry, snapshot  # here: the converters take seconds to import
     from tidemill.registry.importing import Import, import_version
 
+    registry = Registry(settings.mlflow_uri, workspace.home, settings.pyfunc)
     acted(workspace, "import", wanted.name, source)
     named = _pairs(rename or [])
-    asked = Import(source, _listed(columns), named, _listed(classes), trust_pickle)
-    found = import_version(workspace, Registry(settings.mlflow_uri, workspace.home), wanted, snapshot(workspace, wanted), asked)
+    asked = Import(source, _listed(columns), named, _listed(classes), trust_pickle, pyfunc)
+    found = import_version(workspace, registry, wanted, snapshot(workspace, wanted), asked)
     if json_:
         print_json(found)
         return

@@ -68,7 +68,9 @@ def serve(project: ProjectPath = None, open_: Open = False) -> None:
     from tidemill.ui import OverviewReader, Shown, alert_router, login_router, model_router, page_router, watch_page
 
     workspace, server = workspace_for(settings), settings.server
-    champions = Champions(workspace, Registry(settings.mlflow_uri, workspace.home), f"{socket.gethostname()}:{os.getpid()}")
+    champions = Champions(
+        workspace, Registry(settings.mlflow_uri, workspace.home, settings.pyfunc), f"{socket.gethostname()}:{os.getpid()}"
+    )
     reader, keyring = OverviewReader(workspace, settings), Keyring(workspace.keys)
     shown = Shown()
     changes = watch_page(workspace, reader, shown)
@@ -126,5 +128,5 @@ def work(
     from tidemill.serving.tracing import tracing
 
     with closing(workspace_for(settings)) as workspace, tracing(settings.telemetry, "engine"):  # others take over at once what this one had
-        worker = Worker(workspace, Registry(settings.mlflow_uri, workspace.home), settings.engine, workspace.share())
+        worker = Worker(workspace, Registry(settings.mlflow_uri, workspace.home, settings.pyfunc), settings.engine, workspace.share())
         keep_going(worker, None if engine_only else Relay(workspace, settings), settings.engine)

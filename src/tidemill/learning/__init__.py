@@ -17,6 +17,7 @@ from tidemill.learning.point_in_time import values_at
 from tidemill.learning.policy import Monitor
 from tidemill.learning.retrain_policy import RetrainPolicy, Window
 from tidemill.learning.sampling import Sample
+from tidemill.learning.scorer import Scorer, in_classes
 from tidemill.learning.scoring import OnnxModel, to_feed
 from tidemill.learning.slices import SliceQuality, slice_quality
 from tidemill.learning.task import Metric, Task
@@ -46,6 +47,7 @@ __all__ = [
     "Requests",
     "RetrainPolicy",
     "Sample",
+    "Scorer",
     "SliceQuality",
     "Task",
     "TrainingSet",
@@ -60,6 +62,7 @@ __all__ = [
     "fit",
     "fit_all",
     "important_columns",
+    "in_classes",
     "losses",
     "measure",
     "predict",

@@ -25,7 +25,8 @@ import numpy.typing as npt
 
 from tidemill.events import Column, FieldKind
 from tidemill.kernels import Floats
-from tidemill.learning.scoring import OnnxModel, to_feed
+from tidemill.learning.scorer import Scorer
+from tidemill.learning.scoring import to_feed
 from tidemill.learning.task import Task
 from tidemill.stores import Class
 
@@ -64,7 +65,7 @@ class Explanation:
 
 
 def explain(
-    scorer: OnnxModel, kinds: Mapping[str, FieldKind], columns: Mapping[str, Column], typical: Mapping[str, object]
+    scorer: Scorer, kinds: Mapping[str, FieldKind], columns: Mapping[str, Column], typical: Mapping[str, object]
 ) -> list[Explanation]:
     """What moved the answer to each of n vectors.
 
@@ -93,7 +94,7 @@ def typical_columns(kinds: Mapping[str, FieldKind], typical: Mapping[str, object
 
 
 def _explain(
-    scorer: OnnxModel, kinds: Mapping[str, FieldKind], columns: Mapping[str, Column], typical: Mapping[str, object]
+    scorer: Scorer, kinds: Mapping[str, FieldKind], columns: Mapping[str, Column], typical: Mapping[str, object]
 ) -> Iterator[Explanation]:
     n_rows, width = len(next(iter(columns.values()))), len(kinds)
     mixed = {name: _mixed(columns[name], typical[name], kind, (place, width)) for place, (name, kind) in enumerate(kinds.items())}
@@ -139,7 +140,7 @@ def _scaled(task: Task, said: Floats, foremost: npt.NDArray[np.int64] | None, ea
 
     Args:
         task: of the model.
-        said: as `OnnxModel.run` answers: of one typical row for all rows, or of `each` vectors a row.
+        said: as `Scorer.run` answers: of one typical row for all rows, or of `each` vectors a row.
         foremost: (n_rows,) place of the class that is explained.
         each: vectors a row; 0 for the typical row.
     """

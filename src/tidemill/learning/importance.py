@@ -8,13 +8,13 @@ import numpy as np
 
 from tidemill.events import Column
 from tidemill.learning.objective import Objective
-from tidemill.learning.scoring import OnnxModel
+from tidemill.learning.scorer import Scorer
 from tidemill.learning.training_set import TrainingSet
 
 _ROWS = 2_000
 
 
-def important_columns(scorer: OnnxModel, rows: TrainingSet, objective: Objective, most: int = 20) -> list[str]:
+def important_columns(scorer: Scorer, rows: TrainingSet, objective: Objective, most: int = 20) -> list[str]:
     """The columns whose shuffling costs the model most, by the metric of its gate, the most important first.
 
     Source: Breiman, "Random Forests", 2001, section 10 (permutation importance).

@@ -12,6 +12,7 @@ import onnxruntime as ort
 from tidemill.events import Column, FieldKind
 from tidemill.kernels import Floats
 from tidemill.learning.one_row import OneRow
+from tidemill.learning.scorer import in_classes
 from tidemill.learning.task import Task
 from tidemill.learning.vectors import Vectors
 from tidemill.stores import Class
@@ -20,7 +21,7 @@ _TASK, _CLASSES = "tidemill.task", "tidemill.classes"
 
 
 class OnnxModel:
-    """Scores vectors with ONNX Runtime; nothing is unpickled.
+    """Scores vectors with ONNX Runtime; nothing is unpickled. It is a `Scorer`.
 
     Args:
         content: the ONNX file.
@@ -30,6 +31,8 @@ class OnnxModel:
         task: what it answers.
         classes: what the columns of its probabilities stand for, where it tells several classes apart.
     """
+
+    waits = False
 
     def __init__(self, content: bytes, columns: Mapping[str, FieldKind]) -> None:
         options = ort.SessionOptions()
@@ -45,28 +48,16 @@ class OnnxModel:
         self._output = self._session.get_outputs()[0].name if self.task == "regression" else "probabilities"
 
     def score(self, columns: Mapping[str, Column], classes: Sequence[Class] = ()) -> Floats:
-        """What it says of n vectors: (n,) the probability of outcome 1 or the value, (n, n_classes) the probabilities of its classes.
-
-        Args:
-            columns: (n,) columns as `Model.assemble` makes them.
-            classes: those to answer for, in this order; one that it does not know has probability 0.
-        """
-        said = self.run(to_feed(columns, self._columns))
-        if not classes or tuple(classes) == self.classes:
-            return said
-        wanted = np.zeros((len(said), len(classes)))
-        for place, one in enumerate(classes):
-            if one in self.classes:
-                wanted[:, place] = said[:, self.classes.index(one)]
-        return wanted
+        """See `Scorer.score`."""
+        return in_classes(self.run(to_feed(columns, self._columns)), self.classes, classes)
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """The columns that it reads; of a vector it may leave some out."""
+        """See `Scorer.reads`."""
         return tuple(self._inputs)
 
     def run(self, feed: Mapping[str, Column]) -> Floats:
-        """What it says of tensors that `to_feed` or `Vectors.feed` made, so that several models of one vector share them."""
+        """See `Scorer.run`."""
         said = np.asarray(self._run(feed), dtype=np.float64)
         return said if self.task == "multiclass" else said[:, 1] if self.task == "binary" else said.reshape(len(said))
 

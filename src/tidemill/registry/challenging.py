@@ -13,7 +13,7 @@ from tidemill.drift import ReferenceProfile
 from tidemill.errors import UnfitRowsError
 from tidemill.events import Column
 from tidemill.kernels import Floats
-from tidemill.learning import Fitted, Model, OnnxModel, TrainingSet, to_feed
+from tidemill.learning import Fitted, Model, Scorer, TrainingSet, to_feed
 from tidemill.learning.candidates import Candidate, fit_candidates
 from tidemill.learning.retrain_policy import Window
 from tidemill.loop import Comparison, Trial, compare, compare_slices, miscalibration
@@ -69,7 +69,7 @@ class Challenger:
     champion: int | None
     since_ms: int | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
-    scorer: OnnxModel | None = None
+    scorer: Scorer | None = None
 
 
 @dataclass(frozen=True)
@@ -98,13 +98,13 @@ def train(workspace: Workspace, registry: Registry, model: Model, rows: Training
     name = workspace.project.registered_name(model.name)
     champion = registry.alias(name, CHAMPION)
     served = None if champion is None else registry.load(name, champion)
-    if served is not None and OnnxModel(served.onnx, model.columns).task != model.objective.task:
+    if served is not None and served.answers[0] != model.objective.task:
         champion, served = None, None  # it answers another question, so there is nothing to compare with
     if served is not None:
         refuse_spoilt_rows(model, rows, served)
     if served is None or champion is None:
         return challenge(model, rows, plan, None)
-    scorer = OnnxModel(served.onnx, model.columns)
+    scorer = registry.open(served, model.columns)
     learnt_until_ms = ReferenceProfile.from_json(served.reference).end_ms
     found = challenge(model, rows, plan, Serving(champion, partial(scorer.score, classes=rows.classes), learnt_until_ms))
     return replace(found, scorer=scorer)
@@ -151,7 +151,7 @@ def try_unseen(model: Model, challenger: Fitted, champion: Callable[[Mapping[str
     Args:
         model: whose slices they are.
         challenger: fitted on the older rows.
-        champion: says of (n,) columns what `OnnxModel.score` does, in the classes of the rows.
+        champion: says of (n,) columns what `Scorer.score` does, in the classes of the rows.
         learnt_until_ms: time of the last row the champion has learnt from.
     """
     unseen = challenger.gate.at_ms > learnt_until_ms
@@ -179,7 +179,7 @@ def _confident(outcome: Floats, said: Floats) -> tuple[Floats, Floats]:
     return (outcome, said) if said.ndim == 1 else ((said.argmax(axis=1) == outcome).astype(np.float64), said.max(axis=1))
 
 
-def measure_latency(scorers: tuple[OnnxModel, ...], columns: Mapping[str, Column], model: Model) -> tuple[float, ...]:
+def measure_latency(scorers: tuple[Scorer, ...], columns: Mapping[str, Column], model: Model) -> tuple[float, ...]:
     """By scorer, ms a row asked alone: the best round's median, the rounds in turns so that a busy machine is one for all.
 
     Args:

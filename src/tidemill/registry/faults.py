@@ -17,7 +17,7 @@ import numpy.typing as npt
 from tidemill.clock import to_utc
 from tidemill.drift import ReferenceProfile
 from tidemill.events import Column
-from tidemill.learning import Model, OnnxModel, TrainingSet
+from tidemill.learning import Model, TrainingSet
 from tidemill.learning.null_outcomes import NullOutcomes, count_null_outcomes
 from tidemill.project import Workspace
 from tidemill.registry.registry import Version
@@ -132,7 +132,7 @@ def row_fault(model: Model, rows: TrainingSet, reference: ReferenceProfile | Non
 def reference_outcomes(version: Version, model: Model) -> npt.NDArray[Any]:
     """(m,) outcomes that a version has learnt from: those of its sample."""
     told = np.asarray(version.sample["outcome"], dtype=np.float64)
-    return outcomes_of(told, OnnxModel(version.onnx, model.columns).classes) if model.objective.task == "multiclass" else told
+    return outcomes_of(told, version.answers[1]) if model.objective.task == "multiclass" else told
 
 
 def outcomes_of(places: npt.NDArray[np.float64], classes: Sequence[Class]) -> npt.NDArray[Any]:

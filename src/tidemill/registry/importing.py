@@ -5,6 +5,7 @@
                                              ├─ lightgbm, xgboost: their own file ── ONNX ─┼─ adopt ─ register ─ challenger
  a file: .onnx, .lgb, .txt, .ubj, .json ─────┘  sklearn: skops; a pickle where trusted ────┘
 ```
+One that becomes no ONNX stays as it is, and is asked in a process of its own: see `importing_pyfunc`.
 It is judged by the project's own newest labels, and drift is held against the project's own rows, whatever it was fitted on. Only this act
 ever opens a pickle, in the process of whoever asks for it, and only if they say so; servers read ONNX.
 """
@@ -21,12 +22,13 @@ from tidemill.errors import ExportError, InputError, NotReadyError
 from tidemill.learning import Fitted, Model, OnnxModel, TrainingSet
 from tidemill.learning.by_parts import from_bytes
 from tidemill.learning.fitting import MIN_ROWS
-from tidemill.learning.foreign import Adopted, Foreign, adopt
+from tidemill.learning.foreign import Foreign, adopt
 from tidemill.learning.foreign_fits import of_lightgbm, of_sklearn, of_xgboost
 from tidemill.project import Workspace
+from tidemill.registry.importing_pyfunc import as_pyfunc, describe
 from tidemill.registry.named import CHALLENGER
 from tidemill.registry.registry import Registry
-from tidemill.registry.training import FITS, About, release_of
+from tidemill.registry.training import FITS, About, Made, release_of
 from tidemill.stores import Class
 
 _BOOSTERS: Mapping[str, tuple[str, Callable[[Model, Path, Sequence[str]], Foreign]]] = {
@@ -35,6 +37,7 @@ _BOOSTERS: Mapping[str, tuple[str, Callable[[Model, Path, Sequence[str]], Foreig
 }
 _FLAVORS = ("onnx", "lightgbm", "xgboost", "sklearn")  # the first that a model has: what is nearest to ONNX
 _FILES = {"lightgbm": "data", "xgboost": "data", "onnx": "data", "sklearn": "pickled_model"}
+_PYFUNC = "python_function"
 _PICKLES = (".pkl", ".pickle", ".joblib", ".cloudpickle")
 
 
@@ -48,6 +51,7 @@ class Import:
         renamed: the vector's name of an input of an ONNX file, where it has another.
         classes: what its probabilities stand for, in order, where it does not say so.
         trust_pickle: open it although a pickle runs whatever it holds.
+        as_pyfunc: run it with its own code, in a process of its own, although it might become ONNX.
     """
 
     source: str
@@ -55,6 +59,7 @@ class Import:
     renamed: Mapping[str, str] = field(default_factory=dict)
     classes: Sequence[Class] = ()
     trust_pickle: bool = False
+    as_pyfunc: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,7 @@ def import_version(workspace: Workspace, registry: Registry, model: Model, rows:
         NotFoundError: there is no such model or file.
         NotReadyError: too few labelled rows.
         InputError: it reads columns that the vector lacks, does not say which, or is a pickle.
+        ConflictError: it becomes no ONNX, and models with code of their own are not enabled.
         ExportError: it cannot be converted, or its ONNX form says something else.
     """
     train, gate = rows.split(model.policy.gate_ms)
@@ -99,30 +105,44 @@ def import_version(workspace: Workspace, registry: Registry, model: Model, rows:
     known = {str(one): one for one in rows.classes}  # whole numbers came as text
     wanted = replace(wanted, classes=[known.get(str(one), one) for one in wanted.classes])
     with TemporaryDirectory() as scratch:
-        flavor, foreign = _foreign(model, registry.fetch(wanted.source, Path(scratch)), wanted)
-        adopted = adopt(model, foreign, gate.frame())
-    scorer = OnnxModel(adopted.onnx, model.columns)
-    said = scorer.score(gate.columns, gate.classes)
-    fitted = Fitted(None, train, gate, said, model.objective.quality(gate.outcome, said), fits=0)
-    name = workspace.project.registered_name(model.name)
-    version = registry.register(release_of(workspace, model, fitted, adopted.onnx, _about(wanted, flavor, adopted)))
+        flavor, made, apart = _made(registry, model, registry.fetch(wanted.source, Path(scratch)), wanted, gate)
+        said = made.scorer.score(gate.columns, gate.classes)
+        fitted = Fitted(None, train, gate, said, model.objective.quality(gate.outcome, said), fits=0)
+        name = workspace.project.registered_name(model.name)
+        version = registry.register(release_of(workspace, model, fitted, made, _about(wanted, flavor, apart)))
     registry.set_alias(name, CHALLENGER, version)
-    return Imported(version, flavor, fitted.quality.figures, adopted.largest_difference, scorer.reads)
+    return Imported(version, flavor, fitted.quality.figures, apart, made.scorer.reads)
 
 
-def _about(wanted: Import, flavor: str, adopted: Adopted) -> About:
-    metrics = {} if adopted.largest_difference is None else {"onnx_largest_difference": adopted.largest_difference}
+def _about(wanted: Import, flavor: str, apart: float | None) -> About:
+    metrics = {} if apart is None else {"onnx_largest_difference": apart}
     tags = {"trigger": "import", "imported_from": wanted.source, "flavor": flavor, FITS: "0", "window": "imported", "refitted": "false"}
     return About({"estimator": f"imported ({flavor})"}, metrics, tags)
 
 
-def _foreign(model: Model, path: Path, wanted: Import) -> tuple[str, Foreign]:
-    """What kind it is, and the model."""
-    if path.is_file():
-        return _of_file(model, path, wanted, wanted.columns)
+def _made(registry: Registry, model: Model, path: Path, wanted: Import, gate: TrainingSet) -> tuple[str, Made, float | None]:
+    """What kind it is, the model, and how far its ONNX form lies apart from it where that is known."""
+    about = None if path.is_file() else _read_about(path)
+    if about is not None and _PYFUNC in about.flavors and (wanted.as_pyfunc or not set(_FLAVORS) & set(about.flavors)):
+        pyfunc = describe(model, path, wanted.columns or _columns_of(about), wanted.renamed, wanted.classes)
+        return "pyfunc", as_pyfunc(registry, model, pyfunc, wanted.source, gate), None
+    if wanted.as_pyfunc:
+        raise InputError("only a model that MLflow has written, with its flavor python_function, runs as one", where="--pyfunc")
+    flavor, foreign = _foreign(model, path, about, wanted)
+    adopted = adopt(model, foreign, gate.frame())
+    return flavor, Made(OnnxModel(adopted.onnx, model.columns), adopted.onnx), adopted.largest_difference
+
+
+def _read_about(path: Path) -> Any:
     from mlflow.models import Model as MlflowModel
 
-    about = MlflowModel.load(str(path))
+    return MlflowModel.load(str(path))
+
+
+def _foreign(model: Model, path: Path, about: Any, wanted: Import) -> tuple[str, Foreign]:
+    """What kind it is, and the model."""
+    if about is None:
+        return _of_file(model, path, wanted, wanted.columns)
     flavor = next((one for one in _FLAVORS if one in about.flavors), None)
     if flavor is None:
         known = ", ".join(sorted(about.flavors))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tidemill.errors import ExportError
-from tidemill.learning import Model, OnnxModel
+from tidemill.learning import Model, OnnxModel, Scorer
 from tidemill.loop import Trial, TrialSettings, Verdict, judge, judge_trial
 from tidemill.registry.challenging import Challenger, Tried, measure_latency
 from tidemill.registry.merit import by_merit, trial_settings
@@ -89,7 +89,7 @@ def _judge(model: Model, challenger: Challenger, tried: Tried, settings: TrialSe
     return replace(tried, trial=timed), judge_trial(timed, settings)
 
 
-def _timed(model: Model, tried: Tried, trial: Trial, champion: OnnxModel) -> Trial:
+def _timed(model: Model, tried: Tried, trial: Trial, champion: Scorer) -> Trial:
     from tidemill.learning.export import export  # here: the converter takes seconds to import, and only who judges needs it
 
     exported = export(model, tried.fitted.estimator, tried.fitted.gate.frame(), tried.fitted.gate.classes)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidemill.kernels import Floats
-from tidemill.learning import Model, OnnxModel, vectors_of
+from tidemill.learning import Model, vectors_of
 from tidemill.loop import Comparison, compare
 from tidemill.project import Workspace
 from tidemill.registry.challenging import measure_latency
@@ -115,7 +115,7 @@ def examine(workspace: Workspace, registry: Registry, model: Model, versions: tu
         return Probation(len(rows), None, None, None, f"{broken} of {len(rows)} answers were no numbers")
     name = workspace.project.registered_name(model.name)
     columns = vectors_of(model, rows.served)
-    previous = OnnxModel(registry.load(name, before).onnx, model.columns)
+    previous = registry.open(registry.load(name, before), model.columns)
     try:
         theirs = previous.score(columns, rows.classes)
     except KeyError:  # a column that this vector no longer has
@@ -125,7 +125,7 @@ def examine(workspace: Workspace, registry: Registry, model: Model, versions: tu
     errors = None
     if model.objective.kind != "value":
         errors = compare(_wrong(rows.outcome, theirs), _wrong(rows.outcome, rows.said), rows.served.at_ms)
-    latency = measure_latency((previous, OnnxModel(registry.load(name, now).onnx, model.columns)), columns, model)
+    latency = measure_latency((previous, registry.open(registry.load(name, now), model.columns)), columns, model)
     return judge_probation(model, len(rows), loss, errors, (latency[0], latency[1]))
 
 

@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidemill.errors import NotFoundError, UnavailableError
+from tidemill.events import FieldKind
+from tidemill.learning import OnnxModel, Scorer, Task
+from tidemill.pyfunc import About, Place, open_model
 from tidemill.registry.named import (
     CANARY,
     CANARY_PERCENT,
@@ -24,6 +27,8 @@ from tidemill.registry.named import (
     hold_aliases,
     percent_of,
 )
+from tidemill.settings import PyfuncSettings
+from tidemill.stores import Class
 from tidemill.stores.held_versions import held_folder
 
 if TYPE_CHECKING:  # MLflow takes seconds to import, and most processes that could ask it never do
@@ -34,6 +39,20 @@ if TYPE_CHECKING:  # MLflow takes seconds to import, and most processes that cou
 _OURS = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS")  # asked again they come again
 KEPT_REPORTS = 20
 REPORT = "report.html"  # the first page of a report, which links lead to
+_ONNX, _PYFUNC, _ABOUT = "model.onnx", "model", "pyfunc.json"  # what a version is: a file, or a folder of MLflow and what is known of it
+
+
+@dataclass(frozen=True)
+class Pyfunc:
+    """A model that becomes no ONNX.
+
+    Args:
+        folder: what MLflow wrote; nothing of it is opened.
+        about: what is known of it.
+    """
+
+    folder: Path
+    about: About
 
 
 @dataclass(frozen=True)
@@ -46,7 +65,7 @@ class Release:
         params: settings and sizes.
         metrics: figures.
         tags: where it comes from: trigger, code version, lake versions, view digest.
-        onnx: the model file.
+        content: the ONNX file, or a model that becomes none.
         example: (few, n_columns) rows, for the signature.
         reference: JSON of the reference profile for drift.
         sample: at most 5,000 rows of the reference, for Evidently.
@@ -58,7 +77,7 @@ class Release:
     params: Mapping[str, Any]
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
-    onnx: bytes
+    content: bytes | Pyfunc
     example: pd.DataFrame
     reference: str
     sample: pd.DataFrame
@@ -87,8 +106,20 @@ class Version:
 
     @property
     def onnx(self) -> bytes:
-        """The model file."""
-        return (self.folder / "model.onnx").read_bytes()
+        """The model file, of a version that is ONNX."""
+        return (self.folder / _ONNX).read_bytes()
+
+    @property
+    def about(self) -> About | None:
+        """What is known of a version that has code of its own; None of one that is ONNX."""
+        file = self.folder / _ABOUT
+        return About.from_json(file.read_text()) if file.is_file() else None
+
+    @property
+    def answers(self) -> tuple[Task, tuple[Class, ...]]:
+        """What it answers, and what its probabilities stand for where it tells several classes apart."""
+        known = self.about or OnnxModel(self.onnx, {})
+        return known.task, known.classes
 
     @property
     def reference(self) -> str:
@@ -106,13 +137,19 @@ class Version:
 class Registry:
     """Versions of registered models in one MLflow server; files are cached in `home` by version, which never changes.
 
+    Args:
+        uri: of the server.
+        home: where files are held.
+        pyfunc: whether and how models with code of their own run; by default they do not.
+
     Raises:
         UnavailableError: from every method, when the server cannot be reached.
     """
 
-    def __init__(self, uri: str, home: Path) -> None:
+    def __init__(self, uri: str, home: Path, pyfunc: PyfuncSettings | None = None) -> None:
         self._uri = uri
         self._home = home
+        self._pyfunc = pyfunc or PyfuncSettings()
         self._named: dict[str, Named] = {}
         self._listeners: list[Callable[[], None]] = []
 
@@ -239,6 +276,23 @@ class Registry:
         about = json.loads((folder / "version.json").read_text())
         return Version(name, number, about["run_id"], folder, about["tags"])
 
+    def open(self, version: Version, columns: Mapping[str, FieldKind]) -> Scorer:
+        """A version that can be asked. One with code of its own is asked in a process that ends with what is answered here.
+
+        Raises:
+            ConflictError: it has code of its own, and that is not enabled.
+            NotReadyError: its environment cannot be made.
+            UnavailableError: its process does not start.
+        """
+        about = version.about
+        if about is None:
+            return OnnxModel(version.onnx, columns)
+        return self.open_pyfunc(Pyfunc(version.folder / _PYFUNC, about), columns, f"version {version.number} of {version.name!r}")
+
+    def open_pyfunc(self, model: Pyfunc, columns: Mapping[str, FieldKind], what: str) -> Scorer:
+        """The same of a model that is no version yet."""
+        return open_model(model.folder, model.about, columns, Place(self._pyfunc, self._home, what))
+
     def fetch(self, source: str, folder: Path) -> Path:
         """The files of a model that is not ours: a path of this machine as it is, or an MLflow URI downloaded into `folder`.
 
@@ -306,7 +360,7 @@ class Registry:
 
         mlflow.set_tracking_uri(self._uri)
         mlflow.set_experiment(release.name)
-        with mlflow.start_run(run_name=release.run_name):
+        with mlflow.start_run(run_name=release.run_name) as run:
             mlflow.log_params(dict(release.params))
             mlflow.log_metrics(dict(release.metrics))
             mlflow.set_tags(dict(release.tags))
@@ -320,9 +374,13 @@ class Registry:
             with tempfile.TemporaryDirectory() as folder:
                 (Path(folder) / "reference.json").write_text(release.reference)
                 release.sample.to_parquet(Path(folder) / "sample.parquet")
+                if isinstance(release.content, Pyfunc):
+                    (Path(folder) / _ABOUT).write_text(release.content.about.to_json())
                 mlflow.log_artifacts(folder, "reference")
+            if isinstance(release.content, Pyfunc):
+                return self._keep_folder(release, run.info.run_id, release.content.folder)
             info = mlflow.onnx.log_model(
-                onnx.load_model_from_string(release.onnx),
+                onnx.load_model_from_string(release.content),
                 name="model",
                 signature=_signature(release.example),
                 registered_model_name=release.name,
@@ -330,6 +388,17 @@ class Registry:
                 await_registration_for=60,
             )
         return int(info.registered_model_version)
+
+    def _keep_folder(self, release: Release, run_id: str, folder: Path) -> int:
+        """Register a folder of a run as it is: MLflow's own ways to log a pyfunc load it."""
+        name = release.name
+        self._client.log_artifacts(run_id, str(folder), _PYFUNC)
+        try:
+            self._client.create_registered_model(name)
+        except _fault() as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        return int(self._client.create_model_version(name, f"runs:/{run_id}/{_PYFUNC}", run_id=run_id).version)
 
     def _experiment(self, name: str) -> str:
         found = self._client.get_experiment_by_name(name)
@@ -348,7 +417,10 @@ class Registry:
                 reference = Path(self._client.download_artifacts(run_id, "reference", scratch))
                 folder.parent.mkdir(parents=True, exist_ok=True)
                 ready = Path(tempfile.mkdtemp(dir=folder.parent))
-                shutil.copy(model / "model.onnx", ready)
+                if (reference / _ABOUT).is_file():
+                    shutil.copytree(model, ready / _PYFUNC)
+                else:
+                    shutil.copy(model / _ONNX, ready)
                 for file in reference.iterdir():
                     shutil.copy(file, ready)
         except (_fault(), OSError) as error:

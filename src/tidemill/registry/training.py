@@ -24,6 +24,7 @@ from tidemill.learning import (
     Objective,
     OnnxModel,
     Sample,
+    Scorer,
     TrainingSet,
     TrainingSetBuilder,
     ValueCache,
@@ -41,7 +42,7 @@ from tidemill.registry.estimators import keep_estimator
 from tidemill.registry.faults import NULL_OUTCOMES
 from tidemill.registry.judging import Judged
 from tidemill.registry.named import CHALLENGER
-from tidemill.registry.registry import DatasetRef, Registry, Release
+from tidemill.registry.registry import DatasetRef, Pyfunc, Registry, Release
 from tidemill.registry.updating import UPDATE
 from tidemill.stores import wait_for_lake
 
@@ -72,6 +73,14 @@ class Ready:
     judged: Judged
     fits: int
     refit: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Made:
+    """A model that is to be a version: what can be asked, and what is kept of it."""
+
+    scorer: Scorer
+    content: bytes | Pyfunc
 
 
 @dataclass(frozen=True)
@@ -159,22 +168,23 @@ def _release(workspace: Workspace, model: Model, ready: Ready, tags: dict[str, s
     """What is uploaded of what was trained here."""
     params = {"estimator": type(ready.fitted.estimator).__name__, **_hyperparameters(ready.fitted)}
     metrics = {"onnx_largest_difference": ready.exported.largest_difference, **_trials(ready.judged, model.objective.metric)}
+    content = ready.exported.content
     more = {
         **tags,
         FITS: str(ready.fits),
         "window": ready.judged.best.window,
         "refitted": str(ready.refit["served"] == "refitted").lower(),
     }
-    return release_of(workspace, model, ready.fitted, ready.exported.content, About(params, metrics, more))
+    return release_of(workspace, model, ready.fitted, Made(OnnxModel(content, model.columns), content), About(params, metrics, more))
 
 
-def release_of(workspace: Workspace, model: Model, fitted: Fitted, onnx: bytes, about: About) -> Release:
+def release_of(workspace: Workspace, model: Model, fitted: Fitted, made: Made, about: About) -> Release:
     """What is uploaded. Profile and sample are of the rows it was fitted on; importances of the newest, which a refitted model has seen.
 
     What its answers are worth is told by the newest rows too, as answered by the challenger, which had not seen them.
     """
     train_rows = fitted.train
-    scorer = OnnxModel(onnx, model.columns)
+    scorer = made.scorer
     objective = model.objective
     scores = objective.score(scorer.score(train_rows.columns))
     sampling = Sampling(cycle_ms=model.monitor.cycle_ms, share=model.sample)
@@ -212,7 +222,7 @@ def release_of(workspace: Workspace, model: Model, fitted: Fitted, onnx: bytes, 
             **({"classes": json.dumps(scorer.classes)[:_LONGEST_TAG]} if scorer.classes else {}),
             IMPORTANT: json.dumps(important),
         },
-        onnx=onnx,
+        content=made.content,
         example=to_input(model, train_rows.frame().head(50)),
         reference=replace(profile, quality=quality).to_json(),
         sample=_sample(train_rows, scores),

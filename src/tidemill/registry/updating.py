@@ -8,7 +8,7 @@ import numpy as np
 
 from tidemill.drift import ReferenceProfile
 from tidemill.errors import UnfitRowsError
-from tidemill.learning import Fitted, Model, OnnxModel, TrainingSet, predict
+from tidemill.learning import Fitted, Model, TrainingSet, predict
 from tidemill.learning.by_parts import go_on
 from tidemill.learning.candidates import HELD_OUT, MIN_JUDGED
 from tidemill.project import Workspace
@@ -64,6 +64,6 @@ def learn_more(workspace: Workspace, registry: Registry, model: Model, rows: Tra
     estimator = go_on(model, read_estimator(workspace.home, name, champion), older)
     said = predict(model, estimator, newest.frame(), len(rows.classes))
     fitted = Fitted(estimator, older, newest, said, model.objective.quality(newest.outcome, said))
-    scorer = OnnxModel(served.onnx, model.columns)
+    scorer = registry.open(served, model.columns)
     trial = try_unseen(model, fitted, partial(scorer.score, classes=rows.classes), learnt_until_ms)
     return Challenger((Tried(UPDATE, fitted, trial),), champion, scorer=scorer)

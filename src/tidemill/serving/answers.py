@@ -47,7 +47,7 @@ class Answers:
             if explain and len(requests) > self._server.max_explained:
                 what = f"{len(requests)} requests to explain; send at most {self._server.max_explained}, or leave it out"
                 raise InputError(what, where="explain")
-            if len(requests) <= MOST_ROWS and not explain:
+            if len(requests) <= MOST_ROWS and not explain and not self._predictor.waits(model):
                 told = await self._turns.answers(model, requests, at)
             else:
                 scored = await run_in_threadpool(self._predictor.score, model, [requests], at, explained=explain)

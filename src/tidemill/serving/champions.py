@@ -6,14 +6,16 @@ import logging
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from tidemill.clock import NowMs
 from tidemill.drift import ReferenceProfile
 from tidemill.errors import ConflictError, NotReadyError, TidemillError, UnavailableError
-from tidemill.learning import Model, OnnxModel, to_feed, typical_columns
+from tidemill.learning import Model, Scorer, to_feed, typical_columns
 from tidemill.project import Workspace
-from tidemill.registry import CANARY, CHAMPION, FROZEN, PREVIOUS, SHADOW, Named, Registry
+from tidemill.registry import CANARY, CHAMPION, FROZEN, PREVIOUS, SHADOW, Named, Registry, Version
 from tidemill.serving.canary import Canary
+from tidemill.serving.starting import StartingError, Starts
 from tidemill.stores import Role
 
 logger = logging.getLogger(__name__)
@@ -28,12 +30,12 @@ class Loaded:
 
     Args:
         version: its number.
-        scorer: its ONNX session.
+        scorer: what is asked.
         typical: of each column the value in the middle of what it learnt from, or the most frequent one; what explanations begin from.
     """
 
     version: int
-    scorer: OnnxModel
+    scorer: Scorer
     typical: Mapping[str, object]
 
 
@@ -56,6 +58,11 @@ class Serving:
         """The one that answers."""
         return self.roles["champion"]
 
+    @property
+    def waits(self) -> bool:
+        """Whether another process is asked."""
+        return any(one.scorer.waits for one in self.roles.values())
+
 
 class Champions:
     """Keeps the versions that the registry's aliases name, and the last champion, so that a rollback has nothing to load.
@@ -75,6 +82,8 @@ class Champions:
         self._server = server
         self._serving: dict[str, Serving] = {}
         self._wanted: dict[str, Named] = {}
+        self._starts: Starts[Loaded] = Starts()
+        self._not_ready: dict[str, TidemillError] = {}  # by model, why what its aliases name is not served yet
         self._stop = threading.Event()
         self._look = threading.Event()
         self._refreshing = threading.Lock()
@@ -88,14 +97,27 @@ class Champions:
         """
         held = self._serving.get(model)
         if held is None:
+            why = self._not_ready.get(model)
+            if why is not None:
+                raise (UnavailableError if isinstance(why, StartingError) else NotReadyError)(str(why))
             raise NotReadyError(f"model {model!r} has no champion yet; train one with `tidemill train {model}`")
         return held
 
     def refresh(self, now_wall_ms: int) -> None:
-        """Load what the aliases name now, and confirm it."""
+        """Load what the aliases name now, and confirm it; what is wrong with one model keeps no other from it.
+
+        Raises:
+            TidemillError: what was first wrong with one, once all have been looked at.
+        """
+        errors = []
         with self._refreshing:
             for model in self._workspace.project.models:
-                self._refresh(model, now_wall_ms)
+                try:
+                    self._refresh(model, now_wall_ms)
+                except Exception as error:  # whatever the files of a version do
+                    errors.append(error)
+        if errors:
+            raise errors[0]
 
     def start(self, every_s: float, now_wall_ms: NowMs) -> None:
         """Refresh in a thread of its own until `stop`."""
@@ -132,14 +154,27 @@ class Champions:
             self._workspace.predictions.confirm(self._server, model.name, 0, now_wall_ms)  # the first deployment waits for it too
             return
         if self._wanted.get(model.name) != named:
-            try:
-                self._serving[model.name] = self._load(model, named)
-                logger.info("serving model=%s versions=%s", model.name, dict(named.versions))
-            except ConflictError as error:  # it stays as it is until the aliases move on
-                logger.error("champion not served model=%s error=%s", model.name, error)
-            self._wanted[model.name] = named
+            self._follow(model, named)
         served = self._serving.get(model.name)
         self._workspace.predictions.confirm(self._server, model.name, served.champion.version if served else 0, now_wall_ms)
+
+    def _follow(self, model: Model, named: Named) -> None:
+        """Serve what the aliases name, as far as it is ready; the rest is looked at again the next time."""
+        before = self._serving.get(model.name)
+        try:
+            serving = self._load(model, named)
+        except StartingError as error:  # its start logs what is wrong with it
+            self._not_ready[model.name] = error
+            return
+        except ConflictError as error:  # it stays as it is until the aliases move on
+            logger.error("champion not served model=%s error=%s", model.name, error)
+            self._not_ready[model.name] = error
+        else:
+            self._serving[model.name] = serving
+            if serving != before:
+                logger.info("serving model=%s versions=%s", model.name, {role: one.version for role, one in serving.roles.items()})
+        if not self._starts.are_going(model.name):
+            self._wanted[model.name] = named
 
     def _named(self, model: Model) -> Named:
         """What the aliases name; of a model that is not served yet what this home was last told, while the registry is down."""
@@ -158,8 +193,10 @@ class Champions:
 
         Raises:
             ConflictError: the champion is of another task than the project file says.
+            StartingError: the champion is not ready yet.
             UnavailableError: the champion's files are not held here, and the registry is down.
         """
+        self._starts.keep(model.name, set(named.versions.values()))
         before = self._serving.get(model.name)
         held = {} if before is None else {**before.kept, **{one.version: one for one in before.roles.values()}}
         champion = held.get(named.versions[CHAMPION]) or self._ready(model, named.versions[CHAMPION])
@@ -173,6 +210,8 @@ class Champions:
             if version is not None and version not in held:
                 try:
                     held[version] = self._ready(model, version)
+                except StartingError:
+                    continue
                 except Exception as error:  # whatever is wrong with it, the champion answers
                     logger.error("version not loaded model=%s alias=%s version=%s error=%s", model.name, alias, version, error)
         held = {version: one for version, one in held.items() if version in named.versions.values() and one.scorer.task == task}
@@ -188,9 +227,16 @@ class Champions:
 
         Raises:
             ConflictError: it does not read what the model's columns are now.
+            StartingError: it runs in a process of its own, which is not ready yet.
         """
         files = self.registry.load(self._workspace.project.registered_name(model.name), version)
-        scorer = OnnxModel(files.onnx, model.columns)
+        if files.about is None:
+            return self._warmed(model, files)
+        what = f"version {version} of model {model.name!r}"
+        return self._starts.take((model.name, version), what, partial(self._warmed, model, files))
+
+    def _warmed(self, model: Model, files: Version) -> Loaded:
+        scorer = self.registry.open(files, model.columns)
         reference = {column.name: column.typical for column in ReferenceProfile.from_json(files.reference).columns}
         typical = {name: reference.get(name, None if kind == "text" else float("nan")) for name, kind in model.columns.items()}
         for n_rows in _WARM_ROWS:
@@ -198,6 +244,6 @@ class Champions:
             try:
                 scorer.run(feed)
             except KeyError as error:
-                what = f"version {version} of model {model.name!r} reads column {error}, which the project file no longer gives it"
+                what = f"version {files.number} of model {model.name!r} reads column {error}, which the project file no longer gives it"
                 raise ConflictError(f"{what}; train a version that reads what it gives") from error
-        return Loaded(version, scorer, typical)
+        return Loaded(files.number, scorer, typical)

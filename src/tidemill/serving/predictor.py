@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite  # numpy's takes twenty times as long for one number
 
-import numpy as np
 import orjson
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -16,6 +15,7 @@ from tidemill.events import Column
 from tidemill.kernels import Floats
 from tidemill.learning import Explanation, Model, Vectors, explain
 from tidemill.project import Workspace
+from tidemill.serving.asking import ask_all
 from tidemill.serving.champions import Champions, Loaded, Serving
 from tidemill.serving.missing import MissingColumns
 from tidemill.serving.prediction import Prediction
@@ -67,6 +67,14 @@ class Predictor:
         self._now_ms = now_ms
         self._missing = MissingColumns(workspace)
         self._adapters = {model.name: TypeAdapter(list[model.request]) for model in workspace.project.models}  # type: ignore[name-defined]  # a model made at run time
+
+    def waits(self, model: Model) -> bool:
+        """Whether its answers come from another process, so that an event loop must not score it.
+
+        Raises:
+            NotReadyError: the model has no champion yet.
+        """
+        return self._champions.serving(model.name).waits
 
     def parse(self, model: Model, body: bytes, max_rows: int) -> list[BaseModel]:
         """The requests of a JSON body: one object, or an array of them.
@@ -169,10 +177,9 @@ class _Said:
         """
         canary = [] if serving.canary is None else [row for row, key in enumerate(keys) if serving.canary.takes(key)]
         by: dict[Role, Loaded] = {role: held for role, held in serving.roles.items() if role != "canary" or canary}
-        feeds = [lot.feed() for lot in lots]
-        scorers = {held.version: held.scorer for held in by.values()}
-        scored = {version: _joined([scorer.run(feed) for feed in feeds]) for version, scorer in scorers.items()}
-        of_role = {role: scored[held.version] for role, held in by.items()}
+        of_role = ask_all(by, [lot.feed() for lot in lots])
+        by = {role: held for role, held in by.items() if role in of_role}
+        canary = canary if "canary" in by else []
         if canary:
             of_role["canary"] = of_role["canary"][canary]
         return cls(sum(len(lot) for lot in lots), by, of_role, canary)
@@ -198,10 +205,6 @@ class _Said:
                 of_rows = {name: vector[name][rows] for name in model.columns}
                 told |= dict(zip(rows, explain(held.scorer, model.columns, of_rows, held.typical), strict=True))
         return [told[row] for row in range(self.n_rows)]
-
-
-def _joined(parts: Sequence[Floats]) -> Floats:
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _logged_texts(model: Model, vectors: Vectors) -> list[bytes]:
