@@ -61,7 +61,7 @@ class Adds:
             -4.0: lambda: numpy.zeros(len(first) + 1),
             -5.0: lambda: 1 / 0,
             -6.0: lambda: numpy.full(len(first), numpy.nan),
-            -7.0: lambda: numpy.full(len(first), float(len(socket.create_connection(("127.0.0.1", 9))))),
+            -7.0: lambda: numpy.full(len(first), float(socket.create_connection(("127.0.0.1", 9)).fileno())),
             -8.0: lambda: bytearray(100_000_000_000),
         }
         said = first + second
@@ -74,7 +74,7 @@ def save_adds(folder: Path, marker: Path, squeezed: bool = False) -> None:
 
     adds = Adds(Marks(str(marker)), squeezed)
 
-    class Wrapped(mlflow.pyfunc.PythonModel):
+    class Wrapped(mlflow.pyfunc.PythonModel):  # type: ignore[misc,name-defined]  # it has no types
         def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # MLflow makes a signature of types
             return adds.predict(model_input)
 

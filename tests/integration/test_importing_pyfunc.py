@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
@@ -15,7 +16,7 @@ from tests import tiny
 from tests.pyfunc_models import USER, make_python, open_folder, save_adds
 from tidemill.clock import wall_ms
 from tidemill.errors import ConflictError
-from tidemill.learning import TrainingSet, fit
+from tidemill.learning import TrainingSet, fit, vectors_of
 from tidemill.learning.export import export
 from tidemill.project import Workspace
 from tidemill.registry import SHADOW, Registry, snapshot
@@ -79,8 +80,9 @@ def test_it_serves_from_its_own_process_is_swapped_and_falls_alone(home: Home, t
     serves(champions, own.version, meanwhile=lambda: client.post(PREDICT, json=ASKED))
     told = client.post(PREDICT, json=[ASKED, {**ASKED, "amount": None}]).json()
     assert [one["model_version"] for one in told] == [own.version] * 2
-    count = client.get("/v1/features/by_shop/a").json()["values"]["n_3h"]
-    assert [one["probability"] for one in told] == pytest.approx([(20 + count) / (21 + count), count / (1 + count)], abs=1e-6)
+    served = home.workspace.predictions.served("late_order", after_id=int(told[0]["prediction_id"]) - 1)
+    sums = sum(np.nan_to_num(vectors_of(tiny.LATE_ORDER, served)[name]) for name in READS)
+    assert [one["probability"] for one in told] == pytest.approx((sums / (1 + sums)).tolist(), abs=1e-6)
     explained = client.post(f"{PREDICT}?explain=true", json=ASKED).json()["explanation"]
     assert explained["contributions"]["amount"] != 0
 

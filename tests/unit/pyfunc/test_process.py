@@ -101,7 +101,7 @@ def test_one_that_breaks_its_word_is_ended_and_started_again(model: PyfuncModel,
 
     def answers() -> bool:
         try:
-            return model.run(asked(1.0)).tolist() == [1.5, 2.0]
+            return bool(model.run(asked(1.0)).tolist() == [1.5, 2.0])
         except UnavailableError:
             return False
 

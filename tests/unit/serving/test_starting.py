@@ -76,7 +76,7 @@ def test_what_trying_again_does_not_change_is_told_as_it_is_and_what_nobody_want
     assert not starts.are_going("refund")
     may.clear()
     with pytest.raises(StartingError):
-        starts.take(KEY, "version 3", refuse)
+        starts.take(KEY, "version 3", lambda: str(threading.Event().wait(60)))
     starts.keep("refund", {4})
     assert not starts.are_going("refund")
     may.set()
