@@ -81,7 +81,7 @@ def test_it_serves_from_its_own_process_is_swapped_and_falls_alone(home: Home, t
     told = client.post(PREDICT, json=[ASKED, {**ASKED, "amount": None}]).json()
     assert [one["model_version"] for one in told] == [own.version] * 2
     served = home.workspace.predictions.served("late_order", after_id=int(told[0]["prediction_id"]) - 1)
-    sums = sum(np.nan_to_num(vectors_of(tiny.LATE_ORDER, served)[name]) for name in READS)
+    sums = np.sum([np.nan_to_num(vectors_of(tiny.LATE_ORDER, served)[name]) for name in READS], axis=0)
     assert [one["probability"] for one in told] == pytest.approx((sums / (1 + sums)).tolist(), abs=1e-6)
     explained = client.post(f"{PREDICT}?explain=true", json=ASKED).json()["explanation"]
     assert explained["contributions"]["amount"] != 0
