@@ -10,17 +10,21 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import uvicorn
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from playwright.sync_api import Page
 
 from tests.held import name_versions
 from tests.unit.ui.ferry import PROMOTED, START_MS, Ferry
 from tidemill.clock import DAY_MS, HOUR_MS, wall_ms
+from tidemill.drift import Heat
 from tidemill.registry import Registry
+from tidemill.serving import EndingServer
 from tidemill.serving.guards import Guards
 from tidemill.settings import Settings
 from tidemill.stores import Alert
-from tidemill.ui import Overview, OverviewReader, alert_router, model_router, page_router
+from tidemill.ui import Changes, Overview, OverviewReader, Shown, alert_router, model_router, page_router
+from tidemill.ui.parts import Marks
+from tidemill.ui.store_signs import read_signs
 
 
 @dataclass
@@ -49,11 +53,13 @@ class Server:
     url: str
 
     @classmethod
-    def of(cls, app: FastAPI) -> Server:
+    def of(cls, app: FastAPI, before_end: Callable[[], None], port: int = 0) -> Server:
         """Serve it."""
         listener = socket.socket()
-        listener.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        listener.listen()  # so that a browser that is faster than the thread waits instead of being refused
+        server = EndingServer(uvicorn.Config(app, log_level="critical", lifespan="off"), before_end)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         return cls(server, thread, f"http://127.0.0.1:{listener.getsockname()[1]}/")
@@ -62,6 +68,7 @@ class Server:
         """End it."""
         self.server.should_exit = True
         self.thread.join(120)
+        assert not self.thread.is_alive(), "a page that listens must not keep a server from ending"
 
 
 @dataclass
@@ -69,8 +76,10 @@ class Site:
     """The page under test, and a switch that breaks its stores."""
 
     ferry: Ferry
-    server: Server
+    registry: Registry
     broken: bool = False
+    changes: Changes = field(init=False)
+    server: Server = field(init=False)
 
     @property
     def url(self) -> str:
@@ -80,33 +89,37 @@ class Site:
     @classmethod
     def open(cls, home: Path, registry: Registry | None = None) -> Site:
         """The page over a line that nothing has happened on; its registry is away where none is given."""
-        ferry = Ferry.open(home)
-        reader = OverviewReader(ferry.workspace, Settings())
-        site: list[Site] = []
+        made = cls(Ferry.open(home), registry or Registry("http://127.0.0.1:9", home))
+        made.serve()
+        return made
+
+    def serve(self, port: int = 0) -> None:
+        """Serve it, on a port of its own if none is given."""
+        workspace = self.ferry.workspace
+        reader, shown = OverviewReader(workspace, Settings()), Shown()
 
         def read() -> Overview:
-            if site and site[0].broken:
+            if self.broken:
                 raise OSError("unable to open the database file")
             return reader.read()
 
-        acts = model_router(ferry.workspace, registry or Registry("http://127.0.0.1:9", home), reader.forget)
-        app = application(read, alert_router(ferry.workspace, reader.forget), acts)
-        site.append(cls(ferry, Server.of(app)))
-        return site[0]
+        def look() -> Marks:
+            reader.forget()
+            marks: Marks = shown.of(read())["marks"]
+            return marks
+
+        self.changes = Changes(look, lambda: (self.broken, read_signs(workspace, wall_ms())))
+        app = FastAPI()
+        app.add_middleware(Guards, max_body_bytes=4_000_000)
+        acts = alert_router(workspace, reader.forget), model_router(workspace, self.registry, reader.forget)
+        for router in (page_router(read, self.changes, shown), *acts):
+            app.include_router(router)
+        self.server = Server.of(app, self.changes.end, port)
 
     def close(self) -> None:
         """End the server, and let go of the files."""
         self.server.stop()
         self.ferry.close()
-
-
-def application(read: Callable[[], Overview], *others: APIRouter) -> FastAPI:
-    """The page and its actions behind the guards of the server."""
-    app = FastAPI()
-    app.add_middleware(Guards, max_body_bytes=4_000_000)
-    for router in (page_router(read), *others):
-        app.include_router(router)
-    return app
 
 
 def fill(ferry: Ferry) -> None:
@@ -116,9 +129,21 @@ def fill(ferry: Ferry) -> None:
     ferry.hold(1, 2)
     name_versions(ferry.workspace, {"champion": 2, "previous": 1, "frozen": 1})
     ferry.watch()
+    draw_feature(ferry)
     ferry.decide("d1", PROMOTED)
     ferry.serve(2, seen_wall_ms=wall_ms() + HOUR_MS)  # heard of until the test ends, however long it takes
     ferry.workspace.alerts.raise_alert(
         Alert("a", "late_ferry", "critical", "Errors of v1 rose", "20.1% were wrong", "http://127.0.0.1:5000/", START_MS + 17 * DAY_MS)
     )
     ferry.tell("a")
+
+
+def draw_feature(ferry: Ferry) -> None:
+    """The feature that the model reads is watched beside the columns of `watch`, and has moved as `wind` has."""
+    column, name = "ports__mean_delay_3h", "windows:late_ferry"
+    cursor, state = ferry.workspace.monitors.load(name)
+    assert state is not None
+    heat = Heat.from_state(state["heat"])
+    heat.take(START_MS + 400 * HOUR_MS, {column: 0.7})
+    shapes = {**state["shapes"], column: state["shapes"]["wind"]}
+    ferry.workspace.monitors.save(name, cursor, cursor + 1, {**state, "heat": heat.state(), "shapes": shapes})

@@ -33,7 +33,7 @@ def site(tmp_path: Path, registry: Registry) -> Iterator[Site]:
 def test_a_person_freezes_goes_back_and_asks_for_a_retrain(site: Site, registry: Registry, page: Page) -> None:
     heard = Heard.of(page)
     page.goto(site.url)
-    fold = page.get_by_text("Retrain, promote, roll back or freeze")
+    fold = page.get_by_text("Retrain, try, promote, roll back or freeze")
     fold.click()
     freeze = page.get_by_role("form", name="Freeze late_ferry")
     freeze.get_by_label("because").fill("strike")
@@ -64,6 +64,55 @@ def test_a_person_freezes_goes_back_and_asks_for_a_retrain(site: Site, registry:
     retrain.get_by_role("button", name="Retrain").click()
     expect(page.locator(".timeline > li:target")).to_contain_text("asked for")
     expect(page.locator(".timeline > li:target")).to_contain_text("a new timetable")
+    assert heard.complaints == []
+
+
+def test_a_person_tries_a_version_and_ends_the_trial(site: Site, registry: Registry, page: Page) -> None:
+    heard = Heard.of(page)
+    page.goto(site.url)
+    fold = page.get_by_text("Retrain, try, promote, roll back or freeze")
+    fold.click()
+    shadow = page.get_by_role("form", name="Try a version of late_ferry as shadow")
+    shadow.get_by_label("Your name").fill("ann")
+    shadow.get_by_role("button", name="Try as shadow").click()
+    expect(page.get_by_role("heading", name="Version 1 is tried as shadow")).to_be_visible()
+    expect(page.get_by_role("heading", name="Versions", exact=True)).to_be_in_viewport()
+
+    fold.click()
+    canary = page.get_by_role("form", name="Try a version of late_ferry as canary")
+    canary.get_by_label("answers").first.fill("12.5")
+    canary.get_by_label("Your name").fill("ann")
+    canary.get_by_role("button").click()
+    assert "canary" not in registry.named(NAME).versions, "not without the tick"
+    canary.get_by_role("checkbox", name="it answers them from now on").check()
+    canary.get_by_role("button").click()
+    expect(page.get_by_role("heading", name="Version 1 is tried as canary of 12.5 % of the keys")).to_be_visible()
+    assert registry.named(NAME).canary_percent == 12.5
+
+    fold.click()
+    end = page.get_by_role("form", name="End what is tried of late_ferry")
+    expect(end).to_contain_text("version 1 as shadow and version 1 as canary scores no more")
+    end.get_by_label("Your name").fill("ann")
+    end.get_by_role("button", name="End both").click()
+    expect(page.get_by_role("heading", name="is tried as")).to_have_count(0)
+    assert not {"shadow", "canary"} & registry.named(NAME).versions.keys()
+    assert heard.complaints == []
+
+
+def test_how_to_ask_is_copied(site: Site, page: Page) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    heard = Heard.of(page)
+    page.goto(site.url)
+    page.get_by_text("Ask it from a shell or from Python").click()
+    for called, text in (("Shell", "/v1/models/late_ferry/predict"), ("Python", 'client.predict("late_ferry"')):
+        page.get_by_role("button", name=f"Copy the lines for {called}").click()
+        expect(page.get_by_role("button", name=f"Copied the lines for {called}")).to_be_visible()
+        copied = page.evaluate("navigator.clipboard.readText()")
+        assert text in copied and all(f'"{name}"' in copied for name in ("trip", "port"))
+    page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject() }")  # as on a page that is not by https
+    page.get_by_role("button", name="the lines for Shell").click()
+    expect(page.get_by_role("button", name="Selected the lines for Shell")).to_be_visible()
+    assert page.evaluate("getSelection().toString()").startswith("curl -s")
     assert heard.complaints == []
 
 

@@ -76,7 +76,7 @@ def full_page(page: Page, site: Site) -> None:
 
 def refusal(page: Page, site: Site) -> None:
     page.goto(site.url)
-    page.get_by_text("Retrain, promote, roll back or freeze").click()
+    page.get_by_text("Retrain, try, promote, roll back or freeze").click()
     form = page.get_by_role("form", name="Roll back late_ferry")
     form.get_by_label("Your name").fill("ann")
     form.get_by_role("checkbox").check()

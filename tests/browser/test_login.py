@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import socket
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import uvicorn
 from playwright.sync_api import Page, expect
 
+from tests.browser.site import Server
 from tests.browser.test_barriers import barriers
 from tests.unit.ui.ferry import Ferry
 from tidemill.clock import wall_ms
@@ -20,7 +18,7 @@ from tidemill.serving import Champions, Keyring, create_app
 from tidemill.settings import Settings
 from tidemill.stores import ApiKey
 from tidemill.stores.api_key import hash_of, new_text, prefix_of
-from tidemill.ui import OverviewReader, alert_router, login_router, page_router
+from tidemill.ui import OverviewReader, Shown, alert_router, login_router, page_router, watch_page
 
 
 @dataclass
@@ -39,19 +37,16 @@ def site(tmp_path: Path) -> Iterator[Site]:
     made = ApiKey(prefix_of(key) or "", "ann", ("operate", "read"), workspace.project.name, "test", wall_ms())
     workspace.keys.add(made, hash_of(key))
     reader, keyring = OverviewReader(workspace, Settings()), Keyring(workspace.keys)
-    pages = page_router(reader.read)
+    shown = Shown()
+    changes = watch_page(workspace, reader, shown)
+    pages = page_router(reader.read, changes, shown)
     pages.include_router(alert_router(workspace, reader.forget))
     pages.include_router(login_router(keyring))
     champions = Champions(workspace, Registry("http://127.0.0.1:9", tmp_path), "test")
     app = create_app(workspace, Settings(), champions, pages, keyring)
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))  # so that nothing asks the registry
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    yield Site(ferry, f"http://127.0.0.1:{listener.getsockname()[1]}/", key)
-    server.should_exit = True
-    thread.join(120)
+    server = Server.of(app, changes.end)  # without a lifespan, so that nothing asks the registry
+    yield Site(ferry, server.url, key)
+    server.stop()
     ferry.close()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from contextlib import closing
+from contextlib import closing, suppress
 from ipaddress import ip_address
 from typing import Annotated
 
@@ -64,20 +64,22 @@ def serve(project: ProjectPath = None, open_: Open = False) -> None:
     import uvicorn
 
     from tidemill.registry import Registry
-    from tidemill.serving import Champions, Keyring, create_app
-    from tidemill.ui import OverviewReader, alert_router, login_router, model_router, page_router
+    from tidemill.serving import Champions, EndingServer, Keyring, create_app
+    from tidemill.ui import OverviewReader, Shown, alert_router, login_router, model_router, page_router, watch_page
 
     workspace, server = workspace_for(settings), settings.server
     champions = Champions(workspace, Registry(settings.mlflow_uri, workspace.home), f"{socket.gethostname()}:{os.getpid()}")
     reader, keyring = OverviewReader(workspace, settings), Keyring(workspace.keys)
-    pages = page_router(reader.read)
+    shown = Shown()
+    changes = watch_page(workspace, reader, shown)
+    pages = page_router(reader.read, changes, shown)
     pages.include_router(alert_router(workspace, reader.forget))
     pages.include_router(model_router(workspace, champions.registry, reader.forget))
     if not server.open:
         pages.include_router(login_router(keyring))
         tell_how_to_begin(workspace, server)
     app = create_app(workspace, settings, champions, pages, None if server.open else keyring)
-    uvicorn.run(
+    config = uvicorn.Config(
         app,
         host=server.host,
         port=server.port,
@@ -87,6 +89,11 @@ def serve(project: ProjectPath = None, open_: Open = False) -> None:
         ssl_certfile=server.tls_cert_file,
         ssl_keyfile=server.tls_key_file,
     )
+    running = EndingServer(config, changes.end)
+    with suppress(KeyboardInterrupt):
+        running.run()
+    if not running.started:  # uvicorn has logged why
+        raise typer.Exit(3)
 
 
 def opened(settings: Settings, open_: bool) -> Settings:

@@ -2,7 +2,7 @@
 
 from tidemill.project.catalogue import FeatureRecord, ViewDetail, ViewSummary, describe_view, describe_views, list_views
 from tidemill.project.csv_history import CsvHistory
-from tidemill.project.example import example_curl, example_event, example_request
+from tidemill.project.example import example_curl, example_event, example_python, example_request
 from tidemill.project.forgetting import Forgotten, forget_entity, look_for_entity
 from tidemill.project.loader import DEFAULT, find_project, load_project, project_root
 from tidemill.project.project import Project
@@ -23,6 +23,7 @@ __all__ = [
     "describe_views",
     "example_curl",
     "example_event",
+    "example_python",
     "example_request",
     "find_project",
     "forget_entity",

@@ -1,4 +1,4 @@
-"""A request of a model, and an event of a stream, as examples true to their fields: `/docs` shows them, the page a line for the shell."""
+"""A request of a model, and an event of a stream, true to their fields: `/docs` shows them, the page lines for the shell and for Python."""
 
 from __future__ import annotations
 
@@ -29,6 +29,14 @@ def example_curl(model: Model, server_url: str) -> str:
     body = orjson.dumps(example_request(model)).decode().replace("'", r"'\''")
     headers = "-H 'content-type: application/json' -H \"authorization: Bearer $TIDEMILL_CLIENT__KEY\""
     return f"curl -s {server_url}/v1/models/{model.name}/predict {headers} -d '{body}'"
+
+
+def example_python(model: Model, server_url: str) -> str:
+    """A few lines of Python that ask a model with `tidemill.Client`, which shows the key of `TIDEMILL_CLIENT__KEY` by itself."""
+    texts = {name: f'"{value}"' if isinstance(value, str) else repr(value) for name, value in example_request(model).items()}
+    fields = "".join(f'    "{name}": {text},\n' for name, text in texts.items())
+    asked = f'client = Client("{server_url}")\nanswer = client.predict("{model.name}", {{\n{fields}}})\n'
+    return f"from tidemill import Client\n\n{asked}print(answer.prediction, answer.probability, answer.model_version)\n"
 
 
 def _example(schema: type[BaseModel], kinds: Mapping[str, FieldKind]) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from tidemill.serving.app import create_app
 from tidemill.serving.champions import Champions
 from tidemill.serving.copying import Copier, copiers
+from tidemill.serving.ending import EndingServer
 from tidemill.serving.features import FeatureAnswer, read_features, read_features_of
 from tidemill.serving.keyring import Keyring
 from tidemill.serving.prediction import Prediction
@@ -13,6 +14,7 @@ from tidemill.serving.worker import Worker
 __all__ = [
     "Champions",
     "Copier",
+    "EndingServer",
     "FeatureAnswer",
     "Keyring",
     "Prediction",

@@ -10,6 +10,7 @@ It stands before the router, so nothing of a body is read for somebody who may n
 from __future__ import annotations
 
 import logging
+from functools import partial
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
@@ -27,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 CALLER = "tidemill.caller"  # where a route finds who called, in the request's scope
 SAID = "tidemill.said"  # where a route of `operate` may leave (about, detail, by) for the audit
+STANDS = "tidemill.stands"  # where a route that answers for long finds out whether who called still may
 SESSION_COOKIE = "tidemill_session"
 _SAFE = frozenset({"GET", "HEAD"})
 _FORMS = "/ui/"  # what a browser may send by its cookie alone; each of them asks for the form's token too
@@ -72,6 +74,7 @@ class Access:
             await answer(send, *refusal)
             return
         scope[CALLER] = caller or _NOBODY
+        scope[STANDS] = partial(_stands, self._keyring, scope)
         if route is not None and ROUTES[route] == "operate":
             send = self._audited(scope, route, send)
         await self._app(scope, receive, send)
@@ -110,6 +113,17 @@ def _act(scope: AsgiScope, route: str, status: int) -> Act:
 def _kept(text: str) -> str:
     """What PostgreSQL can hold of a text that came from outside."""
     return text.replace("\x00", "")[:_MOST_KEPT]
+
+
+async def _stands(keyring: Keyring | None, scope: AsgiScope) -> bool:
+    """Whether the caller of a request would be let in once more; whoever is in stays in while the database is away."""
+    if keyring is None:
+        return True
+    try:
+        caller: Caller = scope[CALLER]
+        return await _shown(keyring, scope) == caller
+    except (BusyError, UnavailableError):
+        return True
 
 
 async def _shown(keyring: Keyring, scope: AsgiScope) -> Caller | None:

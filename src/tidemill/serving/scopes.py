@@ -40,17 +40,23 @@ ROUTES: dict[str, Scope | None] = {  # None is for everybody: it tells nothing o
     "POST /ui/login": None,
     "POST /ui/logout": None,
     "GET /ui/overview": "read",
+    "GET /ui/parts/{part}": "read",
+    "GET /ui/events": "read",
     "GET /ui/series/{model}.json": "read",
     "GET /ui/heat/{model}": "read",
     "POST /ui/alerts/ack": "operate",
     "POST /ui/alerts/silence": "operate",
     "POST /ui/alerts/unsilence": "operate",
     "POST /ui/models/{model}/retrain": "operate",
+    "POST /ui/models/{model}/shadow": "operate",
+    "POST /ui/models/{model}/canary": "operate",
+    "POST /ui/models/{model}/end-trials": "operate",
     "POST /ui/models/{model}/promote": "operate",
     "POST /ui/models/{model}/rollback": "operate",
     "POST /ui/models/{model}/freeze": "operate",
     "POST /ui/models/{model}/unfreeze": "operate",
 }
+STREAMING = frozenset({"GET /ui/events"})  # answered for as long as the caller likes, so that this is no time to answer
 ROUTE = "tidemill.route"  # where a request's scope says which of them it is
 _DENIED = {
     "401": {"description": "No key, or none that stands: send `Authorization: Bearer tm_...`"},

@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect
 
 from tidemill.serving.answering import AsgiScope, Receive, Send
 from tidemill.serving.metrics import ServerMetrics
-from tidemill.serving.scopes import ROUTE, route_of
+from tidemill.serving.scopes import ROUTE, STREAMING, route_of
 from tidemill.stages import stage
 
 _GONE = 499  # nobody is there to hear it
@@ -35,6 +35,9 @@ class Watching:
             return
         scope[ROUTE] = found = route_of(scope["method"], scope["path"])
         route = found or _NO_ROUTE
+        if route in STREAMING:
+            await self._streamed(route, scope, receive, send)
+            return
         status, begin_s = 500, time.perf_counter()  # what an error that nobody caught is answered with
 
         async def noted(message: dict[str, Any]) -> None:
@@ -50,3 +53,14 @@ class Watching:
                 status = _GONE
             finally:
                 self._metrics.answered(route, status, time.perf_counter() - begin_s)
+
+    async def _streamed(self, route: str, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        """Count it once it begins; it is neither going nor a trace for the hours that it lasts."""
+        begin_s = time.perf_counter()
+
+        async def noted(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                self._metrics.answered(route, message["status"], time.perf_counter() - begin_s)
+            await send(message)
+
+        await self._app(scope, receive, noted)

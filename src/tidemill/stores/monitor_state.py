@@ -40,6 +40,8 @@ class MonitorStateStore:
     Saved(alerts=(), decisions=())
     >>> store.load("late:error")
     (500, {'cusum': 1.5})
+    >>> store.cursors()
+    {'late:error': 500}
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -52,6 +54,12 @@ class MonitorStateStore:
         with self._reading.connect() as connection:
             row = connection.execute(query).first()
         return (START, None) if row is None else (row.cursor, row.state)
+
+    def cursors(self) -> dict[str, int]:
+        """Where each monitor stands, by its name: what moves on whenever a state is saved."""
+        with self._reading.connect() as connection:
+            rows = connection.execute(select(MONITOR_STATES.c.name, MONITOR_STATES.c.cursor).order_by(MONITOR_STATES.c.name))
+            return {row.name: row.cursor for row in rows}
 
     def save(  # noqa: PLR0913 - all that one transaction holds; a wrapper around two of them would say less
         self,

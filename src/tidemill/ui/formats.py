@@ -8,6 +8,7 @@ from tidemill.learning import Interval
 DASH = "–"
 MINUS = "\u2212"
 NARROW = "\u202f"  # no-break space: a number and its unit stay on one line
+TIED = "\u00a0"  # the same, as wide as a space: words that stay on one line
 
 
 def amount(value: int | None) -> str:
@@ -38,14 +39,14 @@ def figure(value: float | str | None) -> str:
 
 
 def interval(figure: Interval | None) -> str:
-    """A figure with the ends of its interval, where it has them.
+    """A figure with the ends of its interval, where it has them; both ends stay on one line.
 
-    >>> interval(Interval(0.41234, 0.39, 0.43)), interval(Interval(0.5)), interval(None)
-    ('0.412 (0.390 to 0.430)', '0.500', '–')
+    >>> interval(Interval(0.41234, 0.39, 0.43)).replace(TIED, "_"), interval(Interval(0.5)), interval(None)
+    ('0.412 (0.390_to_0.430)', '0.500', '–')
     """
     if figure is None or figure.low is None or figure.high is None:
         return DASH if figure is None else decimal(figure.value)
-    return f"{decimal(figure.value)} ({decimal(figure.low)} to {decimal(figure.high)})"
+    return f"{decimal(figure.value)} ({decimal(figure.low)}{TIED}to{TIED}{decimal(figure.high)})"
 
 
 def metric(name: str) -> str:

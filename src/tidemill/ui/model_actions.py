@@ -1,7 +1,8 @@
-"""What a person does on the page about a model: retrain, promote, roll back, freeze, unfreeze. Plain forms, answered by what came of it.
+"""What a person does on the page about a model: retrain, try, promote, roll back, freeze. Plain forms, answered by what came of it.
 
-Each form says what will happen before it is sent; what moves the champion asks for a tick besides. A retrain becomes a decision that the
-loop carries out; a promotion or rollback is carried out here and now. The page then shows the decision, which tells how it goes on.
+Each form says what will happen before it is sent; what changes who answers asks for a tick besides. A retrain becomes a decision that the
+loop carries out; a promotion or rollback is carried out here and now. The page then shows the decision, which tells how it goes on. A
+shadow or canary is no decision, as the champion stays: the page shows it among the versions.
 """
 
 from __future__ import annotations
@@ -20,7 +21,17 @@ from tidemill.errors import ConflictError, InputError, NotReadyError, TidemillEr
 from tidemill.learning import Model
 from tidemill.loop.silencing import said
 from tidemill.project import Workspace
-from tidemill.registry import Asker, Registry, act_at_once, request_promotion, request_retrain, request_rollback
+from tidemill.registry import (
+    Asker,
+    Registry,
+    act_at_once,
+    end_trials,
+    request_promotion,
+    request_retrain,
+    request_rollback,
+    try_canary,
+    try_shadow,
+)
 from tidemill.stores import Decision
 from tidemill.ui.caller import caller_of, say
 from tidemill.ui.forms import Form, go_to, one, read_form, refused
@@ -28,6 +39,7 @@ from tidemill.ui.forms import Form, go_to, one, read_form, refused
 logger = logging.getLogger(__name__)
 
 _VERSION = re.compile(r"[1-9][0-9]{0,8}")
+_PERCENT = re.compile(r"[0-9]{1,3}(\.[0-9]{1,4})?")
 
 
 @dataclass(frozen=True)
@@ -42,7 +54,7 @@ Act = Callable[[Model, Form, str], Done]  # of a model, a form and who sent it
 
 
 def model_router(workspace: Workspace, registry: Registry, changed: Callable[[], None], now_wall_ms: NowMs = wall_ms) -> APIRouter:
-    """The routes `POST /ui/models/{model}/...`: `retrain`, `promote`, `rollback`, `freeze` and `unfreeze`.
+    """The routes `POST /ui/models/{model}/...`: `retrain`, `shadow`, `canary`, `end-trials`, `promote`, `rollback`, `freeze`, `unfreeze`.
 
     Args:
         workspace: the stores.
@@ -53,6 +65,9 @@ def model_router(workspace: Workspace, registry: Registry, changed: Callable[[],
     router, hand = APIRouter(prefix="/ui/models/{model}", include_in_schema=False), _Hand(workspace, registry, now_wall_ms)
     acts: tuple[tuple[str, Act], ...] = (
         ("/retrain", hand.retrain),
+        ("/shadow", hand.shadow),
+        ("/canary", hand.canary),
+        ("/end-trials", hand.end_trials),
         ("/promote", hand.promote),
         ("/rollback", hand.rollback),
         ("/freeze", hand.freeze),
@@ -76,13 +91,26 @@ class _Hand:
         decision = request_retrain(self.workspace, model, reason, _asker(by))
         return Done(reason, f"decision-{decision.id}")
 
+    def shadow(self, model: Model, form: Form, _by: str) -> Done:
+        version = _version(form)
+        try_shadow(self.registry, self._registered(model), version)
+        return self._tried(model, f"version {version} as shadow")
+
+    def canary(self, model: Model, form: Form, _by: str) -> Done:
+        version, percent = _version(form), _percent(form)
+        _confirmed(form, f"version {version} of {model.name} answers {percent:g} % of the keys from now on")
+        try_canary(self.registry, self._registered(model), version, percent)
+        return self._tried(model, f"version {version} as canary of {percent:g} %")
+
+    def end_trials(self, model: Model, _form: Form, _by: str) -> Done:
+        end_trials(self.registry, self._registered(model))
+        return self._tried(model, "")
+
     def promote(self, model: Model, form: Form, by: str) -> Done:
-        version = one(form, "version")
-        if not _VERSION.fullmatch(version):
-            raise InputError(f"{version[:20]!r} is no version; choose one of the list", where="version")
+        version = _version(form)
         _confirmed(form, f"version {version} of {model.name} answers from now on")
         asker = _asker(by)
-        decision = request_promotion(self.workspace, self.registry, model, int(version), asker)
+        decision = request_promotion(self.workspace, self.registry, model, version, asker)
         return self._at_once(model, decision, asker)
 
     def rollback(self, model: Model, form: Form, by: str) -> Done:
@@ -101,6 +129,13 @@ class _Hand:
         if not self.workspace.decisions.unfreeze(model.name, by, self.now_wall_ms()):
             raise ConflictError(f"{model.name} is not frozen any more")
         return Done("", f"model-{model.name}")
+
+    def _registered(self, model: Model) -> str:
+        return self.workspace.project.registered_name(model.name)
+
+    def _tried(self, model: Model, told: str) -> Done:
+        self.registry.named(self._registered(model))  # which the home remembers, and the page reads
+        return Done(told, f"versions-of-{model.name}")
 
     def _at_once(self, model: Model, decision: Decision, asker: Asker) -> Done:
         told = f"to version {decision.to_version}"
@@ -132,6 +167,20 @@ def _action(workspace: Workspace, act: Act, changed: Callable[[], None]) -> Call
 
 def _reason(form: Form) -> str:
     return said(one(form, "reason"), "reason")
+
+
+def _version(form: Form) -> int:
+    version = one(form, "version")
+    if not _VERSION.fullmatch(version):
+        raise InputError(f"{version[:20]!r} is no version; choose one of the list", where="version")
+    return int(version)
+
+
+def _percent(form: Form) -> float:
+    percent = one(form, "percent")
+    if not _PERCENT.fullmatch(percent):
+        raise InputError(f"{percent[:20]!r} is no share; say a percentage above 0 and up to 100", where="percent")
+    return float(percent)
 
 
 def _confirmed(form: Form, what: str) -> None:

@@ -10,7 +10,7 @@ from tidemill.clock import MINUTE_MS, SECOND_MS, NowMs, wall_ms
 from tidemill.drift import QualityMemory, QualityReport, report_quality
 from tidemill.learning import Model
 from tidemill.learning.figures import Figure
-from tidemill.project import ViewDetail, Workspace, describe_views, example_curl
+from tidemill.project import ViewDetail, Workspace, describe_views, example_curl, example_python
 from tidemill.settings import Settings
 from tidemill.stores import Alert, Silence
 from tidemill.streams import Books
@@ -66,6 +66,7 @@ class ModelPanel:
     report_url: str | None
     freeze: str | None
     curl: str
+    python: str
     alarms: tuple[tuple[int, str], ...] = ()
     versions: Versions = field(default_factory=Versions)
 
@@ -205,6 +206,7 @@ def _model(workspace: Workspace, settings: Settings, model: Model, seen: _Seen) 
         report_url=safe_link(drift.check.url) if drift.check else None,
         freeze=f"by {freeze.by}: {freeze.reason}" if freeze else None,
         curl=example_curl(model, settings.server_url),
+        python=example_python(model, settings.server_url),
         alarms=tuple((alert.since_ms or alert.at_ms, alert.title) for alert in seen.alarms if alert.model == model.name),
         versions=_versions(workspace, model, (quality, report), seen),
     )

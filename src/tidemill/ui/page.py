@@ -1,4 +1,4 @@
-"""The page over HTTP: the whole of it, the part that refreshes itself, the series of the charts, the heat maps, and its files."""
+"""The page over HTTP: the whole of it, its parts and which of them have changed, the series of the charts, the heat maps, and its files."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from tidemill.ui.caller import caller_of
+from tidemill.ui.changes import Changes
+from tidemill.ui.events import open_stream
 from tidemill.ui.files import Files, read_files
 from tidemill.ui.form_token import VISITOR_COOKIE, form_token, new_visitor, set_cookie
-from tidemill.ui.lights import headline, read_lights
 from tidemill.ui.overview import ModelPanel, Overview
-from tidemill.ui.quality_series import quality_series, series_revision
+from tidemill.ui.parts import PARTS, Shown
+from tidemill.ui.quality_series import quality_series
 from tidemill.ui.rendering import Renderer
 
 logger = logging.getLogger(__name__)
@@ -33,27 +35,54 @@ HEADERS = {
 }
 
 
-def page_router(overview: Callable[[], Overview]) -> APIRouter:
-    """The routes `/`, `/ui/overview`, `/ui/series/{model}.json`, `/ui/heat/{model}` and `/static/...`.
+def page_router(overview: Callable[[], Overview], changes: Changes | None = None, shown: Shown | None = None) -> APIRouter:
+    """The routes `/`, `/ui/overview`, `/ui/parts/{part}`, `/ui/events`, `/ui/series/{model}.json`, `/ui/heat/{model}` and `/static/...`.
 
     Args:
         overview: reads what is shown, called once a request in a worker thread, e.g. `OverviewReader(...).read`.
+        changes: tells browsers what has changed, see `watch_page`; without it they ask every half minute.
+        shown: what is made of a look, where `changes` has made it already.
     """
-    router = APIRouter(include_in_schema=False)
-    files = read_files()
+    router, files = APIRouter(include_in_schema=False), read_files()
     renderer = Renderer(files)
+    shown = shown or Shown(renderer)
 
     def whole_page(request: Request) -> Response:
         visitor = new_visitor(request)
         seen_by = _seen_by(request, visitor)
-        answer = _answer(request, overview, lambda seen: renderer.page(**_shown(seen), **seen_by), renderer.failure_page)
+        answer = _answer(request, overview, lambda seen: renderer.page(**shown.of(seen), **seen_by), renderer.failure_page)
         if visitor:
             set_cookie(request, answer, VISITOR_COOKIE, visitor)
         return answer
 
     def fragment(request: Request) -> Response:
         seen_by = _seen_by(request)
-        return _answer(request, overview, lambda seen: renderer.fragment(**_shown(seen), **seen_by), renderer.failure)
+        return _answer(request, overview, lambda seen: renderer.fragment(**shown.of(seen), **seen_by), renderer.failure)
+
+    def one_part(request: Request, part: str) -> Response:
+        if part not in PARTS:
+            return Response(json.dumps({"detail": f"no part {part!r}"}), 404, HEADERS, "application/json")
+        seen_by = _seen_by(request)
+        return _answer(request, overview, lambda seen: renderer.part(part, **shown.of(seen), **seen_by), renderer.failure)
+
+    async def events(request: Request) -> Response:
+        return open_stream(request, changes)
+
+    def static(request: Request, path: str) -> Response:
+        return _static(request, files, path)
+
+    router.add_api_route("/", whole_page, methods=["GET", "HEAD"])
+    router.add_api_route("/ui/overview", fragment, methods=["GET"])
+    router.add_api_route("/ui/parts/{part}", one_part, methods=["GET"])
+    router.add_api_route("/ui/events", events, methods=["GET"])
+    router.add_api_route("/static/{path:path}", static, methods=["GET", "HEAD"])
+    router.include_router(_drawn_router(overview, renderer))
+    return router
+
+
+def _drawn_router(overview: Callable[[], Overview], renderer: Renderer) -> APIRouter:
+    """What is drawn: large, and asked for only when its revision has changed."""
+    router = APIRouter(include_in_schema=False)
 
     def series(request: Request, model: str) -> Response:
         panel = _panel(overview(), model)
@@ -65,14 +94,8 @@ def page_router(overview: Callable[[], Overview]) -> APIRouter:
         panel = _panel(overview(), model)
         return _no_such(model) if panel is None else _tagged(request, renderer.heat(model=panel).encode(), HTML)
 
-    def static(request: Request, path: str) -> Response:
-        return _static(request, files, path)
-
-    router.add_api_route("/", whole_page, methods=["GET", "HEAD"])
-    router.add_api_route("/ui/overview", fragment, methods=["GET"])
     router.add_api_route("/ui/series/{model}.json", series, methods=["GET"])
     router.add_api_route("/ui/heat/{model}", heat, methods=["GET"])
-    router.add_api_route("/static/{path:path}", static, methods=["GET", "HEAD"])
     return router
 
 
@@ -87,18 +110,6 @@ def _no_such(model: str) -> Response:
 def _seen_by(request: Request, visitor: str = "") -> dict[str, Any]:
     caller = caller_of(request)
     return {"user": caller.name, "may_operate": "operate" in caller.scopes, "token": form_token(request, visitor)}
-
-
-def _shown(seen: Overview) -> dict[str, Any]:
-    lights = read_lights(seen)
-    level, sentence = headline(lights)
-    return {
-        "overview": seen,
-        "lights": lights,
-        "level": level,
-        "sentence": sentence,
-        "revisions": {panel.name: series_revision(panel) for panel in seen.models},
-    }
 
 
 def _answer(

@@ -47,8 +47,16 @@ class Renderer:
         return self._templates.get_template("page.html").render(failure=None, **shown)
 
     def fragment(self, **shown: Any) -> str:
-        """What is inside `main`, asked for again every two seconds."""
+        """What is inside `main`: all parts."""
         return self._templates.get_template("overview.html").render(**shown)
+
+    def part(self, part: str, **shown: Any) -> str:
+        """One part with its mark, asked for when the mark has changed."""
+        return self._templates.get_template("part.html").render(part=part, **shown)
+
+    def inside(self, part: str, **shown: Any) -> str:
+        """What a part shows."""
+        return self._templates.get_template(f"{part}.html").render(**shown)
 
     def heat(self, **shown: Any) -> str:
         """The heat map of one model."""

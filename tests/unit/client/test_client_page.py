@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 from tests.held import hold_version, name_versions
 from tests.served import serving
 from tests.services import free_port
-from tidemill.project import Workspace, example_curl, load_project, project_root
+from tidemill.project import Workspace, example_curl, example_python, load_project, project_root
 from tidemill.registry import Registry, snapshot
 from tidemill.serving import Champions, create_app
 from tidemill.settings import ServerSettings, Settings
@@ -77,3 +77,11 @@ def test_the_line_for_the_shell_is_true(shop: tuple[TestClient, Workspace, str])
     assert answer.status_code == 200, answer.text
     assert answer.json()["prediction"] in (0, 1)
     assert json.loads(words[words.index("-d") + 1]) == {"order_id": "a", "customer": "a", "amount": 1}
+
+
+def test_the_lines_of_python_are_true(shop: tuple[TestClient, Workspace, str]) -> None:
+    _, workspace, url = shop
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(example_python(workspace.project.models[0], url), "the page", "exec"), {"__name__": "page"})
+    assert re.fullmatch(r"[01] 0\.\d+ 1\n", printed.getvalue())

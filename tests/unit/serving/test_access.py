@@ -24,7 +24,7 @@ from tidemill.stores.api_key import check_scopes, hash_of, new_text, prefix_of
 from tidemill.ui import OverviewReader, alert_router, login_router, model_router, page_router
 
 BASE = "http://127.0.0.1:8000"
-FILLED = {"stream": "orders", "view": "by_shop", "key": "a", "model": "late_order", "path:path": "app.css"}
+FILLED = {"stream": "orders", "view": "by_shop", "key": "a", "model": "late_order", "path:path": "app.css", "part": "streams"}
 GUARDED = [(name, scope) for name, scope in ROUTES.items() if scope is not None]
 
 

@@ -77,6 +77,21 @@ def test_a_rollback_and_a_promotion_are_done_here_and_now(ferry: Ferry, client: 
     assert registry.alias(NAME, "champion") == 2
 
 
+def test_a_version_is_tried_as_shadow_and_as_canary_and_the_trial_is_ended(client: TestClient, registry: Registry) -> None:
+    assert "Try as shadow" in client.get("/").text and "End the trial" not in client.get("/").text
+    done = (303, "/#versions-of-late_ferry")
+    assert send(client, "shadow", version="1") == done
+    assert "Version 1 is tried as shadow" in client.get("/").text, "at once, though a look is shared for a second"
+    assert send(client, "canary", version="1", percent="12.5", sure="yes") == done
+    named = registry.named(NAME)
+    assert (named.versions["shadow"], named.versions["canary"], named.canary_percent) == (1, 1, 12.5)
+    page = client.get("/").text
+    assert "Version 1 is tried as canary of 12.5 % of the keys" in page and "End both" in page
+    assert send(client, "end-trials") == done
+    assert not {"shadow", "canary"} & registry.named(NAME).versions.keys()
+    assert "is tried as" not in client.get("/").text
+
+
 def test_a_freeze_is_shown_with_who_and_why_and_ended(ferry: Ferry, client: TestClient) -> None:
     assert send(client, "freeze", reason="strike") == (303, "/#model-late_ferry")
     page = client.get("/").text
@@ -95,6 +110,11 @@ def test_a_freeze_is_shown_with_who_and_why_and_ended(ferry: Ferry, client: Test
         ("promote", {"version": "2"}, 422, "not confirmed; tick the box that says that version 2 of late_ferry answers"),
         ("promote", {"version": "two", "sure": "yes"}, 422, "version: 'two' is no version"),
         ("promote", {"version": "9", "sure": "yes"}, 404, "no version"),
+        ("shadow", {"version": "2"}, 409, "version 2 of 'ferries.late_ferry' is the champion; try another, e.g. 1"),
+        ("shadow", {"version": "9"}, 404, "no version"),
+        ("canary", {"version": "1", "percent": "5"}, 422, "tick the box that says that version 1 of late_ferry answers 5 % of the keys"),
+        ("canary", {"version": "1", "percent": "0", "sure": "yes"}, 422, "percent: 0 is no share"),
+        ("canary", {"version": "1", "percent": "many", "sure": "yes"}, 422, "percent: 'many' is no share"),
         ("rollback", {}, 422, "not confirmed"),
         ("rollback", {"sure": "yes", "by": ""}, 422, "by: 0 letters"),
     ],

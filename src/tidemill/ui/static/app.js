@@ -1,5 +1,6 @@
 "use strict";
-// Four things htmx does not do: draw the charts, read the parts that change seldom, send a form only once, and say when the server no longer answers.
+// What htmx does not do: ask for the parts that have changed, draw the charts, read the heat maps, send a form only once, and say how the
+// server is reached.
 
 (() => {
   const charts = new Map(); // plot element -> {revision, chart, series}
@@ -192,6 +193,24 @@
   });
   addEventListener("pageshow", () => document.querySelectorAll("form[aria-busy]").forEach((form) => form.removeAttribute("aria-busy")));
 
+  // The clipboard is open to pages by https and on this machine alone; elsewhere the text is selected, to be copied by hand.
+  async function copy(button) {
+    const text = document.getElementById(button.dataset.copies);
+    const label = button.firstChild;
+    try {
+      await navigator.clipboard.writeText(text.textContent);
+      label.data = "Copied";
+    } catch {
+      getSelection().selectAllChildren(text);
+      label.data = "Selected";
+    }
+    setTimeout(() => (label.data = "Copy"), 2_000);
+  }
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-copies]");
+    if (button) copy(button);
+  });
+
   let widthWas = document.documentElement.clientWidth;
   addEventListener("resize", () => {
     if (document.documentElement.clientWidth === widthWas) return; // a phone's toolbar coming and going
@@ -200,11 +219,74 @@
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   document.addEventListener("htmx:after:swap", refreshAll);
-  document.addEventListener("htmx:after:request", (event) => {
-    const { status } = event.detail.ctx.response;
+
+  // The server says by a stream of events which mark each part has now; one that shows another mark is asked for. While there is no stream
+  // everything is asked for every half minute.
+  const POLL_MS = 30_000;
+  const SILENT_MS = 45_000; // a stream tells something every 15 s: a way that is gone without a word is found out so
+  const stream = document.getElementById("stream");
+  const GONE = "The server does not answer. What you see is the last known state.";
+  let connection = null;
+  let isLive = false;
+  let marks = null;
+  let heardAt = 0;
+
+  function tell(live, word) {
+    isLive = live;
+    stream.className = live ? "ok" : word === "connecting" ? "busy" : "warn";
+    stream.title = live ? "Changes are shown as they happen" : "Everything is read again every half minute meanwhile";
+    const words = stream.querySelector("span");
+    if (words.textContent !== word) words.textContent = word;
+  }
+
+  function askForStale() {
+    const shown = [...document.querySelectorAll("[data-mark]")];
+    if (!isLive || !marks || !shown.length) return htmx.trigger("#overview", "whole");
+    for (const part of shown) if (part.dataset.mark !== marks[part.dataset.name]) htmx.trigger(part, "stale", {}, false);
+  }
+
+  const answered = (status) => {
     if (status === 401) return location.assign("/ui/login"); // the session is over
     say(status >= 400 ? `The server answers with an error (${status}). What you see is the last good state.` : "");
+  };
+
+  stream.addEventListener("marks", (event) => {
+    heardAt = Date.now();
+    marks = JSON.parse(event.detail.data);
+    say("");
+    askForStale();
   });
-  document.addEventListener("htmx:error", () => say("The server does not answer. What you see is the last known state."));
+  stream.addEventListener("failing", (event) => {
+    heardAt = Date.now();
+    say(`The server cannot read its stores (${event.detail.data}). What you see is the last good state.`);
+  });
+  stream.addEventListener("htmx:sse:after:connection", (event) => {
+    heardAt = Date.now();
+    connection = event.detail.connection;
+    tell(true, "live");
+  });
+  stream.addEventListener("htmx:sse:before:connection", (event) => event.detail.connection.attempt && tell(false, "reconnecting"));
+  stream.addEventListener("htmx:sse:close", () => tell(false, "reconnecting"));
+  stream.addEventListener("htmx:sse:error", (event) => {
+    tell(false, "reconnecting");
+    event.detail.status ? answered(event.detail.status) : say(GONE);
+  });
+  setInterval(() => {
+    if (isLive && Date.now() - heardAt > SILENT_MS) connection.reader?.cancel(); // and it is opened anew
+    if (!isLive) htmx.trigger(stream, "again"); // which does nothing while it is being opened
+    askForStale();
+    refreshAll();
+  }, POLL_MS);
+
+  document.addEventListener("htmx:after:request", (event) => {
+    const { status } = event.detail.ctx.response;
+    if (event.target !== stream) return answered(status);
+    if (status >= 400) tell(false, "reconnecting");
+    if (status === 401) answered(status);
+  });
+  document.addEventListener("htmx:error", () => {
+    if (!isLive) tell(false, "reconnecting");
+    say(GONE);
+  });
   refreshAll();
 })();
