@@ -66,9 +66,8 @@ def to_columns(rows: Sequence[Mapping[str, Any]], kinds: Mapping[str, FieldKind]
     >>> to_columns([{"size": 2}, {"shop": "a"}], {"shop": "text", "size": "number"})
     {'shop': array([None, 'a'], dtype=object), 'size': array([ 2., nan])}
     """
-    names = [
-        name for name, kind in kinds.items() if kind == "number"
-    ]  # all of them at once: of few rows an array costs more than its values
+    names = [name for name, kind in kinds.items() if kind == "number"]
+    # all of them at once: of few rows an array costs more than its values
     values = np.array([row.get(name) for name in names for row in rows], dtype=np.float64).reshape(len(names), len(rows))
     numbers = dict(zip(names, values, strict=True))
     return {name: numbers[name] if kind == "number" else to_column([row.get(name) for row in rows], kind) for name, kind in kinds.items()}
