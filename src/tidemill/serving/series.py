@@ -61,7 +61,7 @@ class Level:
     >>> going = Level("shop_going", "Requests that are being answered.")
     >>> with going:
     ...     [sample.value for sample in next(going.collect()).samples]
-    [1.0]
+    [1]
     """
 
     def __init__(self, name: str, help_text: str) -> None:
