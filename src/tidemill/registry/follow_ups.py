@@ -139,11 +139,16 @@ def _since(model: Model, alarm: Decision) -> int:
 
 def _labels_had(workspace: Workspace, model: Model, chain: Sequence[Decision]) -> int:
     """How many labels since the change the last of an alarm and of what follows it could learn from; 0 where none could."""
-    wanted = [int(one.alarm_key.rpartition(":")[2]) for one in chain if one.trigger == "labels"]
-    alarm = chain[0]
-    told = [int(str(alarm.evidence["n_labels"]))] if alarm.fits and "n_labels" in alarm.evidence else []
-    trained = [one for one in chain if one.fits and one.trigger != "labels" and not (one is alarm and told)]
-    count = workspace.state.count_outcomes
-    since_ms = _since(model, alarm)
-    seen = [count(model.name, since_ms) - count(model.name, one.requested_at_ms) for one in trained]
-    return max([0, *wanted, *told, *seen])
+
+    def had(one: Decision) -> int:
+        if one.trigger == "labels":
+            return int(one.alarm_key.rpartition(":")[2])
+        if not one.fits:
+            return 0
+        told = one.evidence.get("n_labels")
+        if one is chain[0] and isinstance(told, int):
+            return told
+        count, since_ms = workspace.state.count_outcomes, _since(model, chain[0])
+        return count(model.name, since_ms) - count(model.name, one.requested_at_ms)
+
+    return max(had(one) for one in chain)
