@@ -29,7 +29,7 @@ from pathlib import Path
 from time import perf_counter
 
 from benchmarks.cards import project
-from benchmarks.heap import settle_heap
+from tidemill.heap import settle_heap
 from benchmarks.peer import PEERS, PeerError, environment, prepare
 from tidemill.clock import wall_ms
 from tidemill.project import Workspace

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import socket
@@ -18,10 +17,12 @@ from tidemill.cli.ending import end_at_signals
 from tidemill.cli.relay import PATIENCE_S, Relay
 from tidemill.clock import wall_ms
 from tidemill.errors import ConflictError, NotReadyError, UnavailableError
+from tidemill.heap import settle_heap
 from tidemill.project import Workspace
 from tidemill.serving import Worker, copiers, publishers
 from tidemill.settings import EngineSettings
 from tidemill.stores.file_lock import try_lock
+from tidemill.stores.wal_upkeep import WalUpkeep
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ _LAKE_EVERY_S = 0.25
 _MATCH_EVERY_S = 0.1
 _REACT_EVERY_S = 1.0
 _LEAVE_AFTER_S = 10.0
+_WRITTEN = ("log", "sources", "state")  # the databases that this writes to at every step
 
 
 def keep_going(worker: Worker, relay: Relay | None, settings: EngineSettings) -> None:
@@ -47,10 +49,11 @@ def keep_going(worker: Worker, relay: Relay | None, settings: EngineSettings) ->
     if relay is not None:
         worker.get_ready()
         relay.get_ready()
-    _settle_heap()
+    settle_heap()
     stopping = threading.Event()
     end_at_signals(stopping)
     with ExitStack() as held:
+        held.enter_context(WalUpkeep(worker.workspace.databases, _WRITTEN).going())
         keeper = _Keeper(worker, relay, settings, stopping)
         while not stopping.is_set():
             try:
@@ -147,13 +150,6 @@ def _apply(worker: Worker) -> int:
         logger.warning("the log waits error=%s", error)
         time.sleep(_REACT_EVERY_S)
         return 0
-
-
-def _settle_heap() -> None:
-    """Keep the garbage collector from what stays for good, and from looking after every few events; else it costs a tenth of the time."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
 
 
 def _repeat(step: Callable[[], object], every_s: float, stopping: threading.Event) -> None:

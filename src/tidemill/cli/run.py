@@ -63,6 +63,7 @@ def serve(project: ProjectPath = None, open_: Open = False) -> None:
     settings = opened(settings_for(project), open_)  # before the imports below: MLflow reads its switches once, when it is imported
     import uvicorn
 
+    from tidemill.heap import settle_heap
     from tidemill.registry import Registry
     from tidemill.serving import Champions, EndingServer, Keyring, create_app
     from tidemill.ui import OverviewReader, Shown, alert_router, login_router, model_router, page_router, watch_page
@@ -92,6 +93,9 @@ def serve(project: ProjectPath = None, open_: Open = False) -> None:
         ssl_keyfile=server.tls_key_file,
     )
     running = EndingServer(config, changes.end)
+    if workspace.project.models:
+        champions.registry.get_ready()
+    settle_heap()
     with suppress(KeyboardInterrupt):
         running.run()
     if not running.started:  # uvicorn has logged why

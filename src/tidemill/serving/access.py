@@ -10,7 +10,6 @@ It stands before the router, so nothing of a body is read for somebody who may n
 from __future__ import annotations
 
 import logging
-from functools import partial
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
@@ -74,7 +73,7 @@ class Access:
             await answer(send, *refusal)
             return
         scope[CALLER] = caller or _NOBODY
-        scope[STANDS] = partial(_stands, self._keyring, scope)
+        scope[STANDS] = self._stands  # asked with the scope: one that held itself would wait for the garbage collector
         if route is not None and ROUTES[route] == "operate":
             send = self._audited(scope, route, send)
         await self._app(scope, receive, send)
@@ -92,6 +91,16 @@ class Access:
             what = f"{caller.name or 'this machine'} asks more often than TIDEMILL_SERVER__RATE_PER_KEY allows"
             return 429, "key", what, [(b"retry-after", b"1")]
         return None
+
+    async def _stands(self, scope: AsgiScope) -> bool:
+        """Whether the caller of a request would be let in once more; whoever is in stays in while the database is away."""
+        if self._keyring is None:
+            return True
+        try:
+            caller: Caller = scope[CALLER]
+            return await _shown(self._keyring, scope) == caller
+        except (BusyError, UnavailableError):
+            return True
 
     def _audited(self, scope: AsgiScope, route: str, send: Send) -> Send:
         async def audited(message: dict[str, Any]) -> None:
@@ -113,17 +122,6 @@ def _act(scope: AsgiScope, route: str, status: int) -> Act:
 def _kept(text: str) -> str:
     """What PostgreSQL can hold of a text that came from outside."""
     return text.replace("\x00", "")[:_MOST_KEPT]
-
-
-async def _stands(keyring: Keyring | None, scope: AsgiScope) -> bool:
-    """Whether the caller of a request would be let in once more; whoever is in stays in while the database is away."""
-    if keyring is None:
-        return True
-    try:
-        caller: Caller = scope[CALLER]
-        return await _shown(keyring, scope) == caller
-    except (BusyError, UnavailableError):
-        return True
 
 
 async def _shown(keyring: Keyring, scope: AsgiScope) -> Caller | None:

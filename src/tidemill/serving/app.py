@@ -43,11 +43,13 @@ from tidemill.serving.tracing import tracing
 from tidemill.serving.watching import Watching
 from tidemill.settings import Settings
 from tidemill.stages import listening
+from tidemill.stores.wal_upkeep import WalUpkeep
 
 logger = logging.getLogger(__name__)
 
 # Watching and tracing.py tell more; FastAPI's would look its settings up at every request
 _NO_TELEMETRY = TelemetryConfig(tracing=False, metrics=False, logs=False, auto_configure=False)
+_WRITTEN = ("log", "serving")  # the databases that a server writes to at every request
 Moment = Annotated[int | None, Query(ge=0, le=LATEST_MS)]
 
 
@@ -87,7 +89,8 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         compile_kernels()  # before the first question waits for it
-        with listening(served.metrics.stage), tracing(settings.telemetry, "server"):
+        upkeep = WalUpkeep(workspace.databases, _WRITTEN)
+        with listening(served.metrics.stage), tracing(settings.telemetry, "server"), upkeep.going():
             champions.start(settings.server.poll_champion_s, wall_ms)
             yield
             log.close()

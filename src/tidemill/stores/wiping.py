@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tidemill.stores.cursors import reading_cursor
 from tidemill.stores.databases import Databases
 from tidemill.stores.sqlite import BUSY_S
 
+_AGAIN_S = 0.1
 _TABLES = "select schemaname, tablename from pg_tables where schemaname = current_schema() order by tablename"
 
 
@@ -52,10 +54,20 @@ def _wipe_file(path: Path) -> None:
         connection.execute(f"pragma busy_timeout = {BUSY_S * 1_000}")
         try:
             connection.execute("vacuum")
-            (busy, _, _) = connection.execute("pragma wal_checkpoint(truncate)").fetchone()
+            emptied = _empty_log(connection)
         except sqlite3.OperationalError as error:
             raise NotReadyError(f"{path} could not be written anew: {error}; try again") from error
-    if busy:
+    if not emptied:
         raise NotReadyError(
             f"{path} is being read, so old bytes stay in its write-ahead log; try again, if need be with the server stopped"
         )
+
+
+def _empty_log(connection: sqlite3.Connection) -> bool:
+    """Whether nobody reads it. SQLite waits for readers, but not for another process that copies from the log at this moment."""
+    deadline = time.monotonic() + BUSY_S
+    while connection.execute("pragma wal_checkpoint(truncate)").fetchone()[0]:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_AGAIN_S)
+    return True

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
 
 from fastapi import Request
 
@@ -21,8 +22,8 @@ def caller_of(request: Request) -> Caller:
 
 async def still_stands(request: Request) -> bool:
     """Whether who sent a request may still be answered; True where nothing asks for keys. What is answered for long asks now and then."""
-    stands: Callable[[], Awaitable[bool]] | None = request.scope.get(_STANDS)
-    return stands is None or await stands()
+    stands: Callable[[MutableMapping[str, Any]], Awaitable[bool]] | None = request.scope.get(_STANDS)
+    return stands is None or await stands(request.scope)
 
 
 def say(request: Request, about: str, detail: str, by: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections.abc import Iterator
 from itertools import pairwise
@@ -125,3 +126,17 @@ def test_a_slow_body_holds_up_nobody(site: Site) -> None:
         return quick.status, statuses[0]
 
     assert asyncio.run(ask()) == (200, 200)
+
+
+def test_requests_leave_nothing_to_the_garbage_collector(site: Site) -> None:
+    async def ask_often(times: int) -> None:
+        for _ in range(times):
+            assert (await asked(site.app, scope_of(PATH, b"", site.headers()), [BODY])).status == 200
+
+    async def left_by(times: int) -> int:
+        gc.collect()
+        await ask_often(times)
+        return gc.collect()
+
+    asyncio.run(ask_often(2))  # what is made once
+    assert asyncio.run(left_by(50)) < 50
