@@ -139,4 +139,4 @@ def test_requests_leave_nothing_to_the_garbage_collector(site: Site) -> None:
         return gc.collect()
 
     asyncio.run(ask_often(2))  # what is made once
-    assert asyncio.run(left_by(50)) < 50
+    assert asyncio.run(left_by(20)) < 20
