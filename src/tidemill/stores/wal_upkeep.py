@@ -1,8 +1,8 @@
 """Upkeep of SQLite's write-ahead logs: what was committed is brought from the log into the database beside the writers, not by them.
 
 ```
- writers ─► db-wal, appended ─┬─► upkeep, every second:  most of it, while they go on      a log that was brought over
-                              └─►                        the rest, while they wait a moment ─► whole is begun anew
+ writers ─► db-wal, appended ─┬─► upkeep: most of it, while they go on          a log that was brought over
+                              └─►         the rest, while they wait a moment ─► whole is begun anew
 ```
 SQLite by itself has the commit that makes the log too long copy all of it, a tenth of a second and more for which everybody waits. A copy
 beside writers never takes the last of what they write, and a log of which something is left is not begun anew, so it would grow for as
@@ -24,9 +24,10 @@ from tidemill.stores.databases import Databases
 
 logger = logging.getLogger(__name__)
 
-_EVERY_S = 1.0
+_EVERY_S = 0.25  # requests of many rows make a log too long within a second
 _SHORT_BYTES = 4 << 20  # a log up to here is left alone
 _LONG_PAGES = 1_000  # from here on it is worth a moment's waiting to begin it anew
+_MOST_RESTS = 16  # looks that are left out while little is written, as each look costs two fsyncs
 _FEW_PAGES = 250  # are copied in a moment
 _TRIES = 4  # to come to so few
 _LOCK_S = 0.1  # that it waits for writers; else it comes again
@@ -56,7 +57,7 @@ class WalUpkeep:
 
     @contextmanager
     def going(self) -> Iterator[None]:
-        """Look every second, in a thread of its own, for as long as the block runs."""
+        """Look again and again, in a thread of its own, for as long as the block runs."""
         stopping = threading.Event()
         thread = threading.Thread(target=self._run, args=(stopping,), name="wal upkeep", daemon=True)
         if self._files:
@@ -83,8 +84,12 @@ class _Wal:
         self._path = path
         self._log = path.with_name(f"{path.name}-wal")
         self._over_ns = 0
+        self._rests = self._rested = 0
 
     def step(self) -> None:
+        if self._rests:
+            self._rests -= 1
+            return
         with suppress(FileNotFoundError):  # nobody has it open now, or ever
             found = self._log.stat()
             if found.st_size > _SHORT_BYTES and found.st_mtime_ns != self._over_ns and self._bring_over():
@@ -94,6 +99,7 @@ class _Wal:
         """Copy what can be copied; answers whether no reader has kept anything from it."""
         with closing(sqlite3.connect(self._path, timeout=_LOCK_S, isolation_level=None)) as connection:
             pages, kept = _copied(connection)
+            self._rests = self._rested = 0 if pages > _LONG_PAGES else min(2 * self._rested + 1, _MOST_RESTS)
             if pages <= _LONG_PAGES:
                 return not kept
             for _ in range(_TRIES):
