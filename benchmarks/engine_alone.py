@@ -14,8 +14,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from benchmarks.cards import Payments, draw_payments, project
-from tidemill.heap import settle_heap
 from benchmarks.memory_engine import MemoryEngine
+from tidemill.heap import settle_heap
 from tidemill.project import Workspace
 from tidemill.streams import Entry
 

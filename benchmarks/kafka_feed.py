@@ -29,9 +29,9 @@ from pathlib import Path
 from time import perf_counter
 
 from benchmarks.cards import project
-from tidemill.heap import settle_heap
 from benchmarks.peer import PEERS, PeerError, environment, prepare
 from tidemill.clock import wall_ms
+from tidemill.heap import settle_heap
 from tidemill.project import Workspace
 from tidemill.settings import EngineSettings
 from tidemill.streams import Entry
