@@ -73,11 +73,25 @@ def enough(model: Model, tried: Sequence[Tried]) -> str:
         return ""
     if len(tried) > 1 or best.window != "change":
         return f"not needed, as {best.window!r} passed"
-    rows = best.fitted.gate
-    constant = float(model.objective.losses(rows.outcome, constant_answer(model.objective, rows.outcome, best.fitted.said)).mean())
-    if best.trial.comparison.champion <= constant:
+    if best.trial.comparison.champion <= constant_loss(model.objective, best.fitted.gate.outcome, best.fitted.said):
         return ""
     return "not needed, as 'change' passed and the champion is worse than a constant answer there"
+
+
+def has_skill(objective: Objective, outcome: Floats, said: Floats) -> bool:
+    """Whether answers are worth no less than the best one that knows nothing of a row; see `constant_answer`.
+
+    >>> from tidemill.learning.classification import Binary
+    >>> outcome = np.array([0.0, 1.0, 1.0])
+    >>> has_skill(Binary(), outcome, np.array([0.5, 0.6, 0.7])), has_skill(Binary(), outcome, np.array([0.9, 0.6, 0.7]))
+    (True, False)
+    """
+    return float(objective.losses(outcome, said).mean()) <= constant_loss(objective, outcome, said)
+
+
+def constant_loss(objective: Objective, outcome: Floats, said: Floats) -> float:
+    """The mean loss of `constant_answer`."""
+    return float(objective.losses(outcome, constant_answer(objective, outcome, said)).mean())
 
 
 def constant_answer(objective: Objective, outcome: Floats, said: Floats) -> Floats:
