@@ -159,7 +159,7 @@ def test_what_follows_up_the_new_rows_alone_is_fitted_on_all_then() -> None:
 
 
 def test_the_new_rows_alone_are_fitted_where_the_same_are_asked_or_what_was_learnt_before_is_worth_nothing() -> None:
-    assert windows_of(rows(20), 15 * DAY_MS, useful=True)[0] == ["change", "all", "recent"]
+    assert windows_of(rows(20), 17 * DAY_MS, useful=True)[0] == ["change", "all", "recent"]
     assert windows_of(other_rows(20, 17), 17 * DAY_MS, useful=False)[0] == ["change", "all", "recent"]
 
 
