@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tidemill.kernels import Floats
-from tidemill.learning import Model
+from tidemill.learning import Model, auc
 from tidemill.learning.objective import Objective
 from tidemill.loop import GateSettings, TrialSettings, compare, judge_trial
 
 if TYPE_CHECKING:
     from tidemill.registry.challenging import Tried
+
+_ORDERS = 0.6  # AUC from which answers put rows in order
 
 
 def trial_settings(model: Model) -> TrialSettings:
@@ -78,15 +80,22 @@ def enough(model: Model, tried: Sequence[Tried]) -> str:
     return "not needed, as 'change' passed and the champion is worse than a constant answer there"
 
 
-def has_skill(objective: Objective, outcome: Floats, said: Floats) -> bool:
-    """Whether answers are worth no less than the best one that knows nothing of a row; see `constant_answer`.
+def still_orders(objective: Objective, outcome: Floats, said: Floats) -> bool:
+    """Whether answers still put rows in order, however far off they are: an AUC of 0.6 or more.
+
+    On a stormy day nearly all flights are late and a model is worse than a constant answer, yet it knows which are later than others.
+    Where outcomes are numbers the AUC is that of the upper half; of several classes it is the mean of each against all others.
 
     >>> from tidemill.learning.classification import Binary
-    >>> outcome = np.array([0.0, 1.0, 1.0])
-    >>> has_skill(Binary(), outcome, np.array([0.5, 0.6, 0.7])), has_skill(Binary(), outcome, np.array([0.9, 0.6, 0.7]))
+    >>> outcome = np.array([0.0, 1.0, 1.0, 1.0])
+    >>> still_orders(Binary(), outcome, np.array([0.01, 0.02, 0.03, 0.04])), still_orders(Binary(), outcome, np.array([0.9, 0.8, 0.7, 0.6]))
     (True, False)
     """
-    return float(objective.losses(outcome, said).mean()) <= constant_loss(objective, outcome, said)
+    if objective.kind == "value":
+        area = auc((outcome > np.median(outcome)).astype(np.float64), said)
+    else:
+        area = objective.quality(outcome, said).auc
+    return area is not None and area >= _ORDERS
 
 
 def constant_loss(objective: Objective, outcome: Floats, said: Floats) -> float:
