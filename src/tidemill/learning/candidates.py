@@ -101,18 +101,35 @@ def fit_candidates(
         raise UnfitRowsError("TooFewLabels", f"model {model.name!r} has {since}; it is tried again once there are more")
     left_out = _of_another_kind(rows.rows(~gate), trains) if "all" in model.policy.windows and wanted.useful(judged) else {}
     trains = {window: train for window, train in trains.items() if window not in left_out} or {"all": rows.rows(~gate)}
+    return left_out | _fit_each(model, trains, judged, stop)
+
+
+def _fit_each(
+    model: Model, trains: Mapping[Window, TrainingSet | None], judged: TrainingSet, stop: Callable[[Candidate], str]
+) -> dict[str, str]:
+    """Fit one after the other until `stop` says why; answers why each other one was left out."""
     seen: dict[int, Window] = {}
+    left_out: dict[str, str] = {}
+    failures: dict[Window, Exception] = {}
     stopped = ""
     for window, train in trains.items():
         if reason := stopped or _reason(train, seen):
             left_out[window] = reason
         elif train is not None:
             seen[len(train)] = window
-            stopped = stop(Candidate(window, _fit(model, train, judged)))
-    if not seen:
-        reasons = "; ".join(f"{window}: {reason}" for window, reason in left_out.items())
-        raise UnfitRowsError("TooFewLabels", f"model {model.name!r} has no rows to fit on ({reasons})")
-    return left_out
+            try:
+                fitted = _fit(model, train, judged)
+            except Exception as error:  # whatever an estimator raises; a narrow window may have a column that is missing throughout
+                left_out[window] = f"the estimator could not be fitted on it: {type(error).__name__}: {error}"
+                failures[window] = error
+            else:
+                stopped = stop(Candidate(window, fitted))
+    if len(seen) > len(failures):
+        return left_out
+    for failure in failures.values():
+        raise failure
+    reasons = "; ".join(f"{window}: {reason}" for window, reason in left_out.items())
+    raise UnfitRowsError("TooFewLabels", f"model {model.name!r} has no rows to fit on ({reasons})")
 
 
 def _of_another_kind(whole: TrainingSet, trains: Mapping[Window, TrainingSet | None]) -> dict[str, str]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from tests import tiny
 from tidemill.clock import DAY_MS
@@ -167,3 +170,29 @@ def test_a_policy_without_the_window_all_is_done_as_it_says() -> None:
     narrow = replace(MODEL, policy=replace(POLICY, windows=("change",)))
     left_out = fit_candidates(narrow, other_rows(20, 15), Wanted(15 * DAY_MS, useful=lambda _judged: True))
     assert left_out == {}
+
+
+def finite() -> Any:
+    """An estimator that refuses rows of nothing but zeros, as some refuse a column that is missing throughout."""
+
+    def refuse_zeros(rows: Any) -> Any:
+        if not np.asarray(rows).any():
+            raise ValueError("nothing but zeros")
+        return rows
+
+    return make_pipeline(FunctionTransformer(refuse_zeros), LogisticRegression())
+
+
+def test_a_window_that_the_estimator_cannot_be_fitted_on_is_left_out_and_the_others_are_fitted() -> None:
+    past = rows(20)
+    amount = np.where(past.at_ms >= 17 * DAY_MS, 0.0, past.columns["amount"])
+    picky, found = replace(MODEL, estimator=finite), list[str]()
+
+    def stop(one: Candidate) -> str:
+        found.append(one.window)
+        return ""
+
+    left_out = fit_candidates(picky, replace(past, columns={"amount": amount}), Wanted(17 * DAY_MS), stop)
+    assert (found, left_out) == (["all", "recent"], {"change": "the estimator could not be fitted on it: ValueError: nothing but zeros"})
+    with pytest.raises(ValueError, match="nothing but zeros"):
+        fit_candidates(picky, replace(past, columns={"amount": np.zeros(len(past))}), Wanted(17 * DAY_MS))
