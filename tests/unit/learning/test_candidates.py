@@ -185,7 +185,8 @@ def finite() -> Any:
 
 def test_a_window_that_the_estimator_cannot_be_fitted_on_is_left_out_and_the_others_are_fitted() -> None:
     past = rows(20)
-    amount = np.where(past.at_ms >= 17 * DAY_MS, 0.0, past.columns["amount"])
+    judged = held_out(past, POLICY.gate_ms, 17 * DAY_MS)
+    amount = np.where((past.at_ms >= 17 * DAY_MS) & ~judged, 0.0, past.columns["amount"])
     picky, found = replace(MODEL, estimator=finite), list[str]()
 
     def stop(one: Candidate) -> str:
