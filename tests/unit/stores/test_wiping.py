@@ -27,7 +27,7 @@ def test_who_copies_from_the_log_is_waited_for(tmp_path: Path, monkeypatch: pyte
         store.confirm("a server", "shop", 1, 0)
         holder = subprocess.Popen([sys.executable, "-c", _HOLD, f"{databases.path('serving')}-shm"], stdin=-1, stdout=-1, text=True)
         assert holder.stdout is not None and holder.stdout.readline() == "held\n"
-        monkeypatch.setattr(wiping.time, "sleep", lambda _: holder.communicate())
+        monkeypatch.setattr("tidemill.stores.wiping.time.sleep", lambda _: holder.communicate())
         wiping.wipe(databases, "serving")
         assert holder.returncode == 0  # it was waited for
         assert (tmp_path / "serving.db-wal").stat().st_size == 0
