@@ -163,7 +163,7 @@ def page_headers(console: Console, host: str) -> HeaderList:
     here = f"{host}{console.prefix}/" if _HOST.fullmatch(host) else "'none'"
     policy = (
         f"default-src 'none'; script-src {here} blob: 'unsafe-inline' 'unsafe-eval'; style-src {here} 'unsafe-inline'; "
-        f"img-src {here} data: blob:; font-src {here} data:; connect-src {here} data: blob:; media-src {here} data: blob:; "
+        f"img-src 'self' data: blob:; font-src {here} data:; connect-src {here} data: blob:; media-src {here} data: blob:; "
         f"worker-src {here} blob:; frame-src {here} data: blob:; manifest-src {here}; form-action {here}; base-uri 'self'; "
         "frame-ancestors 'self'"
     )
