@@ -31,9 +31,9 @@ class Site:
     operator: str
     pool: urllib3.PoolManager
 
-    def ask(self, method: str, url: str, key: str = "", told: object = None) -> tuple[int, bytes]:
+    def ask(self, method: str, url: str, key: str = "", told: object = None, accept: str = "*/*") -> tuple[int, bytes]:
         """Ask with a key, or nobody's."""
-        headers = {"authorization": f"Bearer {key}"} if key else {}
+        headers = {"accept": accept, **({"authorization": f"Bearer {key}"} if key else {})}
         if told is not None:
             headers["content-type"] = "application/json"
         whole = url if url.startswith("http") else f"{self.behind.url}{url}"
@@ -53,14 +53,14 @@ def site(tmp_path_factory: pytest.TempPathFactory, mlflow_uri: str, prefect_api_
 def test_their_pages_and_files_come_as_they_are(site: Site) -> None:
     for page in ("/mlflow/", "/prefect/v2/", "/prefect/runs"):
         assert site.ask("GET", page)[0] == 401
-        status, text = site.ask("GET", page, site.reader)
+        status, text = site.ask("GET", page, site.reader, accept="text/html")
         assert (status, b"<script" in text) == (200, True)
     script = re.search(rb'src="(static-files/[^"]+\.js)"', site.ask("GET", "/mlflow/", site.reader)[1])
     assert script is not None
     file = script[1].decode()
     assert site.ask("GET", f"/mlflow/{file}", site.reader) == site.ask("GET", f"{site.mlflow_uri}/{file}")
     root = site.prefect_api_url.removesuffix("/api")
-    script = re.search(rb'src="(/prefect/v2/assets/[^"]+\.js)"', site.ask("GET", "/prefect/v2/", site.reader)[1])
+    script = re.search(rb'src="(/prefect/v2/assets/[^"]+\.js)"', site.ask("GET", "/prefect/v2/", site.reader, accept="text/html")[1])
     assert script is not None
     assert site.ask("GET", script[1].decode(), site.reader) == site.ask("GET", f"{root}{script[1].decode()}")
 

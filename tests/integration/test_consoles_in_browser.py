@@ -79,6 +79,11 @@ def looking(browser: Browser, site: Site) -> Iterator[Looking]:
     context.close()
 
 
+def complaints(looking: Looking) -> list[str]:
+    """What the browser complained of, but for answers that `refused` tells of."""
+    return [said for said in looking.heard.complaints if "Failed to load resource" not in said]
+
+
 def test_mlflow_is_looked_at_through_the_server(looking: Looking, site: Site) -> None:
     page = looking.page
     page.get_by_role("link", name="MLflow", exact=True).click()
@@ -89,7 +94,7 @@ def test_mlflow_is_looked_at_through_the_server(looking: Looking, site: Site) ->
     expect(frame.get_by_text("the report 42")).to_be_visible()
     assert looking.refused == []
     assert {host for host in looking.heard.hosts if not host.startswith(("blob:", "data:"))} == {"127.0.0.1"}
-    assert [said for said in looking.heard.complaints if "Failed to load resource" not in said] == []
+    assert complaints(looking) == []
 
 
 def test_prefect_is_looked_at_through_the_server(looking: Looking, site: Site) -> None:
@@ -102,7 +107,7 @@ def test_prefect_is_looked_at_through_the_server(looking: Looking, site: Site) -
         expect(page.get_by_text(words).first).to_be_visible()
     assert looking.refused == []
     # its page asks a host of its maker's whatever it is told; the policy does not let it
-    assert [said for said in looking.heard.complaints if "amplitude.com" not in said] == []
+    assert [said for said in complaints(looking) if "amplitude.com" not in said] == []
 
 
 def test_a_script_on_such_a_page_does_nothing_in_our_name(looking: Looking, site: Site) -> None:
