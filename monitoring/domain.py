@@ -13,20 +13,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from tidemill.drift import DOMAIN_SHARE, ReferenceProfile, tail_level
-from tidemill.learning import Budget
+from tidemill.learning import Budget, domain_auc, domain_table
 
 WINDOW_ROWS = 1_000
 _LEAST_ROWS = 100
 _LEAST_CYCLES = 3
 _MOST_CYCLES = 12
-_FOLDS = 3
 _NAMED = 3
-_MISSING = "(missing)"
 
 
 @dataclass(frozen=True)
@@ -71,7 +67,7 @@ def ordinary_auc(
         An AUC; None where the reference covers too few cycles.
     """
     budget, every_ms = every
-    table = _encoded(sample[[column.name for column in profile.columns]])
+    table = domain_table(sample[[column.name for column in profile.columns]])
     return _threshold(table, _cycles(sampled_at_ms, profile), budget.part(DOMAIN_SHARE).within(every_ms))
 
 
@@ -91,31 +87,9 @@ def tell_apart(profile: ReferenceProfile, sample: pd.DataFrame, current: pd.Data
     newest = current[names].tail(WINDOW_ROWS)
     if min(len(newest), len(sample)) < _LEAST_ROWS:
         return None
-    table = _encoded(pd.concat([sample[names], newest], ignore_index=True))
+    table = domain_table(pd.concat([sample[names], newest], ignore_index=True))
     is_new = np.arange(len(table)) >= len(sample)
-    return DomainCheck(_auc(table, is_new), threshold, _tellers(table, is_new, names))
-
-
-def _encoded(rows: pd.DataFrame) -> npt.NDArray[np.float64]:
-    """Numbers as they are, categories by how frequent they are: (n_rows, n_columns), NaN where missing."""
-    columns = []
-    for name in rows:
-        values = rows[name]
-        if values.dtype.kind in "fiub":
-            columns.append(values.to_numpy(dtype=np.float64))
-        else:
-            texts = values.astype(object).where(values.notna(), _MISSING).astype(str)
-            columns.append(pd.Series(pd.factorize(texts, sort=True)[0]).to_numpy(dtype=np.float64))
-    return np.column_stack(columns)
-
-
-def _auc(table: npt.NDArray[np.float64], is_new: npt.NDArray[np.bool_]) -> float:
-    """Of rows that the classifier of their fold has not seen."""
-    learner = HistGradientBoostingClassifier(max_iter=30, max_leaf_nodes=8, learning_rate=0.2, random_state=0)
-    folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=0)
-    finite = np.where(np.isfinite(table), table, np.nan)
-    said = cross_val_predict(learner, finite, is_new, cv=folds, method="predict_proba")[:, 1]
-    return float(roc_auc_score(is_new, said))
+    return DomainCheck(domain_auc(table, is_new), threshold, _tellers(table, is_new, names))
 
 
 def _cycles(at_ms: npt.NDArray[np.int64], profile: ReferenceProfile) -> npt.NDArray[np.int64]:
@@ -133,7 +107,7 @@ def _threshold(table: npt.NDArray[np.float64], cycle: npt.NDArray[np.int64], ala
         if len(inside) >= _LEAST_ROWS:
             others = np.flatnonzero(cycle != each)
             rows = np.concatenate((others, inside))
-            aucs.append(_auc(table[rows], np.arange(len(rows)) >= len(others)))
+            aucs.append(domain_auc(table[rows], np.arange(len(rows)) >= len(others)))
     if len(aucs) < _LEAST_CYCLES:
         return None
     # An AUC ends at 1, its log-odds do not; the tail is theirs.
@@ -142,6 +116,5 @@ def _threshold(table: npt.NDArray[np.float64], cycle: npt.NDArray[np.int64], ala
 
 
 def _tellers(table: npt.NDArray[np.float64], is_new: npt.NDArray[np.bool_], names: Sequence[str]) -> tuple[str, ...]:
-    low = np.where(np.isfinite(table), table, -np.finfo(np.float64).max)
-    away = [abs(float(roc_auc_score(is_new, low[:, place])) - 0.5) for place in range(len(names))]
+    away = [abs(float(roc_auc_score(is_new, table[:, place])) - 0.5) for place in range(len(names))]
     return tuple(names[place] for place in np.argsort(away)[::-1][:_NAMED])

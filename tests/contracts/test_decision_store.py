@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from tidemill.errors import InputError, NotFoundError
 from tidemill.stores import Databases, open_loop
-from tidemill.stores.decisions import Decision, DecisionStore, Ending, Freeze, Outcome, decision_id
+from tidemill.stores.decisions import Decision, DecisionStore, Ending, Freeze, Outcome, Trigger, decision_id
 
 
 @pytest.fixture
@@ -227,9 +227,10 @@ def test_recent_is_newest_first_and_last_finished_goes_by_stream_time(store: Dec
     assert store.retrained_since("late", 5_000) == [9_000]
 
 
-def test_a_champion_that_was_only_old_and_stays_holds_no_alarm_back(store: DecisionStore) -> None:
+@pytest.mark.parametrize("trigger", ["schedule", "manual"])
+def test_a_champion_that_was_only_old_or_asked_about_and_stays_holds_no_alarm_back(store: DecisionStore, trigger: Trigger) -> None:
     run(store, "a", ending("rejected", at_ms=5_000, fits=2))
-    assert store.request(replace(decision("b"), trigger="schedule"))
+    assert store.request(replace(decision("b"), trigger=trigger))
     assert store.claim("b", "run-b", wall_ms=20)
     assert store.finish("b", ending("rejected", at_ms=9_000, fits=2), "run-b")
     assert store.last_retrained("late") == 5_000

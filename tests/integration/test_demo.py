@@ -70,7 +70,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def summary(home: Path, ports: dict[str, int]) -> dict[str, Any]:
     """The JSON object that the demo ends with."""
-    return run_demo(home, ports, {}, ["--days", str(DAYS), "--first-fit", str(FIRST_FIT), "--drift-from", str(DRIFT_FROM)])
+    shape = {"days": DAYS, "first-fit": FIRST_FIT, "drift-from": DRIFT_FROM, "ask-after": 0}
+    return run_demo(home, ports, {}, [text for name, number in shape.items() for text in (f"--{name}", str(number))])
 
 
 def run_demo(home: Path, ports: Mapping[str, int], environ: Mapping[str, str], shape: Sequence[str]) -> dict[str, Any]:

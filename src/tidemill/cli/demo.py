@@ -12,6 +12,7 @@ from http.client import HTTPConnection
 from rich.console import Console
 
 from tidemill.cli import runs
+from tidemill.cli.by_hand import ByHand
 from tidemill.cli.environment import adopt_environ
 from tidemill.cli.keeping import keep_going
 from tidemill.cli.progress import Screen
@@ -36,13 +37,17 @@ _FIRST_FIT_TIMEOUT_S = 600.0
 
 @dataclass(frozen=True)
 class Plan:
-    """How the demo runs: days to replay, the day of the first fit, a change acted out, and whether it stays up after."""
+    """How the demo runs: days to replay, the day of the first fit, a change acted out, and whether it stays up after.
+
+    A person asks for a retrain `ask_after` days after the first promotion; 0 for nobody.
+    """
 
     days: int
     first_fit: int
     drift_from: int | None
     reference: bool
     stay: bool
+    ask_after: int
 
 
 def run_demo(settings: Settings, plan: Plan, *, fresh: bool) -> Summary:
@@ -97,7 +102,7 @@ def _replay(settings: Settings, plan: Plan, workspace: Workspace, registry: Regi
         for model in workspace.project.models:
             screen.phase(replay.progress, f"training the first {model.name}")
             _first_fit(workspace, registry, model.name, worker)
-        replay.run(first_fit_ms)
+        replay.run(first_fit_ms, ByHand(workspace, runs.start, plan.ask_after * DAY_MS))
     return replay
 
 

@@ -21,6 +21,9 @@ def demo(
     days: Annotated[int, typer.Option(min=8, help="How many days of the recording to replay.")] = 365,
     first_fit: Annotated[int, typer.Option(min=7, help="After how many days the first model is trained.")] = 59,
     drift_from: Annotated[int, typer.Option(help="Act out a change of the world from this day on; -1 for none.")] = -1,
+    ask_after: Annotated[
+        int, typer.Option(min=0, help="Ask for a retrain by hand so many days after the first promotion; 0 for never.")
+    ] = 8,
     reference: Annotated[bool, typer.Option(help="Also measure a model retrained every week (takes minutes).")] = False,
     fresh: Annotated[bool, typer.Option(help="Remove the state of an earlier run first.")] = False,
 ) -> None:
@@ -28,7 +31,8 @@ def demo(
     settings = settings_for(project)  # before the import below: Prefect reads its address once, when it is imported
     from tidemill.cli.demo import Plan, run_demo
 
-    plan = Plan(days=days, first_fit=first_fit, drift_from=drift_from if drift_from >= 0 else None, reference=reference, stay=not exit_)
+    changes = drift_from if drift_from >= 0 else None
+    plan = Plan(days=days, first_fit=first_fit, drift_from=changes, reference=reference, stay=not exit_, ask_after=ask_after)
     summary = run_demo(settings, plan, fresh=fresh)
     if json_:
         print_json(summary)

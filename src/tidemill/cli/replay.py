@@ -16,6 +16,7 @@ from uuid import UUID
 import orjson
 
 from tidemill.cli import runs
+from tidemill.cli.by_hand import ByHand
 from tidemill.cli.relay import Relay
 from tidemill.clock import DAY_MS, HOUR_MS
 from tidemill.errors import NotReadyError
@@ -78,8 +79,8 @@ class Replay:
         self._bulk(entries)
         self._worker.flush_lake()
 
-    def run(self, from_ms: int) -> None:
-        """Ask everything asked from a time on, as it was asked then; ends when the recording has."""
+    def run(self, from_ms: int, by_hand: ByHand) -> None:
+        """Ask everything asked from a time on, as it was asked then, and what a person asks by hand; ends when the recording has."""
         self.progress.phase = "live"
         self._checks = {model.name: (from_ms + model.monitor.check_every_ms, None) for model in self._workspace.project.models}
         self._next_hour_ms, next_day_ms = from_ms + HOUR_MS, from_ms + DAY_MS
@@ -96,6 +97,9 @@ class Replay:
                 self.progress.warnings += len(self._worker.watch_features())
                 self._worker.watch_dead_letters()
                 self._check_when_due(at_ms)
+                if run := by_hand.step(at_ms):
+                    self._await(run)
+                    self._settle()
         self.progress.phase = "last outcomes"
         self._catch_up(self._recording.last_ms)
         self._keep_house(self._recording.last_ms)
@@ -196,7 +200,7 @@ class Replay:
         while runs.ended(run) is None:
             self._worker.tend_lake()
             if time.monotonic() > deadline_s:
-                raise NotReadyError(f"the check {run} has not ended after {_DECISION_TIMEOUT_S:.0f} s; see the flow runs in Prefect")
+                raise NotReadyError(f"flow run {run} has not ended after {_DECISION_TIMEOUT_S:.0f} s; see the flow runs in Prefect")
             time.sleep(0.3)
             self._server.close()
 

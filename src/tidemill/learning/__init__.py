@@ -1,6 +1,7 @@
 """Learning: what a model is, training sets, fitting, evaluation and export."""
 
 from tidemill.learning.budget import Budget
+from tidemill.learning.domain import domain_auc, domain_table, told_apart
 from tidemill.learning.explaining import Explanation, explain, typical_columns
 from tidemill.learning.fitting import Fitted, fit, fit_all, predict, refit, to_input
 from tidemill.learning.importance import important_columns
@@ -58,6 +59,8 @@ __all__ = [
     "auc",
     "build_training_set",
     "check_parity",
+    "domain_auc",
+    "domain_table",
     "explain",
     "fit",
     "fit_all",
@@ -71,6 +74,7 @@ __all__ = [
     "slice_quality",
     "to_feed",
     "to_input",
+    "told_apart",
     "typical_columns",
     "values_at",
     "vectors_of",

@@ -14,12 +14,12 @@ from tidemill.errors import UnfitRowsError
 from tidemill.events import Column
 from tidemill.kernels import Floats
 from tidemill.learning import Fitted, Model, Scorer, TrainingSet, to_feed
-from tidemill.learning.candidates import Candidate, fit_candidates
+from tidemill.learning.candidates import Candidate, Wanted, fit_candidates
 from tidemill.learning.retrain_policy import Window
 from tidemill.loop import Comparison, Trial, compare, compare_slices, miscalibration
 from tidemill.project import Workspace
 from tidemill.registry.faults import label_fault, outcomes_of, reference_outcomes, row_fault
-from tidemill.registry.merit import enough
+from tidemill.registry.merit import enough, still_orders
 from tidemill.registry.named import CHAMPION
 from tidemill.registry.registry import Registry, Version
 
@@ -125,7 +125,10 @@ def challenge(model: Model, rows: TrainingSet, plan: Plan, serving: Serving | No
         tried.append(Tried(fitted.window, fitted.fitted, trial))
         return "max_fits is used up" if plan.most is not None and len(tried) >= plan.most else enough(model, tried)
 
-    left_out = fit_candidates(model, rows, plan.since_ms, plan.windows if serving else ("all",), stop)
+    def useful(judged: TrainingSet) -> bool:
+        return serving is not None and still_orders(model.objective, judged.outcome, serving.said(judged.columns))
+
+    left_out = fit_candidates(model, rows, Wanted(plan.since_ms, plan.windows if serving else ("all",), useful), stop)
     return Challenger(tuple(tried), serving.version if serving else None, plan.since_ms, left_out)
 
 

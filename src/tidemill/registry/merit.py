@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tidemill.kernels import Floats
-from tidemill.learning import Model
+from tidemill.learning import Model, auc
 from tidemill.learning.objective import Objective
 from tidemill.loop import GateSettings, TrialSettings, compare, judge_trial
 
 if TYPE_CHECKING:
     from tidemill.registry.challenging import Tried
+
+_ORDERS = 0.6  # AUC from which answers put rows in order
 
 
 def trial_settings(model: Model) -> TrialSettings:
@@ -73,11 +75,32 @@ def enough(model: Model, tried: Sequence[Tried]) -> str:
         return ""
     if len(tried) > 1 or best.window != "change":
         return f"not needed, as {best.window!r} passed"
-    rows = best.fitted.gate
-    constant = float(model.objective.losses(rows.outcome, constant_answer(model.objective, rows.outcome, best.fitted.said)).mean())
-    if best.trial.comparison.champion <= constant:
+    if best.trial.comparison.champion <= constant_loss(model.objective, best.fitted.gate.outcome, best.fitted.said):
         return ""
     return "not needed, as 'change' passed and the champion is worse than a constant answer there"
+
+
+def still_orders(objective: Objective, outcome: Floats, said: Floats) -> bool:
+    """Whether answers still put rows in order, however far off they are: an AUC of 0.6 or more.
+
+    On a stormy day nearly all flights are late and a model is worse than a constant answer, yet it knows which are later than others.
+    Where outcomes are numbers the AUC is that of the upper half; of several classes it is the mean of each against all others.
+
+    >>> from tidemill.learning.classification import Binary
+    >>> outcome = np.array([0.0, 1.0, 1.0, 1.0])
+    >>> still_orders(Binary(), outcome, np.array([0.01, 0.02, 0.03, 0.04])), still_orders(Binary(), outcome, np.array([0.9, 0.8, 0.7, 0.6]))
+    (True, False)
+    """
+    if objective.kind == "value":
+        area = auc((outcome > np.median(outcome)).astype(np.float64), said)
+    else:
+        area = objective.quality(outcome, said).auc
+    return area is not None and area >= _ORDERS
+
+
+def constant_loss(objective: Objective, outcome: Floats, said: Floats) -> float:
+    """The mean loss of `constant_answer`."""
+    return float(objective.losses(outcome, constant_answer(objective, outcome, said)).mean())
 
 
 def constant_answer(objective: Objective, outcome: Floats, said: Floats) -> Floats:

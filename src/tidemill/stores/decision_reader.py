@@ -90,11 +90,12 @@ class DecisionReader:
     def last_retrained(self, model: str) -> int | None:
         """When, in stream time, the last decision finished that was promoted, rejected or rolled back; None without one.
 
-        An update does not count, nor the rejection of a champion's age: it changed nothing, and knows nothing of an alarm that comes after.
+        An update does not count, nor the rejection of what was asked for by a champion's age or by hand: it changed nothing, and knows
+        nothing of an alarm that comes after.
         """
         outcomes = ("promoted", "rejected", "rolled_back")
-        aged = and_(_D.trigger == "schedule", _D.outcome == "rejected")
-        query = select(func.max(_D.finished_at_ms)).where(_D.model == model, _D.act != "update", _D.outcome.in_(outcomes), not_(aged))
+        idle = and_(_D.trigger.in_(("schedule", "manual")), _D.outcome == "rejected")
+        query = select(func.max(_D.finished_at_ms)).where(_D.model == model, _D.act != "update", _D.outcome.in_(outcomes), not_(idle))
         with self._reading.connect() as connection:
             found: int | None = connection.scalar(query)
         return found

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from tests import tiny
 from tidemill.clock import DAY_MS
 from tidemill.errors import ProjectError, UnfitRowsError
 from tidemill.learning import RetrainPolicy, TrainingSet
-from tidemill.learning.candidates import MIN_JUDGED, Candidate, fit_candidates, held_out, rows_of
+from tidemill.learning.candidates import MIN_JUDGED, Candidate, Wanted, fit_candidates, held_out, rows_of
 from tidemill.learning.retrain_policy import Window
 
 A_DAY = 600
@@ -40,7 +43,7 @@ def fitted(past: TrainingSet, since_ms: int | None = None, most: int = 3) -> tup
         found.append(one)
         return "enough" if len(found) >= most else ""
 
-    left_out = fit_candidates(MODEL, past, since_ms, stop=stop)
+    left_out = fit_candidates(MODEL, past, Wanted(since_ms), stop)
     return found, left_out
 
 
@@ -125,3 +128,72 @@ def test_the_winner_is_fitted_again_on_its_window_with_the_newest(window: Window
 def test_a_mistake_in_the_policy_is_named(wrong: dict[str, object], words: str) -> None:
     with pytest.raises(ProjectError, match=words):
         RetrainPolicy(**wrong)  # type: ignore[arg-type]  # the mistakes
+
+
+def other_rows(days: int, since_day: int) -> TrainingSet:
+    """As `rows`, and from a day on others are asked: amounts that none had before."""
+    past = rows(days)
+    later = past.at_ms >= since_day * DAY_MS
+    return replace(past, columns={"amount": np.where(later, past.columns["amount"] + 8.0, past.columns["amount"])})
+
+
+def windows_of(past: TrainingSet, since_ms: int, wanted: tuple[Window, ...] = (), *, useful: bool) -> tuple[list[str], dict[str, str]]:
+    found: list[str] = []
+
+    def stop(one: Candidate) -> str:
+        found.append(one.window)
+        return ""
+
+    left_out = fit_candidates(MODEL, past, Wanted(since_ms, wanted, lambda judged: useful and len(judged) > 0), stop)
+    return found, left_out
+
+
+def test_where_other_rows_are_asked_and_the_old_ones_are_useful_nothing_is_fitted_on_the_new_ones_alone() -> None:
+    past, since_ms = other_rows(20, 15), 15 * DAY_MS
+    found, left_out = windows_of(past, since_ms, useful=True)
+    assert (found, sorted(left_out)) == (["all"], ["change", "recent"])
+    assert left_out["change"].startswith("other rows are asked there (told apart with an AUC of 1.000)")
+
+
+def test_what_follows_up_the_new_rows_alone_is_fitted_on_all_then() -> None:
+    past, since_ms = other_rows(20, 15), 15 * DAY_MS
+    assert windows_of(past, since_ms, ("change",), useful=True)[0] == ["all"]
+    assert windows_of(past, since_ms, ("change",), useful=False) == (["change"], {})
+
+
+def test_the_new_rows_alone_are_fitted_where_the_same_are_asked_or_what_was_learnt_before_is_worth_nothing() -> None:
+    assert windows_of(rows(20), 17 * DAY_MS, useful=True)[0] == ["change", "all", "recent"]
+    assert windows_of(other_rows(20, 17), 17 * DAY_MS, useful=False)[0] == ["change", "all", "recent"]
+
+
+def test_a_policy_without_the_window_all_is_done_as_it_says() -> None:
+    narrow = replace(MODEL, policy=replace(POLICY, windows=("change",)))
+    left_out = fit_candidates(narrow, other_rows(20, 15), Wanted(15 * DAY_MS, useful=lambda _judged: True))
+    assert left_out == {}
+
+
+def finite() -> Any:
+    """An estimator that refuses rows of nothing but zeros, as some refuse a column that is missing throughout."""
+
+    def refuse_zeros(rows: Any) -> Any:
+        if not np.asarray(rows).any():
+            raise ValueError("nothing but zeros")
+        return rows
+
+    return make_pipeline(FunctionTransformer(refuse_zeros), LogisticRegression())
+
+
+def test_a_window_that_the_estimator_cannot_be_fitted_on_is_left_out_and_the_others_are_fitted() -> None:
+    past = rows(20)
+    judged = held_out(past, POLICY.gate_ms, 17 * DAY_MS)
+    amount = np.where((past.at_ms >= 17 * DAY_MS) & ~judged, 0.0, past.columns["amount"])
+    picky, found = replace(MODEL, estimator=finite), list[str]()
+
+    def stop(one: Candidate) -> str:
+        found.append(one.window)
+        return ""
+
+    left_out = fit_candidates(picky, replace(past, columns={"amount": amount}), Wanted(17 * DAY_MS), stop)
+    assert (found, left_out) == (["all", "recent"], {"change": "the estimator could not be fitted on it: ValueError: nothing but zeros"})
+    with pytest.raises(ValueError, match="nothing but zeros"):
+        fit_candidates(picky, replace(past, columns={"amount": np.zeros(len(past))}), Wanted(17 * DAY_MS))
