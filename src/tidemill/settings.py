@@ -37,6 +37,7 @@ class ServerSettings(Section):
     host: str = Field("127.0.0.1", description="address to bind")
     open: bool = Field(False, description="answer everybody on this machine without a key; on loopback only")
     hosts: tuple[str, ...] = Field((), description='names it is called by beside loopback ones, e.g. ["api.example.com"]')
+    url: str = Field("", description="what people call it by, for links in messages, e.g. https://api.example.com; empty means its address")
     tls_cert_file: str | None = Field(None, description="its certificate and those above it, a PEM file; with a key file, https only")
     tls_key_file: str | None = Field(None, description="the certificate's key, a PEM file")
     rate_per_key: float | None = Field(None, gt=0, description="requests a second of one key, in each process; null for no limit")
@@ -57,6 +58,11 @@ class ServerSettings(Section):
         if host != "localhost" and not _is_address(host):
             raise ValueError(f"{host!r} is not an address to bind; write 127.0.0.1, ::1, or 0.0.0.0 for every one of this machine")
         return host
+
+    @field_validator("url")
+    @classmethod
+    def _web(cls, url: str) -> str:
+        return _web_address(url)
 
     @model_validator(mode="after")
     def _safe(self) -> ServerSettings:
@@ -148,6 +154,12 @@ class MlflowSettings(Section):
 
     port: int = Field(5000, ge=1, le=65535, description="port of the MLflow server that `up` starts")
     uri: str = Field("", description="tracking and registry URI; empty means the server that `up` starts")
+    page: str = Field("", description="where people see it if it has a login of its own; empty means behind the API server's, at /mlflow/")
+
+    @field_validator("page")
+    @classmethod
+    def _web(cls, url: str) -> str:
+        return _web_address(url)
 
 
 class PrefectSettings(Section):
@@ -155,6 +167,12 @@ class PrefectSettings(Section):
 
     port: int = Field(4200, ge=1, le=65535, description="port of the Prefect server that `up` starts")
     api_url: str = Field("", description="API URL; empty means the server that `up` starts")
+    page: str = Field("", description="where people see it if it has a login of its own; empty means behind the API server's, at /prefect/")
+
+    @field_validator("page")
+    @classmethod
+    def _web(cls, url: str) -> str:
+        return _web_address(url)
 
 
 class ChannelSettings(Section):
@@ -275,6 +293,11 @@ class Settings(BaseSettings):
         host = "127.0.0.1" if bound == "0.0.0.0" else "[::1]" if bound in ("::", "::1") else bound  # where it is reached from here
         return f"http{'s' if self.server.tls_cert_file else ''}://{host}:{self.server.port}"
 
+    @property
+    def public_url(self) -> str:
+        """What people call the API server by."""
+        return self.server.url.rstrip("/") or self.server_url
+
 
 def _project_here() -> Path:
     here = Path("project.py")  # as `tidemill init` makes it
@@ -337,6 +360,12 @@ def _check_name(name: str) -> None:
         raise SettingsError(f"{name} is not a setting; the names after {_PREFIX} are {choices}")
     if below and not isinstance(Settings.model_fields[top].default, Section):
         raise SettingsError(f"{name} is not a setting; {_PREFIX}{top.upper()} has no parts")
+
+
+def _web_address(url: str) -> str:
+    if url and not url.startswith(("http://", "https://")):
+        raise ValueError(f"{url!r} is no web address; write http://... or https://...")
+    return url
 
 
 def _is_address(host: str) -> bool:

@@ -105,7 +105,7 @@ def test(project: ProjectPath = None, json_: AsJson = False) -> None:
     from tidemill.loop import AlertText, open_channels
 
     settings = settings_for(project)
-    text = AlertText("A test of tidemill", f"Alerts come this way; see {settings.server_url}/#alerts", "info")
+    text = AlertText("A test of tidemill", f"Alerts come this way; see {settings.public_url}/#alerts", "info")
     found = [(channel, channel.send(text)) for channel in open_channels(settings.alerts.urls)]
     if json_:
         print_json([{"channel": channel.name, "severity": channel.severity, "error": error} for channel, error in found])

@@ -14,6 +14,7 @@ from tidemill.cli.options import AsJson, ModelName, ProjectPath, print_json, set
 from tidemill.clock import to_utc
 from tidemill.errors import NotFoundError
 from tidemill.loop.story import Rival, asked_for, knew, rivals, steps
+from tidemill.pages import Pages
 from tidemill.stores import Decision
 
 _MOST = 100_000
@@ -49,7 +50,7 @@ def audit(
         if json_:
             print_json({"number": number, **asdict(wanted), "steps": [asdict(step) for step in steps(wanted)], "probation": probation})
         else:
-            _print_story(number, wanted, probation, settings_for(project).prefect_api_url.removesuffix("/api"))
+            _print_story(number, wanted, probation, Pages.abroad(settings_for(project)))
     elif json_:
         print_json([{"number": number, **asdict(one)} for number, one in list(numbered.items())[:_SHOWN]])
     else:
@@ -83,7 +84,7 @@ def _print_table(model: str, numbered: dict[int, Decision]) -> None:
         console.print(f"the whole story of one: tidemill audit {model} --decision {len(numbered)}")
 
 
-def _print_story(number: int, one: Decision, probation: dict[str, Any] | None, prefect: str) -> None:
+def _print_story(number: int, one: Decision, probation: dict[str, Any] | None, pages: Pages) -> None:
     console = Console(markup=False, highlight=False, soft_wrap=True)
     console.print(
         f"decision {number} ({one.id}) about {one.model}: {one.act}, trigger {one.trigger}, {moment(one.requested_at_ms)} of stream time"
@@ -103,8 +104,8 @@ def _print_story(number: int, one: Decision, probation: dict[str, Any] | None, p
     for step in steps(one):
         console.print(f"  {_wall(step.wall_ms)}  {step.took_s:>9.1f} s  {step.name:<11}{step.meaning}")
     links = {"MLflow": one.findings.get("mlflow_run"), "report": one.evidence.get("report")}
-    links["Prefect"] = f"{prefect}/runs/flow-run/{one.flow_run_id}" if one.flow_run_id else None
-    _print_pairs(console, "links", tuple((name, str(link)) for name, link in links.items() if link))
+    links["Prefect"] = pages.flow_run(one.flow_run_id)
+    _print_pairs(console, "links", tuple((name, pages.shown(str(link))) for name, link in links.items() if link))
 
 
 def _print_rival(console: Console, rival: Rival, metric: str) -> None:

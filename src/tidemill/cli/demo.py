@@ -23,6 +23,7 @@ from tidemill.cli.services import supervised
 from tidemill.cli.summary import Summary, summarise
 from tidemill.clock import DAY_MS
 from tidemill.errors import ConflictError, NotReadyError, ProjectError
+from tidemill.pages import Pages
 from tidemill.project import Project, Workspace, load_project
 from tidemill.registry import CHAMPION, Registry
 from tidemill.serving import Worker
@@ -145,11 +146,8 @@ def _prepare_topics(settings: Settings, project: Project, fresh: bool) -> None:
 
 
 def _print_urls(settings: Settings, console: Console) -> None:
-    for name, url in (
-        ("dashboard", settings.server_url),
-        ("MLflow", settings.mlflow_uri),
-        ("Prefect", settings.prefect_api_url.removesuffix("/api")),
-    ):
+    pages = Pages.abroad(settings)
+    for name, url in (("dashboard", settings.public_url), ("MLflow", f"{pages.mlflow}/"), ("Prefect", f"{pages.prefect}/")):
         console.print(f"  {name:<10} {url}", highlight=False)
 
 

@@ -7,12 +7,15 @@ import shutil
 import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Literal
 
 from tidemill.cli.services import is_taken, is_well, services
 from tidemill.errors import TidemillError
 from tidemill.project import Project, Workspace, load_project
-from tidemill.settings import Settings
+from tidemill.pyfunc.bounds import bounds_of
+from tidemill.pyfunc.environments import find_python, find_uv, may_run
+from tidemill.settings import PyfuncSettings, Settings
 from tidemill.stores import Databases, total_text
 
 _LEAST_FREE_GB = 5
@@ -30,7 +33,7 @@ class Finding:
 
 def examine(settings: Settings) -> list[Finding]:
     """Everything looked at, in the order one would mend it."""
-    return [_python(), *_packages(), _disk(settings), *_project(settings), *_ports(settings)]
+    return [_python(), *_packages(), _disk(settings), *_project(settings), *_pyfunc(settings.pyfunc), *_ports(settings)]
 
 
 def _python() -> Finding:
@@ -88,6 +91,30 @@ def _tables(project: Project, settings: Settings) -> list[Finding]:
         advice = "; more than the disk has left: shorten windows or lateness, or use larger buckets" if too_much else ""
         found.append(Finding(kind, "bad" if too_much else "ok", f"{total_text(mine)}{most}{advice}"))
     return found
+
+
+def _pyfunc(settings: PyfuncSettings) -> list[Finding]:
+    """Whether models with code of their own can run, and as whom; nothing where they are not wanted."""
+    if not settings.enabled:
+        return []
+    what = "models with code"
+    try:
+        user = bounds_of(settings).user
+        if settings.environment:
+            if not may_run(Path(settings.environment), user):
+                problem = f"{settings.environment} cannot be run by whom they run as; TIDEMILL_PYFUNC__ENVIRONMENT names its interpreter"
+                return [Finding(what, "bad", problem)]
+            made = f"in the environment of {settings.environment}"
+        else:
+            uv, here = find_uv(), f"{sys.version_info[0]}.{sys.version_info[1]}"
+            python = settings.python or str(find_python(here, user))
+            made = f"in environments that {uv} makes with {python}"
+    except TidemillError as error:
+        return [Finding(what, "bad", str(error))]
+    if user is None:
+        kept_from = "without network or secrets of the environment" if not settings.network else "without secrets of the environment"
+        return [Finding(what, "note", f"{made}, {kept_from}, but as this user: they may read its files; root would give them a user")]
+    return [Finding(what, "ok", f"{made}, as user {settings.user}")]
 
 
 def _ports(settings: Settings) -> list[Finding]:

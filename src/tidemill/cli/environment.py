@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from tidemill.pages import Pages
 from tidemill.project import find_project
 from tidemill.settings import Settings
 
 
 def shared_environ(settings: Settings) -> dict[str, str]:
     """Variables for MLflow, Prefect and our own processes; no telemetry, no ephemeral server, one thread a numeric library."""
-    home = settings.home.resolve()
+    home, prefect = settings.home.resolve(), Pages.abroad(settings).prefect
+    behind_us = {"PREFECT_SERVER_UI_SERVE_BASE": "/prefect", "PREFECT_SERVER_UI_API_URL": "/prefect/api"}
     return {
         "TIDEMILL_HOME": str(home),
         "TIDEMILL_PROJECT": str(find_project(settings.project)),
@@ -23,6 +25,11 @@ def shared_environ(settings: Settings) -> dict[str, str]:
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # six more processes, for evaluations of language models
         "PREFECT_API_URL": settings.prefect_api_url,
         "PREFECT_HOME": str(home / "prefect"),
+        "PREFECT_UI_URL": prefect,  # for the links that it prints
+        "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(
+            home / "prefect" / "ui"
+        ),  # its page knows its address; beside the code it would be everybody's
+        **({} if settings.prefect.page else behind_us),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
         "PREFECT_RUNNER_POLL_FREQUENCY": "1",

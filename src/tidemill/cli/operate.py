@@ -17,6 +17,7 @@ from tidemill.cli.acts import acted
 from tidemill.cli.options import AsJson, ModelName, ProjectPath, print_json, settings_for, workspace_for
 from tidemill.clock import HOUR_MS, wall_ms
 from tidemill.errors import DeniedError, InputError, NotReadyError, TidemillError, UnavailableError
+from tidemill.pages import Pages
 from tidemill.settings import Settings
 
 _MOST_CLASSES = 3  # that `predict` prints
@@ -165,7 +166,7 @@ def _run(settings: Settings, flow: str, parameters: dict[str, Any]) -> None:
     console = Console()
     name = workspace_for(settings).project.name
     run = runs.start(f"{flow}/{name}", parameters)
-    with console.status(f"{flow} runs; see {settings.prefect_api_url.removesuffix('/api')}/runs/flow-run/{run}"):
+    with console.status(f"{flow} runs; see {Pages.abroad(settings).flow_run(str(run))}"):
         while (end := runs.ended(run)) is None:
             time.sleep(0.5)
     console.print(f"{end.name}: {end.message}", highlight=False)

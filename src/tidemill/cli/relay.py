@@ -11,6 +11,7 @@ from tidemill.cli.explaining import Explaining
 from tidemill.cli.reacting import Reacting
 from tidemill.clock import wall_ms
 from tidemill.loop import deliver, relay
+from tidemill.pages import Pages
 from tidemill.project import Workspace
 from tidemill.settings import Settings
 from tidemill.stores import Moment
@@ -52,8 +53,7 @@ class Relay:
         self._workspace.decisions.release_stale(silent_since, now_ms=stream_ms, wall_ms=now)
         self._workspace.decisions.merge_waiting(stream_ms, now)
         relayed = relay(self._workspace.decisions, self._emit, now, _RETRY_MS)
-        page = f"{self._settings.server_url}/#alerts"
-        deliver(self._workspace.alert_messages, self._settings.alerts, Moment(stream_ms, now), page)
+        deliver(self._workspace.alert_messages, self._settings.alerts, Moment(stream_ms, now), Pages.abroad(self._settings))
         self._explaining.step(stream_ms, now)
         return relayed.emitted
 

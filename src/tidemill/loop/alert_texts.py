@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tidemill.clock import to_utc
+from tidemill.pages import Pages
 from tidemill.stores.alert_records import SEVERITIES, AlertRecord, Message, Severity
 
 _MOST_LINES = 100
@@ -42,17 +43,19 @@ def several(kind: str) -> str:
     return _SEVERAL.get(kind, f"{kind} alerts")
 
 
-def text_of(message: Message, page: str = "") -> AlertText:
+def text_of(message: Message, pages: Pages | None = None) -> AlertText:
     """The text of a message.
 
     Args:
         message: what to tell.
-        page: where all alerts can be seen, for an alert that has no report; empty when there is no such page.
+        pages: where links lead people, and where all alerts can be seen, for an alert that has no report; None without such pages.
 
+    >>> from tidemill.settings import Settings
     >>> from tidemill.stores.alert_records import Alert
     >>> wind = Alert("windows:late:3:wind:9", "late", "warning", "late: wind has moved", "0.4 against 0.2", "", at_ms=9, since_ms=0)
     >>> record = AlertRecord(wind, None, "", "", None, None, None, None, message=1)
-    >>> text = text_of(Message(1, "late", "windows", "warning", "alerts", 0, frozenset(), (record,)), "http://127.0.0.1:8000/#alerts")
+    >>> pages = Pages.abroad(Settings())
+    >>> text = text_of(Message(1, "late", "windows", "warning", "alerts", 0, frozenset(), (record,)), pages)
     >>> print(f"{text.title}\\n{text.body}")
     late: wind has moved
     0.4 against 0.2
@@ -63,7 +66,8 @@ def text_of(message: Message, page: str = "") -> AlertText:
     is_end = message.about == "end"
     title = alerts[0].alert.title if len(alerts) == 1 else _counted(message, len(alerts))
     lines = _one(alerts[0], is_end=is_end) if len(alerts) == 1 else _many(message, alerts)
-    links = dict.fromkeys(one.alert.link for one in alerts if one.alert.link) or ([page] if page else [])
+    known = [one.alert.link for one in alerts if one.alert.link]
+    links = dict.fromkeys(known) if pages is None else dict.fromkeys(map(pages.shown, known)) or [pages.alerts]
     return AlertText(f"Over: {title}" if is_end else title, "\n".join([*lines, *links]), message.severity, is_end)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from tidemill.loop.alert_texts import text_of
 from tidemill.loop.channels import Channel, open_channels, wants
 from tidemill.loop.gathering import GatherRules, gather
+from tidemill.pages import Pages
 from tidemill.settings import AlertSettings
 from tidemill.stores.alert_messages import AlertMessages
 from tidemill.stores.alert_records import Message, Moment
@@ -26,7 +27,7 @@ class Delivery:
     failed: int = 0
 
 
-def deliver(messages: AlertMessages, settings: AlertSettings, now: Moment, page: str = "") -> Delivery:
+def deliver(messages: AlertMessages, settings: AlertSettings, now: Moment, pages: Pages | None = None) -> Delivery:
     """Gather what is due into messages and send those that are pending; never raises for a dead channel.
 
     Without any URL the log is the channel: each message is one line in it, and delivered.
@@ -35,14 +36,16 @@ def deliver(messages: AlertMessages, settings: AlertSettings, now: Moment, page:
         messages: the outbox.
         settings: channels, cooldown and how long to gather.
         now: the time on both clocks.
-        page: where all alerts can be seen.
+        pages: where people see all alerts, and what links lead to.
     """
     gather(messages, GatherRules.of(settings), now)
     pending = messages.pending(now.wall_ms, _MOST)
-    return send(messages, pending, open_channels(settings.urls), now.wall_ms, page) if pending else Delivery()
+    return send(messages, pending, open_channels(settings.urls), now.wall_ms, pages) if pending else Delivery()
 
 
-def send(messages: AlertMessages, pending: Sequence[Message], channels: Sequence[Channel], wall_ms: int, page: str = "") -> Delivery:
+def send(
+    messages: AlertMessages, pending: Sequence[Message], channels: Sequence[Channel], wall_ms: int, pages: Pages | None = None
+) -> Delivery:
     """Send messages to every channel that wants something so grave, at least once each.
 
     A channel that fails is not tried again in this call, so a dead one costs one timeout. A message that failed waits in the store,
@@ -53,9 +56,9 @@ def send(messages: AlertMessages, pending: Sequence[Message], channels: Sequence
         pending: of it, oldest first.
         channels: where to.
         wall_ms: wall time.
-        page: where all alerts can be seen.
+        pages: where people see all alerts, and what links lead to.
     """
-    this = _Round(wall_ms, page, set())
+    this = _Round(wall_ms, pages, set())
     done = [_send(messages, message, [one for one in channels if wants(one, message.severity)], this) for message in pending]
     return Delivery(delivered=sum(done), failed=len(done) - sum(done))
 
@@ -63,14 +66,14 @@ def send(messages: AlertMessages, pending: Sequence[Message], channels: Sequence
 @dataclass(frozen=True)
 class _Round:
     wall_ms: int
-    page: str
+    pages: Pages | None
     dead: set[str]
 
 
 def _send(messages: AlertMessages, message: Message, channels: Sequence[Channel], this: _Round) -> bool:
     """Send one message where it has not been; True once every channel has it."""
     missing = [channel for channel in channels if channel.name not in message.channels]
-    text, errors = text_of(message, this.page), []
+    text, errors = text_of(message, this.pages), []
     for channel in missing:
         if channel.name in this.dead:
             continue

@@ -104,7 +104,7 @@ def make_environment(requirements: Sequence[str], python: Path, folder: Path) ->
     with open(folder / f"{name}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # another process may be making it
         if not (place / "made.txt").is_file():
-            uv = _uv()
+            uv = find_uv()
             _run([uv, "venv", "--clear", "--python", str(python), str(place)])
             asked = place / "asked.txt"
             asked.write_text("\n".join(requirements) + "\n")
@@ -124,7 +124,12 @@ def _named(line: str) -> str:
     return canonicalize_name(one.name)
 
 
-def _uv() -> str:
+def find_uv() -> str:
+    """The program that makes environments.
+
+    Raises:
+        NotReadyError: it is not installed.
+    """
     try:
         from uv import find_uv_bin
 

@@ -18,6 +18,7 @@ from starlette.concurrency import run_in_threadpool
 from tidemill.clock import wall_ms
 from tidemill.errors import BusyError, UnavailableError
 from tidemill.serving.answering import AsgiScope, Headers, Receive, Send, answer
+from tidemill.serving.console_scopes import CONSOLES
 from tidemill.serving.keyring import Keyring
 from tidemill.serving.rate import Rate
 from tidemill.serving.scopes import ROUTE, ROUTES, route_of
@@ -80,13 +81,16 @@ class Access:
 
     def _refusal(self, caller: Caller | None, wanted: Scope | None, scope: AsgiScope) -> Refusal | None:
         if caller is None:
-            if scope["path"] == "/" and scope["method"] in _SAFE:
+            if _is_looked_at(scope):
                 return 303, "header Authorization", "sign in", [(b"location", b"/ui/login")]
             return 401, "header Authorization", f"no key that stands; {_HOW}", [(b"www-authenticate", b'Bearer realm="tidemill"')]
         if wanted is not None and wanted not in caller.scopes:
             return 403, "key", f"{caller.name!r} may {', '.join(sorted(caller.scopes))}; this asks for {wanted}", ()
         if caller.signed_in and scope["method"] not in _SAFE and not scope["path"].startswith(_FORMS):
-            return 403, "header Authorization", f"the page's cookie opens its own forms alone; {_HOW}", ()
+            if not scope["path"].startswith(CONSOLES):
+                return 403, "header Authorization", f"the page's cookie opens its own forms alone; {_HOW}", ()
+            if not _is_of_own_page(dict(scope["headers"])):
+                return 403, "header Origin", f"a browser's session changes something from a page of this server alone; {_HOW}", ()
         if not self._rate.takes(caller.prefix):
             what = f"{caller.name or 'this machine'} asks more often than TIDEMILL_SERVER__RATE_PER_KEY allows"
             return 429, "key", what, [(b"retry-after", b"1")]
@@ -122,6 +126,19 @@ def _act(scope: AsgiScope, route: str, status: int) -> Act:
 def _kept(text: str) -> str:
     """What PostgreSQL can hold of a text that came from outside."""
     return text.replace("\x00", "")[:_MOST_KEPT]
+
+
+def _is_looked_at(scope: AsgiScope) -> bool:
+    """Whether a person looks at it in a browser, who is better led to the door than told of a header."""
+    if scope["method"] not in _SAFE:
+        return False
+    accept = dict(scope["headers"]).get(b"accept", b"")
+    return scope["path"] == "/" or (f"{scope['path']}/".startswith(CONSOLES) and b"text/html" in accept)
+
+
+def _is_of_own_page(headers: dict[bytes, bytes]) -> bool:
+    """Whether a browser says that a page of this server sends it; `Guards` has held its Origin against the Host."""
+    return b"origin" in headers and headers.get(b"sec-fetch-site", b"same-origin") == b"same-origin"
 
 
 async def _shown(keyring: Keyring, scope: AsgiScope) -> Caller | None:

@@ -25,6 +25,7 @@ from tidemill.serving.acts import acts_routes
 from tidemill.serving.answer_log import AnswerLog
 from tidemill.serving.answers import Answers
 from tidemill.serving.champions import Champions
+from tidemill.serving.consoles import Forwarder, console_routes
 from tidemill.serving.examples import event_examples, keys_examples
 from tidemill.serving.features import LATEST_MS, KeysAsked, read_features, read_features_of
 from tidemill.serving.guards import Guards
@@ -84,7 +85,7 @@ def create_app(
     now_ms = workspace.now_ms if settings.server.replay else wall_ms
     log, metrics = AnswerLog(workspace.predictions, server.max_waiting_rows), ServerMetrics(workspace)
     answers = Answers(Predictor(workspace, champions, now_ms), log, metrics, server)
-    served = Served(workspace, settings, champions, metrics)
+    served, forwarder = Served(workspace, settings, champions, metrics), Forwarder()
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -93,6 +94,7 @@ def create_app(
         with listening(served.metrics.stage), tracing(settings.telemetry, "server"), upkeep.going():
             champions.start(settings.server.poll_champion_s, wall_ms)
             yield
+            await forwarder.close()
             log.close()
             champions.stop()
 
@@ -112,6 +114,7 @@ def create_app(
     app.include_router(_health_routes(served))
     if pages is not None:
         app.include_router(pages)
+    app.include_router(console_routes(settings, forwarder))
     check_routes(app)
     describe_scopes(app)
     return app

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from tidemill.serving.answering import AsgiScope, Receive, Send, answer
 from tidemill.serving.intake import LINES
 
+HEADERS = "tidemill.headers"  # where a route leaves the headers that its answer has instead of those below
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1", "[::1]"})
 _HEADERS = [
     (b"content-security-policy", b"default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"),
@@ -47,7 +48,7 @@ class Guards:
         self._app = app
         self._most = max_body_bytes
         self._names = _LOOPBACK | {host.lower() for host in hosts}
-        self._headers = [*_HEADERS, _ALWAYS_TLS] if is_tls else _HEADERS
+        self._always = [_ALWAYS_TLS] if is_tls else []
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Let a request through or answer it here."""
@@ -72,7 +73,7 @@ class Guards:
 
         async def with_headers(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start" and scope["path"] not in _DOCS:
-                message = {**message, "headers": [*message["headers"], *self._headers]}
+                message = {**message, "headers": [*message["headers"], *scope.get(HEADERS, _HEADERS), *self._always]}
             await send(message)
 
         try:

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from starlette.routing import compile_path
 
+from tidemill.serving.console_scopes import CONSOLE_ROUTES
 from tidemill.stores import Scope
 
 PREDICT = "POST /v1/models/{model}/predict"
@@ -55,6 +56,7 @@ ROUTES: dict[str, Scope | None] = {  # None is for everybody: it tells nothing o
     "POST /ui/models/{model}/rollback": "operate",
     "POST /ui/models/{model}/freeze": "operate",
     "POST /ui/models/{model}/unfreeze": "operate",
+    **CONSOLE_ROUTES,
 }
 STREAMING = frozenset({"GET /ui/events"})  # answered for as long as the caller likes, so that this is no time to answer
 ROUTE = "tidemill.route"  # where a request's scope says which of them it is

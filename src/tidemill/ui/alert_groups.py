@@ -14,10 +14,11 @@ from dataclasses import dataclass
 
 from tidemill.clock import DAY_MS
 from tidemill.loop import several
+from tidemill.pages import Pages
 from tidemill.project import Workspace
 from tidemill.stores import Alert, AlertRecord
 from tidemill.stores.alert_records import DeliveryState
-from tidemill.ui.links import safe_link
+from tidemill.ui.links import stored_link
 
 N_ROWS = 20
 _N_READ = 400  # a model with a hundred features may warn of most of them in a day
@@ -85,12 +86,12 @@ class AlertGroup:
         return tuple(row.alert.key for row in self.rows if row.can_be_acknowledged)
 
 
-def read_alerts(workspace: Workspace) -> tuple[AlertGroup, ...]:
+def read_alerts(workspace: Workspace, pages: Pages) -> tuple[AlertGroup, ...]:
     """The newest rows, then all the older ones that still have not reached anyone."""
     recent = workspace.alerts.recent(limit=_N_READ)
     shown = {record.alert.key for record in recent}
     older = [record for record in workspace.alerts.undelivered(limit=_N_READ) if record.alert.key not in shown]
-    groups = group_alerts(alert_row(record) for record in (*recent, *older))
+    groups = group_alerts(alert_row(record, pages) for record in (*recent, *older))
     return (*groups[:N_ROWS], *(group for group in groups[N_ROWS:] if group.worst.state in ("held", "waiting", "failing")))
 
 
@@ -117,6 +118,6 @@ def _togetherness(alert: Alert) -> object:
     return alert.key
 
 
-def alert_row(record: AlertRecord) -> AlertRow:
+def alert_row(record: AlertRecord, pages: Pages) -> AlertRow:
     """The alert with a link that a browser may follow."""
-    return AlertRow(record, safe_link(record.alert.link))
+    return AlertRow(record, stored_link(pages, record.alert.link))

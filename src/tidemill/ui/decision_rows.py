@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from tidemill.clock import SECOND_MS
 from tidemill.loop.story import Rival, Step, asked_for, knew, rivals, steps
-from tidemill.settings import Settings
+from tidemill.pages import Pages
 from tidemill.stores import Decision
-from tidemill.ui.links import flow_run_link, safe_link
+from tidemill.ui.links import stored_link
 
 N_STORIES = 10  # told on the page; `tidemill audit` tells all
 
@@ -51,22 +51,21 @@ class DecisionRow:
         return sum(step.took_s for step in self.steps)
 
 
-def decision_rows(decisions: Sequence[Decision], settings: Settings) -> tuple[DecisionRow, ...]:
+def decision_rows(decisions: Sequence[Decision], pages: Pages) -> tuple[DecisionRow, ...]:
     """A row for each decision, the newest first."""
-    return tuple(_row(decision, settings, told=place < N_STORIES) for place, decision in enumerate(decisions))
+    return tuple(_row(decision, pages, told=place < N_STORIES) for place, decision in enumerate(decisions))
 
 
-def _row(decision: Decision, settings: Settings, *, told: bool) -> DecisionRow:
+def _row(decision: Decision, pages: Pages, *, told: bool) -> DecisionRow:
     served_s = None
     if decision.outcome == "promoted" and decision.finished_wall_ms is not None:
         served_s = (decision.finished_wall_ms - decision.requested_wall_ms) / SECOND_MS
-    mlflow, report = decision.findings.get("mlflow_run"), decision.evidence.get("report")
     return DecisionRow(
         decision=decision,
         alarm_to_serving_s=served_s,
         steps=steps(decision),
-        flow_run_url=flow_run_link(settings, decision.flow_run_id),
-        mlflow_url=safe_link(mlflow if isinstance(mlflow, str) else None),
-        report_url=safe_link(report if isinstance(report, str) else None),
+        flow_run_url=pages.flow_run(decision.flow_run_id),
+        mlflow_url=stored_link(pages, decision.findings.get("mlflow_run")),
+        report_url=stored_link(pages, decision.evidence.get("report")),
         story=DecisionStory(asked_for(decision), knew(decision), rivals(decision)) if told else None,
     )

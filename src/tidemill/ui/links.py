@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from urllib.parse import quote, urlsplit
-from uuid import UUID
 
-from tidemill.settings import Settings
+from tidemill.pages import Pages
 
 
 def safe_link(url: str | None) -> str | None:
@@ -25,34 +24,16 @@ def safe_link(url: str | None) -> str | None:
     return url if not parts.scheme and not parts.netloc and url.startswith("/") and not url.startswith("/\\") else None
 
 
-def model_link(settings: Settings, registered_name: str) -> str:
+def model_link(pages: Pages, registered_name: str) -> str:
     """The registered model in MLflow."""
-    return f"{settings.mlflow_uri.rstrip('/')}/#/models/{quote(registered_name, safe='')}"
+    return f"{pages.mlflow}/#/models/{quote(registered_name, safe='')}"
 
 
-def experiments_link(settings: Settings) -> str:
-    """The experiments in MLflow."""
-    return f"{settings.mlflow_uri.rstrip('/')}/#/experiments"
+def stored_link(pages: Pages, link: object) -> str | None:
+    """What a store has as a link, as it is followed from this page; None if it is none, or is not to be followed.
 
-
-def prefect_link(settings: Settings) -> str:
-    """Prefect's own page.
-
-    >>> prefect_link(Settings())
-    'http://127.0.0.1:4200'
+    >>> from tidemill.settings import Settings
+    >>> stored_link(Pages.of(Settings()), "http://127.0.0.1:5000/#/experiments/1"), stored_link(Pages.of(Settings()), None)
+    ('/mlflow/#/experiments/1', None)
     """
-    return settings.prefect_api_url.rstrip("/").removesuffix("/api")
-
-
-def flow_run_link(settings: Settings, flow_run_id: str | None) -> str | None:
-    """The flow run in Prefect; None if there was none (a retrain by hand makes up its id).
-
-    >>> flow_run_link(Settings(), "123e4567-e89b-12d3-a456-426614174000")
-    'http://127.0.0.1:4200/runs/flow-run/123e4567-e89b-12d3-a456-426614174000'
-    >>> flow_run_link(Settings(), "by hand") is None
-    True
-    """
-    try:
-        return f"{prefect_link(settings)}/runs/flow-run/{UUID(flow_run_id or '')}"
-    except ValueError:
-        return None
+    return safe_link(pages.shown(link)) if isinstance(link, str) else None

@@ -10,6 +10,7 @@ from tidemill.clock import MINUTE_MS, SECOND_MS, NowMs, wall_ms
 from tidemill.drift import QualityMemory, QualityReport, report_quality
 from tidemill.learning import Model
 from tidemill.learning.figures import Figure
+from tidemill.pages import Pages
 from tidemill.project import ViewDetail, Workspace, describe_views, example_curl, example_python
 from tidemill.settings import Settings
 from tidemill.stores import Alert, Silence
@@ -17,7 +18,7 @@ from tidemill.streams import Books
 from tidemill.ui.alert_groups import AlertGroup, AlertRow, read_alerts
 from tidemill.ui.decision_rows import DecisionRow, decision_rows
 from tidemill.ui.drift_summary import DriftSummary, read_drift
-from tidemill.ui.links import experiments_link, model_link, prefect_link, safe_link
+from tidemill.ui.links import model_link, stored_link
 from tidemill.ui.quality_cache import QualityCache, WeeklyQuality
 from tidemill.ui.rates import Rate, Rates
 from tidemill.ui.versions import TrialMemory, Versions, aliases_of, version_rows, version_spans
@@ -152,11 +153,15 @@ def read_overview(workspace: Workspace, settings: Settings, now_wall_ms: int, me
         streams=_streams(workspace, now_ms, now_wall_ms, memory.rates),
         views=tuple(describe_views(workspace, now_wall_ms)),
         models=tuple(_model(workspace, settings, model, seen) for model in workspace.project.models),
-        decisions=decision_rows(decisions, settings),
-        alert_groups=read_alerts(workspace),
-        links=Links(settings.mlflow_uri, experiments_link(settings), prefect_link(settings)),
+        decisions=decision_rows(decisions, Pages.of(settings)),
+        alert_groups=read_alerts(workspace, Pages.of(settings)),
+        links=_links(Pages.of(settings)),
         silences=workspace.alert_silences.standing(now_wall_ms),
     )
+
+
+def _links(pages: Pages) -> Links:
+    return Links(f"{pages.mlflow}/", f"{pages.mlflow}/#/experiments", f"{pages.prefect}/")
 
 
 def _streams(workspace: Workspace, now_ms: int, now_wall_ms: int, rates: Rates) -> tuple[StreamRow, ...]:
@@ -195,7 +200,7 @@ def _model(workspace: Workspace, settings: Settings, model: Model, seen: _Seen) 
     return ModelPanel(
         name=model.name,
         registered_name=registered,
-        registry_url=model_link(settings, registered),
+        registry_url=model_link(Pages.of(settings), registered),
         champion=_champion(workspace, model.name, quality, heard),
         frozen_version=_frozen_version(workspace, model.name),
         quality=quality,
@@ -203,7 +208,7 @@ def _model(workspace: Workspace, settings: Settings, model: Model, seen: _Seen) 
         report=report,
         n_predictions=workspace.predictions.count(model.name),
         drift=drift,
-        report_url=safe_link(drift.check.url) if drift.check else None,
+        report_url=stored_link(Pages.of(settings), drift.check.url) if drift.check else None,
         freeze=f"by {freeze.by}: {freeze.reason}" if freeze else None,
         curl=example_curl(model, settings.server_url),
         python=example_python(model, settings.server_url),

@@ -113,7 +113,7 @@ def test_a_decision_is_told_with_its_number_or_its_id(home: Path) -> None:
         "gain within +0.11010 and +0.15570",
         "challenger all: not fitted: max_fits is used up",
         "serves as served: judged",
-        "MLflow http://127.0.0.1:5000/#/runs/r7",
+        "MLflow http://127.0.0.1:8000/mlflow/#/runs/r7",
     ):
         assert words in story
     found = json.loads(said("audit", "late_order", "--decision", "d1", "--json"))

@@ -82,3 +82,22 @@ def test_the_doctor_tells_a_free_port_from_one_that_is_taken(home: Path) -> None
     assert "TIDEMILL_SERVER__PORT" in findings["server"].said
     assert "`tidemill up` starts it" in findings["mlflow"].said
     assert "--project PATH" in findings["project"].said
+
+
+@pytest.mark.usefixtures("home")
+def test_the_doctor_tells_whether_models_with_code_can_run_and_as_whom() -> None:
+    def found(**given: str) -> list[tuple[str, str]]:
+        environ = {f"TIDEMILL_PYFUNC__{name.upper()}": value for name, value in given.items()}
+        with patch.dict(os.environ, environ):
+            return [(finding.state, finding.said) for finding in examine(read_settings()) if finding.what == "models with code"]
+
+    assert found() == [], "nobody asked for them"
+    ((state, said),) = found(enabled="true", environment="/bin/sh", user="nobody")
+    assert state == "bad" and "TIDEMILL_PYFUNC__ENVIRONMENT" in said, "it is no Python"
+    if os.getuid() == 0:
+        ((state, said),) = found(enabled="true", user="no-such-user")
+        assert state == "bad" and "TIDEMILL_PYFUNC__USER" in said
+    ((state, said),) = found(enabled="true")
+    assert (
+        (state == "ok" and "as user nobody" in said) or (state == "note" and "as this user" in said) or (state == "bad" and "set " in said)
+    )

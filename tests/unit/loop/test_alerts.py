@@ -14,12 +14,14 @@ from pydantic import SecretStr
 from tests.receiver import Receiver, receiving
 from tidemill.clock import HOUR_MS
 from tidemill.loop import Delivery, deliver
-from tidemill.settings import AlertSettings, ChannelSettings
+from tidemill.pages import Pages
+from tidemill.settings import AlertSettings, ChannelSettings, Settings
 from tidemill.stores import AlertMessages, AlertStore, Databases, Moment, open_loop
 from tidemill.stores.alerts import Alert, AlertRecord, Severity, pause_ms
 
 SECRET = "s3cr3t-t0ken"
 PAGE = "http://127.0.0.1:8000/#alerts"
+PAGES = Pages.abroad(Settings())
 
 
 @dataclass
@@ -37,7 +39,7 @@ class Outbox:
     def deliver(self, urls: Sequence[SecretStr | ChannelSettings], wall_ms: int, gather: str = "0s") -> Delivery:
         """One round of the relay."""
         channels = tuple(ChannelSettings(url=url) if isinstance(url, SecretStr) else url for url in urls)
-        return deliver(self.messages, AlertSettings(urls=channels, gather=gather), Moment(0, wall_ms), PAGE)
+        return deliver(self.messages, AlertSettings(urls=channels, gather=gather), Moment(0, wall_ms), PAGES)
 
     def record(self) -> AlertRecord:
         """The only alert."""

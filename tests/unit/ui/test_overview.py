@@ -120,7 +120,7 @@ def test_a_decision_tells_how_long_it_took_and_where_its_run_is(ferry: Ferry) ->
     ferry.decide("d2", Ending("rejected", "not better", at_ms=START_MS, wall_ms=WALL_MS + 20 * MINUTE_MS), day=18)
     rejected, promoted = look(ferry).decisions
     assert (promoted.alarm_to_serving_s, rejected.alarm_to_serving_s) == (42.3, None)
-    assert promoted.flow_run_url == f"http://127.0.0.1:4200/runs/flow-run/{RUN_ID}"
+    assert promoted.flow_run_url == f"/prefect/runs/flow-run/{RUN_ID}"
     assert read_lights(look(ferry))[3].text == "Rejected"
     ferry.decide("d3", None, day=19)
     running = read_lights(look(ferry))[3]
@@ -192,10 +192,13 @@ def test_a_state_of_another_shape_hides_no_other(ferry: Ferry) -> None:
 
 
 def test_links_follow_the_settings(ferry: Ferry) -> None:
-    settings = Settings(mlflow=MlflowSettings(uri="http://127.0.0.1:5001/"), prefect=PrefectSettings(api_url="http://127.0.0.1:4300/api/"))
-    seen = read_overview(ferry.workspace, settings, WALL_MS)
-    assert seen.models[0].registry_url == "http://127.0.0.1:5001/#/models/ferries.late_ferry"
-    assert (seen.links.experiments, seen.links.prefect) == ("http://127.0.0.1:5001/#/experiments", "http://127.0.0.1:4300")
+    seen = look(ferry)
+    assert seen.models[0].registry_url == "/mlflow/#/models/ferries.late_ferry"
+    assert (seen.links.experiments, seen.links.prefect) == ("/mlflow/#/experiments", "/prefect/")
+    elsewhere = MlflowSettings(page="https://ml.example.com/x/"), PrefectSettings(page="https://runs.example.com")
+    seen = read_overview(ferry.workspace, Settings(mlflow=elsewhere[0], prefect=elsewhere[1]), WALL_MS)
+    assert seen.models[0].registry_url == "https://ml.example.com/x/#/models/ferries.late_ferry"
+    assert (seen.links.experiments, seen.links.prefect) == ("https://ml.example.com/x/#/experiments", "https://runs.example.com/")
 
 
 @pytest.mark.parametrize(
