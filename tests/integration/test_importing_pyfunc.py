@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -49,6 +50,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, mlflow_uri: str) -> Iterator[
         save_adds(folder / "model", folder / "open" / "marker", squeezed=True)
         settings = PyfuncSettings(enabled=True, environment=str(python), folder=str(folder / "runs"), start_s=300.0, answer_s=60.0)
         yield Home(workspace, Registry(mlflow_uri, workspace.home, settings), snapshot(workspace, tiny.LATE_ORDER), folder)
+    gc.collect()  # an app is a cycle, and the model's process ends with it
     workspace.close()
 
 
