@@ -72,7 +72,9 @@ def ordinary_auc(
 
 
 def tell_apart(profile: ReferenceProfile, sample: pd.DataFrame, current: pd.DataFrame, threshold: float | None) -> DomainCheck | None:
-    """Try to tell the newest 1,000 rows from the reference's sample.
+    """Try to tell rows from the reference's sample, by 1,000 of them at most, evenly over their time.
+
+    They are to cover a whole cycle: of the newest thousand alone a classifier would see which part of the week they are of.
 
     Args:
         profile: names the columns.
@@ -84,10 +86,11 @@ def tell_apart(profile: ReferenceProfile, sample: pd.DataFrame, current: pd.Data
         What was found; None with fewer than 100 rows on a side.
     """
     names = [column.name for column in profile.columns]
-    newest = current[names].tail(WINDOW_ROWS)
-    if min(len(newest), len(sample)) < _LEAST_ROWS:
+    spread = np.linspace(0, len(current) - 1, min(len(current), WINDOW_ROWS)).astype(np.int64)
+    asked = current[names].iloc[spread]
+    if min(len(asked), len(sample)) < _LEAST_ROWS:
         return None
-    table = domain_table(pd.concat([sample[names], newest], ignore_index=True))
+    table = domain_table(pd.concat([sample[names], asked], ignore_index=True))
     is_new = np.arange(len(table)) >= len(sample)
     return DomainCheck(domain_auc(table, is_new), threshold, _tellers(table, is_new, names))
 

@@ -38,7 +38,8 @@ def check_model(workspace: Workspace, registry: Registry, model: Model, trigger:
     result = find(model, version, served)
     verdict = judge(result, frozenset(str(column) for column in before.get("remember", ())))
     url = keep_report((workspace, registry), model, version, result, Occasion(trigger, now_ms))
-    domain = _domain(model, version, workspace.predictions.newest(model.name, WINDOW_ROWS, (now_ms - model.monitor.check_every_ms, now_ms)))
+    whole_ms = max(model.monitor.check_every_ms, model.monitor.cycle_ms)  # half a cycle is told from whole ones by its hours alone
+    domain = _domain(model, version, workspace.predictions.sample_of(model.name, WINDOW_ROWS, (now_ms - whole_ms, now_ms)))
     alerts = [_alert(model, version, verdict, url, now_ms)] if verdict.alarm else []
     told_apart = domain is not None and domain.told_apart
     if domain is not None and told_apart and not (before.get("domain") or {}).get("told_apart"):

@@ -100,15 +100,6 @@ def test_a_sample_can_be_of_a_span_and_of_one_version(store: PredictionStore) ->
     assert not len(store.sample_of("m", 5, (10, 40), version=3).ids)
 
 
-def test_the_newest_come_in_the_order_they_were_made(store: PredictionStore) -> None:
-    for at_ms in (10, 20, 30):
-        store.write(answered(["a", "b"], at_ms=at_ms))
-    assert store.newest("m", 3, (0, 99)).ids.tolist() == [4, 5, 6]
-    assert store.newest("m", 3, (10, 20)).ids.tolist() == [2, 3, 4]
-    assert store.newest("m", 3, (30, 99)).ids.tolist() == [5, 6]
-    assert not len(store.newest("n", 3, (0, 99)).ids)
-
-
 def test_scores_are_oldest_first_over_any_number_of_keys(store: PredictionStore) -> None:
     keys = [f"k{place}" for place in range(1_200)]
     store.write(answered(keys, at_ms=1, versions={"champion": 2, "frozen": 1}))

@@ -71,3 +71,19 @@ def test_without_enough_cycles_nothing_is_judged_and_without_enough_rows_nothing
     assert found is not None
     assert (found.threshold, found.told_apart) == (None, False)
     assert look(rows(1, 50)) is None
+
+
+def test_a_whole_cycle_is_not_told_apart_by_its_hours() -> None:
+    """Rows of a week follow the hour and the day; those of its end alone would be told from whole weeks by that."""
+
+    def weekly(seed: int, at_ms: npt.NDArray[np.int64]) -> pd.DataFrame:
+        return pd.DataFrame({"x": np.random.default_rng(seed).normal(4.0 * np.sin(2.0 * np.pi * at_ms / (7 * DAY_MS)), 0.3)})
+
+    learnt_ms, asked_ms = times(), np.linspace(WEEKS * 7 * DAY_MS, (WEEKS + 1) * 7 * DAY_MS, 5_000).astype(np.int64)
+    sample = weekly(0, learnt_ms)
+    learnt = profile_reference({"x": sample["x"].to_numpy()}, np.linspace(0, 1, N), learnt_ms)
+    threshold = ordinary_auc(learnt, sample, learnt_ms, EVERY)
+    week = weekly(1, asked_ms)
+    whole, end = (tell_apart(learnt, sample, rows, threshold) for rows in (week, week.tail(1_000)))
+    assert whole is not None and not whole.told_apart
+    assert end is not None and end.told_apart

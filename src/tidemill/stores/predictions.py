@@ -28,7 +28,6 @@ _SERVED_ONE = _SERVED + "where p.id = ?"
 _SERVED_SINCE = _SERVED + "where p.model = ? and p.id > ? and p.at_ms between ? and ? order by p.id limit ?"
 # The pluses keep SQLite from the index by time: from the beginning on, sorting by id again costs more than reading in its order.
 _SERVED_ALL = _SERVED_SINCE.replace("p.model = ?", "+p.model = ?").replace("p.at_ms between", "+p.at_ms between")
-_SERVED_NEWEST = _SERVED + "where p.model = ? and p.at_ms between ? and ? order by p.id desc limit ?"
 _IDS = "select id from prediction where model = ? and at_ms between ? and ? order by id"
 _IDS_OF = """select p.id from prediction p join score s on s.prediction_id = p.id and s.role = 'champion' and s.version = ?
 where p.model = ? and p.at_ms between ? and ? order by p.id"""
@@ -98,11 +97,6 @@ class PredictionStore:
         with reading_cursor(self._engine) as cursor:
             asked = cursor.execute(_IDS, (model, *span)) if version is None else cursor.execute(_IDS_OF, (version, model, *span))
             return _spread(cursor, n, 0, asked.fetchall())
-
-    def newest(self, model: str, n: int, span: tuple[int, int]) -> Served:
-        """The last `n` predictions asked in `[span[0], span[1]]`, in the order they were made."""
-        with reading_cursor(self._engine) as cursor:
-            return as_served(cursor.execute(_SERVED_NEWEST, (model, *span, n)).fetchall()[::-1])
 
     def scores(self, model: str, keys: Sequence[str]) -> list[Score]:
         """Everything said of these keys, oldest first."""
