@@ -22,11 +22,11 @@ from benchmarks.bench_drift import most_allowed
 from benchmarks.drift_runs import BUDGET
 from benchmarks.drift_streams import CYCLE_MS, CYCLE_ROWS, PERIOD_ROWS, REFERENCE_ROWS, ROW_MS, Regime, Rows, make_rows
 from benchmarks.report import Report, show
-from monitoring.domain import ordinary_auc, tell_apart
+from monitoring.domain import WINDOW_ROWS, ordinary_auc, tell_apart
 from tidemill.clock import DAY_MS, HOUR_MS
 from tidemill.drift import DOMAIN_SHARE, ROWS, SAMPLE_ROWS, Checks, FeatureDrift, ReferenceProfile, profile_reference
 from tidemill.drift.budget import CHECKS_SHARE
-from tidemill.learning import Budget
+from tidemill.learning import Budget, evenly
 
 PERIOD_MS = 30 * DAY_MS
 CYCLES = REFERENCE_ROWS // CYCLE_ROWS
@@ -75,7 +75,7 @@ def weeks_told_apart(n_references: int, n_weeks: int, regime: Regime) -> Counted
         threshold = ordinary_auc(profile, sample, reference.at_ms[chosen], every)
         live = make_rows(regime, n_weeks * CYCLE_ROWS, SEEDS + 100_000 + seed, first_row=REFERENCE_ROWS)
         for week in range(n_weeks):
-            rows = pd.DataFrame(live.part(week * CYCLE_ROWS, (week + 1) * CYCLE_ROWS).columns)
+            rows = pd.DataFrame(live.part(week * CYCLE_ROWS, (week + 1) * CYCLE_ROWS).columns).iloc[evenly(CYCLE_ROWS, WINDOW_ROWS)]
             check = tell_apart(profile, sample, rows, threshold)
             told = check is not None and check.told_apart
             yield f"weekly classifier, {regime}", int(told), BUDGET.part(DOMAIN_SHARE).within(CYCLE_MS)

@@ -72,25 +72,21 @@ def ordinary_auc(
 
 
 def tell_apart(profile: ReferenceProfile, sample: pd.DataFrame, current: pd.DataFrame, threshold: float | None) -> DomainCheck | None:
-    """Try to tell rows from the reference's sample, by 1,000 of them at most, evenly over their time.
-
-    They are to cover a whole cycle: of the newest thousand alone a classifier would see which part of the week they are of.
+    """Try to tell rows from the reference's sample.
 
     Args:
         profile: names the columns.
         sample: some of the rows that were learnt from.
-        current: rows in the order in which they were served.
+        current: rows that were served, 1,000 or so, evenly over a whole cycle: a part of one would be told by its hours alone.
         threshold: what `ordinary_auc` said of the sample.
 
     Returns:
         What was found; None with fewer than 100 rows on a side.
     """
     names = [column.name for column in profile.columns]
-    spread = np.linspace(0, len(current) - 1, min(len(current), WINDOW_ROWS)).astype(np.int64)
-    asked = current[names].iloc[spread]
-    if min(len(asked), len(sample)) < _LEAST_ROWS:
+    if min(len(current), len(sample)) < _LEAST_ROWS:
         return None
-    table = domain_table(pd.concat([sample[names], asked], ignore_index=True))
+    table = domain_table(pd.concat([sample[names], current[names]], ignore_index=True))
     is_new = np.arange(len(table)) >= len(sample)
     return DomainCheck(domain_auc(table, is_new), threshold, _tellers(table, is_new, names))
 

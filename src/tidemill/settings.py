@@ -10,9 +10,9 @@ import os
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as SourceError
 
@@ -23,6 +23,15 @@ _PREFIX = "TIDEMILL_"
 _NONE = "0s"
 _DATABASE_URL = f"{_PREFIX}DATABASE__URL"
 _SECRETS = (_DATABASE_URL, f"{_PREFIX}ALERTS__URLS", f"{_PREFIX}CLIENT__KEY")  # each may be the name of a file instead: ..._FILE
+
+
+def _web_address(url: str) -> str:
+    if url and not url.startswith(("http://", "https://")):
+        raise ValueError(f"{url!r} is no web address; write http://... or https://...")
+    return url
+
+
+WebAddress = Annotated[str, AfterValidator(_web_address)]  # or empty
 
 
 class Section(BaseModel):
@@ -37,7 +46,9 @@ class ServerSettings(Section):
     host: str = Field("127.0.0.1", description="address to bind")
     open: bool = Field(False, description="answer everybody on this machine without a key; on loopback only")
     hosts: tuple[str, ...] = Field((), description='names it is called by beside loopback ones, e.g. ["api.example.com"]')
-    url: str = Field("", description="what people call it by, for links in messages, e.g. https://api.example.com; empty means its address")
+    url: WebAddress = Field(
+        "", description="what people call it by, for links in messages, e.g. https://api.example.com; empty means its address"
+    )
     tls_cert_file: str | None = Field(None, description="its certificate and those above it, a PEM file; with a key file, https only")
     tls_key_file: str | None = Field(None, description="the certificate's key, a PEM file")
     rate_per_key: float | None = Field(None, gt=0, description="requests a second of one key, in each process; null for no limit")
@@ -58,11 +69,6 @@ class ServerSettings(Section):
         if host != "localhost" and not _is_address(host):
             raise ValueError(f"{host!r} is not an address to bind; write 127.0.0.1, ::1, or 0.0.0.0 for every one of this machine")
         return host
-
-    @field_validator("url")
-    @classmethod
-    def _web(cls, url: str) -> str:
-        return _web_address(url)
 
     @model_validator(mode="after")
     def _safe(self) -> ServerSettings:
@@ -154,12 +160,9 @@ class MlflowSettings(Section):
 
     port: int = Field(5000, ge=1, le=65535, description="port of the MLflow server that `up` starts")
     uri: str = Field("", description="tracking and registry URI; empty means the server that `up` starts")
-    page: str = Field("", description="where people see it if it has a login of its own; empty means behind the API server's, at /mlflow/")
-
-    @field_validator("page")
-    @classmethod
-    def _web(cls, url: str) -> str:
-        return _web_address(url)
+    page: WebAddress = Field(
+        "", description="where people see it if it has a login of its own; empty means behind the API server's, at /mlflow/"
+    )
 
 
 class PrefectSettings(Section):
@@ -167,12 +170,9 @@ class PrefectSettings(Section):
 
     port: int = Field(4200, ge=1, le=65535, description="port of the Prefect server that `up` starts")
     api_url: str = Field("", description="API URL; empty means the server that `up` starts")
-    page: str = Field("", description="where people see it if it has a login of its own; empty means behind the API server's, at /prefect/")
-
-    @field_validator("page")
-    @classmethod
-    def _web(cls, url: str) -> str:
-        return _web_address(url)
+    page: WebAddress = Field(
+        "", description="where people see it if it has a login of its own; empty means behind the API server's, at /prefect/"
+    )
 
 
 class ChannelSettings(Section):
@@ -360,12 +360,6 @@ def _check_name(name: str) -> None:
         raise SettingsError(f"{name} is not a setting; the names after {_PREFIX} are {choices}")
     if below and not isinstance(Settings.model_fields[top].default, Section):
         raise SettingsError(f"{name} is not a setting; {_PREFIX}{top.upper()} has no parts")
-
-
-def _web_address(url: str) -> str:
-    if url and not url.startswith(("http://", "https://")):
-        raise ValueError(f"{url!r} is no web address; write http://... or https://...")
-    return url
 
 
 def _is_address(host: str) -> bool:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from tidemill.project import Workspace
 
-REASON = "to see whether there is more to learn by now"
+_REASON = "to see whether there is more to learn by now"
 
 
 class ByHand:
@@ -31,7 +31,7 @@ class ByHand:
         if promoted is None:
             return None
         self._after_ms = 0
-        return self._start(f"retrain/{self._workspace.project.name}", {"model": promoted, "reason": REASON, "by": "a person in the demo"})
+        return self._start(f"retrain/{self._workspace.project.name}", {"model": promoted, "reason": _REASON, "by": "a person in the demo"})
 
     @property
     def _models(self) -> list[str]:

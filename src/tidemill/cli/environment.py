@@ -26,9 +26,8 @@ def shared_environ(settings: Settings) -> dict[str, str]:
         "PREFECT_API_URL": settings.prefect_api_url,
         "PREFECT_HOME": str(home / "prefect"),
         "PREFECT_UI_URL": prefect,  # for the links that it prints
-        "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(
-            home / "prefect" / "ui"
-        ),  # its page knows its address; beside the code it would be everybody's
+        # its page knows its address; beside the code it would be everybody's
+        "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(home / "prefect" / "ui"),
         **({} if settings.prefect.page else behind_us),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",

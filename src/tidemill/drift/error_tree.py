@@ -26,6 +26,7 @@ from tidemill.drift.error_sums import ErrorSums
 from tidemill.drift.grading import Grading
 from tidemill.events import Column
 from tidemill.kernels import Floats, Ints
+from tidemill.learning import evenly
 
 ANSWER = "(answer)"  # what the model said, asked about like a column; no feature can have this name
 LEAF_ROWS = 50
@@ -112,7 +113,7 @@ class ErrorTree:
         """
         from sklearn.tree import DecisionTreeRegressor  # here: only who trains needs it
 
-        kept = np.unique(np.linspace(0, len(off) - 1, min(len(off), _MOST_ROWS)).astype(np.int64))
+        kept = evenly(len(off), _MOST_ROWS)
         columns = {name: column[kept] for name, column in columns.items()}
         size = np.minimum(np.abs(off[kept]), FARTHEST)
         gradings = {name: Grading.fit(column, size) for name, column in columns.items() if column.dtype == object}

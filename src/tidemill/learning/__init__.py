@@ -17,7 +17,7 @@ from tidemill.learning.parity import Mismatch, Parity, check_parity
 from tidemill.learning.point_in_time import values_at
 from tidemill.learning.policy import Monitor
 from tidemill.learning.retrain_policy import RetrainPolicy, Window
-from tidemill.learning.sampling import Sample
+from tidemill.learning.sampling import Sample, evenly
 from tidemill.learning.scorer import Scorer, in_classes
 from tidemill.learning.scoring import OnnxModel, to_feed
 from tidemill.learning.slices import SliceQuality, slice_quality
@@ -61,6 +61,7 @@ __all__ = [
     "check_parity",
     "domain_auc",
     "domain_table",
+    "evenly",
     "explain",
     "fit",
     "fit_all",

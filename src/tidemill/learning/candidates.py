@@ -99,8 +99,11 @@ def fit_candidates(
     if changed is not None and len(changed) < MIN_ROWS:
         since = f"{len(changed)} rows since the change besides the {len(judged)} that judge, {MIN_ROWS} are needed"
         raise UnfitRowsError("TooFewLabels", f"model {model.name!r} has {since}; it is tried again once there are more")
-    left_out = _of_another_kind(rows.rows(~gate), trains) if "all" in model.policy.windows and wanted.useful(judged) else {}
-    trains = {window: train for window, train in trains.items() if window not in left_out} or {"all": rows.rows(~gate)}
+    left_out: dict[str, str] = {}
+    if "all" in model.policy.windows and wanted.useful(judged):
+        whole = trains.get("all") or rows.rows(~gate)
+        left_out = _of_another_kind(whole, trains)
+        trains = {window: train for window, train in trains.items() if window not in left_out} or {"all": whole}
     return left_out | _fit_each(model, trains, judged, stop)
 
 

@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from tidemill.kernels import Floats
 from tidemill.learning.metrics import auc
+from tidemill.learning.sampling import evenly
 from tidemill.learning.training_set import TrainingSet
 
 _FOLDS = 3
@@ -34,11 +35,11 @@ def told_apart(rows: TrainingSet, mine: Flags) -> float:
     >>> told_apart(rows, at_ms >= 1_000) > 0.8, told_apart(rows, at_ms % 20 < 10) < 0.6
     (True, True)
     """
-    sides = [_spread(np.flatnonzero(side)) for side in (~mine, mine)]
-    if not min(len(side) for side in sides):
+    if mine.all() or not mine.any():
         return 0.5
+    sides = [np.flatnonzero(side) for side in (~mine, mine)]
     looked_at = np.zeros(len(rows), dtype=np.bool_)
-    looked_at[np.concatenate(sides)] = True
+    looked_at[np.concatenate([side[evenly(len(side), _SAMPLED)] for side in sides])] = True
     return domain_auc(domain_table(rows.rows(looked_at).frame()), mine[looked_at])
 
 
@@ -72,8 +73,3 @@ def domain_auc(table: Floats, is_mine: Flags) -> float:
         said = cross_val_predict(learner, table, is_mine, cv=folds, method="predict_proba")[:, 1]
     found = auc(is_mine.astype(np.float64), said)
     return 0.5 if found is None else found
-
-
-def _spread(places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """At most 2,000 of them, evenly."""
-    return places[np.unique(np.linspace(0, len(places) - 1, min(len(places), _SAMPLED)).astype(np.int64))] if len(places) else places

@@ -1,4 +1,4 @@
-"""A share of all questions, the same whoever draws it and whenever."""
+"""Fewer rows for all: a share of all questions, the same whoever draws it and whenever; or some of them, evenly."""
 
 from __future__ import annotations
 
@@ -10,6 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 _ALL = 2**64
+
+
+def evenly(n: int, most: int) -> npt.NDArray[np.int64]:
+    """The places of at most `most` of `n` rows, evenly over them, rising.
+
+    >>> evenly(9, 3).tolist(), evenly(2, 3).tolist(), evenly(0, 3).tolist()
+    ([0, 4, 8], [0, 1], [])
+    """
+    return np.linspace(0, n - 1, min(n, most)).astype(np.int64)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
 from functools import partial
 from html import escape
 from typing import Any
@@ -86,7 +85,7 @@ class _Passed(StreamingResponse):
     """An answer, passed on as it comes; let go of if the caller leaves or takes too long."""
 
     def __init__(self, answer: httpx.Response, headers: list[tuple[bytes, bytes]]) -> None:
-        super().__init__(_body(answer), answer.status_code)
+        super().__init__(answer.aiter_raw(), answer.status_code)  # packed as it was sent, and so its headers say
         self.raw_headers = headers
         self._answer = answer
 
@@ -115,11 +114,6 @@ def _endpoint(forwarder: Forwarder, console: Console) -> Any:
         return await forwarder.ask(console, request)
 
     return ask
-
-
-async def _body(answer: httpx.Response) -> AsyncIterator[bytes]:
-    async for chunk in answer.aiter_raw():  # packed as it was sent, and so its headers say
-        yield chunk
 
 
 def _away(console: Console, request: Request, error: httpx.TransportError) -> Response:

@@ -146,16 +146,16 @@ def read_overview(workspace: Workspace, settings: Settings, now_wall_ms: int, me
     now_ms = workspace.now_ms()
     decisions = workspace.decisions.recent(limit=N_DECISIONS)
     alarms = tuple(record.alert for record in workspace.alerts.recent(limit=_N_ALERTS) if record.alert.kind == "outcomes")
-    seen = _Seen(memory, now_ms, now_wall_ms, alarms)
+    seen, pages = _Seen(memory, now_ms, now_wall_ms, alarms), Pages.of(settings)
     return Overview(
         project=workspace.project.name,
         now_ms=now_ms,
         streams=_streams(workspace, now_ms, now_wall_ms, memory.rates),
         views=tuple(describe_views(workspace, now_wall_ms)),
         models=tuple(_model(workspace, settings, model, seen) for model in workspace.project.models),
-        decisions=decision_rows(decisions, Pages.of(settings)),
-        alert_groups=read_alerts(workspace, Pages.of(settings)),
-        links=_links(Pages.of(settings)),
+        decisions=decision_rows(decisions, pages),
+        alert_groups=read_alerts(workspace, pages),
+        links=_links(pages),
         silences=workspace.alert_silences.standing(now_wall_ms),
     )
 
