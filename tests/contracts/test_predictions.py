@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -50,6 +51,20 @@ def test_a_batch_comes_back_with_its_vectors(store: PredictionStore) -> None:
     assert (served.positions, served.digests, served.requests) == (['{"taps":{"0":3}}'] * 2, ["d"] * 2, ['{"key":"a"}', '{"key":"b"}'])
     np.testing.assert_array_equal(served.numbers, [[1_000, 0, np.nan], [1_000, 1, np.nan]])
     assert served.scores.tolist() == [4.0, 4.01]
+
+
+def test_writing_at_once_waits_for_no_other_writer_and_then_logs_nothing(store: PredictionStore, databases: Databases) -> None:
+    batches = [answered(["a"]), answered(["b", "c"], model="n")]
+    if store.is_file:
+        with sqlite3.connect(databases.path("serving"), isolation_level=None) as other:
+            other.execute("begin immediate")
+            assert store.write_at_once(batches) is None
+            other.execute("rollback")
+        assert store.write_at_once(batches) == [[1], [2, 3]]
+        assert store.write(answered(["d"])) == [4]
+    else:
+        assert store.write_at_once(batches) is None, "a server has to be waited for"
+    assert store.count("n") == (2 if store.is_file else 0)
 
 
 def test_ids_rise_over_batches_and_models(store: PredictionStore, databases: Databases) -> None:

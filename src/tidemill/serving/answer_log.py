@@ -5,10 +5,10 @@
  request ─► read, score ─► submit ─┼─► one transaction of   ┼─► ids ─► answer
  request ─► read, score ─► submit ─┘   all that wait by now └─► ids ─► answer
 ```
-A thread of its own writes, so the server's loop goes on with other requests meanwhile. The loop and the thread pass one message each way
-a transaction, not one a request: to wake the other costs as much as to write a row. What waits is bounded; past that a request is told
-to come again. A process that dies has told nobody what it had not written, and a store that is down makes the request fail: nothing is
-lost.
+Few rows are written by the server's loop itself where the store is a file that nobody else writes to just now: that takes some tenths of a
+millisecond, less than to wake a thread and be woken by it. All else is written by a thread, so the loop goes on with other requests
+meanwhile; the two pass one message each way a transaction. What waits is bounded; past that a request is told to come again. A process
+that dies has told nobody what it had not written, and a store that is down makes the request fail: nothing is lost.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from tidemill.stores import Answered, PredictionStore
 logger = logging.getLogger(__name__)
 
 _ROWS_A_COMMIT = 2_000  # one request may bring more, and is written whole
+_FEW_ROWS = 64  # are written in a millisecond or two
 
 Waiting = tuple[Answered, "Future[list[int]]"]
 Outcome = list[int] | Exception
@@ -46,6 +47,7 @@ class AnswerLog:
         self._rows = 0
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._handed_over = not store.is_file
         self._closed = False
 
     def submit(self, answered: Answered) -> Future[list[int]]:
@@ -64,53 +66,99 @@ class AnswerLog:
                 raise BusyError(f"{self._rows} answers wait to be logged, at most {self._most} may; ask again", retry_after_s=1)
             self._rows += len(answered.keys)
             self._waiting.append((answered, future))
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="answer log", daemon=True)
-                self._thread.start()
-        loop.call_soon(self._wake)  # after the other requests that have come by now, so that all of them share a transaction
+        loop.call_soon(self._write)  # after the other requests that have come by now, so that all of them share a transaction
         return future
 
     def close(self) -> None:
         """Write what waits, then end."""
         with self._changed:
             self._closed = True
+            if self._waiting:
+                self._hand_over()
+            thread = self._thread
             self._changed.notify()
-        if self._thread is not None:
-            self._thread.join()
+        if thread is not None:
+            thread.join()
 
-    def _wake(self) -> None:
-        if self._waiting:  # else the thread has taken everything
+    def _write(self) -> None:
+        with self._changed:
+            if not self._waiting:  # the thread has taken everything, or the loop for an earlier request
+                return
+            if self._handed_over or self._rows > _FEW_ROWS:
+                self._hand_over()
+                return
+            lot = self._take()
+        try:
+            outcomes: Sequence[Outcome] | None = self._store.write_at_once([answered for answered, _ in lot])
+        except Exception as error:  # as in the thread
+            outcomes = _failed(lot, error)
+        if outcomes is None:
             with self._changed:
-                self._changed.notify()
+                self._waiting.extendleft(reversed(lot))
+                self._rows += sum(len(answered.keys) for answered, _ in lot)
+                self._hand_over()
+        else:
+            _tell(lot, outcomes, get_running_loop())
+
+    def _hand_over(self) -> None:
+        """Have the thread write what waits; the caller holds the lock."""
+        self._handed_over = True
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="answer log", daemon=True)
+            self._thread.start()
+        self._changed.notify()
 
     def _run(self) -> None:
         while lot := self._next():
             try:
                 outcomes: Sequence[Outcome] = self._store.write_all([answered for answered, _ in lot])
             except Exception as error:  # whatever it is, those who wait must hear of it
-                logger.warning("answers not logged requests=%s error=%s", len(lot), error)
-                outcomes = [error] * len(lot)
-            _tell([(future, outcome) for (_, future), outcome in zip(lot, outcomes, strict=True)])
+                outcomes = _failed(lot, error)
+            if self._store.is_file:
+                self._hand_back()
+            _tell(lot, outcomes)
 
     def _next(self) -> list[Waiting]:
-        """What is written next, the oldest first; empty once it is closed and nothing waits."""
+        """What the thread writes next; empty once it is closed and nothing waits."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._closed)
-            lot: list[Waiting] = []
-            rows = 0
-            while self._waiting and rows < _ROWS_A_COMMIT:
-                lot.append(self._waiting.popleft())
-                rows += len(lot[-1][0].keys)
-            self._rows -= rows
+            self._changed.wait_for(lambda: self._closed or (self._handed_over and self._waiting))
+            lot = self._take()
+            if not lot:
+                self._thread = None
             return lot
 
+    def _hand_back(self) -> None:
+        """Let the loop write what has come meanwhile, if it still runs."""
+        with self._changed, suppress(RuntimeError):
+            if self._waiting:
+                self._waiting[0][1].get_loop().call_soon_threadsafe(self._write)
+            self._handed_over = False
 
-def _tell(outcomes: Sequence[tuple[Future[list[int]], Outcome]]) -> None:
-    """Tell each loop what became of its own, in one message."""
+    def _take(self) -> list[Waiting]:
+        """What waits, the oldest first, up to what a transaction takes; the caller holds the lock."""
+        lot: list[Waiting] = []
+        rows = 0
+        while self._waiting and rows < _ROWS_A_COMMIT:
+            lot.append(self._waiting.popleft())
+            rows += len(lot[-1][0].keys)
+        self._rows -= rows
+        return lot
+
+
+def _failed(lot: Sequence[Waiting], error: Exception) -> list[Outcome]:
+    logger.warning("answers not logged requests=%s error=%s", len(lot), error)
+    return [error] * len(lot)
+
+
+def _tell(lot: Sequence[Waiting], outcomes: Sequence[Outcome], running: AbstractEventLoop | None = None) -> None:
+    """Tell each loop what became of its own, in one message; the one that runs this at once."""
     by_loop: dict[AbstractEventLoop, list[tuple[Future[list[int]], Outcome]]] = {}
-    for future, outcome in outcomes:
+    for (_, future), outcome in zip(lot, outcomes, strict=True):
         by_loop.setdefault(future.get_loop(), []).append((future, outcome))
     for loop, own in by_loop.items():
+        if loop is running:
+            _resolve(own)
+            continue
         with suppress(RuntimeError):  # it has ended, and whoever asked with it
             loop.call_soon_threadsafe(_resolve, own)
 

@@ -35,6 +35,19 @@ class Databases:
             return open_sqlite(self.path(name), tables, durable=durable)
         return open_postgres(self.url, name, tables, durable=durable)
 
+    def open_impatient(self, name: str) -> Engine | None:
+        """An engine on one that was opened before and is a file: who finds another writing fails at once. None of one in a server."""
+        if self.url is not None:
+            return None
+        engine = self.open(name, MetaData())
+        engine.dispose()  # of connections from before
+
+        @event.listens_for(engine, "connect")
+        def _hurry(connection: Any, _record: Any) -> None:
+            connection.execute("pragma busy_timeout=0")
+
+        return engine
+
     def open_beside(self, name: str, other: str) -> Engine:
         """An engine on one of them that reads the tables of another too, under its name: `state.outcome`. Both have been made before."""
         engine = self.open(name, MetaData())

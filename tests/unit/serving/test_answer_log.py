@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +35,9 @@ def answered(keys: Sequence[str]) -> Answered:
 
 
 class Gate(PredictionStore):
-    """A store that writes only while its door is open, and says how many batches came at once."""
+    """A store that writes only while its door is open, never at once, and says how many batches came together."""
+
+    is_file = False
 
     def __init__(self, home: Path) -> None:
         super().__init__(Databases(home))
@@ -149,3 +153,88 @@ def test_loops_of_their_own_are_each_told_and_one_that_has_ended_holds_up_nobody
     asyncio.run(leave())
     assert asyncio.run(stay()) == [2]
     log.close()
+
+
+class Own(PredictionStore):
+    """A store that says which thread wrote."""
+
+    def __init__(self, home: Path) -> None:
+        super().__init__(Databases(home))
+        self.home = home
+        self.threads: list[str] = []
+
+    def write_at_once(self, batches: Sequence[Answered]) -> list[list[int]] | None:
+        """Write, and say whether that was done."""
+        ids = super().write_at_once(batches)
+        self.threads.append("nobody" if ids is None else threading.current_thread().name)
+        return ids
+
+    def write_all(self, batches: Sequence[Answered]) -> list[list[int]]:
+        """Write."""
+        self.threads.append(threading.current_thread().name)
+        return super().write_all(batches)
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Own]:
+    made = Own(tmp_path)
+    yield made
+    made.close()
+
+
+def test_few_rows_are_written_together_by_the_loop_and_many_by_the_thread(own: Own) -> None:
+    async def ask() -> None:
+        log = AnswerLog(own, most_rows=1_000)
+        few = [log.submit(answered([key])) for key in "abc"]
+        assert await asyncio.gather(*few) == [[1], [2], [3]]
+        assert own.threads == [threading.current_thread().name], "in one transaction"
+        assert len(await log.submit(answered([str(number) for number in range(100)]))) == 100
+        assert own.threads[1:] == ["answer log"]
+        log.close()
+
+    asyncio.run(ask())
+    assert own.served("m").keys[:4] == ["a", "b", "c", "0"]
+
+
+def test_the_loop_waits_for_no_other_writer(own: Own) -> None:
+    async def ask() -> None:
+        log = AnswerLog(own, most_rows=10)
+        with closing(sqlite3.connect(own.home / "serving.db", isolation_level=None)) as other:
+            other.execute("begin immediate")
+            waiting = [log.submit(answered([key])) for key in "ab"]
+            while own.threads != ["nobody", "answer log"]:
+                await asyncio.sleep(0.01)  # the loop goes on, the thread waits
+            assert not any(one.done() for one in waiting)
+            other.execute("commit")
+        assert await asyncio.gather(*waiting) == [[1], [2]]
+        assert await log.submit(answered(["c"])) == [3]
+        assert own.threads[2:] == [threading.current_thread().name], "the thread has handed back"
+        log.close()
+
+    asyncio.run(asyncio.wait_for(ask(), PATIENCE_S))
+    assert own.served("m").keys == ["a", "b", "c"]
+
+
+def test_what_is_wrong_with_the_file_fails_those_who_wait_and_the_next_are_taken_again(own: Own) -> None:
+    async def ask() -> None:
+        log = AnswerLog(own, most_rows=10)
+        with closing(sqlite3.connect(own.home / "serving.db", isolation_level=None)) as other:
+            other.execute("alter table prediction rename to away")
+            failed = await asyncio.gather(*(log.submit(answered([key])) for key in "ab"), return_exceptions=True)
+            assert [type(one) for one in failed] == [sqlite3.OperationalError] * 2
+            other.execute("alter table away rename to prediction")
+        assert await log.submit(answered(["c"])) == [1]
+        log.close()
+
+    asyncio.run(ask())
+
+
+def test_what_waits_when_it_ends_is_written_whether_or_not_the_loop_comes_to_it(own: Own) -> None:
+    async def ask() -> Sequence[Sequence[int]]:
+        log = AnswerLog(own, most_rows=10)
+        waiting = [log.submit(answered([key])) for key in "ab"]
+        log.close()
+        assert own.served("m").keys == ["a", "b"]
+        return await asyncio.gather(*waiting)
+
+    assert asyncio.run(ask()) == [[1], [2]]
