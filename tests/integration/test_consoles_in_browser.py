@@ -68,15 +68,20 @@ def looking(browser: Browser, site: Site) -> Iterator[Looking]:
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
-    page.goto(f"{site.behind.url}/mlflow/")
-    expect(page).to_have_title("Sign in · tidemill")
-    page.get_by_label("API key").fill(site.key)
-    page.keyboard.press("Enter")
+    sign_in(page, site.behind.url, site.key)
     expect(page.get_by_role("link", name="MLflow", exact=True)).to_be_visible()
     looking = Looking(page, Heard.of(page))
     page.on("response", looking.note)
     yield looking
     context.close()
+
+
+def sign_in(page: Page, url: str, key: str) -> None:
+    """Go to a page and be led to the door first."""
+    page.goto(url)
+    expect(page).to_have_title("Sign in · tidemill")
+    page.get_by_label("API key").fill(key)
+    page.keyboard.press("Enter")
 
 
 def complaints(looking: Looking) -> list[str]:
@@ -95,6 +100,15 @@ def test_mlflow_is_looked_at_through_the_server(looking: Looking, site: Site) ->
     assert looking.refused == []
     assert {host for host in looking.heard.hosts if not host.startswith(("blob:", "data:"))} == {"127.0.0.1"}
     assert complaints(looking) == []
+
+
+def test_whoever_signs_in_on_the_way_to_a_report_comes_to_it(browser: Browser, site: Site) -> None:
+    context = browser.new_context()
+    context.set_default_timeout(PATIENCE_MS)
+    page = context.new_page()
+    sign_in(page, f"{site.behind.url}/mlflow/#/{site.run}/artifacts/report.html", site.key)
+    expect(page.frame_locator("iframe").first.get_by_text("the report 42")).to_be_visible()
+    context.close()
 
 
 def test_prefect_is_looked_at_through_the_server(looking: Looking, site: Site) -> None:

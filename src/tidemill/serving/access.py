@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
+from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
 
@@ -82,7 +83,7 @@ class Access:
     def _refusal(self, caller: Caller | None, wanted: Scope | None, scope: AsgiScope) -> Refusal | None:
         if caller is None:
             if _is_looked_at(scope):
-                return 303, "header Authorization", "sign in", [(b"location", b"/ui/login")]
+                return 303, "header Authorization", "sign in", [(b"location", _door_to(scope).encode())]
             return 401, "header Authorization", f"no key that stands; {_HOW}", [(b"www-authenticate", b'Bearer realm="tidemill"')]
         if wanted is not None and wanted not in caller.scopes:
             return 403, "key", f"{caller.name!r} may {', '.join(sorted(caller.scopes))}; this asks for {wanted}", ()
@@ -134,6 +135,17 @@ def _is_looked_at(scope: AsgiScope) -> bool:
         return False
     accept = dict(scope["headers"]).get(b"accept", b"")
     return scope["path"] == "/" or (f"{scope['path']}/".startswith(CONSOLES) and b"text/html" in accept)
+
+
+def _door_to(scope: AsgiScope) -> str:
+    """Where a person signs in who then goes on to what was asked.
+
+    >>> _door_to({"path": "/", "query_string": b""}), _door_to({"path": "/mlflow/runs", "query_string": b"a=1&b"})
+    ('/ui/login', '/ui/login?to=/mlflow/runs%3Fa%3D1%26b')
+    """
+    query = scope["query_string"].decode("latin-1")
+    asked = quote(scope["path"]) + (f"?{query}" if query else "")
+    return "/ui/login" if asked == "/" else f"/ui/login?to={quote(asked)}"
 
 
 def _is_of_own_page(headers: dict[bytes, bytes]) -> bool:

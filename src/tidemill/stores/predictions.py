@@ -77,7 +77,7 @@ class PredictionStore:
             return _log(cursor, batches)
 
     def write_at_once(self, batches: Sequence[Answered]) -> list[list[int]] | None:
-        """The same where nobody has to be waited for: in a file that no other transaction writes to now. Else None, and nothing is logged."""
+        """The same where nobody has to be waited for, in a file that no other transaction writes to; else None, and nothing is logged."""
         if self._impatient is None:
             return None
         try:

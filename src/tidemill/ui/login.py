@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from typing import Protocol
+from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
 
@@ -14,6 +16,7 @@ from tidemill.ui.page import HEADERS, HTML
 from tidemill.ui.rendering import Renderer
 
 _SESSION_S = 12 * 3_600
+_OWN_ADDRESS = re.compile(r"/(?![/\\])[!-\[\]-~]{0,2000}")  # of this server: no host, no backslash, nothing that a browser leaves out
 _WRONG = "No such key stands. It may be misspelled, revoked, or of another project."
 
 
@@ -56,7 +59,7 @@ class _Door:
             return refused(error)
         if token is None:
             return self._page(request, _WRONG, 403)
-        answer = go_to("/")
+        answer = go_to(_wanted(request))
         set_cookie(request, answer, SESSION_COOKIE, token, _SESSION_S)
         return answer
 
@@ -72,8 +75,15 @@ class _Door:
 
     def _page(self, request: Request, said: str = "", status: int = 200) -> Response:
         visitor = new_visitor(request)
-        text = self._renderer.login(said=said, token=form_token(request, visitor))
+        to = _wanted(request)
+        text = self._renderer.login(said=said, token=form_token(request, visitor), to="" if to == "/" else f"?to={quote(to)}")
         answer = Response(text, status, {**HEADERS, "Cache-Control": "no-store"}, HTML)
         if visitor:
             set_cookie(request, answer, VISITOR_COOKIE, visitor)
         return answer
+
+
+def _wanted(request: Request) -> str:
+    """What of this server a person came for; the overview where they did not say, or said what is elsewhere."""
+    to = request.query_params.get("to", "")
+    return to if _OWN_ADDRESS.fullmatch(to) else "/"

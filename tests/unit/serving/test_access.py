@@ -6,7 +6,10 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from html import unescape
+from typing import Any
 from unittest.mock import patch
+from urllib.parse import quote
 
 import pytest
 from fastapi import APIRouter
@@ -160,12 +163,29 @@ def test_a_key_of_another_project_opens_nothing(site: Site) -> None:
     assert site.call("GET /v1/views", text)[0] == 401
 
 
-def sign_in(site: Site, key: str) -> int:
-    page = site.client.get("/ui/login")
-    token = re.search(r'name="token" value="([0-9a-f]{64})"', page.text)
-    assert token is not None
-    status: int = site.client.post("/ui/login", data={"key": key, "token": token[1]}).status_code
-    return status
+def sign_in(site: Site, key: str, door: str = "/ui/login") -> int:
+    return int(signed_in(site, key, door).status_code)
+
+
+def signed_in(site: Site, key: str, door: str) -> Any:
+    page = site.client.get(door).text
+    token, action = re.search(r'name="token" value="([0-9a-f]{64})"', page), re.search(r'method="post" action="([^"]+)"', page)
+    assert token is not None and action is not None
+    return site.client.post(unescape(action[1]), data={"key": key, "token": token[1]})
+
+
+@pytest.mark.parametrize("to", ["/mlflow/runs?a=/b&c=%2F", "/prefect/api/x?q=a%20b'\"", "/"])
+def test_signing_in_leads_to_what_was_wanted(site: Site, to: str) -> None:
+    door = f"/ui/login?to={quote(to)}"
+    assert signed_in(site, new_text(), door).status_code == 403
+    assert signed_in(site, site.key("read", name=f"goes {to[:30]!r}"), door).headers["location"] == to
+
+
+@pytest.mark.parametrize(
+    "to", ["", "//evil.test", "/\\evil.test", "https://evil.test", "/\t/evil.test", "evil", "/a\r\nx: y", "/" + "a" * 3_000]
+)
+def test_signing_in_leads_nowhere_else(site: Site, to: str) -> None:
+    assert signed_in(site, site.key("read", name=f"goes {to[:30]!r}"), f"/ui/login?to={quote(to)}").headers["location"] == "/"
 
 
 def test_the_page_asks_for_a_key_and_remembers_it(site: Site) -> None:

@@ -103,8 +103,8 @@ def test_nobody_else_comes_in(site: Site, path: str) -> None:
         assert [site.ask(method, path, key)[0].status for key in ("ingest", "predict")] == [403, 403]
     assert site.ask("OPTIONS", path)[0].status == 401
     assert len(site.asked.paths) == before, "nothing was asked"
-    looked, _ = site.ask("GET", path, accept="text/html,*/*")
-    assert (looked.status, looked.headers["location"]) == (303, "/ui/login")
+    looked, _ = site.ask("GET", f"{path}?a=/b&c", accept="text/html,*/*")
+    assert (looked.status, looked.headers["location"]) == (303, f"/ui/login?to={path}%3Fa%3D/b%26c")
 
 
 def test_what_goes_on_is_the_request_without_what_is_ours(site: Site) -> None:
