@@ -61,6 +61,7 @@ class ServerSettings(Section):
         50_000, ge=1, description="most answers that may wait to be logged before a request is told to come again"
     )
     poll_champion_s: float = Field(1.0, gt=0, description="how often a server asks the registry for a new champion, seconds")
+    end_s: int = Field(20, ge=0, description="how long a server that is told to end waits for requests under way, whole seconds")
     replay: bool = Field(False, description="set by a replay alone: requests may say `at`, and the clock is stream time")
 
     @field_validator("host")

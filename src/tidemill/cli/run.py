@@ -89,6 +89,7 @@ def serve(project: ProjectPath = None, open_: Open = False) -> None:
         log_level="warning",
         access_log=False,
         timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=server.end_s,
         ssl_certfile=server.tls_cert_file,
         ssl_keyfile=server.tls_key_file,
     )
