@@ -23,10 +23,12 @@ from tidemill.registry.judging import Judged, Judgement, gate
 from tidemill.registry.lease import holding
 from tidemill.registry.named import CANARY, CHALLENGER, CHAMPION, FROZEN, PREVIOUS, SHADOW, Named
 from tidemill.registry.probation import Probation, examine, judge_probation
-from tidemill.registry.registry import KEPT_REPORTS, REPORT, DatasetRef, Registry, Release, Version
+from tidemill.registry.registry import KEPT_REPORTS, REPORT, Registry
+from tidemill.registry.release import DatasetRef, Release
 from tidemill.registry.releasing import Beside, act_at_once, compare_trials, end_trials, try_canary, try_shadow
 from tidemill.registry.training import FITS, IMPORTANT, Ready, code_version, make_ready, register, snapshot
 from tidemill.registry.updating import due_update, learn_more, request_update
+from tidemill.registry.version import Version
 
 __all__ = [
     "CANARY",

@@ -21,7 +21,8 @@ from tidemill.project import Workspace
 from tidemill.registry.faults import label_fault, outcomes_of, reference_outcomes, row_fault
 from tidemill.registry.merit import enough, still_orders
 from tidemill.registry.named import CHAMPION
-from tidemill.registry.registry import Registry, Version
+from tidemill.registry.registry import Registry
+from tidemill.registry.version import Version
 
 _TIMED_ROWS = 32
 _ROUNDS = 5

@@ -18,7 +18,8 @@ from tidemill.project import Workspace
 from tidemill.registry.faults import NEWEST_LABELS, book_fault, label_fault, newest_null_fault, reference_outcomes, watched_fault
 from tidemill.registry.judging import Judgement
 from tidemill.registry.named import CHAMPION
-from tidemill.registry.registry import Registry, Version
+from tidemill.registry.registry import Registry
+from tidemill.registry.version import Version
 from tidemill.stores import Decision
 from tidemill.stores.answer import class_of
 from tidemill.stores.decision_records import Act, Ending, Outcome, Stage, Trigger, decision_id

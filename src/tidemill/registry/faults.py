@@ -20,7 +20,7 @@ from tidemill.events import Column
 from tidemill.learning import Model, TrainingSet
 from tidemill.learning.null_outcomes import NullOutcomes, count_null_outcomes
 from tidemill.project import Workspace
-from tidemill.registry.registry import Version
+from tidemill.registry.version import Version
 from tidemill.stores import Class
 
 NEWEST_LABELS = 5_000

@@ -10,7 +10,8 @@ import numpy as np
 from tidemill.errors import ExportError, InputError
 from tidemill.learning import Model, TrainingSet
 from tidemill.pyfunc import About
-from tidemill.registry.registry import Pyfunc, Registry
+from tidemill.registry.registry import Registry
+from tidemill.registry.release import Pyfunc
 from tidemill.registry.training import Made
 from tidemill.stores import Class
 

@@ -6,15 +6,14 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tidemill.errors import NotFoundError, UnavailableError
 from tidemill.events import FieldKind
-from tidemill.learning import OnnxModel, Scorer, Task
-from tidemill.pyfunc import About, Place, open_model
+from tidemill.learning import OnnxModel, Scorer
+from tidemill.pyfunc import Place, open_model
 from tidemill.registry.named import (
     CANARY,
     CANARY_PERCENT,
@@ -27,8 +26,9 @@ from tidemill.registry.named import (
     hold_aliases,
     percent_of,
 )
+from tidemill.registry.release import Pyfunc, Release
+from tidemill.registry.version import ABOUT_FILE, ONNX_FILE, PYFUNC_FOLDER, Version
 from tidemill.settings import PyfuncSettings
-from tidemill.stores import Class
 from tidemill.stores.held_versions import held_folder
 
 if TYPE_CHECKING:  # MLflow takes seconds to import, and most processes that could ask it never do
@@ -39,99 +39,6 @@ if TYPE_CHECKING:  # MLflow takes seconds to import, and most processes that cou
 _OURS = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS")  # asked again they come again
 KEPT_REPORTS = 20
 REPORT = "report.html"  # the first page of a report, which links lead to
-_ONNX, _PYFUNC, _ABOUT = "model.onnx", "model", "pyfunc.json"  # what a version is: a file, or a folder of MLflow and what is known of it
-
-
-@dataclass(frozen=True)
-class Pyfunc:
-    """A model that becomes no ONNX.
-
-    Args:
-        folder: what MLflow wrote; nothing of it is opened.
-        about: what is known of it.
-    """
-
-    folder: Path
-    about: About
-
-
-@dataclass(frozen=True)
-class Release:
-    """What is logged of one trained model.
-
-    Args:
-        name: the registered name, `{project}.{model}`.
-        run_name: for people.
-        params: settings and sizes.
-        metrics: figures.
-        tags: where it comes from: trigger, code version, lake versions, view digest.
-        content: the ONNX file, or a model that becomes none.
-        example: (few, n_columns) rows, for the signature.
-        reference: JSON of the reference profile for drift.
-        sample: at most 5,000 rows of the reference, for Evidently.
-        dataset: the training rows' name, digest, source folder and Delta version.
-    """
-
-    name: str
-    run_name: str
-    params: Mapping[str, Any]
-    metrics: Mapping[str, float]
-    tags: Mapping[str, str]
-    content: bytes | Pyfunc
-    example: pd.DataFrame
-    reference: str
-    sample: pd.DataFrame
-    dataset: DatasetRef
-
-
-@dataclass(frozen=True)
-class DatasetRef:
-    """Which rows a model was trained on."""
-
-    name: str
-    digest: str
-    folder: Path
-    version: int
-
-
-@dataclass(frozen=True)
-class Version:
-    """A registered version with its files on this disk."""
-
-    name: str
-    number: int
-    run_id: str
-    folder: Path
-    tags: Mapping[str, str]
-
-    @property
-    def onnx(self) -> bytes:
-        """The model file, of a version that is ONNX."""
-        return (self.folder / _ONNX).read_bytes()
-
-    @property
-    def about(self) -> About | None:
-        """What is known of a version that has code of its own; None of one that is ONNX."""
-        file = self.folder / _ABOUT
-        return About.from_json(file.read_text()) if file.is_file() else None
-
-    @property
-    def answers(self) -> tuple[Task, tuple[Class, ...]]:
-        """What it answers, and what its probabilities stand for where it tells several classes apart."""
-        known = self.about or OnnxModel(self.onnx, {})
-        return known.task, known.classes
-
-    @property
-    def reference(self) -> str:
-        """JSON of the reference profile."""
-        return (self.folder / "reference.json").read_text()
-
-    @property
-    def sample(self) -> pd.DataFrame:
-        """Rows of the reference."""
-        import pandas as pd
-
-        return pd.read_parquet(self.folder / "sample.parquet")
 
 
 class Registry:
@@ -287,7 +194,7 @@ class Registry:
         about = version.about
         if about is None:
             return OnnxModel(version.onnx, columns)
-        return self.open_pyfunc(Pyfunc(version.folder / _PYFUNC, about), columns, f"version {version.number} of {version.name!r}")
+        return self.open_pyfunc(Pyfunc(version.folder / PYFUNC_FOLDER, about), columns, f"version {version.number} of {version.name!r}")
 
     def open_pyfunc(self, model: Pyfunc, columns: Mapping[str, FieldKind], what: str) -> Scorer:
         """The same of a model that is no version yet."""
@@ -375,7 +282,7 @@ class Registry:
                 (Path(folder) / "reference.json").write_text(release.reference)
                 release.sample.to_parquet(Path(folder) / "sample.parquet")
                 if isinstance(release.content, Pyfunc):
-                    (Path(folder) / _ABOUT).write_text(release.content.about.to_json())
+                    (Path(folder) / ABOUT_FILE).write_text(release.content.about.to_json())
                 mlflow.log_artifacts(folder, "reference")
             if isinstance(release.content, Pyfunc):
                 return self._keep_folder(release, run.info.run_id, release.content.folder)
@@ -392,13 +299,13 @@ class Registry:
     def _keep_folder(self, release: Release, run_id: str, folder: Path) -> int:
         """Register a folder of a run as it is: MLflow's own ways to log a pyfunc load it."""
         name = release.name
-        self._client.log_artifacts(run_id, str(folder), _PYFUNC)
+        self._client.log_artifacts(run_id, str(folder), PYFUNC_FOLDER)
         try:
             self._client.create_registered_model(name)
         except _fault() as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-        return int(self._client.create_model_version(name, f"runs:/{run_id}/{_PYFUNC}", run_id=run_id).version)
+        return int(self._client.create_model_version(name, f"runs:/{run_id}/{PYFUNC_FOLDER}", run_id=run_id).version)
 
     def _experiment(self, name: str) -> str:
         found = self._client.get_experiment_by_name(name)
@@ -417,10 +324,10 @@ class Registry:
                 reference = Path(self._client.download_artifacts(run_id, "reference", scratch))
                 folder.parent.mkdir(parents=True, exist_ok=True)
                 ready = Path(tempfile.mkdtemp(dir=folder.parent))
-                if (reference / _ABOUT).is_file():
-                    shutil.copytree(model, ready / _PYFUNC)
+                if (reference / ABOUT_FILE).is_file():
+                    shutil.copytree(model, ready / PYFUNC_FOLDER)
                 else:
-                    shutil.copy(model / _ONNX, ready)
+                    shutil.copy(model / ONNX_FILE, ready)
                 for file in reference.iterdir():
                     shutil.copy(file, ready)
         except (_fault(), OSError) as error:

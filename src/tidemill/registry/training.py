@@ -42,7 +42,8 @@ from tidemill.registry.estimators import keep_estimator
 from tidemill.registry.faults import NULL_OUTCOMES
 from tidemill.registry.judging import Judged
 from tidemill.registry.named import CHALLENGER
-from tidemill.registry.registry import DatasetRef, Pyfunc, Registry, Release
+from tidemill.registry.registry import Registry
+from tidemill.registry.release import DatasetRef, Pyfunc, Release
 from tidemill.registry.updating import UPDATE
 from tidemill.stores import wait_for_lake
 

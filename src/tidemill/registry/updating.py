@@ -16,7 +16,8 @@ from tidemill.registry.challenging import Challenger, Tried, refuse_spoilt_rows,
 from tidemill.registry.deciding import Ask, Asker, request
 from tidemill.registry.estimators import read_estimator
 from tidemill.registry.named import CHAMPION
-from tidemill.registry.registry import Registry, Version
+from tidemill.registry.registry import Registry
+from tidemill.registry.version import Version
 from tidemill.stores import Decision
 
 UPDATE = "update"  # where a retrain names its window
