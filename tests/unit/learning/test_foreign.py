@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,23 @@ def test_a_booster_of_xgboost_says_the_same(
     booster.save_model(tmp_path / "model.ubj")
     adopted = adopt(model, of_xgboost(model, tmp_path / "model.ubj"), frame)
     assert np.allclose(said(model, adopted.onnx, frame), booster.predict(table), atol=1e-5)
+
+
+@pytest.mark.parametrize("make", ["lightgbm", "xgboost"])
+def test_a_booster_tells_several_classes_apart(frame: pd.DataFrame, outcome: npt.NDArray[np.int64], tmp_path: Path, make: str) -> None:
+    table = frame[NUMBERS].to_numpy(np.float32)
+    if make == "lightgbm":
+        trees = lightgbm.LGBMClassifier(n_estimators=15, n_jobs=1, verbose=-1).fit(table, outcome)
+        trees.booster_.save_model(tmp_path / "model.lgb")
+        foreign = of_lightgbm(WHICH, tmp_path / "model.lgb", NUMBERS)
+    else:
+        trees = xgboost.XGBClassifier(n_estimators=15, n_jobs=1).fit(table, outcome)
+        trees.save_model(tmp_path / "model.ubj")
+        foreign = of_xgboost(WHICH, tmp_path / "model.ubj", NUMBERS)
+    adopted = adopt(WHICH, replace(foreign, classes=["early", "late", "lost"]), frame)
+    scorer = OnnxModel(adopted.onnx, WHICH.columns)
+    assert (scorer.task, scorer.classes) == ("multiclass", ("early", "late", "lost"))
+    assert np.allclose(said(WHICH, adopted.onnx, frame), trees.predict_proba(table), atol=1e-5)
 
 
 def test_a_bare_estimator_and_classes_by_name(frame: pd.DataFrame, outcome: npt.NDArray[np.int64]) -> None:
