@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.padding import Padding
 
 from tidemill.cli.moments import moment
 from tidemill.cli.options import AsJson, ModelName, ProjectPath, print_json, settings_for, workspace_for
@@ -72,16 +72,23 @@ def find(numbered: dict[int, Decision], wanted: str) -> tuple[int, Decision]:
 
 
 def _print_table(model: str, numbered: dict[int, Decision]) -> None:
-    table = Table("#", "when", "act", "trigger", "outcome", "decided by", "versions", "metric", "reason", box=None)
-    for number, one in list(numbered.items())[:_SHOWN]:
-        metric = f"{one.metric_champion:.4f} → {one.metric_challenger:.4f}" if one.metric_champion and one.metric_challenger else ""
-        outcome, why = one.outcome or one.state, one.outcome_reason or one.reason
-        facts = (moment(one.requested_at_ms), one.act, one.trigger, outcome, one.decided_by or "-", _versions(one), metric, why)
-        table.add_row(str(number), *facts)
+    """A line for each, and below it why it ended so: beside the other columns a reason would have no room in a narrow terminal."""
     console = Console(markup=False, highlight=False)
-    console.print(table if numbered else f"no decision about {model} yet")
-    if numbered:
-        console.print(f"the whole story of one: tidemill audit {model} --decision {len(numbered)}")
+    if not numbered:
+        console.print(f"no decision about {model} yet")
+        return
+    shown = list(numbered.items())[:_SHOWN]
+    lines = [("#", "when", "act", "trigger", "outcome", "by", "versions")]
+    for number, one in shown:
+        outcome = one.outcome or one.state
+        lines.append((str(number), moment(one.requested_at_ms), one.act, one.trigger, outcome, one.decided_by or "-", _versions(one)))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    reasons = ["", *(one.outcome_reason or one.reason for _, one in shown)]
+    for line, why in zip(lines, reasons, strict=True):
+        console.print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip(), soft_wrap=True)
+        if why:
+            console.print(Padding(why, (0, 0, 0, widths[0] + 2)))
+    console.print(f"the whole story of one: tidemill audit {model} --decision {len(numbered)}")
 
 
 def _print_story(number: int, one: Decision, probation: dict[str, Any] | None, pages: Pages) -> None:
