@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sys
 from contextlib import closing, suppress
 from ipaddress import ip_address
 from typing import Annotated
@@ -20,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 _OPEN = "TIDEMILL_SERVER__OPEN"
 Open = Annotated[bool, typer.Option("--open", help="Ask nobody on this machine for a key; the same as TIDEMILL_SERVER__OPEN=true.")]
+_SWITCH_S = 0.0005  # the loop gives its lock up at each step of a transaction; one busy thread then has it for this long, not for 5 ms
 _KEEP_ALIVE_S = 75  # with uvicorn's 5 s a program that asks every ten seconds would connect each time
 
 
@@ -97,6 +99,7 @@ def serve(project: ProjectPath = None, open_: Open = False) -> None:
     if workspace.project.models:
         champions.registry.get_ready()
     settle_heap()
+    sys.setswitchinterval(_SWITCH_S)
     with suppress(KeyboardInterrupt):
         running.run()
     if not running.started:  # uvicorn has logged why

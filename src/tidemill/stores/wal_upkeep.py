@@ -26,7 +26,8 @@ logger = logging.getLogger(__name__)
 
 _EVERY_S = 0.25  # requests of many rows make a log too long within a second
 _SHORT_BYTES = 4 << 20  # a log up to here is left alone
-_LONG_PAGES = 1_000  # from here on it is worth a moment's waiting to begin it anew
+_MANY_PAGES = 1_000  # from here on every look copies, so that little is left when the log is begun anew
+_LONG_PAGES = 6_000  # from here on that is worth a moment's waiting
 _MOST_RESTS = 16  # looks that are left out while little is written, as each look costs two fsyncs
 _FEW_PAGES = 250  # are copied in a moment
 _TRIES = 4  # to come to so few
@@ -99,7 +100,7 @@ class _Wal:
         """Copy what can be copied; answers whether no reader has kept anything from it."""
         with closing(sqlite3.connect(self._path, timeout=_LOCK_S, isolation_level=None)) as connection:
             pages, kept = _copied(connection)
-            self._rests = self._rested = 0 if pages > _LONG_PAGES else min(2 * self._rested + 1, _MOST_RESTS)
+            self._rests = self._rested = 0 if pages > _MANY_PAGES else min(2 * self._rested + 1, _MOST_RESTS)
             if pages <= _LONG_PAGES:
                 return not kept
             for _ in range(_TRIES):
