@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from tidemill.cli.options import AsJson, ProjectPath, plain, print_json, settings_for, workspace_for
@@ -62,7 +62,8 @@ def _console() -> Console:
 
 
 def _print_list(found: list[ViewSummary]) -> None:
-    table = Table("view", "version", "entity", "stream", "features", "owner", "models", "freshness", "state", box=None)
+    view = Column("view", no_wrap=True)  # whole even in a narrow terminal: it is what every other command asks for
+    table = Table(view, "version", "entity", "stream", "features", "owner", "models", "freshness", "state", box=None)
     for one in found:
         models = ", ".join(one.models) or "-"
         facts = (str(one.version), ",".join(one.entity), one.stream, str(one.n_features), one.owner or "-", models)
