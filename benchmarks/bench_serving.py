@@ -210,6 +210,7 @@ def _tell(closed: Mapping[Cell, Sequence[Pressed]], opened: Mapping[str, Sent], 
         facts = {"rate": told.rate, "p50_ms": p50, "p99_ms": p99, "late_p99_ms": told.late_ms, "client_share": told.client_share}
         figures["open"].append({"who": name, **facts})
     ratios = _ratios(closed) | {f"{name}, open, p99 ms": told.percentile(0.99) for name, told in opened.items()}
+    ratios |= {f"{name}, open, p99 ms of what the client itself was late": told.late_ms for name, told in opened.items()}
     header = ("server", "connections", "rows", "requests/s", "of the runs", "p50 ms", "p99 ms", "CPU ms", "client's core")
     notes = [f"{name}: {value:.2f}" for name, value in ratios.items()]
     show(Report("serving", _PACKAGES, figures, ratios, peer_versions), header, rows, notes)
