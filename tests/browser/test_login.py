@@ -67,6 +67,19 @@ def test_a_person_signs_in_and_out(site: Site, page: Page) -> None:
     expect(page).to_have_title("Sign in · tidemill")
 
 
+def test_a_link_from_elsewhere_comes_in_and_a_form_from_elsewhere_does_not(site: Site, page: Page) -> None:
+    page.goto(site.url)
+    page.get_by_label("API key").fill(site.key)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("region", name="Alerts")).to_be_visible()
+    page.goto(f"data:text/html,<a href='{site.url}'>a mail</a><form method='post' action='{site.url}ui/logout'><button>out</button></form>")
+    page.get_by_role("button", name="out").click()
+    expect(page.get_by_text("error")).to_be_visible()
+    page.go_back()
+    page.get_by_role("link", name="a mail").click()
+    expect(page.get_by_role("region", name="Alerts")).to_be_visible()
+
+
 def test_a_page_that_is_open_when_its_key_is_revoked_asks_for_another(site: Site, page: Page) -> None:
     page.goto(site.url)
     page.get_by_label("API key").fill(site.key)

@@ -37,8 +37,8 @@ def new_visitor(request: Request) -> str:
 
 
 def set_cookie(request: Request, answer: Response, name: str, value: str, max_age_s: int | None = None) -> None:
-    """Give a browser a cookie that scripts and other sites cannot use."""
-    answer.set_cookie(name, value, max_age=max_age_s, path="/", httponly=True, samesite="strict", secure=request.url.scheme == "https")
+    """Give a browser a cookie that no script reads; a link in a mail comes with it, what another site sends does not."""
+    answer.set_cookie(name, value, max_age=max_age_s, path="/", httponly=True, samesite="lax", secure=request.url.scheme == "https")
 
 
 def check_form(request: Request, given: str) -> None:
