@@ -1,8 +1,8 @@
 """Writes the alarms of an invented stream of outcomes: `python -m tests.golden.make_alarms` makes `outcome_alarms.json`.
 
-`tests/unit/drift/test_outcomes.py` asks every later monitor for the same, to the bit; made anew only where what alarms is meant to change,
-last when the luck of a day came to be bounded by the baseline's own days. Sudden errors and certainty are left out: they change nothing
-of the others.
+`tests/unit/drift/test_outcomes.py` asks every later monitor for the same, up to the last bits, which follow from the processor; made anew
+only where what alarms is meant to change, last when the luck of a day came to be bounded by the baseline's own days. Sudden errors and
+certainty are left out: they change nothing of the others.
 """
 
 from __future__ import annotations
