@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -98,7 +99,19 @@ def adwin(year: Year, watch: Watch) -> Played:
         story.append(f"row {np.searchsorted(live.rows.at_ms, now_ms)}: fitted on {len(rows)} rows")
         if len(np.unique(rows.outcome)) < 2:
             return judged(live.rows.outcome, live.probability, fits, {"alarms": alarms}, story)
-        version, fits = live.serve(Scorer(year.model, fit_all(year.model, rows)), now_ms), fits + 1
+        version, fits = live.serve(Scorer(year.model, _fitted(year, now_ms, len(rows))), now_ms), fits + 1
+
+
+def _fitted(year: Year, now_ms: int, wanted: int) -> Any:
+    """Fitted on the newest rows; on twice as many, where the estimator refuses them, as some do if a column is missing throughout."""
+    mature = year.mature(now_ms)
+    while True:
+        try:
+            return fit_all(year.model, _newest(mature, wanted))
+        except ValueError:
+            if wanted >= len(mature):
+                raise
+            wanted *= 2
 
 
 def _newest(rows: TrainingSet, wanted: int | None) -> TrainingSet:
