@@ -95,19 +95,20 @@ def adwin(year: Year, watch: Watch) -> Played:
         if waited >= len(later):
             return judged(live.rows.outcome, live.probability, fits, {"alarms": alarms}, story)
         now_ms = int(live.known_at_ms[later[waited]])
-        rows = _newest(year.mature(now_ms), max(width, LEAST_ROWS))
-        story.append(f"row {np.searchsorted(live.rows.at_ms, now_ms)}: fitted on {len(rows)} rows")
+        mature = year.mature(now_ms)
+        rows = _newest(mature, max(width, LEAST_ROWS))
         if len(np.unique(rows.outcome)) < 2:
             return judged(live.rows.outcome, live.probability, fits, {"alarms": alarms}, story)
-        version, fits = live.serve(Scorer(year.model, _fitted(year, now_ms, len(rows))), now_ms), fits + 1
+        estimator, n_rows = _fitted(year, mature, len(rows))
+        story.append(f"row {np.searchsorted(live.rows.at_ms, now_ms)}: fitted on {n_rows} rows")
+        version, fits = live.serve(Scorer(year.model, estimator), now_ms), fits + 1
 
 
-def _fitted(year: Year, now_ms: int, wanted: int) -> Any:
-    """Fitted on the newest rows; on twice as many, where the estimator refuses them, as some do if a column is missing throughout."""
-    mature = year.mature(now_ms)
+def _fitted(year: Year, mature: TrainingSet, wanted: int) -> tuple[Any, int]:
+    """Fitted on the newest rows, and how many; on more where the estimator refuses them, as some do if a column is missing throughout."""
     while True:
         try:
-            return fit_all(year.model, _newest(mature, wanted))
+            return fit_all(year.model, _newest(mature, wanted)), min(wanted, len(mature))
         except ValueError:
             if wanted >= len(mature):
                 raise
