@@ -7,8 +7,10 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from psycopg import Connection
 from sqlalchemy import Column, Engine, Integer, MetaData, Table, insert, select, text
 
 from tests.databases import new_database
@@ -192,6 +194,57 @@ def test_who_stands_still_in_a_transaction_loses_it_and_the_right_to_write(postg
     with writing_cursor(engines[0]) as again:
         again.execute("insert into number (n, what) values (4, '')")
     assert numbers(engines[1]) == [2, 4]
+    for engine in engines:
+        engine.dispose()
+
+
+@pytest.mark.parametrize("by_cursor", [True, False])
+@pytest.mark.parametrize("how", ["rows to come", "statements in one go"])
+def test_who_stands_still_in_the_midst_of_a_statement_loses_the_right_to_write(postgres_url: str, how: str, by_cursor: bool) -> None:
+    engines = [open_postgres(new_database(postgres_url), "numbers", TABLES)]
+    engines.append(open_postgres(engines[0].url.render_as_string(hide_password=False), "numbers", TABLES))
+    with engines[1].begin() as connection:
+        for setting in ("lock_timeout", "idle_in_transaction_session_timeout"):
+            connection.execute(text(f"set {setting} = '500ms'"))  # of its connection, the one that is in the pool
+
+    def write() -> None:
+        if by_cursor:
+            with writing_cursor(engines[1]) as other:
+                other.execute("insert into number (n, what) values (2, '')")
+        else:
+            with engines[1].begin() as connection:
+                connection.execute(insert(NUMBER).values(n=2))
+
+    with pytest.raises(UnavailableError, match=r"administrator command|server closed"), writing_cursor(engines[0]) as standing:
+        driver: Connection[Any] = standing.raw.connection  # type: ignore[attr-defined]
+        if how == "rows to come":
+            with standing.raw.copy("copy number (n, what) from stdin") as copy:  # type: ignore[attr-defined]
+                copy.write_row((1, ""))
+                write()
+        else:
+            with driver.pipeline():
+                standing.execute("insert into number (n, what) values (1, '')")
+                driver.pgconn.send_flush_request()
+                driver.pgconn.flush()
+                write()
+    assert numbers(engines[0]) == [2]
+    for engine in engines:
+        engine.dispose()
+
+
+def test_who_cannot_get_the_right_to_write_is_told_plainly(postgres_url: str) -> None:
+    engines = [open_postgres(new_database(postgres_url), "numbers", TABLES)]
+    engines.append(open_postgres(engines[0].url.render_as_string(hide_password=False), "numbers", TABLES))
+    with engines[1].begin() as connection:
+        connection.execute(text("set lock_timeout = '200ms'"))
+    with engines[0].begin():
+        with pytest.raises(UnavailableError, match="lock timeout"), engines[1].begin():
+            raise AssertionError("it has the right to write, as another has")
+        with pytest.raises(UnavailableError, match="lock timeout"), writing_cursor(engines[1]):
+            raise AssertionError("it has the right to write, as another has")
+    with engines[1].begin() as connection:
+        connection.execute(insert(NUMBER).values(n=1))
+    assert numbers(engines[0]) == [1]
     for engine in engines:
         engine.dispose()
 

@@ -12,14 +12,14 @@ from sqlalchemy import URL, Engine, MetaData, NullPool, create_engine, event, ma
 from sqlalchemy import Connection as SqlConnection
 
 from tidemill.errors import SettingsError
-from tidemill.stores.postgres_cursor import LOCK_SCHEMA, as_reader, as_writer, sendable
-from tidemill.stores.postgres_errors import notice_restarts, tell_plainly
+from tidemill.stores.postgres_cursor import as_reader, as_writer, sendable
+from tidemill.stores.postgres_errors import GONE, notice_restarts, tell_plainly, unavailable
 from tidemill.stores.schema_version import VERSION_TABLE, refuse_other_columns, upgrade
 
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 # Whoever stands still in the middle of a transaction (SIGSTOP, a debugger) loses it, and with it the right to write; the others wait
-# longer than that for theirs. A slow machine is no error.
-_STANDS_STILL, _WAIT = "60s", "120s"
+# longer than that for theirs, and twice. A slow machine is no error.
+_STANDS_STILL, _WAIT = "60s", "70s"
 # A machine that has gone from the network is noticed within half a minute, by either end: else ours waits for a quarter of an hour, and
 # the server keeps the right to write for two hours for somebody who is no longer there.
 _IDLE_S, _EVERY_S, _TIMES, _UNANSWERED_MS = 10, 5, 4, 30_000
@@ -73,8 +73,10 @@ def open_postgres(url: str, schema: str, tables: MetaData, *, durable: bool = Fa
         if connection.get_execution_options().get("reading", False):
             as_reader(driver)
         else:
-            as_writer(driver)
-            connection.exec_driver_sql(LOCK_SCHEMA)
+            try:
+                as_writer(driver)
+            except GONE as error:  # the driver's own, which SQLAlchemy does not see
+                raise unavailable(engine.url, error) from error
 
     where = f"the schema {schema!r} of the database"
 

@@ -2,6 +2,10 @@
 
 A writer takes a lock of its schema first, as one of SQLite takes the file's: two writers queue, whatever each goes on to read. It
 reads what was committed when it got the lock, so it is not held to a snapshot from before.
+
+Who stands still (SIGSTOP, a debugger) would keep the lock. The server ends whoever does so between two statements, by
+`idle_in_transaction_session_timeout`. In the midst of one (rows of a COPY to come, statements sent in one go) it counts as at work, and no
+limit of the server's ends it: whoever has waited for `lock_timeout` does, and waits once more.
 """
 
 from __future__ import annotations
@@ -12,12 +16,20 @@ from functools import lru_cache
 from typing import Any
 
 from psycopg import Connection, IsolationLevel, RawCursor
+from psycopg.errors import LockNotAvailable
 
-LOCK_SCHEMA = "select pg_advisory_xact_lock(hashtextextended(current_schema(), 0))"
+_LOCK_SCHEMA = "select pg_advisory_xact_lock(hashtextextended(current_schema(), 0))"
 _ZERO, _FOR_ZERO = "\0", "\uf8ff"
 # Said by us in one message, as each message is a wait: the driver would say BEGIN in one of its own.
 _BEGIN_READING = "begin isolation level repeatable read read only"
-_BEGIN_WRITING = f"begin isolation level read committed read write; {LOCK_SCHEMA}"
+_BEGIN_WRITING = f"begin isolation level read committed read write; {_LOCK_SCHEMA}"
+# Who holds the lock and has for so long been waiting for its client, not for the disk or another.
+_END_WHO_STANDS_STILL = """
+select pg_terminate_backend(pid) from pg_locks join pg_stat_activity using (pid)
+where locktype = 'advisory' and granted and objsubid = 1 and database = (select oid from pg_database where datname = current_database())
+  and (classid::bigint << 32 | objid::bigint) = hashtextextended(current_schema(), 0)
+  and state = 'active' and wait_event_type = 'Client'
+  and query_start < clock_timestamp() - nullif(current_setting('idle_in_transaction_session_timeout'), '0')::interval"""
 _PLACE = re.compile(r"\?(\d*)")
 
 
@@ -73,7 +85,12 @@ def begin_reading(connection: Connection[Any]) -> PostgresCursor:
 def begin_writing(connection: Connection[Any]) -> PostgresCursor:
     """A cursor with the right to write, which one has at a time."""
     connection.autocommit = True
-    return PostgresCursor(connection).execute(_BEGIN_WRITING)
+    try:
+        return PostgresCursor(connection).execute(_BEGIN_WRITING)
+    except LockNotAvailable:
+        connection.execute("rollback")
+        connection.execute(_END_WHO_STANDS_STILL)
+        return PostgresCursor(connection).execute(_BEGIN_WRITING)
 
 
 def as_reader(connection: Connection[Any]) -> None:
@@ -84,10 +101,17 @@ def as_reader(connection: Connection[Any]) -> None:
 
 
 def as_writer(connection: Connection[Any]) -> None:
-    """The next transaction reads what is committed, statement by statement."""
+    """Begin a transaction with the right to write, which reads what is committed, statement by statement."""
     connection.autocommit = False
     connection.isolation_level = IsolationLevel.READ_COMMITTED
     connection.read_only = False
+    try:
+        connection.execute(_LOCK_SCHEMA)
+    except LockNotAvailable:
+        connection.rollback()
+        connection.execute(_END_WHO_STANDS_STILL)
+        connection.rollback()
+        connection.execute(_LOCK_SCHEMA)
 
 
 def sendable(values: Sequence[Any]) -> Sequence[Any]:
