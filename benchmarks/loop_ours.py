@@ -24,9 +24,8 @@ from tidemill.drift import OutcomeMonitor, outcome_settings
 from tidemill.errors import ExportError, UnfitRowsError
 from tidemill.kernels import Floats
 from tidemill.learning import OnnxModel, TrainingSet
-from tidemill.learning.retrain_policy import Window
 from tidemill.loop import Admitted, GuardFacts, GuardPolicy, admit, compare
-from tidemill.registry import Plan, Serving, challenge, gate, judge_probation, make_ready, numbers_left
+from tidemill.registry import Plan, Serving, challenge, gate, judge_probation, make_ready, numbers_left, windows_of
 from tidemill.stores.decisions import Trigger
 
 
@@ -177,7 +176,7 @@ class Loop:
         serves = self._serves
         serving = Serving(serves.version, serves.champion.scorer.score, int(serves.champion.train.at_ms[-1]))
         most = max(1, self._policy.max_fits - (one.used if one else 0) - 1)
-        windows: tuple[Window, ...] = ("change",) if one and one.promoted else ()
+        windows = windows_of(self._policy, asked.trigger, after_promotion=bool(one and one.promoted))
         try:
             found = gate(model, challenge(model, rows, Plan(self._asked_since(asked, now_ms), most, windows), serving))
         except UnfitRowsError as error:

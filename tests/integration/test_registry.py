@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import threading
 from collections.abc import Iterator
@@ -40,6 +41,7 @@ from tidemill.registry import (
     train,
 )
 from tidemill.registry.deploying import HEARD_OF_MS
+from tidemill.registry.training import WORTH_A_FIT
 from tidemill.serving import Champions
 
 NAME = "tiny_registry.late_order"
@@ -86,6 +88,21 @@ def test_a_run_holds_all_that_one_asks_for_later(trained: Trained) -> None:
     (dataset,) = run.inputs.dataset_inputs
     assert len(dataset.dataset.digest) == 16
     assert version.tags["source_digest"] == tiny.LATE_ORDER.source_digest
+
+
+def test_few_newest_rows_are_not_worth_another_fit(trained: Trained) -> None:
+    model = trained.workspace.project.models[0]
+    rows = snapshot(trained.workspace, model)
+    judged = gate(model, train(trained.workspace, trained.registry, model, rows))
+    fitted, verdict = judged.best.fitted, replace(judged.judgement.verdict, promote=True)
+    n_rows = len(fitted.train)
+    for n_newest, fits in ((math.ceil(n_rows * WORTH_A_FIT), 1), (math.ceil(n_rows * WORTH_A_FIT) - 1, 0)):
+        newest = fitted.gate.rows(np.arange(len(fitted.gate)) < n_newest)
+        best = replace(judged.best, fitted=replace(fitted, gate=newest, said=fitted.said[:n_newest]))
+        ready = make_ready(model, replace(judged, judgement=replace(judged.judgement, verdict=verdict), best=best), rows)
+        assert ready.fits == judged.fits + fits
+        assert (ready.fitted.estimator is fitted.estimator) == (fits == 0)
+        assert ("% more than it has learnt from" in ready.refit.get("why", "")) == (fits == 0)
 
 
 def test_what_passes_the_gate_learns_from_all_rows_and_what_fails_is_kept_as_it_was_judged(trained: Trained) -> None:

@@ -18,7 +18,7 @@ from tidemill.registry.deciding import (
     resume,
 )
 from tidemill.registry.deploying import carry_out, deploy, deploy_learnt, request_promotion, request_rollback
-from tidemill.registry.follow_ups import asked_since, due_follow_up, fits_left, numbers_left, plan_of, repeated, since_of
+from tidemill.registry.follow_ups import asked_since, due_follow_up, fits_left, numbers_left, plan_of, repeated, since_of, windows_of
 from tidemill.registry.judging import Judged, Judgement, gate
 from tidemill.registry.lease import holding
 from tidemill.registry.named import CANARY, CHALLENGER, CHAMPION, FROZEN, PREVIOUS, SHADOW, Named
@@ -101,4 +101,5 @@ __all__ = [
     "try_canary",
     "try_shadow",
     "try_unseen",
+    "windows_of",
 ]

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from statistics import median
 
 from tidemill.clock import to_utc
-from tidemill.learning import Model, RetrainPolicy
+from tidemill.learning import Model, RetrainPolicy, Window
 from tidemill.project import Workspace
 from tidemill.registry.challenging import Plan
 from tidemill.registry.deciding import Ask
@@ -52,7 +52,22 @@ def plan_of(workspace: Workspace, model: Model, decision: Decision) -> Plan:
     if decision.act == "update":
         return Plan(update=True)
     most = max(1, fits_left(workspace, model, decision) - 1)
-    return Plan(asked_since(workspace, model, decision), most, ("change",) if decision.evidence.get("promoted") else ())
+    windows = windows_of(model.policy, decision.trigger, after_promotion=bool(decision.evidence.get("promoted")))
+    return Plan(asked_since(workspace, model, decision), most, windows)
+
+
+def windows_of(policy: RetrainPolicy, trigger: str, *, after_promotion: bool) -> tuple[Window, ...]:
+    """What a retrain fits challengers on; nothing for whatever the policy names.
+
+    A champion that came of an alarm is followed up on the rows since the change alone. One that is only old is held against what all rows
+    teach: nothing says that the world has changed, so the last `recent` of them would know less of the same.
+
+    >>> windows_of(RetrainPolicy(), "schedule", after_promotion=False), windows_of(RetrainPolicy(), "error", after_promotion=False)
+    (('all',), ())
+    """
+    if after_promotion:
+        return ("change",)
+    return ("all",) if trigger == "schedule" and "all" in policy.windows else ()
 
 
 def asked_since(workspace: Workspace, model: Model, decision: Decision) -> int | None:

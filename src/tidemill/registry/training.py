@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 
 SAMPLE_ROWS = 5_000
 AGREEMENT = 0.1  # of probabilities; of values the same share of their standard deviation
+WORTH_A_FIT = 0.05  # more rows than this: fewer move a model less than another draw of the same rows would
 IMPORTANT = "important_columns"
 FITS = "fits"
 _LONGEST_TAG = 5_000  # what MLflow keeps; for people, as the ONNX file holds all classes
@@ -109,7 +110,8 @@ def make_ready(model: Model, judged: Judged, rows: TrainingSet) -> Ready:
     """What is registered: the winner fitted again on its window with the newest rows, or the best as it is where the gate lets none serve.
 
     Nobody has judged what was fitted again. So it serves only where its ONNX form says what it says and where it agrees with what was
-    judged: on the newest rows their scores differ by at most `AGREEMENT` on average. Else the one that was judged serves.
+    judged: on the newest rows their scores differ by at most `AGREEMENT` on average. Else the one that was judged serves, and it serves
+    as it is, without a fit, where the newest rows would be less than `WORTH_A_FIT` of what it has learnt from.
 
     Raises:
         ExportError: the ONNX form of what was judged does not say what the estimator says; such a model never serves.
@@ -118,7 +120,9 @@ def make_ready(model: Model, judged: Judged, rows: TrainingSet) -> Ready:
 
     fitted, frame, fits = judged.best.fitted, judged.best.fitted.gate.frame(), judged.fits
     told = {"served": "judged"}
-    if judged.judgement.verdict.promote:
+    if judged.judgement.verdict.promote and (held := _newest_share(judged)) < WORTH_A_FIT:
+        told["why"] = f"the newest rows would be {held:.1%} more than it has learnt from, from {WORTH_A_FIT:.0%} on it is fitted again"
+    elif judged.judgement.verdict.promote:
         again = _fit_again(model, judged, rows)
         fits += 1
         apart = _apart(model.objective, predict(model, again.estimator, frame, len(rows.classes)), fitted.said)
@@ -131,6 +135,12 @@ def make_ready(model: Model, judged: Judged, rows: TrainingSet) -> Ready:
             why = str(error)
         told = {"served": "judged", "difference": f"{apart:.4f}", "why": why}
     return Ready(fitted, export(model, fitted.estimator, frame, rows.classes), judged, fits, told)
+
+
+def _newest_share(judged: Judged) -> float:
+    """The newest rows as a share of those that the best was fitted on; all of them, where it goes on by parts."""
+    fitted = judged.best.fitted
+    return 1.0 if judged.best.window == UPDATE else len(fitted.gate) / len(fitted.train)
 
 
 def _apart(objective: Objective, said: Floats, judged: Floats) -> float:

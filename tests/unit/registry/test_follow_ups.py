@@ -121,6 +121,14 @@ def test_a_champion_that_came_of_an_alarm_is_followed_up_on_twice_the_rows_of_th
     assert due(workspace) is None, "300 are not twice as many"
 
 
+def test_a_champion_that_is_only_old_is_held_against_all_rows_alone(workspace: Workspace) -> None:
+    old = Decision("old", MODEL.name, "schedule", "old", "100 days old", 1, 1)
+    assert plan_of(workspace, MODEL, old).windows == ("all",)
+    narrow = replace(MODEL, policy=replace(POLICY, windows=("recent",)))
+    assert plan_of(workspace, narrow, old).windows == (), "what the policy names"
+    assert plan_of(workspace, MODEL, replace(old, trigger="manual")).windows == ()
+
+
 def test_an_alarm_repeats_the_one_of_its_version_that_waits_for_rows(workspace: Workspace) -> None:
     since_ms = known(workspace, 350)
     first = alarm(workspace, "r" * 30, since_ms, "refused", fits=0)
