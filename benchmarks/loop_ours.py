@@ -133,8 +133,8 @@ class Loop:
         if one is None or one.version != self._serves.version:
             return
         labels = self._known(one.since_ms, now_ms)
-        had = 2 * one.had - 1 if one.promoted else one.had
-        passed = [number for number in numbers_left(self._policy, one.used, had) if number <= labels]
+        left = numbers_left(self._policy, one.used, one.had, after_promotion=one.promoted)
+        passed = [number for number in left if number <= labels]
         if passed:
             one.had = max(passed)
             self._decide(_Asked("labels", one.since_ms, one.had, one.of_labels), now_ms)

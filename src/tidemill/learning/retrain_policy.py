@@ -23,7 +23,7 @@ class RetrainPolicy:
         max_retrains: most automatic retrains in any `period`; None for no limit.
         period: see `max_retrains`.
         follow_ups: after an alarm try again at so many labels since the change, rising; a champion that came of it is followed up on twice
-            as many as it had, or more.
+            as many as it had, or more, once where that is beyond the last.
         max_fits: most estimators fitted for one alarm, its follow-ups and the winner's last fit included.
         windows: what challengers are fitted on, in this order: the rows since the change (`change`), all of them (`all`), those of the last
             `recent`. The first that passes ends it, unless it is `change` and the champion has kept some skill.

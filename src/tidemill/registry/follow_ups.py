@@ -102,7 +102,7 @@ def due_follow_up(workspace: Workspace, model: Model) -> Ask | None:
     serves = alarm.from_version if winner is None else winner.to_version
     since_ms = _since(model, alarm)
     had = _labels_had(workspace, model, chain)
-    left = numbers_left(model.policy, sum(one.fits for one in chain), had if winner is None else 2 * had - 1)
+    left = numbers_left(model.policy, sum(one.fits for one in chain), had, after_promotion=winner is not None)
     if not left or not serves:
         return None
     newest = workspace.state.newest_outcomes(model.name, left[-1])  # no more than is asked for: this is looked at every few seconds
@@ -134,18 +134,28 @@ def repeated(workspace: Workspace, model: Model, version: str) -> dict[str, obje
     return {"follows": alarm.id, "since_ms": _since(model, alarm)}
 
 
-def numbers_left(policy: RetrainPolicy, used: int, had: int) -> list[int]:
+def numbers_left(policy: RetrainPolicy, used: int, had: int, *, after_promotion: bool = False) -> list[int]:
     """The numbers of labels since a change that are still to come, rising; none when too few fits are left.
+
+    A champion that came of the alarm is followed up on at least twice as many as it had. So that one of a late alarm is too, the last
+    number then is twice that of the champion, where the champion had fewer than the last.
 
     Args:
         policy: of the model.
         used: fits of the alarm and of what followed it.
         had: labels since the change that the last of them had.
+        after_promotion: whether a champion came of it.
 
     >>> numbers_left(RetrainPolicy(), 6, 700), numbers_left(RetrainPolicy(), 15, 700)
     ([1000, 2000, 4000], [])
+    >>> [numbers_left(RetrainPolicy(), 3, had, after_promotion=True) for had in (700, 2_200, 4_400)]
+    [[2000, 4000], [4400], []]
     """
-    return [] if used + _LEAST_FITS > policy.max_fits else [number for number in policy.follow_ups if number > had]
+    numbers, least = policy.follow_ups, had + 1
+    if after_promotion and numbers and had < numbers[-1]:
+        least = 2 * had
+        numbers = (*numbers[:-1], max(numbers[-1], least))
+    return [] if used + _LEAST_FITS > policy.max_fits else [number for number in numbers if number >= least]
 
 
 def _since(model: Model, alarm: Decision) -> int:

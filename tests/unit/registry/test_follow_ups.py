@@ -121,6 +121,20 @@ def test_a_champion_that_came_of_an_alarm_is_followed_up_on_twice_the_rows_of_th
     assert due(workspace) is None, "300 are not twice as many"
 
 
+def test_a_champion_of_a_late_alarm_is_followed_up_on_twice_as_many(workspace: Workspace) -> None:
+    root = Decision("late", MODEL.name, "error", "late", "errors rose", 1_000, 12, {"since_ms": known(workspace, 700), "n_labels": 320})
+    root = replace(root, from_version="1")
+    promote(workspace, root, 2)
+    assert due(workspace) == (640, 2), "600 are not twice 320"
+    ask = due_follow_up(workspace, MODEL)
+    assert ask is not None
+    promote(workspace, make_decision(MODEL, ask, 5, 1_002), 3)
+    assert due(workspace) is None, "it has learnt from more than the last number asks for"
+    own = replace(root, id="own", alarm_key="own", requested_wall_ms=13, evidence=dict(root.evidence) | {"n_labels": 610})
+    promote(workspace, own, 4)
+    assert due(workspace) is None
+
+
 def test_a_champion_that_is_only_old_is_held_against_all_rows_alone(workspace: Workspace) -> None:
     old = Decision("old", MODEL.name, "schedule", "old", "100 days old", 1, 1)
     assert plan_of(workspace, MODEL, old).windows == ("all",)
