@@ -2,7 +2,7 @@
 
 ```
 labels of an hour ─► monitor ─► alarm ┐
-follow-up, age of the champion ───────┴► guard ─► challengers ─► gate ─► winner fitted again, exported ─► serves ─► probation
+follow-up, age of the champion ───────┴► guard ─► challengers ─► gate ─► winner made ready ─► serves ─► probation
 ```
 Every part is the library's: `OutcomeMonitor` with the settings that follow from the budget, `admit`, `challenge`, `gate`, `make_ready`,
 `numbers_left`, `judge_probation`. What is left out: latency, as all are of one kind, and faults of the data, as there are none.

@@ -13,7 +13,7 @@ from tidemill.cli.moments import moment
 from tidemill.cli.options import AsJson, ModelName, ProjectPath, print_json, settings_for, workspace_for
 from tidemill.clock import to_utc
 from tidemill.errors import NotFoundError
-from tidemill.loop.story import Rival, asked_for, knew, rivals, steps
+from tidemill.loop.story import Rival, asked_for, knew, made_ready, rivals, steps
 from tidemill.pages import Pages
 from tidemill.stores import Decision
 
@@ -104,8 +104,8 @@ def _print_story(number: int, one: Decision, probation: dict[str, Any] | None, p
     _print_pairs(console, "the guard knew", knew(one))
     for rival in rivals(one):
         _print_rival(console, rival, one.metric_name or "loss")
-    if refit := one.findings.get("refit"):
-        console.print(f"  serves as {', '.join(f'{name}: {value}' for name, value in refit.items())}")
+    if made := made_ready(one):
+        console.print(f"  registered {made}")
     if probation is not None:
         console.print(f"  probation: {'over' if probation['ended'] else 'runs'}; {probation['found']}")
     for step in steps(one):

@@ -16,7 +16,7 @@ _MEANING = {
     "snapshot": "rows gathered",
     "fitted": "challengers fitted",
     "judged": "held against the champion",
-    "ready": "winner fitted again and exported",
+    "ready": "winner made ready and exported",
     "registered": "in MLflow",
     "deploying": "alias moves",
     "deployed": "every server serves it",
@@ -82,6 +82,21 @@ def rivals(decision: Decision) -> tuple[Rival, ...]:
     """The challengers of a decision, the best first as the gate ordered them."""
     told = decision.findings.get("candidates")
     return tuple(_rival(one) for one in told if isinstance(one, Mapping)) if isinstance(told, Sequence) else ()
+
+
+def made_ready(decision: Decision) -> str:
+    """Whether what was registered is what was judged, or was fitted again, and why; empty where nothing was registered.
+
+    >>> told = {"refit": {"served": "judged", "why": "the newest rows would be 2.6% more"}}
+    >>> made_ready(Decision("d", "late", "error", "k", "r", 0, 1_000, findings=told))
+    'as it was judged: the newest rows would be 2.6% more'
+    """
+    refit = decision.findings.get("refit")
+    if not isinstance(refit, Mapping):
+        return ""
+    if refit.get("served") == "refitted":
+        return f"fitted again with the rows that judged it; scores differ by {refit['difference']} on average"
+    return f"as it was judged: {refit['why']}" if "why" in refit else "as it was judged"
 
 
 def asked_for(decision: Decision) -> tuple[tuple[str, str], ...]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tidemill.clock import SECOND_MS
-from tidemill.loop.story import Rival, Step, asked_for, knew, rivals, steps
+from tidemill.loop.story import Rival, Step, asked_for, knew, made_ready, rivals, steps
 from tidemill.pages import Pages
 from tidemill.stores import Decision
 from tidemill.ui.links import stored_link
@@ -21,6 +21,7 @@ class DecisionStory:
     evidence: tuple[tuple[str, str], ...]
     knew: tuple[tuple[str, str], ...]
     rivals: tuple[Rival, ...]
+    made_ready: str
 
 
 @dataclass(frozen=True)
@@ -67,5 +68,5 @@ def _row(decision: Decision, pages: Pages, *, told: bool) -> DecisionRow:
         flow_run_url=pages.flow_run(decision.flow_run_id),
         mlflow_url=stored_link(pages, decision.findings.get("mlflow_run")),
         report_url=stored_link(pages, decision.evidence.get("report")),
-        story=DecisionStory(asked_for(decision), knew(decision), rivals(decision)) if told else None,
+        story=DecisionStory(asked_for(decision), knew(decision), rivals(decision), made_ready(decision)) if told else None,
     )

@@ -96,7 +96,7 @@ def test_a_decision_is_told_with_its_number_or_its_id(home: Path) -> None:
         "candidates": CANDIDATES,
         "guard": {"labels": 900},
         "mlflow_run": "http://127.0.0.1:5000/#/runs/r7",
-        "refit": {"served": "judged"},
+        "refit": {"served": "judged", "why": "the newest rows would be 2.6% more"},
     }
     workspace.decisions.mark("d1", "run", "judged", 5_000, told)
     workspace.decisions.finish("d1", Ending("rejected", "no gain", tiny.START_MS, 6_000, to_version="2", fits=1, decided_by="gate"), "run")
@@ -112,7 +112,7 @@ def test_a_decision_is_told_with_its_number_or_its_id(home: Path) -> None:
         "challenger change (the best)",
         "gain within +0.11010 and +0.15570",
         "challenger all: not fitted: max_fits is used up",
-        "serves as served: judged",
+        "registered as it was judged: the newest rows would be 2.6% more",
         "MLflow http://127.0.0.1:8000/mlflow/#/runs/r7",
     ):
         assert words in story

@@ -235,7 +235,8 @@ class Ferry:
         self.workspace.decisions.request(Decision(name, "late_ferry", "error", name, reason, at_ms, wall_ms))
         self.workspace.decisions.claim(name, RUN_ID, wall_ms + 1_000)
         self.workspace.decisions.mark(name, RUN_ID, "guarded", wall_ms + 1_500, {"guard": {"labels": 2_408, "running": ""}})
-        self.workspace.decisions.mark(name, RUN_ID, "judged", wall_ms + 9_000, {"candidates": CANDIDATES, "mlflow_run": MLFLOW_RUN})
+        found = {"candidates": CANDIDATES, "refit": {"served": "refitted", "difference": "0.0123"}, "mlflow_run": MLFLOW_RUN}
+        self.workspace.decisions.mark(name, RUN_ID, "judged", wall_ms + 9_000, found)
         if ending is not None:
             self.workspace.decisions.finish(name, ending, RUN_ID)
 

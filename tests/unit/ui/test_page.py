@@ -127,6 +127,7 @@ def test_a_decision_tells_its_whole_story(ferry: Ferry, client: TestClient) -> N
     assert "0.44020 against 0.57310, gain +0.1101 to +0.1557" in text
     assert "port = missing: gain +0.0104 on 211" in text
     assert "not fitted: max_fits is used up" in text
+    assert "<dt>Registered</dt><dd>fitted again with the rows that judged it; scores differ by 0.0123 on average</dd>" in text
     assert 'href="/mlflow/#/experiments/1/runs/r7">run in MLflow</a>' in text
 
 
