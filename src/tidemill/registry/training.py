@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 SAMPLE_ROWS = 5_000
 AGREEMENT = 0.1  # of probabilities; of values the same share of their standard deviation
-WORTH_A_FIT = 0.05  # more rows than this: fewer move a model less than another draw of the same rows would
+WORTH_A_FIT = 0.05  # the newest rows as a share of those that it was fitted on; from here on it is fitted again with them
 IMPORTANT = "important_columns"
 FITS = "fits"
 _LONGEST_TAG = 5_000  # what MLflow keeps; for people, as the ONNX file holds all classes
