@@ -17,6 +17,7 @@ from tidemill.loop import Admitted, GuardPolicy, Refused, Verdict, admit, read_f
 from tidemill.project import Workspace
 from tidemill.registry.faults import NEWEST_LABELS, book_fault, label_fault, newest_null_fault, reference_outcomes, watched_fault
 from tidemill.registry.judging import Judgement
+from tidemill.registry.known_outcomes import count_known, newest_known
 from tidemill.registry.named import CHAMPION
 from tidemill.registry.registry import Registry
 from tidemill.registry.version import Version
@@ -97,7 +98,7 @@ def guard(workspace: Workspace, registry: Registry, model: Model, decision: Deci
     champion = registry.alias(name, CHAMPION)
     served = None if champion is None else registry.load(name, champion)
     trained_ms = 0 if served is None else int(served.tags["stream_time_ms"])
-    labels = workspace.state.count_outcomes(model.name, trained_ms)
+    labels = count_known(workspace, model, trained_ms)
     facts = read_facts(workspace.decisions, decision, workspace.now_ms(), labels, guard_policy(model))
     facts = replace(facts, bad_data=data_fault(workspace, model, served))
     said = admit(decision.trigger, facts, guard_policy(model))
@@ -119,7 +120,7 @@ def data_fault(workspace: Workspace, model: Model, served: Version | None) -> st
     if fault or served is None:
         return fault
     several = model.objective.task == "multiclass"
-    told = workspace.state.newest_outcomes(model.name, NEWEST_LABELS)
+    told = newest_known(workspace, model, NEWEST_LABELS)
     newest = np.array([class_of(outcome.value) if several else outcome.value for outcome in told], dtype=object)
     return label_fault(newest, reference_outcomes(served, model)) or newest_null_fault(workspace, model, served)
 

@@ -21,6 +21,7 @@ from tidemill.learning import Model, RetrainPolicy, Window
 from tidemill.project import Workspace
 from tidemill.registry.challenging import Plan
 from tidemill.registry.deciding import Ask
+from tidemill.registry.known_outcomes import count_known, newest_known
 from tidemill.stores import Decision
 
 _LAGS = 1_000  # labels whose lag is looked at
@@ -80,7 +81,7 @@ def asked_since(workspace: Workspace, model: Model, decision: Decision) -> int |
     trigger = workspace.decisions.get(follows).trigger if isinstance(follows, str) else decision.trigger
     if since_ms is None or trigger != "error":
         return since_ms
-    told = workspace.state.newest_outcomes(model.name, _LAGS)
+    told = newest_known(workspace, model, _LAGS)
     asked_ms = {score.key: score.at_ms for score in workspace.predictions.scores(model.name, [outcome.key for outcome in told])}
     lags_ms = [outcome.known_at_ms - asked_ms[outcome.key] for outcome in told if outcome.key in asked_ms]
     return since_ms - max(0, int(median(lags_ms))) if lags_ms else since_ms
@@ -105,7 +106,7 @@ def due_follow_up(workspace: Workspace, model: Model) -> Ask | None:
     left = numbers_left(model.policy, sum(one.fits for one in chain), had, after_promotion=winner is not None)
     if not left or not serves:
         return None
-    newest = workspace.state.newest_outcomes(model.name, left[-1])  # no more than is asked for: this is looked at every few seconds
+    newest = newest_known(workspace, model, left[-1])  # no more than is asked for: this is looked at every few seconds
     labels = sum(outcome.known_at_ms > since_ms for outcome in newest)
     passed = [number for number in left if number <= labels]
     if not passed:
@@ -173,7 +174,7 @@ def _labels_had(workspace: Workspace, model: Model, chain: Sequence[Decision]) -
         told = one.evidence.get("n_labels")
         if one is chain[0] and isinstance(told, int):
             return told
-        count, since_ms = workspace.state.count_outcomes, _since(model, chain[0])
-        return count(model.name, since_ms) - count(model.name, one.requested_at_ms)
+        since_ms = _since(model, chain[0])
+        return count_known(workspace, model, since_ms) - count_known(workspace, model, one.requested_at_ms)
 
     return max(had(one) for one in chain)

@@ -19,6 +19,7 @@ from tidemill.learning import Model, vectors_of
 from tidemill.loop import Comparison, compare
 from tidemill.project import Workspace
 from tidemill.registry.challenging import measure_latency
+from tidemill.registry.known_outcomes import silence_counts
 from tidemill.registry.registry import Registry
 from tidemill.stores import Answer, AnswerKind, Class, Served
 from tidemill.stores.answer import class_of, in_class_order
@@ -69,7 +70,10 @@ class Probation:
 
 
 def labelled(workspace: Workspace, model: Model, version: int, from_ms: int) -> Labelled:
-    """The last prediction of each key that a version was asked since a time and that has an outcome; the newest 20,000 at most."""
+    """The last prediction of each key that a version was asked since a time and that has an outcome; the newest 20,000 at most.
+
+    Where silence means something, those for which `within` is over.
+    """
     served = workspace.predictions.served(model.name, from_ms=max(1, from_ms))
     mine = np.flatnonzero(served.versions == version)[-MOST_ROWS:]
     last = {served.keys[row]: int(row) for row in mine}
@@ -78,6 +82,9 @@ def labelled(workspace: Workspace, model: Model, version: int, from_ms: int) -> 
         row = last.get(outcome.key)
         if row is not None and 0 < outcome.known_at_ms - int(served.at_ms[row]) <= model.label.within_ms:
             found[row] = outcome.value
+    if silence_counts(model):
+        over_ms = workspace.now_ms() - model.label.within_ms
+        found = {row: found.get(row, model.label.absent) for row in last.values() if served.at_ms[row] < over_ms}
     rows = np.array(sorted(found), dtype=np.int64)
     kept = served.rows(rows)
     scores = {one.prediction_id: one.answer for one in workspace.predictions.scores(model.name, kept.keys) if one.version == version}

@@ -15,6 +15,7 @@ from tidemill.project import Workspace
 from tidemill.registry.challenging import Challenger, Tried, refuse_spoilt_rows, try_unseen
 from tidemill.registry.deciding import Ask, Asker, request
 from tidemill.registry.estimators import read_estimator
+from tidemill.registry.known_outcomes import count_known
 from tidemill.registry.named import CHAMPION
 from tidemill.registry.registry import Registry
 from tidemill.registry.version import Version
@@ -28,7 +29,7 @@ def due_update(workspace: Workspace, model: Model, served: Version | None) -> As
     step = model.policy.update_labels
     if step is None or served is None:
         return None
-    labels = workspace.state.count_outcomes(model.name, int(served.tags["stream_time_ms"]))
+    labels = count_known(workspace, model, int(served.tags["stream_time_ms"]))
     if labels < step:
         return None
     passed = labels // step

@@ -15,16 +15,18 @@ from tidemill.drift import Alarm, OutcomeMonitor, outcome_settings
 from tidemill.learning import Model
 from tidemill.project import Workspace
 from tidemill.registry import CHAMPION, Registry, repeated
+from tidemill.registry.known_outcomes import known_after, silence_counts
 from tidemill.serving.conditions import (
     Alarmed,
     outcome_condition,
     outcomes_standing,
     still_worse,
 )
-from tidemill.stores import Alert, Decision, Score
+from tidemill.stores import Alert, Decision, Outcome, Score
 from tidemill.stores.decision_records import decision_id
 
 _BATCH = 5_000
+_SETTLED = "settled_prediction"  # in the state: the last prediction whose outcome was taken, where silence counts
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,10 @@ class _Outcome:
 
 
 class OutcomeWatch:
-    """Watches labelled outcomes of one model, keyed by the version that predicted; an alarm may request a retrain."""
+    """Watches the known outcomes of one model, keyed by the version that predicted; an alarm may request a retrain.
+
+    Where events tell the outcomes, the cursor is the number of the last one. Where silence counts too, the state holds how far it has come.
+    """
 
     def __init__(self, workspace: Workspace, registry: Registry, model: Model) -> None:
         self._workspace = workspace
@@ -46,6 +51,7 @@ class OutcomeWatch:
         self._model = model
         self._name = f"outcomes:{model.name}"
         self._settings = outcome_settings(model.monitor.budget, model.monitor.cycle_ms)
+        self._silence = silence_counts(model)
         self._rng = random.SystemRandom()
 
     def step(self) -> list[Alarm]:
@@ -53,7 +59,8 @@ class OutcomeWatch:
         raised: list[Alarm] = []
         while True:
             cursor, state = self._workspace.monitors.load(self._name)
-            outcomes = self._workspace.state.outcomes(self._model.name, cursor, _BATCH)
+            after, state = self._stands(cursor, state)
+            outcomes = known_after(self._workspace, self._model, after, _BATCH)
             if not outcomes:
                 return raised
             monitor = self._monitor(state)
@@ -61,7 +68,7 @@ class OutcomeWatch:
             met = [
                 _Outcome(score.version, *watched, outcome.known_at_ms)
                 for outcome in outcomes
-                for score in _last_of_each_version(scores.get(outcome.key, []), outcome.known_at_ms, self._model.label.within_ms)
+                for score in self._met(scores.get(outcome.key, []), outcome)
                 if (watched := self._model.objective.watched(outcome.value, score.answer)) is not None
             ]
             alarms = [alarm for one in met if (alarm := monitor.update(str(one.version), one.came_true, one.predicted, one.known_at_ms))]
@@ -70,17 +77,30 @@ class OutcomeWatch:
             champion = str(self._registry.alias(self._workspace.project.registered_name(self._model.name), CHAMPION)) if wanted else ""
             current = [alarm for alarm in alarms if alarm.model_version == champion]
             new = {alarm.model_version: (alarm.detector, monitor.n_labels(alarm.model_version)) for alarm in current}
-            after = still_worse({**before, **new}, monitor, champion)
+            worse = still_worse({**before, **new}, monitor, champion)
             self._workspace.monitors.save(
                 self._name,
                 cursor,
-                outcomes[-1].number,
-                monitor.state() | {"alarmed": after},
+                cursor + 1 if self._silence else outcomes[-1].number,
+                monitor.state() | {"alarmed": worse} | ({_SETTLED: outcomes[-1].number} if self._silence else {}),
                 alerts=[self._alert(alarm) for alarm in current],
-                conditions=[outcomes_standing(self._model.name, before, after, champion, outcomes[-1].known_at_ms)] if wanted else [],
+                conditions=[outcomes_standing(self._model.name, before, worse, champion, outcomes[-1].known_at_ms)] if wanted else [],
                 decisions=[self._decision(alarm) for alarm in current if "error" in self._model.policy.on],
             )
             raised.extend(current)
+
+    def _stands(self, cursor: int, state: dict[str, Any] | None) -> tuple[int, dict[str, Any] | None]:
+        """The number behind which to go on, and the state; none of before where the label has begun or ceased to count silence."""
+        settled = None if state is None else state.get(_SETTLED)
+        if self._silence:
+            return (settled, state) if settled is not None else (0, None)
+        return cursor, state if settled is None else None
+
+    def _met(self, scores: list[Score], outcome: Outcome) -> list[Score]:
+        """What an outcome came of: the prediction it is of, or where events tell it the last one of each version that it counts for."""
+        if self._silence:
+            return [score for score in scores if score.prediction_id == outcome.number]
+        return _last_of_each_version(scores, outcome.known_at_ms, self._model.label.within_ms)
 
     def _monitor(self, state: dict[str, Any] | None) -> OutcomeMonitor:
         """As it was saved; a new one where the model's task was another then."""

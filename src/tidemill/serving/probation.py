@@ -8,6 +8,7 @@ from tidemill.clock import wall_ms
 from tidemill.learning import Model
 from tidemill.project import Workspace
 from tidemill.registry import CHAMPION, Ask, Probation, Registry, examine, make_decision
+from tidemill.registry.known_outcomes import count_known
 from tidemill.stores import Alert, Decision
 
 _COUNTS = 100  # times within a probation that labels are counted, which takes a look at all of them
@@ -48,7 +49,7 @@ class ProbationWatch:
         since_ms, now_ms = promotion.finished_at_ms or 0, self._workspace.now_ms()
         if look.ended or now_ms < self._counted_ms + self._model.policy.probation_ms // _COUNTS:
             return []
-        self._counted_ms, labels = now_ms, self._workspace.state.count_outcomes(self._model.name, since_ms)
+        self._counted_ms, labels = now_ms, count_known(self._workspace, self._model, since_ms)
         if not self._is_due(since_ms, labels, look):
             return []
         before, now = int(promotion.from_version or 0), int(promotion.to_version or 0)

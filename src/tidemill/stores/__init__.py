@@ -23,7 +23,7 @@ from tidemill.stores.lake_writer import LakeWriter, wait_for_lake
 from tidemill.stores.loop_tables import open_loop
 from tidemill.stores.mapped_state import MappedState
 from tidemill.stores.monitor_state import MonitorStateStore
-from tidemill.stores.prediction_records import Answered, Role, Said, Score, Served
+from tidemill.stores.prediction_records import Answered, Asked, Role, Said, Score, Served
 from tidemill.stores.predictions import PredictionStore
 from tidemill.stores.publications import PublicationStanding, PublicationStore
 from tidemill.stores.quality import Followed, Judged, QualityReader
@@ -56,6 +56,7 @@ __all__ = [
     "Answered",
     "ApiKey",
     "AppliedReader",
+    "Asked",
     "Caller",
     "Class",
     "Conditions",

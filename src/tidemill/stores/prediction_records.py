@@ -112,6 +112,15 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """A question: of which key, and when."""
+
+    prediction_id: int
+    key: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Said:
     """What was asked, and what was answered: by the champion, or by the canary."""
 

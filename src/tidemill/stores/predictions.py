@@ -13,7 +13,7 @@ from tidemill.stores.answer import Answer, Class
 from tidemill.stores.cursors import Cursor, reading, reading_cursor, writing_cursor
 from tidemill.stores.databases import Databases
 from tidemill.stores.insert_many import insert_many
-from tidemill.stores.prediction_records import Answered, Said, Score, Served, as_served, stored, unpacked
+from tidemill.stores.prediction_records import Answered, Asked, Said, Score, Served, as_served, stored, unpacked
 from tidemill.stores.prediction_tables import PREDICTION, PREDICTION_TABLES, SCORE, SERVER
 
 # Run for every request: plain SQL with bound parameters, as building it anew with Core costs more than running it.
@@ -38,6 +38,9 @@ case when c.version is null then s.probability else c.probability end, case when
 case when c.version is null then s.probabilities else c.probabilities end
 from prediction p join score s on s.prediction_id = p.id and s.role = 'champion'
 left join score c on c.prediction_id = p.id and c.role = 'canary' where p.id > ? order by p.id limit ?"""
+_ASKED_AFTER = "select id, key, at_ms from prediction where model = ? and id > ? order by id limit ?"
+_ASKED_BEFORE = "select id, key, at_ms from prediction where model = ? and at_ms < ? order by at_ms desc, id desc limit ?"
+_COUNT_ASKED = "select count(*) from prediction where model = ? and at_ms >= ? and at_ms < ?"
 _CONFIRM = (
     "insert into server (id, model, version, seen_wall_ms) values (?, ?, ?, ?) "
     "on conflict (id, model) do update set version = excluded.version, seen_wall_ms = excluded.seen_wall_ms"
@@ -137,6 +140,19 @@ class PredictionStore:
             rows = cursor.execute(_SAID, (after_id, limit)).fetchall()
         return [self._said(row) for row in rows]
 
+    def asked(self, model: str, after_id: int, limit: int) -> list[Asked]:
+        """The questions past a prediction, in the order in which they were logged."""
+        return self._asked(_ASKED_AFTER, (model, after_id, limit))
+
+    def newest_asked(self, model: str, before_ms: int, limit: int) -> list[Asked]:
+        """The last so many questions that were asked before a time, the oldest first."""
+        return self._asked(_ASKED_BEFORE, (model, before_ms, limit))[::-1]
+
+    def count_asked(self, model: str, from_ms: int, before_ms: int) -> int:
+        """How many questions were asked in `[from_ms, before_ms)`."""
+        with reading_cursor(self._engine) as cursor:
+            return int(cursor.execute(_COUNT_ASKED, (model, from_ms, before_ms)).fetchone()[0])
+
     def last_id(self) -> int:
         """The id of the newest prediction; 0 before the first."""
         with reading_cursor(self._engine) as cursor:
@@ -163,6 +179,10 @@ class PredictionStore:
         self._engine.dispose()
         if self._impatient is not None:
             self._impatient.dispose()
+
+    def _asked(self, query: str, values: Sequence[Any]) -> list[Asked]:
+        with reading_cursor(self._engine) as cursor:
+            return [Asked(*row) for row in cursor.execute(query, values).fetchall()]
 
     def _said(self, row: Sequence[Any]) -> Said:
         about = dict(zip(("id", "model", "key", "at_ms", "made_wall_ms", "position", "request", "version"), row, strict=False))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, func, insert, select
+from sqlalchemy import Engine, Select, bindparam, func, insert, select
 
 from tidemill.errors import ConflictError
 from tidemill.events import EventBatch
@@ -35,6 +35,10 @@ _NOT_APPLIED = (
     "select log_offset from duplicate where stream = ? and log_offset between ? and ? "
     "union all select log_offset from dead_letter where stream = ? and log_offset between ? and ?"
 )
+
+
+_OUTCOMES = select(OUTCOME.c.number, OUTCOME.c.key, OUTCOME.c.known_at_ms, OUTCOME.c.value, OUTCOME.c.text)
+_KEYS_A_QUERY = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,15 +189,19 @@ class SqlState(ABC):
 
     def outcomes(self, model: str, after: int, limit: int) -> list[Outcome]:
         """Outcomes of a model after a number, in the order of commits."""
-        query = (
-            select(OUTCOME.c.number, OUTCOME.c.key, OUTCOME.c.known_at_ms, OUTCOME.c.value, OUTCOME.c.text)
-            .where(OUTCOME.c.model == model, OUTCOME.c.number > after)
-            .order_by(OUTCOME.c.number)
-            .limit(limit)
-        )
-        with self._reader.connect() as connection:
-            rows = connection.execute(query).all()
-        return [Outcome(number, key, known_at_ms, value if text is None else text) for number, key, known_at_ms, value, text in rows]
+        query = _OUTCOMES.where(OUTCOME.c.model == model, OUTCOME.c.number > after).order_by(OUTCOME.c.number).limit(limit)
+        return self._outcomes(query)
+
+    def newest_outcomes(self, model: str, limit: int) -> list[Outcome]:
+        """The last outcomes of a model, in the order of commits."""
+        return self._outcomes(_OUTCOMES.where(OUTCOME.c.model == model).order_by(OUTCOME.c.number.desc()).limit(limit))[::-1]
+
+    def outcomes_of(self, model: str, keys: Sequence[str]) -> list[Outcome]:
+        """The outcomes of these keys, those of one key in the order of commits."""
+        query = _OUTCOMES.where(OUTCOME.c.model == model, OUTCOME.c.key.in_(bindparam("keys", expanding=True))).order_by(OUTCOME.c.number)
+        distinct = list(dict.fromkeys(keys))
+        lots = (distinct[begin : begin + _KEYS_A_QUERY] for begin in range(0, len(distinct), _KEYS_A_QUERY))
+        return [outcome for lot in lots for outcome in self._outcomes(query, {"keys": lot})]
 
     def count_outcomes(self, model: str, after_ms: int) -> int:
         """How many outcomes of a model became known after a time."""
@@ -201,16 +209,10 @@ class SqlState(ABC):
         with self._reader.connect() as connection:
             return connection.execute(query).scalar_one()
 
-    def newest_outcomes(self, model: str, limit: int) -> list[Outcome]:
-        """The last outcomes of a model, in the order of commits."""
-        query = (
-            select(OUTCOME.c.number, OUTCOME.c.key, OUTCOME.c.known_at_ms, OUTCOME.c.value)
-            .where(OUTCOME.c.model == model)
-            .order_by(OUTCOME.c.number.desc())
-            .limit(limit)
-        )
+    def _outcomes(self, query: Select[Any], values: Mapping[str, Any] | None = None) -> list[Outcome]:
         with self._reader.connect() as connection:
-            return [Outcome(*row) for row in reversed(connection.execute(query).all())]
+            rows = connection.execute(query, dict(values or {})).all()
+        return [Outcome(number, key, known_at_ms, value if text is None else text) for number, key, known_at_ms, value, text in rows]
 
     def not_applied(self, stream: str, first: int, last: int) -> set[int]:
         """The log offsets from `first` to `last` of a stream's events that were taken but not applied."""
