@@ -18,6 +18,7 @@ from tidemill.learning import Model, OnnxModel
 from tidemill.loop.messages import prediction_message
 from tidemill.project import Workspace
 from tidemill.registry import Registry, gate, make_ready, register, snapshot, train
+from tidemill.registry.deciding import data_fault
 from tidemill.serving import Champions, create_app
 from tidemill.serving.monitors import OutcomeWatch
 from tidemill.settings import ServerSettings, Settings
@@ -128,6 +129,13 @@ def test_quality_and_page_tell_the_figures_of_the_task(run: Run) -> None:
     first = run.client.get("/v1/models/days/quality").json()["windows"][0]
     assert first["estimated"]["mae"]["value"] == pytest.approx(found["days"]["mae"], abs=0.08), "as training has learnt it"
     assert "MAE, estimated and real" in page
+
+
+def test_the_guard_finds_no_fault_in_outcomes_of_either_kind(run: Run) -> None:
+    for model in parcels.project.models:
+        served = run.registry.load(run.workspace.project.registered_name(model.name), 1)
+        assert len(run.workspace.state.newest_outcomes(model.name, 1_000)) == 1_000
+        assert data_fault(run.workspace, model, served) == ""
 
 
 def test_a_changed_world_raises_the_alarm_and_nothing_before_does(run: Run) -> None:
