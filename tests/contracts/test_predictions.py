@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tidemill.stores import Answer, Answered, Databases, PredictionStore, Role, Said
+from tidemill.stores import Answer, Answered, Asked, Databases, PredictionStore, Role, Said
 
 
 @pytest.fixture
@@ -126,6 +126,17 @@ def test_scores_are_oldest_first_over_any_number_of_keys(store: PredictionStore)
     assert mine == [(1, "champion", 2, 2.03), (1, "frozen", 1, 1.03), (2, "champion", 3, 3 + 1_196 / 100)]
     assert store.scores("n", wanted) == []
     assert store.scores("m", []) == []
+
+
+def test_questions_come_by_id_or_by_time_and_are_counted(store: PredictionStore) -> None:
+    for at_ms, keys in ((3_000, ["a", "b"]), (1_000, ["c"]), (2_000, ["a"])):
+        store.write(answered(keys, at_ms))
+    store.write(answered(["x"], 2_000, model="n"))
+    logged = [Asked(1, "a", 3_000), Asked(2, "b", 3_000), Asked(3, "c", 1_000), Asked(4, "a", 2_000)]
+    assert (store.asked("m", 0, 9), store.asked("m", 1, 2), store.asked("m", 4, 9)) == (logged, logged[1:3], [])
+    assert store.newest_asked("m", 3_001, 9) == [logged[2], logged[3], logged[0], logged[1]]
+    assert (store.newest_asked("m", 3_000, 1), store.newest_asked("none", 9_000, 9)) == ([logged[3]], [])
+    assert [store.count_asked("m", *span) for span in ((0, 9_000), (1_000, 3_000), (1_001, 2_000))] == [4, 2, 0]
 
 
 def test_what_champions_said_comes_in_the_order_of_its_ids(store: PredictionStore) -> None:

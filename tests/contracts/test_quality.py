@@ -226,6 +226,10 @@ def test_classes_and_values_meet_their_outcomes_on_every_database(databases: Dat
     Engine(log, state, [GRADED], {"graded": GRADES.retention_ms}).drain(3)
     assert [outcome.value for outcome in state.outcomes("grade", 0, 9)] == ["good", "bad", "new"]
     assert [outcome.value for outcome in state.outcomes("minutes", 0, 9)] == [2.5, 0.5, 1.5, 4.5]
+    for model in ("grade", "minutes"):
+        kept = state.outcomes(model, 0, 9)
+        assert (state.newest_outcomes(model, 2), state.newest_outcomes(model, 9)) == (kept[-2:], kept)
+        assert state.outcomes_of(model, ["none"] * 600 + [kept[-1].key]) == [one for one in kept if one.key == kept[-1].key]
     predictions, vectors = PredictionStore(databases), np.zeros((4, 1))
     asked = {"at_ms": 0, "made_wall_ms": 0, "position": "{}", "digest": "d", "keys": [*"abcd"], "requests": ["{}"] * 4, "numbers": vectors}
     three, two = np.tile([0.5, 0.25, 0.25], (4, 1)), np.tile([0.75, 0.25], (4, 1))
