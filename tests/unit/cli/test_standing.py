@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 
 from tests import tiny
-from tests.services import child_environ
+from tests.services import child_environ, free_port
 from tidemill.cli.standing import Standing, read_standing, render
 from tidemill.clock import wall_ms
 from tidemill.project import Workspace, project_root
@@ -36,7 +36,8 @@ def words(text: str) -> dict[str, list[str]]:
 
 
 def test_what_came_between_two_looks_is_told_by_the_second(tmp_path: Path) -> None:
-    workspace, settings = Workspace.open(tiny.project, tmp_path), read_settings({"TIDEMILL_HOME": str(tmp_path)})
+    nobody_there = {"TIDEMILL_MLFLOW__PORT": str(free_port()), "TIDEMILL_PREFECT__PORT": str(free_port())}
+    workspace, settings = Workspace.open(tiny.project, tmp_path), read_settings({"TIDEMILL_HOME": str(tmp_path), **nobody_there})
     tiny.live(workspace, 0, 1)
     before = read_standing(workspace, settings)
     workspace.log.append([entry for entry in tiny.history(1, 2) if entry.stream == "orders"][:300], 0)
