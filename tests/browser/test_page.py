@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.site import Heard, Site, fill
 from tests.unit.ui.ferry import START_MS
@@ -191,6 +192,17 @@ def test_a_page_whose_stream_breaks_says_so_and_is_live_again(site: Site, page: 
     expect(word).to_have_text("live")
     expect(page.locator("#stream-departures [data-label=Received]")).to_have_text("1", timeout=REFRESHED_MS)
     expect(page.locator("#connection")).to_be_hidden()
+
+
+@pytest.mark.parametrize("script", ["vendor/hx-sse.min.js", "app.js"])
+def test_a_script_that_comes_late_keeps_the_page_from_nothing(site: Site, page: Page, script: str) -> None:
+    def late(route: Route) -> None:
+        time.sleep(1.0)
+        route.continue_()
+
+    page.route(f"**/{script}*", late)
+    page.goto(site.url)
+    expect(page.locator("#stream")).to_have_text("live", timeout=10_000)
 
 
 def test_without_a_stream_everything_is_asked_for_now_and_then(site: Site, page: Page) -> None:
