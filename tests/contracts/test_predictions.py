@@ -133,7 +133,8 @@ def test_questions_come_by_id_or_by_time_and_are_counted(store: PredictionStore)
         store.write(answered(keys, at_ms))
     store.write(answered(["x"], 2_000, model="n"))
     logged = [Asked(1, "a", 3_000), Asked(2, "b", 3_000), Asked(3, "c", 1_000), Asked(4, "a", 2_000)]
-    assert (store.asked("m", 0, 9), store.asked("m", 1, 2), store.asked("m", 4, 9)) == (logged, logged[1:3], [])
+    assert (store.asked("m", 0, 9_000, 9), store.asked("m", 1, 9_000, 2), store.asked("m", 4, 9_000, 9)) == (logged, logged[1:3], [])
+    assert (store.asked("m", 0, 3_000, 9), store.asked("m", 2, 2_000, 9)) == ([], logged[2:3]), "up to the first that is too young"
     assert store.newest_asked("m", 3_001, 9) == [logged[2], logged[3], logged[0], logged[1]]
     assert (store.newest_asked("m", 3_000, 1), store.newest_asked("none", 9_000, 9)) == ([logged[3]], [])
     assert [store.count_asked("m", *span) for span in ((0, 9_000), (1_000, 3_000), (1_001, 2_000))] == [4, 2, 0]

@@ -21,7 +21,7 @@ from tidemill.learning import Model, RetrainPolicy, Window
 from tidemill.project import Workspace
 from tidemill.registry.challenging import Plan
 from tidemill.registry.deciding import Ask
-from tidemill.registry.known_outcomes import count_known, newest_known
+from tidemill.registry.known_outcomes import count_known, count_up_to, newest_known
 from tidemill.stores import Decision
 
 _LAGS = 1_000  # labels whose lag is looked at
@@ -106,8 +106,7 @@ def due_follow_up(workspace: Workspace, model: Model) -> Ask | None:
     left = numbers_left(model.policy, sum(one.fits for one in chain), had, after_promotion=winner is not None)
     if not left or not serves:
         return None
-    newest = newest_known(workspace, model, left[-1])  # no more than is asked for: this is looked at every few seconds
-    labels = sum(outcome.known_at_ms > since_ms for outcome in newest)
+    labels = count_up_to(workspace, model, since_ms, left[-1])
     passed = [number for number in left if number <= labels]
     if not passed:
         return None

@@ -31,6 +31,13 @@ def count_known(workspace: Workspace, model: Model, after_ms: int) -> int:
     return workspace.predictions.count_asked(model.name, after_ms - within_ms + 1, workspace.now_ms() - within_ms)
 
 
+def count_up_to(workspace: Workspace, model: Model, after_ms: int, most: int) -> int:
+    """The same where more than so many make no difference, which a look every few seconds asks."""
+    if silence_counts(model):
+        return min(most, count_known(workspace, model, after_ms))
+    return sum(outcome.known_at_ms > after_ms for outcome in workspace.state.newest_outcomes(model.name, most))
+
+
 def newest_known(workspace: Workspace, model: Model, limit: int) -> list[Outcome]:
     """The last so many, the oldest first."""
     if not silence_counts(model):
@@ -42,10 +49,8 @@ def known_after(workspace: Workspace, model: Model, after: int, limit: int) -> l
     """At most so many past a number, in the order in which they became known: that of an outcome, or of a prediction."""
     if not silence_counts(model):
         return workspace.state.outcomes(model.name, after, limit)
-    asked = workspace.predictions.asked(model.name, after, limit)
     over_ms = workspace.now_ms() - model.label.within_ms
-    young = next((place for place, one in enumerate(asked) if one.at_ms >= over_ms), len(asked))
-    return _settled(workspace, model, asked[:young])
+    return _settled(workspace, model, workspace.predictions.asked(model.name, after, over_ms, limit))
 
 
 def _settled(workspace: Workspace, model: Model, asked: Sequence[Asked]) -> list[Outcome]:

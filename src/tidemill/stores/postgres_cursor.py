@@ -11,7 +11,7 @@ limit of the server's ends it: whoever has waited for `lock_timeout` does, and w
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -85,12 +85,9 @@ def begin_reading(connection: Connection[Any]) -> PostgresCursor:
 def begin_writing(connection: Connection[Any]) -> PostgresCursor:
     """A cursor with the right to write, which one has at a time."""
     connection.autocommit = True
-    try:
-        return PostgresCursor(connection).execute(_BEGIN_WRITING)
-    except LockNotAvailable:
-        connection.execute("rollback")
-        connection.execute(_END_WHO_STANDS_STILL)
-        return PostgresCursor(connection).execute(_BEGIN_WRITING)
+    cursor = PostgresCursor(connection)
+    _insist(connection, lambda: cursor.execute(_BEGIN_WRITING))
+    return cursor
 
 
 def as_reader(connection: Connection[Any]) -> None:
@@ -105,13 +102,17 @@ def as_writer(connection: Connection[Any]) -> None:
     connection.autocommit = False
     connection.isolation_level = IsolationLevel.READ_COMMITTED
     connection.read_only = False
+    _insist(connection, lambda: connection.execute(_LOCK_SCHEMA))
+
+
+def _insist(connection: Connection[Any], lock: Callable[[], object]) -> None:
+    """Take the lock; where it does not come in time, end a holder that stands still and wait once more."""
     try:
-        connection.execute(_LOCK_SCHEMA)
+        lock()
     except LockNotAvailable:
-        connection.rollback()
+        connection.execute("rollback")
         connection.execute(_END_WHO_STANDS_STILL)
-        connection.rollback()
-        connection.execute(_LOCK_SCHEMA)
+        lock()
 
 
 def sendable(values: Sequence[Any]) -> Sequence[Any]:

@@ -38,7 +38,10 @@ case when c.version is null then s.probability else c.probability end, case when
 case when c.version is null then s.probabilities else c.probabilities end
 from prediction p join score s on s.prediction_id = p.id and s.role = 'champion'
 left join score c on c.prediction_id = p.id and c.role = 'canary' where p.id > ? order by p.id limit ?"""
-_ASKED_AFTER = "select id, key, at_ms from prediction where model = ? and id > ? order by id limit ?"
+# The joined texts keep SQLite from the index by time here too: it would sort all that a model was ever asked.
+_ASKED_AFTER = """select id, key, at_ms from prediction where model || '' = ?1 and id > ?2 and id < coalesce(
+  (select id from prediction where model || '' = ?1 and id > ?2 and at_ms >= ?3 order by id limit 1), 9223372036854775807)
+order by id limit ?4"""
 _ASKED_BEFORE = "select id, key, at_ms from prediction where model = ? and at_ms < ? order by at_ms desc, id desc limit ?"
 _COUNT_ASKED = "select count(*) from prediction where model = ? and at_ms >= ? and at_ms < ?"
 _CONFIRM = (
@@ -140,9 +143,9 @@ class PredictionStore:
             rows = cursor.execute(_SAID, (after_id, limit)).fetchall()
         return [self._said(row) for row in rows]
 
-    def asked(self, model: str, after_id: int, limit: int) -> list[Asked]:
-        """The questions past a prediction, in the order in which they were logged."""
-        return self._asked(_ASKED_AFTER, (model, after_id, limit))
+    def asked(self, model: str, after_id: int, before_ms: int, limit: int) -> list[Asked]:
+        """The questions past a prediction, in the order in which they were logged, up to the first that was asked at a time or later."""
+        return self._asked(_ASKED_AFTER, (model, after_id, before_ms, limit))
 
     def newest_asked(self, model: str, before_ms: int, limit: int) -> list[Asked]:
         """The last so many questions that were asked before a time, the oldest first."""
