@@ -4,8 +4,8 @@
 labels of an hour ─► monitor ─► alarm ┐
 follow-up, age of the champion ───────┴► guard ─► challengers ─► gate ─► winner made ready ─► serves ─► probation
 ```
-Every part is the library's: `OutcomeMonitor` with the settings that follow from the budget, `admit`, `challenge`, `gate`, `make_ready`,
-`numbers_left`, `judge_probation`. What is left out: latency, as all are of one kind, and faults of the data, as there are none.
+Every part is the library's: `OutcomeMonitor` with the settings that follow from the budget, `dated_again`, `admit`, `challenge`, `gate`,
+`make_ready`, `numbers_left`, `judge_probation`. What is left out: latency, as all are of one kind, and faults of the data: there are none.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from benchmarks.loop_streams import STEP_MS
 from benchmarks.policies import Champion, Watch
 from benchmarks.prequential import Prequential, Scores
 from tidemill.cli.reference import Year
-from tidemill.drift import OutcomeMonitor, outcome_settings
+from tidemill.drift import Alarm, OutcomeMonitor, dated_again, outcome_settings
 from tidemill.errors import ExportError, UnfitRowsError
 from tidemill.kernels import Floats
 from tidemill.learning import OnnxModel, TrainingSet
@@ -114,11 +114,17 @@ class Loop:
         for version in np.unique(self._live.version[told]).tolist():
             mine = told[self._live.version[told] == version]
             values = (self._live.rows.outcome[mine], self._live.probability[mine], self._live.known_at_ms[mine])
-            for alarm in self._monitor.update_many(str(version), *values):
+            for raised in self._monitor.update_many(str(version), *values):
                 if version == self._serves.version:
+                    alarm = self._dated(raised, now_ms)
                     self._tell(now_ms, f"alarm of {alarm.detector}, changed since row {self._row(alarm.since_ms)}")
                     self._books.counts["alarms"] += 1
                     self._decide(_Asked("error", alarm.since_ms, alarm.n_labels, of_labels=True), now_ms)
+
+    def _dated(self, alarm: Alarm, now_ms: int) -> Alarm:
+        live = self._live
+        mine = (live.version == self._serves.version) & (live.known_at_ms <= now_ms)
+        return dated_again(alarm, "binary", live.rows.outcome[mine], live.probability[mine], live.known_at_ms[mine])
 
     def _has_drifted(self, now_ms: int) -> bool:
         rows = self._live.rows

@@ -16,7 +16,7 @@ from fastapi.testclient import TestClient
 from tests import tiny
 from tidemill import Monitor
 from tidemill.clock import DAY_MS, HOUR_MS, wall_ms
-from tidemill.drift import Alarm, OutcomeMonitor, OutcomeSettings, outcome_settings
+from tidemill.drift import Alarm, OutcomeMonitor, OutcomeSettings, dated_again, outcome_settings
 from tidemill.learning import Model
 from tidemill.project import Project, Workspace
 from tidemill.registry import CHAMPION, Registry
@@ -139,6 +139,19 @@ def test_the_alarm_is_of_the_change_and_of_nothing_before(run: Run) -> None:
     changed_ms = tiny.START_MS + CHANGED * DAY_MS
     assert run.alarms and all(alarm.at_ms > changed_ms + WITHIN_MS for alarm in run.alarms)
     assert run.workspace.decisions.recent("late_order")
+
+
+def test_the_alarm_is_dated_by_every_outcome_since_the_detectors_last_zero(run: Run) -> None:
+    known = newest_known(run.workspace, MODEL, 1 << 30)
+    answers = {score.key: score.answer for score in run.workspace.predictions.scores("late_order", [one.key for one in known])}
+    watched = [MODEL.objective.watched(one.value, answers[one.key]) or (0.0, 0.0) for one in known]
+    came_true, predicted = zip(*watched, strict=True)
+    known_at_ms = [one.known_at_ms for one in known]
+    raised = OutcomeMonitor(watch_settings()).update_many("1", came_true, predicted, known_at_ms)
+    assert run.alarms == [dated_again(alarm, "binary", came_true, predicted, known_at_ms) for alarm in raised]
+    assert any(alarm.since_ms > before.since_ms for alarm, before in zip(run.alarms, raised, strict=True))
+    evidence = [decision.evidence for decision in run.workspace.decisions.recent("late_order")]
+    assert run.alarms[0].since_ms in [each["since_ms"] for each in evidence]
 
 
 def test_the_guard_does_not_take_a_feed_that_only_tells_of_the_late_for_a_broken_one(run: Run) -> None:

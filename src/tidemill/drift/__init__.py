@@ -11,6 +11,7 @@ from tidemill.drift.calibration import SAMPLE_ROWS, Sampling, profile_reference
 from tidemill.drift.certainty import Answer, Certainty
 from tidemill.drift.checks import Checks, data_faults
 from tidemill.drift.cusum import BernoulliCusum, SizeCusum
+from tidemill.drift.dating import dated_again
 from tidemill.drift.estimate import QualityReference, estimate_quality, profile_quality, window_ms
 from tidemill.drift.estimate_errors import estimate_errors, profile_errors
 from tidemill.drift.features import FeatureDrift
@@ -56,6 +57,7 @@ __all__ = [
     "SizeCusum",
     "WindowedDrift",
     "data_faults",
+    "dated_again",
     "estimate_errors",
     "estimate_quality",
     "outcome_settings",

@@ -5,7 +5,7 @@ from tidemill.learning.domain import domain_auc, domain_table, told_apart
 from tidemill.learning.explaining import Explanation, explain, typical_columns
 from tidemill.learning.fitting import Fitted, fit, fit_all, predict, refit, to_input
 from tidemill.learning.importance import important_columns
-from tidemill.learning.intervals import Figures, Interval
+from tidemill.learning.intervals import Figures, Interval, block_of
 from tidemill.learning.label_lag import LabelLag
 from tidemill.learning.lake_sql import Limits
 from tidemill.learning.measured import Measured, measure
@@ -57,6 +57,7 @@ __all__ = [
     "Vectors",
     "Window",
     "auc",
+    "block_of",
     "build_training_set",
     "check_parity",
     "domain_auc",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tidemill.clock import DAY_MS
+from tidemill.learning import block_of
 
 _LEAST_SHARE = 0.001  # of the champion's loss
 
@@ -100,7 +100,7 @@ def compare(
 
     Source: Cameron and Miller, "A Practitioner's Guide to Cluster-Robust Inference", 2015, the mean as the only regressor.
 
-    >>> days = np.array([0, 0, 1, 1]) * DAY_MS
+    >>> days = np.array([0, 0, 1, 1]) * 86_400_000
     >>> compare(np.array([0.5, 0.5, 0.9, 0.9]), np.array([0.4, 0.4, 0.6, 0.6]), days).se
     0.1...
     """
@@ -114,17 +114,6 @@ def compare(
     n_blocks = len(sums)
     se = math.sqrt(n_blocks / (n_blocks - 1) * float(sums @ sums)) / n_rows if n_blocks > 1 else None
     return Comparison(float(champion_losses.mean()), float(challenger_losses.mean()), gain, se, n_rows, n_blocks)
-
-
-def block_of(at_ms: NDArray[np.int64]) -> int:
-    """The length of a block, ms: a day, or an eighth of the time that the rows span where that is less than eight days.
-
-    After an alarm a challenger is judged on hours, and with blocks of days there would be no standard error at all.
-
-    >>> block_of(np.array([0, 30 * DAY_MS])) == DAY_MS, block_of(np.array([0, 8_000]))
-    (True, 1000)
-    """
-    return int(min(DAY_MS, max(1, (int(at_ms.max()) - int(at_ms.min())) // 8)))
 
 
 def _lack(gain: float, se: float | None, settings: GateSettings, least: float) -> str:

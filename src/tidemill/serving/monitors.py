@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tidemill.clock import wall_ms
-from tidemill.drift import Alarm, OutcomeMonitor, outcome_settings
+from tidemill.drift import Alarm, OutcomeMonitor, dated_again, outcome_settings
 from tidemill.learning import Model
 from tidemill.project import Workspace
 from tidemill.registry import CHAMPION, Registry, repeated
-from tidemill.registry.known_outcomes import known_after, silence_counts
+from tidemill.registry.known_outcomes import known_after, newest_known, silence_counts
 from tidemill.serving.conditions import (
     Alarmed,
     outcome_condition,
@@ -34,8 +34,7 @@ class _Outcome:
     """One label met by the last thing a version said of its key, as `OutcomeMonitor` takes them."""
 
     version: int
-    came_true: float
-    predicted: float
+    watched: tuple[float, float]  # what came true, and what was predicted of it
     known_at_ms: int
 
 
@@ -64,18 +63,12 @@ class OutcomeWatch:
             if not outcomes:
                 return raised
             monitor = self._monitor(state)
-            scores = self._scores([outcome.key for outcome in outcomes])
-            met = [
-                _Outcome(score.version, *watched, outcome.known_at_ms)
-                for outcome in outcomes
-                for score in self._met(scores.get(outcome.key, []), outcome)
-                if (watched := self._model.objective.watched(outcome.value, score.answer)) is not None
-            ]
-            alarms = [alarm for one in met if (alarm := monitor.update(str(one.version), one.came_true, one.predicted, one.known_at_ms))]
+            raised_now = (monitor.update(str(one.version), *one.watched, one.known_at_ms) for one in self._watched(outcomes))
+            alarms = [alarm for alarm in raised_now if alarm is not None]
             before: Alarmed = {} if state is None else state.get("alarmed", {})
             wanted = alarms or before
             champion = str(self._registry.alias(self._workspace.project.registered_name(self._model.name), CHAMPION)) if wanted else ""
-            current = [alarm for alarm in alarms if alarm.model_version == champion]
+            current = [self._dated(alarm) for alarm in alarms if alarm.model_version == champion]
             new = {alarm.model_version: (alarm.detector, monitor.n_labels(alarm.model_version)) for alarm in current}
             worse = still_worse({**before, **new}, monitor, champion)
             self._workspace.monitors.save(
@@ -95,6 +88,23 @@ class OutcomeWatch:
         if self._silence:
             return (settled, state) if settled is not None else (0, None)
         return cursor, state if settled is None else None
+
+    def _watched(self, outcomes: list[Outcome]) -> list[_Outcome]:
+        """Of each outcome what was answered, as the monitor takes it; nothing of those that nobody was asked about."""
+        scores = self._scores([outcome.key for outcome in outcomes])
+        return [
+            _Outcome(score.version, watched, outcome.known_at_ms)
+            for outcome in outcomes
+            for score in self._met(scores.get(outcome.key, []), outcome)
+            if (watched := self._model.objective.watched(outcome.value, score.answer)) is not None
+        ]
+
+    def _dated(self, alarm: Alarm) -> Alarm:
+        """With its change dated by the newest outcomes of its version, where they say that it began after the detector's last zero."""
+        newest = self._watched(newest_known(self._workspace, self._model, _BATCH))
+        mine = [one for one in newest if str(one.version) == alarm.model_version]
+        came_true, predicted = [one.watched[0] for one in mine], [one.watched[1] for one in mine]
+        return dated_again(alarm, self._model.objective.task, came_true, predicted, [one.known_at_ms for one in mine])
 
     def _met(self, scores: list[Score], outcome: Outcome) -> list[Score]:
         """What an outcome came of: the prediction it is of, or where events tell it the last one of each version that it counts for."""

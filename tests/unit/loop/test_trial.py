@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tidemill.clock import HOUR_MS
+from tidemill.learning import block_of
 from tidemill.loop import Comparison, GateSettings, Slice, Trial, TrialSettings, compare, compare_slices, judge_trial, miscalibration
-from tidemill.loop.gate import block_of
 from tidemill.loop.trial import z_of_slices
 
 WELL = Comparison(0.5, 0.4, 0.1, 0.01, 900, 7)
