@@ -162,7 +162,9 @@ class Loop:
         said = admit(asked.trigger, facts, GuardPolicy(policy.cooldown_ms, policy.min_labels, policy.max_retrains, policy.period_ms))
         alarm = asked.trigger in ("error", "evidently")
         opened = self._open if alarm else None
-        if opened is None or opened.version != self._serves.version or opened.used or not numbers_left(policy, 0, opened.had):
+        waits = opened is not None and opened.version == self._serves.version and not opened.used
+        known_better = opened is not None and asked.of_labels and not opened.of_labels
+        if opened is None or not waits or known_better or not numbers_left(policy, 0, opened.had):
             opened = _Open(self._serves.version, asked.since_ms or now_ms, asked.of_labels)
         if alarm:
             asked = replace(asked, since_ms=opened.since_ms, of_labels=opened.of_labels)

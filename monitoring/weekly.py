@@ -15,7 +15,7 @@ from tidemill.drift import ReferenceProfile
 from tidemill.errors import NotReadyError
 from tidemill.learning import Model, vectors_of
 from tidemill.project import Workspace
-from tidemill.registry import CHAMPION, Registry, Version
+from tidemill.registry import CHAMPION, Registry, Version, repeated
 from tidemill.stores import Alert, Conditions, Decision, Served
 from tidemill.stores.decision_records import decision_id
 
@@ -45,13 +45,15 @@ def check_model(workspace: Workspace, registry: Registry, model: Model, trigger:
     if domain is not None and told_apart and not (before.get("domain") or {}).get("told_apart"):
         alerts.append(_domain_alert(model, version, domain, url, now_ms))
     wanted = verdict.alarm and "evidently" in model.policy.on and trigger == "schedule"
+    found = {"columns": list(verdict.columns)[:50], "share": verdict.share, "report": url}
+    evidence = found | repeated(workspace, model, str(version.number), "evidently")
     workspace.monitors.save(
         f"check:{model.name}",
         cursor,
         max(cursor + 1, int(served.ids[-1])),
         {**_state(version, result, verdict, url, now_ms), "domain": None if domain is None else domain.state()},
         alerts=alerts,
-        decisions=[_decision(model, version, verdict, url, now_ms)] if wanted else [],
+        decisions=[_decision(model, version, verdict, now_ms, evidence)] if wanted else [],
         conditions=[
             Conditions(model.name, "check", frozenset({_condition(model)} if verdict.alarm else ()), now_ms, verdict.reason),
             Conditions(
@@ -123,7 +125,7 @@ def _domain_alert(model: Model, version: Version, domain: DomainCheck, url: str,
     )
 
 
-def _decision(model: Model, version: Version, verdict: Verdict, url: str, now_ms: int) -> Decision:
+def _decision(model: Model, version: Version, verdict: Verdict, now_ms: int, evidence: dict[str, object]) -> Decision:
     now = wall_ms()
     return Decision(
         id=decision_id(now, random.SystemRandom()),
@@ -133,6 +135,6 @@ def _decision(model: Model, version: Version, verdict: Verdict, url: str, now_ms
         reason=verdict.reason,
         requested_at_ms=now_ms,
         requested_wall_ms=now,
-        evidence={"columns": list(verdict.columns)[:50], "share": verdict.share, "report": url},
+        evidence=evidence,
         from_version=str(version.number),
     )

@@ -23,6 +23,7 @@ from tidemill.registry.challenging import Plan
 from tidemill.registry.deciding import Ask
 from tidemill.registry.known_outcomes import count_known, count_up_to, newest_known
 from tidemill.stores import Decision
+from tidemill.stores.decisions import Trigger
 
 _LAGS = 1_000  # labels whose lag is looked at
 _LEAST_FITS = 2  # a challenger, and its last fit
@@ -119,14 +120,14 @@ def due_follow_up(workspace: Workspace, model: Model) -> Ask | None:
     return Ask("retrain", "labels", f"labels:{alarm.id}:{max(passed)}", reason, evidence, int(serves))
 
 
-def repeated(workspace: Workspace, model: Model, version: str) -> dict[str, object]:
+def repeated(workspace: Workspace, model: Model, version: str, trigger: Trigger) -> dict[str, object]:
     """What an alarm of a version adds to its evidence where an earlier one waits for rows: which it follows, and since when; else nothing.
 
     A change is seen by several detectors, and by some again and again. Were each alarm a change of its own, the rows since the last one
-    would never be enough.
+    would never be enough. But an alarm of the errors is of its own where a check of the inputs waits, as it knows better since when.
     """
     alarm = workspace.decisions.last_alarm(model.name)
-    if alarm is None or alarm.from_version != version:
+    if alarm is None or alarm.from_version != version or (trigger, alarm.trigger) == ("error", "evidently"):
         return {}
     chain = [alarm, *workspace.decisions.follow_ups(model.name, alarm.id)]
     if any(one.fits for one in chain) or not numbers_left(model.policy, 0, _labels_had(workspace, model, chain)):

@@ -151,7 +151,7 @@ class OutcomeWatch:
             reason=alarm.detail,
             requested_at_ms=alarm.at_ms,
             requested_wall_ms=now,
-            evidence=asdict(alarm) | repeated(self._workspace, self._model, alarm.model_version),
+            evidence=asdict(alarm) | repeated(self._workspace, self._model, alarm.model_version, "error"),
             from_version=alarm.model_version,
         )
 

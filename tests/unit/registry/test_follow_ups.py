@@ -146,19 +146,19 @@ def test_a_champion_that_is_only_old_is_held_against_all_rows_alone(workspace: W
 def test_an_alarm_repeats_the_one_of_its_version_that_waits_for_rows(workspace: Workspace) -> None:
     since_ms = known(workspace, 350)
     first = alarm(workspace, "r" * 30, since_ms, "refused", fits=0)
-    assert repeated(workspace, MODEL, "2") == {}, "the earlier one was about another version"
-    joined = repeated(workspace, MODEL, "1")
+    assert repeated(workspace, MODEL, "2", "error") == {}, "the earlier one was about another version"
+    joined = repeated(workspace, MODEL, "1", "error")
     assert joined == {"follows": first.id, "since_ms": since_ms}
     later = Decision("again", MODEL.name, "error", "again", "errors rose", known(workspace, 200), 31, joined, from_version="1")
     end(workspace, later, "refused", 0)
-    assert repeated(workspace, MODEL, "1") == joined, "the first is still the one that waits"
+    assert repeated(workspace, MODEL, "1", "error") == joined, "the first is still the one that waits"
     assert due(workspace) == (300, 1), "rows are counted since the first"
     plan = plan_of(workspace, MODEL, later)
     assert (plan.since_ms, plan.most) == (since_ms, 9 - 1)
 
     third = replace(later, id="third", alarm_key="third", requested_wall_ms=32)
     end(workspace, third, "rejected", 3)
-    assert repeated(workspace, MODEL, "1") == {}, "what has been tried waits no longer: an alarm after it is of its own"
+    assert repeated(workspace, MODEL, "1", "error") == {}, "what has been tried waits no longer: an alarm after it is of its own"
     assert due(workspace) == (300, 1), "it had 150 labels"
     ask = due_follow_up(workspace, MODEL)
     assert ask is not None and plan_of(workspace, MODEL, make_decision(MODEL, ask, 5, 5)).most == 9 - 3 - 1
@@ -203,3 +203,17 @@ def test_what_was_asked_changed_a_labels_usual_lag_before_its_labels_did(workspa
     assert plan_of(workspace, MODEL, make_decision(MODEL, ask, 5, 5)).since_ms == since_ms - 7_000
     check = Decision("g", MODEL.name, "evidently", "g", "moved", since_ms, 1)
     assert asked_since(workspace, MODEL, check) == since_of(MODEL, check), "a check looks at what was asked, not at labels"
+
+
+def test_a_check_of_the_inputs_repeats_an_alarm_of_the_errors_but_not_the_other_way_round(workspace: Workspace) -> None:
+    since_ms = known(workspace, 350)
+    first = alarm(workspace, "w" * 60, since_ms, "refused", fits=0)
+    joined = repeated(workspace, MODEL, "1", "evidently")
+    assert joined == {"follows": first.id, "since_ms": since_ms}
+    check = Decision("check", MODEL.name, "evidently", "check", "columns moved", known(workspace, 100), 61, joined, from_version="1")
+    end(workspace, check, "refused", 0)
+    assert due(workspace) == (300, 1), "rows are counted since the errors rose"
+    own = Decision("alone", MODEL.name, "evidently", "alone", "columns moved", known(workspace, 100), 62, {}, from_version="1")
+    end(workspace, own, "refused", 0)
+    assert repeated(workspace, MODEL, "1", "error") == {}, "the errors know better since when"
+    assert repeated(workspace, MODEL, "1", "evidently")["follows"] == "alone"
