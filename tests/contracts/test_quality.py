@@ -255,12 +255,14 @@ def test_classes_and_values_meet_their_outcomes_on_every_database(databases: Dat
 
 
 @pytest.mark.parametrize("query", [module._JUDGED, *module._FOLLOWED.values()])
-def test_sqlite_looks_outcomes_up_by_their_key(query: str, tmp_path: Path) -> None:
+def test_sqlite_looks_outcomes_and_predictions_up_by_their_key(query: str, tmp_path: Path) -> None:
     databases = Databases(tmp_path)
     open_state(databases, [VIEW], {"m": LABEL}, {"results": VIEW.retention_ms}).close()
     PredictionStore(databases).close()
-    engine = databases.open_beside("serving", "state")
-    with reading_cursor(engine) as cursor:
-        plan = [row[3] for row in cursor.execute(f"explain query plan {query}", ("m", WITHIN_MS, 0, 1)).fetchall()]
-    engine.dispose()
-    assert any(step.startswith("SEARCH o USING INDEX outcome_by_key (model=? AND key=?)") for step in plan), plan
+    reader = QualityReader(databases)
+    with reading_cursor(reader._engine) as cursor:
+        plan = [row[3] for row in cursor.execute(f"explain query plan {reader._here(query)}", ("m", WITHIN_MS, 0, 1)).fetchall()]
+    reader.close()
+    for step in ("SEARCH o USING INDEX outcome_by_key (model=? AND key=?)", "SEARCH p USING INTEGER PRIMARY KEY (rowid=?)"):
+        assert any(each.startswith(step) for each in plan), plan
+    assert any("prediction_key USING PRIMARY KEY (key=?)" in each for each in plan), plan

@@ -36,7 +36,7 @@ from tidemill.stores.topic_keeps import TopicKeeps
 from tidemill.stores.wiping import wipe
 
 _UNFINISHED = "forgetting"
-_WRITTEN_ANEW = ("state", "serving", "loop", "log")
+_WRITTEN_ANEW = ("state", "serving", "serving_keys", "loop", "log")
 
 Tell = Callable[[str], None]
 

@@ -91,7 +91,7 @@ def create_app(
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         compile_kernels()  # before the first question waits for it
         upkeep = WalUpkeep(workspace.databases, _WRITTEN)
-        with listening(served.metrics.stage), tracing(settings.telemetry, "server"), upkeep.going():
+        with listening(served.metrics.stage), tracing(settings.telemetry, "server"), upkeep.going(), workspace.predictions.keys.going():
             champions.start(settings.server.poll_champion_s, wall_ms)
             yield
             await forwarder.close()

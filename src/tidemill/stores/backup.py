@@ -21,8 +21,8 @@ takes what it takes. Transactions hold the moments, so no copy begins anew. Writ
 lake's for those tenths; MLflow's database, a small one that is not in WAL mode, is copied first, and its writers wait for that.
 
 Left out is what is made anew: tiles, rows and ids in `state.tables` (not trusted after a start of the machine anyway: the first engine
-builds them from lake and log), values cached for training, model files cached from MLflow, and the output of the services. A restored
-home is like one whose machine went down at the moment of the backup.
+builds them from lake and log), the index of predictions by key, values cached for training, model files cached from MLflow, and the
+output of the services. A restored home is like one whose machine went down at the moment of the backup.
 
 Where the databases lie in PostgreSQL, all four are of one snapshot (`database_dump.py`), taken first and dumped whole, tiles and ids too.
 Topics of Kafka are not copied: who is restored reads on in them after the position.
@@ -53,7 +53,7 @@ from tidemill.stores.lake_snapshot import LakeSnapshot, lake_snapshots
 from tidemill.stores.staged_folder import staged_folder
 from tidemill.streams import Position
 
-LEFT_OUT = ("cache", "logs", "models", "state.tables")
+LEFT_OUT = ("cache", "logs", "models", "serving_keys.db", "state.tables")
 _IN_ORDER = ("loop.db", "serving.db", "mlflow.db", "state.db", "log.db")
 _LAKE = "lake"
 _NOT_STATE = ("-wal", "-shm", "-journal", ".lock")
@@ -186,5 +186,5 @@ def _rest(home: Path) -> Iterator[Path]:
         top = Path(folder) == home
         folders[:] = sorted(set(folders) - {_LAKE, *LEFT_OUT}) if top else sorted(folders)
         for path in (Path(folder) / name for name in sorted(names)):
-            if path.is_file() and not path.name.endswith(_NOT_STATE) and not (top and path.name in _IN_ORDER):
+            if path.is_file() and not path.name.endswith(_NOT_STATE) and not (top and path.name in (*_IN_ORDER, *LEFT_OUT)):
                 yield path

@@ -48,15 +48,16 @@ class Databases:
 
         return engine
 
-    def open_beside(self, name: str, other: str) -> Engine:
-        """An engine on one of them that reads the tables of another too, under its name: `state.outcome`. Both have been made before."""
+    def open_beside(self, name: str, *others: str) -> Engine:
+        """An engine on one of them that reads the tables of others too, under their names: `state.outcome`. All have been made before."""
         engine = self.open(name, MetaData())
         if self.url is None:
             engine.dispose()  # of connections from before
 
             @event.listens_for(engine, "connect")
             def _attach(connection: Any, _record: Any) -> None:
-                connection.execute(f"attach database ? as {other}", (str(self.path(other)),))
+                for other in others:
+                    connection.execute(f"attach database ? as {other}", (str(self.path(other)),))
 
         return engine
 

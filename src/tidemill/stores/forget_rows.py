@@ -12,6 +12,8 @@ from tidemill.errors import LATE
 from tidemill.stores.cursors import Cursor, reading_cursor, writing_cursor
 from tidemill.stores.databases import Databases
 from tidemill.stores.forget_match import Entity, as_text
+from tidemill.stores.prediction_keys import NAME as KEYS
+from tidemill.stores.prediction_keys import PredictionKeys, of_keys
 
 _AT_ONCE = 500  # offsets, keys or ids in one statement
 _REQUESTS = {
@@ -77,10 +79,8 @@ def forget_dead_letters(databases: Databases, stream: str, offsets: Collection[i
 
 def predictions_of(databases: Databases, entity: Entity, keys: Sequence[str]) -> dict[int, str]:
     """By id, the models of the predictions whose request or texts hold the value, or whose label has one of these keys."""
-    kind, found = databases.kind, dict[int, str]()
+    kind, found = databases.kind, _predictions_of_keys(databases, keys)
     with _reading(databases, "serving") as cursor:
-        for places, some in _among(keys):
-            found |= cursor.execute(f"select id, model from prediction where key in {places}", some).fetchall()
         for form in sorted(entity.forms):
             for prediction, model, request in cursor.execute(_REQUESTS[kind], (form,)):
                 if entity.is_in(request, [entity.field]):
@@ -100,6 +100,22 @@ def forget_predictions(databases: Databases, ids: Sequence[int]) -> None:
                 cursor.execute(f"delete from {table} where {column} in {places}", some)
         if last in set(ids):
             cursor.execute(_NOBODYS, (last, b""))
+    PredictionKeys(databases).forget()
+
+
+def _predictions_of_keys(databases: Databases, keys: Sequence[str]) -> dict[int, str]:
+    PredictionKeys(databases).catch_up()
+    found = dict[int, str]()
+    engine = databases.open_beside("serving", KEYS)
+    try:
+        with reading_cursor(engine) as cursor:
+            for begin in range(0, len(keys), _AT_ONCE):
+                some = keys[begin : begin + _AT_ONCE]
+                places = ", ".join(f"?{number}" for number in range(1, 1 + len(some)))
+                found |= cursor.execute(f"select p.id, p.model from prediction p where {of_keys(databases, places)}", some).fetchall()
+    finally:
+        engine.dispose()
+    return found
 
 
 def reactions_of(databases: Databases, entity: Entity) -> dict[str, str]:

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 from sqlalchemy import Column, Float, Index, LargeBinary, MetaData, Table
 
 from tidemill.stores.column_types import Whole, Word, Words
+from tidemill.stores.cursors import Cursor
+from tidemill.stores.schema_version import STEPS
 
-PREDICTION_TABLES = MetaData()
+
+def _key_index_in_a_file_of_its_own(cursor: Cursor) -> None:
+    """Version 2: `tidemill.stores.prediction_keys` follows the predictions of a file; a server keeps its index."""
+    if isinstance(cursor, sqlite3.Cursor):
+        cursor.execute("drop index if exists prediction_by_key")
+
+
+PREDICTION_TABLES = MetaData(info={STEPS: (_key_index_in_a_file_of_its_own,)})
 PREDICTION = Table(
     "prediction",
     PREDICTION_TABLES,
@@ -19,7 +30,7 @@ PREDICTION = Table(
     Column("digest", Word, nullable=False),
     Column("request", Words, nullable=False),
     Column("vector", LargeBinary, nullable=False),
-    Index("prediction_by_key", "model", "key"),
+    Index("prediction_by_key", "model", "key").ddl_if(dialect="postgresql"),
     Index("prediction_by_time", "model", "at_ms"),
 )
 TEXT = Table(  # the texts of a vector that its request does not hold, as a JSON object by column

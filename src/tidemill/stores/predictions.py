@@ -7,14 +7,16 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import func, select
 
 from tidemill.stores.answer import Answer, Class
 from tidemill.stores.cursors import Cursor, reading, reading_cursor, writing_cursor
 from tidemill.stores.databases import Databases
 from tidemill.stores.insert_many import insert_many
+from tidemill.stores.prediction_keys import NAME as KEYS
+from tidemill.stores.prediction_keys import PredictionKeys, of_keys
 from tidemill.stores.prediction_records import Answered, Asked, Said, Score, Served, as_served, stored, unpacked
-from tidemill.stores.prediction_tables import PREDICTION, PREDICTION_TABLES, SCORE, SERVER
+from tidemill.stores.prediction_tables import PREDICTION, PREDICTION_TABLES, SERVER
 
 # Run for every request: plain SQL with bound parameters, as building it anew with Core costs more than running it.
 _PREDICTIONS = "prediction (id, model, key, at_ms, made_wall_ms, position, digest, request, vector)"
@@ -44,6 +46,8 @@ _ASKED_AFTER = """select id, key, at_ms from prediction where model || '' = ?1 a
 order by id limit ?4"""
 _ASKED_BEFORE = "select id, key, at_ms from prediction where model = ? and at_ms < ? order by at_ms desc, id desc limit ?"
 _COUNT_ASKED = "select count(*) from prediction where model = ? and at_ms >= ? and at_ms < ?"
+_SCORES_OF = """select p.id, p.key, p.at_ms, s.role, s.version, s.probability, s.value, s.probabilities
+from prediction p join score s on s.prediction_id = p.id where """
 _CONFIRM = (
     "insert into server (id, model, version, seen_wall_ms) values (?, ?, ?, ?) "
     "on conflict (id, model) do update set version = excluded.version, seen_wall_ms = excluded.seen_wall_ms"
@@ -60,7 +64,10 @@ class PredictionStore:
     """
 
     def __init__(self, databases: Databases) -> None:
+        self._databases = databases
         self._engine = databases.open("serving", PREDICTION_TABLES)
+        self.keys = PredictionKeys(databases)
+        self._by_key = databases.open_beside("serving", KEYS) if databases.url is None else self._engine
         self._all = _SERVED_ALL if self._engine.dialect.name == "sqlite" else _SERVED_SINCE
         self._reader = reading(self._engine)
         self._impatient = databases.open_impatient("serving")
@@ -119,20 +126,14 @@ class PredictionStore:
 
     def scores(self, model: str, keys: Sequence[str]) -> list[Score]:
         """Everything said of these keys, oldest first."""
-        query = (
-            select(
-                *(PREDICTION.c.id, PREDICTION.c.key, PREDICTION.c.at_ms, SCORE.c.role, SCORE.c.version),
-                *(SCORE.c.probability, SCORE.c.value, SCORE.c.probabilities),
-            )
-            .join(SCORE, SCORE.c.prediction_id == PREDICTION.c.id)
-            .where(PREDICTION.c.model == model, PREDICTION.c.key.in_(bindparam("keys", expanding=True)))
-            .order_by(PREDICTION.c.id)
-        )
+        self.keys.catch_up()
         distinct = list(dict.fromkeys(keys))
         found: list[Score] = []
-        with self._reader.connect() as connection:
+        with reading_cursor(self._by_key) as cursor:
             for begin in range(0, len(distinct), _KEYS_A_QUERY):
-                rows = connection.execute(query, {"keys": distinct[begin : begin + _KEYS_A_QUERY]})
+                some = distinct[begin : begin + _KEYS_A_QUERY]
+                places = ", ".join(f"?{number}" for number in range(2, 2 + len(some)))
+                rows = cursor.execute(_SCORES_OF + of_keys(self._databases, places, "?1"), (model, *some)).fetchall()
                 for prediction_id, key, at_ms, role, version, *said in rows:
                     found.append(Score(prediction_id, key, at_ms, role, version, self._answer(model, version, *said)))
         return sorted(found, key=lambda score: (score.prediction_id, score.role))
@@ -180,6 +181,7 @@ class PredictionStore:
     def close(self) -> None:
         """Let go of the database."""
         self._engine.dispose()
+        self._by_key.dispose()
         if self._impatient is not None:
             self._impatient.dispose()
 

@@ -15,6 +15,8 @@ from tidemill.kernels import Floats
 from tidemill.stores.answer import Class, class_of, in_class_order
 from tidemill.stores.cursors import reading_cursor
 from tidemill.stores.databases import Databases
+from tidemill.stores.prediction_keys import NAME as KEYS
+from tidemill.stores.prediction_keys import PredictionKeys, of_keys
 from tidemill.stores.prediction_records import unpacked
 from tidemill.stores.predictions import CLASSES_OF
 
@@ -33,18 +35,22 @@ with met as (
   from prediction p
   join score s on s.prediction_id = p.id
   {join} state.outcome o{by_key} on o.model = p.model and o.key = p.key and o.known_at_ms > p.at_ms and o.known_at_ms <= p.at_ms + ?2
-  where p.model = ?1 and p.key in (select key from prediction where model = ?1 and at_ms >= ?3 and at_ms < ?4)
+  where {of_keys}
 )
 select met.role, met.version, met.at_ms, met.probability, met.expected, met.probabilities, met.value, met.text{more} from met{beside}
 where met.newest = 1 and met.at_ms >= ?3 and met.at_ms < ?4
 order by met.id, met.role
 """
-_JUDGED = _MET.format(join="join", by_key=_BY_KEY, more="", beside="")
+_KEYS_ASKED = "select key from prediction where model = ?1 and at_ms >= ?3 and at_ms < ?4"
+_OF_KEYS = "{of_keys}"  # by which predictions of a key are found, follows from where they are
+_JUDGED = _MET.format(join="join", by_key=_BY_KEY, more="", beside="", of_keys=_OF_KEYS)
 _ASKED = " join prediction asked on asked.id = met.id left join prediction_text said on said.prediction_id = met.id"
 _WITH = {"nothing": "", "texts": ", asked.request, said.texts", "vectors": ", asked.request, said.texts, asked.digest, asked.vector"}
 Beside = Literal["nothing", "texts", "vectors"]  # what is read beside predictions and outcomes: of vectors their texts too
 _FOLLOWED = {
-    name: _MET.format(join="left join", by_key=_BY_KEY, more=f", met.first_known_ms, met.n_told{more}", beside=_ASKED if more else "")
+    name: _MET.format(
+        join="left join", by_key=_BY_KEY, more=f", met.first_known_ms, met.n_told{more}", beside=_ASKED if more else "", of_keys=_OF_KEYS
+    )
     for name, more in _WITH.items()
 }
 _ROLE, _VERSION, _AT, _PROBABILITY, _EXPECTED, _PROBABILITIES, _VALUE, _TEXT, _FIRST, _TOLD, _REQUEST, _TEXTS, _DIGEST, _VECTOR = range(14)
@@ -121,8 +127,10 @@ class QualityReader:
     """Reads the databases `serving` and `state` side by side; writes nothing."""
 
     def __init__(self, databases: Databases) -> None:
-        self._engine = databases.open_beside("serving", "state")
+        self._keys = PredictionKeys(databases)
+        self._engine = databases.open_beside("serving", "state", KEYS)
         self._by_key = _BY_KEY if self._engine.dialect.name == "sqlite" else ""
+        self._of_keys = of_keys(databases, _KEYS_ASKED, "?1")
 
     def judged(self, model: str, label: Label, from_ms: int, to_ms: int) -> Judged:
         """The predictions asked in `[from_ms, to_ms)` whose outcome is known.
@@ -165,9 +173,14 @@ class QualityReader:
         """Let go of the databases."""
         self._engine.dispose()
 
+    def _here(self, query: str) -> str:
+        """The query as the databases of this home want it."""
+        return query.replace(_BY_KEY, self._by_key).replace(_OF_KEYS, self._of_keys)
+
     def _read(self, query: str, model: str, label: Label, span: tuple[int, int]) -> _Found:
+        self._keys.catch_up()
         with reading_cursor(self._engine) as cursor:
-            rows: list[_Row] = cursor.execute(query.replace(_BY_KEY, self._by_key), (model, label.within_ms, *span)).fetchall()
+            rows: list[_Row] = cursor.execute(self._here(query), (model, label.within_ms, *span)).fetchall()
             if not rows or rows[-1][_PROBABILITIES] is None:
                 return _numbers(rows, label)
             known = {version: orjson.loads(text) for version, text in cursor.execute(CLASSES_OF, (model,)).fetchall()}

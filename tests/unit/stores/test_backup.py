@@ -63,7 +63,7 @@ def test_it_holds_what_cannot_be_made_anew(home: Path, folder: Path) -> None:
     for name in ("mlflow.db", "prefect/prefect.db"):
         with closing(sqlite3.connect(folder / name)) as connection:
             assert connection.execute("select answer from runs").fetchone() == (42,)
-    assert manifest.left_out == ("cache", "logs", "models", "state.tables")
+    assert manifest.left_out == ("cache", "logs", "models", "serving_keys.db", "state.tables")
     assert (manifest.log_end, manifest.offset) == (manifest.offset + 1, json.loads(manifest.position)["orders"]["0"])
 
 
