@@ -132,7 +132,7 @@ class PredictionKeys:
         return bool(end < last)
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._databases.path(NAME), isolation_level=None, timeout=BUSY_S, check_same_thread=False)
+        connection = sqlite3.connect(self._databases.path(NAME), isolation_level=None, timeout=BUSY_S)
         connection.execute("pragma synchronous=normal")
         connection.execute("attach database ? as serving", (str(self._databases.path("serving")),))
         return connection
