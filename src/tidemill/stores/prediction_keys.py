@@ -5,9 +5,10 @@
  who asks for keys ─► serving_keys.db as far as it has come ─► serving.db from there on
 ```
 Keys come in no order. In an index beside the rows each logged answer would write a page of its own: of a hundred rows that is most of the
-time, and once the index is larger than what SQLite keeps in memory each page is read first too. Here nothing that answers waits for it:
-writing it takes another file's lock. It holds nothing that `serving.db` does not, so it is no part of a backup, and is made anew where it
-is of another file. On a server the table has an index of its own.
+time, and once the index is larger than what SQLite keeps in memory each page is read first too. Here nothing that answers waits for it, as
+writing it takes another file's lock, and a hundred thousand keys at a time, in their order, share most of their pages. It holds nothing
+that `serving.db` does not, so it is no part of a backup, and is made anew where it is of another file. On a server the table has an index
+of its own.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ _REACHED = Table(  # how far it has come, and the mark by which the prediction t
     Column("made_wall_ms", Whole, nullable=False),
 )
 _EVERY_S = 0.25
-_AT_ONCE = 20_000  # predictions a transaction; some tens of ms, for which only another that follows waits
+_AT_ONCE = 100_000  # predictions a transaction; some tenths of a second, for which only another that follows waits
+_READ_THROUGH = 20_000  # predictions that whoever looks for keys reads through; some ms
 _BEGIN = "insert into reached (one, up_to, made_wall_ms) values (1, 0, 0) on conflict (one) do nothing"
 _STANDS = """select up_to, made_wall_ms, (select coalesce(max(id), 0) from serving.prediction),
 coalesce((select p.made_wall_ms from serving.prediction p where p.id = up_to), 0) from reached"""
@@ -65,7 +67,7 @@ class PredictionKeys:
             databases.open(NAME, _TABLES).dispose()
 
     def catch_up(self) -> None:
-        """Bring the index to the newest prediction; whoever looks keys up does so first, and then reads as `of_keys` says.
+        """Bring the index so far that little is left to read through; whoever looks for keys does so first, and reads as `of_keys` says.
 
         Raises:
             sqlite3.Error: a file cannot be read or written.
@@ -73,7 +75,7 @@ class PredictionKeys:
         if not self._is_file:
             return
         with closing(self._connect()) as connection:
-            while self._follow(connection):
+            while self._follow(connection, _READ_THROUGH):
                 pass
 
     def forget(self) -> None:
@@ -103,22 +105,21 @@ class PredictionKeys:
         with closing(self._connect()) as connection:
             while not stopping.wait(_EVERY_S):
                 try:
-                    while not stopping.is_set() and self._follow(connection):
+                    while not stopping.is_set() and self._follow(connection, _AT_ONCE):
                         pass
                 except sqlite3.Error as error:  # a full disk, say; whoever looks keys up reads on from where it has come to
                     logger.warning("the index of predictions by key does not follow error=%s", error)
 
-    def _follow(self, connection: sqlite3.Connection) -> bool:
-        """Take the next predictions in; False when there are none."""
-        standing = connection.execute(_STANDS).fetchone()
-        if standing is not None and standing[0] == standing[2] and standing[1] == standing[3]:
+    def _follow(self, connection: sqlite3.Connection, fewest: int) -> bool:
+        """Take the next predictions in, where more than so many wait or the index is of another file; False when that is done."""
+        if not self._is_behind(connection.execute(_STANDS).fetchone(), fewest):
             return False
         # The first statement writes: it waits for another that follows. BEGIN IMMEDIATE would take the other file's lock too.
         connection.execute("begin")
         try:
             connection.execute(_BEGIN)
             up_to, made, last, there = connection.execute(_STANDS).fetchone()
-            if up_to > last or made != there:  # of another file, or of what is not there any more
+            if up_to > last or made != there:
                 connection.execute("delete from prediction_key")
                 up_to = 0
             end = min(last, up_to + _AT_ONCE)
@@ -129,7 +130,14 @@ class PredictionKeys:
             if connection.in_transaction:
                 connection.execute("rollback")
             raise
-        return bool(end < last)
+        return True
+
+    @staticmethod
+    def _is_behind(standing: tuple[int, int, int, int] | None, fewest: int) -> bool:
+        if standing is None:
+            return True
+        up_to, made, last, there = standing
+        return up_to > last or made != there or last - up_to > fewest
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._databases.path(NAME), isolation_level=None, timeout=BUSY_S)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -47,22 +48,27 @@ def ids(store: PredictionStore, keys: list[str], model: str = "m") -> list[int]:
     lots=st.lists(st.lists(st.sampled_from("abcde"), max_size=6), max_size=6),
     looked=st.lists(st.sampled_from("abcdef"), max_size=4),
     seen=st.integers(0, 6),
+    read_through=st.sampled_from([0, 3, 20_000]),
+    at_once=st.sampled_from([2, 100_000]),
 )
 @settings(max_examples=40, deadline=None)
 def test_what_is_found_is_what_a_look_at_every_row_finds(
-    tmp_path_factory: pytest.TempPathFactory, lots: list[list[str]], looked: list[str], seen: int
+    tmp_path_factory: pytest.TempPathFactory, lots: list[list[str]], looked: list[str], seen: int, read_through: int, at_once: int
 ) -> None:
     home = tmp_path_factory.mktemp("keys")
     store = PredictionStore(Databases(home))
     every: list[tuple[str, str]] = []
-    for number, lot in enumerate(lots):
-        store.write(answered(lot, "mn"[number % 2]))
-        every += [(key, "mn"[number % 2]) for key in lot]
-        if number == seen:
-            store.keys.catch_up()
-    for model in "mn":
-        assert ids(store, looked, model) == [place for place, (key, of) in enumerate(every, 1) if key in looked and of == model]
-    assert indexed(home) == [(key, place) for place, (key, _) in enumerate(every, 1)]
+    with patch.object(module, "_READ_THROUGH", read_through), patch.object(module, "_AT_ONCE", at_once):
+        for number, lot in enumerate(lots):
+            store.write(answered(lot, "mn"[number % 2]))
+            every += [(key, "mn"[number % 2]) for key in lot]
+            if number == seen:
+                store.keys.catch_up()
+        for model in "mn":
+            assert ids(store, looked, model) == [place for place, (key, of) in enumerate(every, 1) if key in looked and of == model]
+    held = indexed(home)
+    assert held == [(key, place) for place, (key, _) in enumerate(every, 1)][: len(held)]
+    assert len(every) - len(held) <= read_through
     store.close()
 
 
@@ -74,12 +80,17 @@ def test_what_is_logged_behind_the_index_is_found_before_it_follows(store: Predi
     assert ids(store, ["a"]) == [1, 4]
 
 
-def test_it_follows_in_many_transactions(store: PredictionStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_AT_ONCE", 7)
-    keys = [f"k{number % 10}" for number in range(50)]
-    store.write(answered(keys))
-    assert ids(store, ["k3"]) == [4, 14, 24, 34, 44]
-    assert len(indexed(tmp_path)) == 50
+@pytest.fixture
+def eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever looks for keys brings the index to the end, some at a time, and what follows does not wait for many."""
+    monkeypatch.setattr(module, "_READ_THROUGH", 0)
+    monkeypatch.setattr(module, "_AT_ONCE", 100)
+
+
+def test_it_follows_in_many_transactions(store: PredictionStore, tmp_path: Path, eager: None) -> None:
+    store.write(answered([f"k{number % 100}" for number in range(350)]))
+    assert ids(store, ["k3"]) == [4, 104, 204, 304]
+    assert len(indexed(tmp_path)) == 350
 
 
 def test_two_that_follow_at_once_take_each_prediction_in_once(
@@ -95,13 +106,15 @@ def test_two_that_follow_at_once_take_each_prediction_in_once(
     assert indexed(tmp_path) == [(f"k{number}", number + 1) for number in range(5_000)]
 
 
-def test_it_follows_by_itself_while_something_serves(store: PredictionStore, tmp_path: Path) -> None:
+def test_it_follows_by_itself_once_many_wait(store: PredictionStore, tmp_path: Path, eager: None) -> None:
     with store.keys.going():
-        store.write(answered(["a", "b", "c"]))
+        store.write(answered(["a"] * 150))
         deadline = time.monotonic() + 30
-        while len(indexed(tmp_path)) < 3 and time.monotonic() < deadline:
+        while len(indexed(tmp_path)) < 100 and time.monotonic() < deadline:
             time.sleep(0.05)
-    assert indexed(tmp_path) == [("a", 1), ("b", 2), ("c", 3)]
+        store.write(answered(["b"] * 30))
+    assert len(indexed(tmp_path)) == 100, "80 do not make it follow"
+    assert len(ids(store, ["a", "b"])) == 180
 
 
 def test_nothing_that_answers_waits_for_it(store: PredictionStore, tmp_path: Path) -> None:
@@ -113,7 +126,7 @@ def test_nothing_that_answers_waits_for_it(store: PredictionStore, tmp_path: Pat
 
 
 @pytest.mark.parametrize("fewer", [True, False])
-def test_an_index_of_another_file_is_made_anew(tmp_path: Path, fewer: bool) -> None:
+def test_an_index_of_another_file_is_made_anew(tmp_path: Path, fewer: bool, eager: None) -> None:
     for name, keys in (("one", ["a", "b", "c"]), ("other", ["x"] if fewer else ["x", "y", "z", "a"])):
         store = PredictionStore(Databases(tmp_path / name))
         store.write(answered(keys, made_wall_ms=len(keys)))
