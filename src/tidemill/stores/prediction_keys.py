@@ -6,9 +6,8 @@
 ```
 Keys come in no order. In an index beside the rows each logged answer would write a page of its own: of a hundred rows that is most of the
 time, and once the index is larger than what SQLite keeps in memory each page is read first too. Here nothing that answers waits for it, as
-writing it takes another file's lock, and a hundred thousand keys at a time, in their order, share most of their pages. It holds nothing
-that `serving.db` does not, so it is no part of a backup, and is made anew where it is of another file. On a server the table has an index
-of its own.
+writing it takes another file's lock. It holds nothing that `serving.db` does not, so it is no part of a backup, and is made anew where it
+is of another file. On a server the table has an index of its own.
 """
 
 from __future__ import annotations
@@ -44,7 +43,8 @@ _REACHED = Table(  # how far it has come, and the mark by which the prediction t
     Column("made_wall_ms", Whole, nullable=False),
 )
 _EVERY_S = 0.25
-_AT_ONCE = 100_000  # predictions a transaction; some tenths of a second, for which only another that follows waits
+_FOLLOWED = 1_000  # predictions; fewer wait for more
+_AT_ONCE = 20_000  # predictions a transaction; with more of them its pages come in bursts, for which answers wait
 _READ_THROUGH = 20_000  # predictions that whoever looks for keys reads through; some ms
 _BEGIN = "insert into reached (one, up_to, made_wall_ms) values (1, 0, 0) on conflict (one) do nothing"
 _STANDS = """select up_to, made_wall_ms, (select coalesce(max(id), 0) from serving.prediction),
@@ -105,7 +105,7 @@ class PredictionKeys:
         with closing(self._connect()) as connection:
             while not stopping.wait(_EVERY_S):
                 try:
-                    while not stopping.is_set() and self._follow(connection, _AT_ONCE):
+                    while not stopping.is_set() and self._follow(connection, _FOLLOWED):
                         pass
                 except sqlite3.Error as error:  # a full disk, say; whoever looks keys up reads on from where it has come to
                     logger.warning("the index of predictions by key does not follow error=%s", error)

@@ -85,6 +85,7 @@ def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever looks for keys brings the index to the end, some at a time, and what follows does not wait for many."""
     monkeypatch.setattr(module, "_READ_THROUGH", 0)
     monkeypatch.setattr(module, "_AT_ONCE", 100)
+    monkeypatch.setattr(module, "_FOLLOWED", 100)
 
 
 def test_it_follows_in_many_transactions(store: PredictionStore, tmp_path: Path, eager: None) -> None:
@@ -93,10 +94,7 @@ def test_it_follows_in_many_transactions(store: PredictionStore, tmp_path: Path,
     assert len(indexed(tmp_path)) == 350
 
 
-def test_two_that_follow_at_once_take_each_prediction_in_once(
-    store: PredictionStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "_AT_ONCE", 100)
+def test_several_that_follow_at_once_take_each_in_once(store: PredictionStore, tmp_path: Path, eager: None) -> None:
     store.write(answered([f"k{number}" for number in range(5_000)]))
     threads = [threading.Thread(target=PredictionKeys(Databases(tmp_path)).catch_up) for _ in range(4)]
     for thread in threads:
