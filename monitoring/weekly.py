@@ -46,7 +46,7 @@ def check_model(workspace: Workspace, registry: Registry, model: Model, trigger:
         alerts.append(_domain_alert(model, version, domain, url, now_ms))
     wanted = verdict.alarm and "evidently" in model.policy.on and trigger == "schedule"
     found = {"columns": list(verdict.columns)[:50], "share": verdict.share, "report": url}
-    evidence = found | repeated(workspace, model, str(version.number), "evidently")
+    evidence = found | (repeated(workspace, model, str(version.number), "evidently") if wanted else {})
     workspace.monitors.save(
         f"check:{model.name}",
         cursor,

@@ -1,7 +1,8 @@
 """Writes the databases of a small home as SQL: `python -m tests.golden.make_home 2` makes `home_v2/`.
 
 Run it once for each time that a schema changes, by the tidemill that has it, before the next one changes a table; a folder that is there is
-never written again. Each database says its own version. `test_schema_versions.py` opens each of them with today's tidemill.
+never written again. Each database says its version; the SQL of those that did not change can be removed. `test_schema_versions.py` opens
+each home with today's tidemill.
 """
 
 from __future__ import annotations

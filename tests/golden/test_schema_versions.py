@@ -19,15 +19,17 @@ from tidemill.stores import Lookup, open_sqlite
 from tidemill.stores.schema_version import STEPS, schema_version
 
 HOMES = sorted(FOLDER.glob("home_v*"))
-FIRST = HOMES[0]  # its SQL says no versions, as there were none: all 1, or 0 in files of before there were numbers
+FIRST = HOMES[0]  # its SQL says no versions: all are 1, or 0 in files of before there were numbers
 
 
 def build(folder: Path, home: Path, number: int | None = None) -> None:
-    """The databases of a home from their SQL, each under the version that it says, or under a number."""
+    """The databases of a home from their SQL, or that of the last home before that has some; under the version that it says or a number."""
     home.mkdir()
     for name in DATABASES:
         with closing(sqlite3.connect(home / f"{name}.db")) as connection:
-            connection.executescript((folder / f"{name}.sql").read_text(encoding="utf-8"))
+            sql = next(file for home_before in reversed(HOMES[: HOMES.index(folder) + 1]) if (file := home_before / f"{name}.sql").exists())
+            connection.execute("pragma user_version = 1")
+            connection.executescript(sql.read_text(encoding="utf-8"))
             if number is not None:
                 connection.execute(f"pragma user_version = {number}")
 

@@ -68,7 +68,7 @@ class OutcomeWatch:
             before: Alarmed = {} if state is None else state.get("alarmed", {})
             wanted = alarms or before
             champion = str(self._registry.alias(self._workspace.project.registered_name(self._model.name), CHAMPION)) if wanted else ""
-            current = [self._dated(alarm) for alarm in alarms if alarm.model_version == champion]
+            current = self._dated([alarm for alarm in alarms if alarm.model_version == champion])
             new = {alarm.model_version: (alarm.detector, monitor.n_labels(alarm.model_version)) for alarm in current}
             worse = still_worse({**before, **new}, monitor, champion)
             self._workspace.monitors.save(
@@ -99,12 +99,15 @@ class OutcomeWatch:
             if (watched := self._model.objective.watched(outcome.value, score.answer)) is not None
         ]
 
-    def _dated(self, alarm: Alarm) -> Alarm:
-        """With its change dated by the newest outcomes of its version, where they say that it began after the detector's last zero."""
-        newest = self._watched(newest_known(self._workspace, self._model, _BATCH))
-        mine = [one for one in newest if str(one.version) == alarm.model_version]
-        came_true, predicted = [one.watched[0] for one in mine], [one.watched[1] for one in mine]
-        return dated_again(alarm, self._model.objective.task, came_true, predicted, [one.known_at_ms for one in mine])
+    def _dated(self, alarms: list[Alarm]) -> list[Alarm]:
+        """Each with its change dated by the newest outcomes of its version, where they say that it began after the detector's last zero."""
+        newest = self._watched(newest_known(self._workspace, self._model, _BATCH)) if alarms else []
+        dated = []
+        for alarm in alarms:
+            mine = [one for one in newest if str(one.version) == alarm.model_version]
+            came_true, predicted = [one.watched[0] for one in mine], [one.watched[1] for one in mine]
+            dated.append(dated_again(alarm, self._model.objective.task, came_true, predicted, [one.known_at_ms for one in mine]))
+        return dated
 
     def _met(self, scores: list[Score], outcome: Outcome) -> list[Score]:
         """What an outcome came of: the prediction it is of, or where events tell it the last one of each version that it counts for."""

@@ -12,21 +12,15 @@ is of another file. On a server the table has an index of its own.
 
 from __future__ import annotations
 
-import logging
-import os
 import sqlite3
-import sys
-import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, nullcontext
 
 from sqlalchemy import Column, MetaData, Table
 
+from tidemill.stores.again import again_and_again
 from tidemill.stores.column_types import Whole, Word
 from tidemill.stores.databases import Databases
 from tidemill.stores.sqlite import BUSY_S
-
-logger = logging.getLogger(__name__)
 
 NAME = "serving_keys"
 _TABLES = MetaData()
@@ -69,8 +63,11 @@ class PredictionKeys:
         if self._is_file:
             databases.open(NAME, _TABLES).dispose()
 
-    def catch_up(self) -> None:
+    def catch_up(self, fewest: int | None = None) -> None:
         """Bring the index so far that little is left to read through; whoever looks for keys does so first, and reads as `of_keys` says.
+
+        Args:
+            fewest: how many predictions may be left; by default as many as are read through in some ms.
 
         Raises:
             sqlite3.Error: a file cannot be read or written.
@@ -78,7 +75,7 @@ class PredictionKeys:
         if not self._is_file:
             return
         with closing(self._connect()) as connection:
-            while self._follow(connection, _READ_THROUGH):
+            while self._follow(connection, _READ_THROUGH if fewest is None else fewest):
                 pass
 
     def forget(self) -> None:
@@ -90,30 +87,10 @@ class PredictionKeys:
                 connection.execute("delete from prediction_key")
                 connection.execute("commit")
 
-    @contextmanager
-    def going(self) -> Iterator[None]:
+    def going(self) -> AbstractContextManager[None]:
         """Follow in a thread of its own for as long as the block runs."""
-        stopping = threading.Event()
-        thread = threading.Thread(target=self._run, args=(stopping,), name="prediction keys", daemon=True)
-        if self._is_file:
-            thread.start()
-        try:
-            yield
-        finally:
-            stopping.set()
-            if self._is_file:
-                thread.join()
-
-    def _run(self, stopping: threading.Event) -> None:
-        if sys.platform == "linux":  # where a thread has a priority of its own
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
-        with closing(self._connect()) as connection:
-            while not stopping.wait(_EVERY_S):
-                try:
-                    while not stopping.is_set() and self._follow(connection, _FOLLOWED):
-                        pass
-                except sqlite3.Error as error:  # a full disk, say; whoever looks keys up reads on from where it has come to
-                    logger.warning("the index of predictions by key does not follow error=%s", error)
+        follow = again_and_again(lambda: self.catch_up(_FOLLOWED), _EVERY_S, "index of predictions by key", nice=_NICE)
+        return follow if self._is_file else nullcontext()
 
     def _follow(self, connection: sqlite3.Connection, fewest: int) -> bool:
         """Take the next predictions in, where more than so many wait or the index is of another file; False when that is done."""

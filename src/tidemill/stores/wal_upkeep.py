@@ -13,16 +13,13 @@ there: a process that is killed leaves a longer log.
 
 from __future__ import annotations
 
-import logging
 import sqlite3
-import threading
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from pathlib import Path
 
+from tidemill.stores.again import again_and_again
 from tidemill.stores.databases import Databases
-
-logger = logging.getLogger(__name__)
 
 _EVERY_S = 0.25  # requests of many rows make a log too long within a second
 _SHORT_BYTES = 4 << 20  # a log up to here is left alone
@@ -56,26 +53,9 @@ class WalUpkeep:
         for file in self._files:
             file.step()
 
-    @contextmanager
-    def going(self) -> Iterator[None]:
-        """Look again and again, in a thread of its own, for as long as the block runs."""
-        stopping = threading.Event()
-        thread = threading.Thread(target=self._run, args=(stopping,), name="wal upkeep", daemon=True)
-        if self._files:
-            thread.start()
-        try:
-            yield
-        finally:
-            stopping.set()
-            if self._files:
-                thread.join()
-
-    def _run(self, stopping: threading.Event) -> None:
-        while not stopping.wait(_EVERY_S):
-            try:
-                self.step()
-            except sqlite3.Error as error:  # a full disk, say; writers are told by their own commits
-                logger.warning("write-ahead logs not brought over error=%s", error)
+    def going(self) -> AbstractContextManager[None]:
+        """Look again and again, in a thread of its own, for as long as the block runs; writers hear of a full disk by their commits."""
+        return again_and_again(self.step, _EVERY_S, "wal upkeep") if self._files else nullcontext()
 
 
 class _Wal:
