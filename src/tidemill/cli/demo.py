@@ -112,7 +112,9 @@ def _first_fit_ms(recording: Recording, plan: Plan) -> int:
 
 
 def _first_fit(workspace: Workspace, registry: Registry, model: str, worker: Worker) -> None:
-    run = runs.start(f"train/{workspace.project.name}", {"model": model})
+    training = f"train/{workspace.project.name}"
+    runs.wait_until_served(training)
+    run = runs.start(training, {"model": model})
     deadline_s = time.monotonic() + _FIRST_FIT_TIMEOUT_S
     while (end := runs.ended(run)) is None:
         worker.tend_lake()

@@ -5,12 +5,15 @@ Prefect is imported by who needs it, as it takes seconds and a project without m
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 from uuid import UUID
 
 from tidemill.errors import NotReadyError
+
+_WHO_MAKES_THEM = "the process `flows` of `tidemill up` makes it, see what it says"
 
 
 @dataclass(frozen=True)
@@ -36,15 +39,41 @@ def start(deployment: str, parameters: dict[str, Any], key: str | None = None, *
         NotReadyError: Prefect cannot be reached, or has no such deployment.
     """
     from prefect.deployments import run_deployment
+    from prefect.exceptions import ObjectNotFound
     from prefect.settings import PREFECT_API_REQUEST_TIMEOUT, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
     hurried = {} if patience_s is None else {PREFECT_API_REQUEST_TIMEOUT: patience_s, PREFECT_CLIENT_MAX_RETRIES: 0}
     try:
         with temporary_settings(hurried):
             run = run_deployment(deployment, parameters=parameters, timeout=0, idempotency_key=key, as_subflow=False)
-    except Exception as error:  # whatever its client raises: connection, not found, validation
+    except ObjectNotFound as error:
+        raise NotReadyError(f"Prefect did not start {deployment!r}: it has no such deployment; {_WHO_MAKES_THEM}") from error
+    except Exception as error:  # whatever else its client raises: connection, validation
         raise NotReadyError(f"Prefect did not start {deployment!r}: {error}; is `tidemill up` running?") from error
     return UUID(str(run.id))  # type: ignore[union-attr]  # not a coroutine outside an event loop
+
+
+def wait_until_served(deployment: str, timeout_s: float = 600.0) -> None:
+    """Wait until Prefect has a deployment: it is well some seconds before the flows' process has made them.
+
+    Raises:
+        NotReadyError: it cannot be reached, or does not have it in time.
+    """
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound
+
+    deadline_s = time.monotonic() + timeout_s
+    with get_client(sync_client=True) as client:
+        while time.monotonic() < deadline_s:
+            try:
+                client.read_deployment_by_name(deployment)
+            except ObjectNotFound:
+                time.sleep(0.2)
+            except Exception as error:
+                raise NotReadyError(f"Prefect cannot be asked for {deployment!r}: {error}; is `tidemill up` running?") from error
+            else:
+                return
+    raise NotReadyError(f"Prefect has no deployment {deployment!r} after {timeout_s:g} s; {_WHO_MAKES_THEM}")
 
 
 def ended(run_id: UUID) -> Ended | None:
