@@ -67,7 +67,7 @@ def serve(project: ProjectPath = None, open_: Open = False) -> None:
 
     from tidemill.heap import settle_heap
     from tidemill.registry import Registry
-    from tidemill.serving import Champions, EndingServer, Keyring, create_app
+    from tidemill.serving import Champions, EndingServer, Keyring, OneWrite, create_app
     from tidemill.ui import OverviewReader, Shown, alert_router, login_router, model_router, page_router, watch_page
 
     workspace, server = workspace_for(settings), settings.server
@@ -86,6 +86,7 @@ def serve(project: ProjectPath = None, open_: Open = False) -> None:
     app = create_app(workspace, settings, champions, pages, None if server.open else keyring)
     config = uvicorn.Config(
         app,
+        http=OneWrite,
         host=server.host,
         port=server.port,
         log_level="warning",

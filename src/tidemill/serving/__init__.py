@@ -6,6 +6,7 @@ from tidemill.serving.copying import Copier, copiers
 from tidemill.serving.ending import EndingServer
 from tidemill.serving.features import FeatureAnswer, read_features, read_features_of
 from tidemill.serving.keyring import Keyring
+from tidemill.serving.one_write import OneWrite
 from tidemill.serving.prediction import Prediction
 from tidemill.serving.predictor import Predictor
 from tidemill.serving.publishing import Publisher, publishers
@@ -17,6 +18,7 @@ __all__ = [
     "EndingServer",
     "FeatureAnswer",
     "Keyring",
+    "OneWrite",
     "Prediction",
     "Predictor",
     "Publisher",

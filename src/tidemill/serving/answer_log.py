@@ -66,7 +66,7 @@ class AnswerLog:
                 raise BusyError(f"{self._rows} answers wait to be logged, at most {self._most} may; ask again", retry_after_s=1)
             self._rows += len(answered.keys)
             self._waiting.append((answered, future))
-        loop.call_soon(self._write)  # after the other requests that have come by now, so that all of them share a transaction
+        self._write()
         return future
 
     def close(self) -> None:
@@ -82,7 +82,7 @@ class AnswerLog:
 
     def _write(self) -> None:
         with self._changed:
-            if not self._waiting:  # the thread has taken everything, or the loop for an earlier request
+            if not self._waiting:  # asked by the thread, and a request has come before
                 return
             if self._handed_over or self._rows > _FEW_ROWS:
                 self._hand_over()

@@ -5,14 +5,14 @@
  request ─► parse ─┼─► one reading of features, one entry of  ┼─► its answers
  request ─► parse ─┘   the log; ONNX Runtime for each request └─► its answers
 ```
-Most of what a small request costs does not depend on how many rows it has. Nobody waits for others to come: what the loop has taken from
-its sockets by now is a turn, and with one caller that is one request. ONNX Runtime is asked for each request, as it adds in another
-order for more rows, and an answer must not depend on what others have asked at that moment.
+Most of what a small request costs does not depend on how many rows it has. So a turn stays open as long as each look of the loop at its
+sockets brings another request: nobody waits for a time, and with one caller a turn is one request. ONNX Runtime is asked for each request,
+as it adds in another order for more rows, and an answer must not depend on what others have asked at that moment.
 """
 
 from __future__ import annotations
 
-from asyncio import AbstractEventLoop, Future, Task, get_running_loop
+from asyncio import AbstractEventLoop, Future, Task, get_running_loop, sleep
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -86,6 +86,11 @@ class Turns:
         return await mine
 
     async def _answer(self, model: Model, which: Which, turn: _Turn) -> None:
+        seen = 0
+        while seen < turn.rows < MOST_ROWS:
+            seen = turn.rows
+            await sleep(0)  # the loop looks at its sockets, and begins with what has come
+            await sleep(0)  # that has joined the turn
         if self._open.get(which) is turn:  # else it was full
             del self._open[which]
         try:

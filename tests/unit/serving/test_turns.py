@@ -94,8 +94,27 @@ def test_a_turn_is_bounded_and_each_caller_gets_its_own(site: Site) -> None:
         lots = [[model.request.model_validate(request(place, "a", amount=size)) for place in range(size)] for size in sizes]
         told = await asyncio.gather(*(turns.answers(model, lot) for lot in lots))
         assert [len(one) for one in told] == sizes
-        assert log.lots == [MOST_ROWS - 1, 5, MOST_ROWS]
+        assert sorted(log.lots) == [5, MOST_ROWS - 1, MOST_ROWS]
         assert len({one.prediction_id for lot in told for one in lot}) == sum(sizes)
+        log.close()
+
+    asyncio.run(ask())
+
+
+def test_a_turn_stays_open_while_requests_come_and_no_longer(site: Site) -> None:
+    async def ask() -> None:
+        log = Log(site)
+        turns = Turns(Predictor(site.workspace, site.champions, site.workspace.now_ms), log)
+        model = tiny.LATE_ORDER
+
+        async def late(rounds: int) -> None:
+            for _ in range(rounds):
+                await asyncio.sleep(0)
+            await turns.answers(model, [model.request.model_validate(request(rounds, "a"))])
+
+        await asyncio.gather(*(late(rounds) for rounds in (0, 1, 2, 3)))
+        await asyncio.gather(late(0), late(40))
+        assert log.lots == [4, 1, 1]
         log.close()
 
     asyncio.run(ask())

@@ -1,0 +1,91 @@
+"""What is written in one round of the loop goes out in one write, in its order, and nothing of it is lost where the connection ends."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from typing import Any, cast
+
+import uvicorn
+
+from tidemill.serving.one_write import Gathered, OneWrite
+
+BODY = b"x" * 100
+
+
+class Wire:
+    """A transport that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.written: list[bytes] = []
+        self.closed = False
+
+    def write(self, data: bytes) -> None:
+        """Keep it."""
+        assert not self.closed
+        self.written.append(data)
+
+    def close(self) -> None:
+        """Be closed."""
+        self.closed = True
+
+    def get_extra_info(self, name: str) -> str:
+        """What it is asked."""
+        return f"{name} of the wire"
+
+
+def test_a_round_of_the_loop_is_one_write_and_closing_loses_nothing() -> None:
+    async def write() -> Wire:
+        wire = Wire()
+        gathered = Gathered(cast(Any, wire), asyncio.get_running_loop())
+        for part in (b"a", b"b"):
+            gathered.write(part)
+        assert wire.written == []
+        await asyncio.sleep(0)
+        gathered.write(b"c")
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        gathered.write(b"d")
+        gathered.write(b"e")
+        gathered.close()
+        assert gathered.get_extra_info("socket") == "socket of the wire"
+        return wire
+
+    wire = asyncio.run(write())
+    assert (wire.written, wire.closed) == ([b"ab", b"c", b"de"], True)
+
+
+async def app(scope: dict[str, Any], _receive: Any, send: Any) -> None:
+    """Answers in so many parts as the path says."""
+    parts = int(scope["path"][1:])
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(parts * len(BODY)).encode())]})
+    for left in range(parts, 0, -1):
+        await send({"type": "http.response.body", "body": BODY, "more_body": left > 1})
+        if parts > 1:
+            await asyncio.sleep(0.001)
+
+
+def test_real_connections_get_whole_answers_in_their_order() -> None:
+    async def ask(port: int, requests: Sequence[str], end: str) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        heads = [f"GET {path} HTTP/1.1\r\nhost: a\r\n" + (end if path == requests[-1] else "") + "\r\n" for path in requests]
+        writer.write("".join(heads).encode())
+        told = await reader.read()
+        writer.close()
+        return told
+
+    async def go() -> None:
+        listening = socket.create_server(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(app, http=OneWrite, lifespan="off", log_level="error"))
+        serving = asyncio.create_task(server.serve([listening]))
+        port = listening.getsockname()[1]
+        told = await asyncio.gather(*(ask(port, ["/1", "/3", "/200"], "connection: close\r\n") for _ in range(8)))
+        for one in told:
+            assert one.count(b"HTTP/1.1 200 OK") == 3
+            assert one.count(b"x") == (1 + 3 + 200) * len(BODY)
+            assert [part.split(b"\r\n")[0] for part in one.split(b"content-length: ")[1:]] == [b"100", b"300", b"20000"]
+        server.should_exit = True
+        await serving
+
+    asyncio.run(asyncio.wait_for(go(), 60))
