@@ -26,8 +26,8 @@ import numpy.typing as npt
 from tidemill.events import Column, FieldKind
 from tidemill.kernels import Floats
 from tidemill.learning.scorer import Scorer
-from tidemill.learning.scoring import to_feed
 from tidemill.learning.task import Task
+from tidemill.learning.vectors import Vectors
 from tidemill.stores import Class
 
 Scale = Literal["log_odds", "log_share", "value"]
@@ -99,7 +99,7 @@ def _explain(
     n_rows, width = len(next(iter(columns.values()))), len(kinds)
     mixed = {name: _mixed(columns[name], typical[name], kind, (place, width)) for place, (name, kind) in enumerate(kinds.items())}
     asked = {name: np.concatenate((_repeated(typical[name], kinds[name], 1), column)) for name, column in mixed.items()}
-    said = scorer.run(to_feed(asked, kinds))
+    said = scorer.run(Vectors.of(asked, kinds))
     foremost = said[1 :: 2 * width + 1].argmax(axis=1) if said.ndim == 2 else None
     base, rest = _scaled(scorer.task, said[:1], foremost), _scaled(scorer.task, said[1:], foremost, 2 * width + 1)
     base, told = np.broadcast_to(base, n_rows), rest.reshape(n_rows, 2 * width + 1)

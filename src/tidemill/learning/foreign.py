@@ -25,7 +25,8 @@ from onnx import TensorProto, helper
 from tidemill.errors import ExportError, InputError
 from tidemill.events import Column, FieldKind
 from tidemill.learning.model import Model
-from tidemill.learning.scoring import OnnxModel, describe, to_feed
+from tidemill.learning.scoring import OnnxModel, describe
+from tidemill.learning.vectors import Vectors
 from tidemill.stores import Class
 
 _OUT = "probabilities"
@@ -76,12 +77,12 @@ def adopt(model: Model, foreign: Foreign, frame: pd.DataFrame) -> Adopted:
     found = foreign.classes or _classes_of(proto)
     _drop_zipmap(proto)
     _read_columns(proto, model.columns, foreign)
-    feed = to_feed({name: frame[name].to_numpy() for name in model.columns}, model.columns)
-    classes = _answer(proto, model, feed, found)
+    vectors = Vectors.of({name: frame[name].to_numpy() for name in model.columns}, model.columns)
+    classes = _answer(proto, model, vectors.feed, found)
     del proto.metadata_props[:]
     helper.set_model_props(proto, describe(model.objective.task, classes))
     content: bytes = proto.SerializeToString()
-    said = OnnxModel(content, model.columns).run(feed)
+    said = OnnxModel(content, model.columns).run(vectors)
     if not np.isfinite(said).all():
         raise ExportError(f"it says {said[~np.isfinite(said)][0]} of rows of model {model.name!r}; it has to answer missing values too")
     return Adopted(content, None if foreign.says is None else _compared(model, said, foreign.says(frame)))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
-from tidemill.events import Column
+from tidemill.learning.vectors import Vectors
 
 _NUMBERS = "tensor(float)"
 
@@ -30,6 +30,8 @@ class OneRow:
         self._said = np.zeros(shape, dtype=np.float32)
         self._bound = session.io_binding()
         self._lock = Lock()  # the row is one, and several threads ask
+        self._of: Sequence[str] = ()
+        self._places: Sequence[int] = ()  # where the columns `_of` hold each input
         for place, name in enumerate(self._names):
             self._bound.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(self._asked[place : place + 1]))  # it shares the memory
         self._bound.bind_ortvalue_output(output, ort.OrtValue.ortvalue_from_numpy(self._said))
@@ -39,9 +41,16 @@ class OneRow:
         """Whether a session reads numbers alone; texts have no memory of their own that could be shared."""
         return all(value.type == _NUMBERS for value in session.get_inputs())
 
-    def run(self, feed: Mapping[str, Column]) -> npt.NDArray[np.float32]:
-        """What the session says of (1, 1) tensors; a copy."""
+    def run(self, one: Vectors) -> npt.NDArray[np.float32]:
+        """What the session says of one vector; a copy.
+
+        Raises:
+            KeyError: names an input that the vector lacks.
+        """
         with self._lock:
-            np.concatenate([feed[name] for name in self._names], out=self._asked)
+            if one.names is not self._of:  # a model's vectors share their names
+                held = {name: place for place, name in enumerate(one.names)}
+                self._places, self._of = [held[name] for name in self._names], one.names
+            one.singles.take(self._places, axis=0, out=self._asked, mode="clip")  # each place is there; to look again would copy
             self._session.run_with_iobinding(self._bound)
             return self._said.copy()

@@ -10,6 +10,7 @@ import numpy as np
 from tidemill.events import Column
 from tidemill.kernels import Floats
 from tidemill.learning.task import Task
+from tidemill.learning.vectors import Vectors
 from tidemill.stores import Class
 
 
@@ -30,8 +31,8 @@ class Scorer(Protocol):
     def reads(self) -> tuple[str, ...]:
         """The columns that it reads; of a vector it may leave some out."""
 
-    def run(self, feed: Mapping[str, Column]) -> Floats:
-        """What it says of tensors that `to_feed` made, so that several models of one vector share them."""
+    def run(self, vectors: Vectors) -> Floats:
+        """What it says of n vectors, of which several versions may be asked."""
 
     def score(self, columns: Mapping[str, Column], classes: Sequence[Class] = ()) -> Floats:
         """What it says of n vectors: (n,) the probability of outcome 1 or the value, (n, n_classes) the probabilities of its classes.

@@ -49,22 +49,23 @@ class OnnxModel:
 
     def score(self, columns: Mapping[str, Column], classes: Sequence[Class] = ()) -> Floats:
         """See `Scorer.score`."""
-        return in_classes(self.run(to_feed(columns, self._columns)), self.classes, classes)
+        return in_classes(self.run(Vectors.of(columns, self._columns)), self.classes, classes)
 
     @property
     def reads(self) -> tuple[str, ...]:
         """See `Scorer.reads`."""
         return tuple(self._inputs)
 
-    def run(self, feed: Mapping[str, Column]) -> Floats:
+    def run(self, vectors: Vectors) -> Floats:
         """See `Scorer.run`."""
-        said = np.asarray(self._run(feed), dtype=np.float64)
+        said = np.asarray(self._run(vectors), dtype=np.float64)
         return said if self.task == "multiclass" else said[:, 1] if self.task == "binary" else said.reshape(len(said))
 
-    def _run(self, feed: Mapping[str, Column]) -> npt.NDArray[np.generic]:
-        is_one = self._inputs != [] and len(feed[self._inputs[0]]) == 1
+    def _run(self, vectors: Vectors) -> npt.NDArray[np.generic]:
+        is_one = self._inputs != [] and len(vectors) == 1
         if is_one and self._one_row is not None:
-            return self._one_row.run(feed)
+            return self._one_row.run(vectors)
+        feed = vectors.feed
         own = feed if len(feed) == len(self._inputs) else {name: feed[name] for name in self._inputs}
         said: npt.NDArray[np.generic] = self._session.run([self._output], own)[0]
         if is_one and said.dtype == np.float32 and OneRow.is_bindable(self._session):
@@ -75,10 +76,3 @@ class OnnxModel:
 def describe(task: Task, classes: Sequence[Class]) -> dict[str, str]:
     """What the ONNX file itself says of its answers, so that a version can be read without its project file."""
     return {_TASK: task, _CLASSES: json.dumps(list(classes))}
-
-
-def to_feed(columns: Mapping[str, Column], kinds: Mapping[str, FieldKind]) -> dict[str, Column]:
-    """(n, 1) tensors of (n,) columns: numbers as float32, text as strings with "" for missing."""
-    names = [name for name, kind in kinds.items() if kind != "text"]
-    singles = np.array([columns[name] for name in names], dtype=np.float32)
-    return Vectors(names, singles, {name: columns[name] for name, kind in kinds.items() if kind == "text"}).feed()

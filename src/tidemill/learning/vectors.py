@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
 
-from tidemill.events import Column
+from tidemill.events import Column, FieldKind
 from tidemill.kernels import Floats
 
 
@@ -23,13 +24,28 @@ class Vectors:
         texts: (n,) columns of text, None for missing.
 
     >>> two = Vectors(["size"], np.array([[0.1, np.nan]], np.float32), {"shop": np.array(["a", None], object)})
-    >>> two.feed()["shop"].tolist(), two.feed()["size"].shape, two.numbers().tolist()
+    >>> two.feed["shop"].tolist(), two.feed["size"].shape, two.numbers().tolist()
     ([['a'], ['']], (2, 1), [[0.10000000149011612], [nan]])
     """
 
     names: Sequence[str]
     singles: npt.NDArray[np.float32]
     texts: Mapping[str, Column]
+
+    @classmethod
+    def of(cls, columns: Mapping[str, Column], kinds: Mapping[str, FieldKind]) -> Vectors:
+        """The vectors whose columns have these kinds, in this order.
+
+        Args:
+            columns: (n,) each, as `Model.assemble` makes them; there may be others.
+            kinds: of the vector's columns.
+
+        >>> Vectors.of({"size": np.array([2.5]), "shop": np.array(["a"], object)}, {"shop": "text", "size": "number"}).names
+        ['size']
+        """
+        names = [name for name, kind in kinds.items() if kind != "text"]
+        singles = np.array([columns[name] for name in names], dtype=np.float32)
+        return cls(names, singles, {name: columns[name] for name, kind in kinds.items() if kind == "text"})
 
     def __len__(self) -> int:
         """How many vectors these are."""
@@ -46,8 +62,9 @@ class Vectors:
         spans = [slice(end - size, end) for size, end in zip(sizes, accumulate(sizes), strict=True)]
         return [Vectors(self.names, self.singles[:, span], {name: text[span] for name, text in self.texts.items()}) for span in spans]
 
+    @cached_property
     def feed(self) -> dict[str, Column]:
-        """(n, 1) tensors: numbers as float32, text as strings with "" for missing."""
+        """(n, 1) tensors: numbers as float32, text as strings with "" for missing; made once, for all versions that read them."""
         feed: dict[str, Column] = dict(zip(self.names, self.singles[:, :, None], strict=True))
         for name, column in self.texts.items():
             feed[name] = np.array([["" if value is None else value] for value in column.tolist()], dtype=object)

@@ -14,7 +14,7 @@ import numpy as np
 from tidemill.errors import ConflictError, UnavailableError
 from tidemill.events import Column, FieldKind
 from tidemill.kernels import Floats
-from tidemill.learning import Task, in_classes, to_feed
+from tidemill.learning import Task, Vectors, in_classes
 from tidemill.pyfunc.bounds import bounds_of
 from tidemill.pyfunc.environments import find_python, make_environment, python_of, requirements_of
 from tidemill.pyfunc.kept import Kept
@@ -87,11 +87,11 @@ class PyfuncModel:
 
     def score(self, columns: Mapping[str, Column], classes: Sequence[Class] = ()) -> Floats:
         """See `Scorer.score`."""
-        return in_classes(self.run(to_feed(columns, self._columns)), self.classes, classes)
+        return in_classes(self.run(Vectors.of(columns, self._columns)), self.classes, classes)
 
-    def run(self, feed: Mapping[str, Column]) -> Floats:
+    def run(self, vectors: Vectors) -> Floats:
         """See `Scorer.run`."""
-        table = {theirs: _column(feed[ours]) for theirs, ours in self._about.reads.items()}
+        table = {theirs: _column(vectors.feed[ours]) for theirs, ours in self._about.reads.items()}
         n_rows = len(next(iter(table.values())))
         said = np.concatenate([self._ask(table, begin) for begin in range(0, max(1, n_rows), ROWS_A_QUESTION)])
         return said if self.task == "multiclass" else said[:, -1]

@@ -13,7 +13,7 @@ from tidemill.drift import ReferenceProfile
 from tidemill.errors import UnfitRowsError
 from tidemill.events import Column
 from tidemill.kernels import Floats
-from tidemill.learning import Fitted, Model, Scorer, TrainingSet, to_feed
+from tidemill.learning import Fitted, Model, Scorer, TrainingSet, Vectors
 from tidemill.learning.candidates import Candidate, Wanted, fit_candidates
 from tidemill.learning.retrain_policy import Window
 from tidemill.loop import Comparison, Trial, compare, compare_slices, miscalibration
@@ -192,14 +192,14 @@ def measure_latency(scorers: tuple[Scorer, ...], columns: Mapping[str, Column], 
         model: whose vector it is.
     """
     n_rows = min(_TIMED_ROWS, len(next(iter(columns.values()))))
-    feeds = [to_feed({name: column[row : row + 1] for name, column in columns.items()}, model.columns) for row in range(n_rows)]
+    rows = [Vectors.of({name: column[row : row + 1] for name, column in columns.items()}, model.columns) for row in range(n_rows)]
     best = [float("inf")] * len(scorers)
     for _ in range(_ROUNDS):
         for place, scorer in enumerate(scorers):
             taken_s = []
-            for feed in feeds:
+            for row in rows:
                 begin_s = time.perf_counter()
-                scorer.run(feed)
+                scorer.run(row)
                 taken_s.append(time.perf_counter() - begin_s)
             best[place] = min(best[place], float(np.median(taken_s)) * 1_000)
     return tuple(best)

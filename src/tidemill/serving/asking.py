@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tidemill.errors import UnavailableError
-from tidemill.events import Column
 from tidemill.kernels import Floats
+from tidemill.learning import Vectors
 from tidemill.serving.champions import Loaded
 from tidemill.stores import Role
 
 
-def ask_all(by: Mapping[Role, Loaded], feeds: Sequence[Mapping[str, Column]]) -> dict[Role, Floats]:
+def ask_all(by: Mapping[Role, Loaded], lots: Sequence[Vectors]) -> dict[Role, Floats]:
     """What each role says of lots of vectors, one lot after the other, and a version that has several roles once.
 
     A version in a process of its own may be down. Then its roles are left out, but for the champion: the answer must not depend on
@@ -25,7 +25,7 @@ def ask_all(by: Mapping[Role, Loaded], feeds: Sequence[Mapping[str, Column]]) ->
     said: dict[int, Floats] = {}
     for version, held in {held.version: held for held in by.values()}.items():
         try:
-            parts = [held.scorer.run(feed) for feed in feeds]
+            parts = [held.scorer.run(lot) for lot in lots]
             said[version] = parts[0] if len(parts) == 1 else np.concatenate(parts)
         except UnavailableError:  # its process has logged it
             if version == by["champion"].version:

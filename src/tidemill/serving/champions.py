@@ -11,7 +11,7 @@ from functools import partial
 from tidemill.clock import NowMs
 from tidemill.drift import ReferenceProfile
 from tidemill.errors import ConflictError, NotReadyError, TidemillError, UnavailableError
-from tidemill.learning import Model, Scorer, to_feed, typical_columns
+from tidemill.learning import Model, Scorer, Vectors, typical_columns
 from tidemill.project import Workspace
 from tidemill.registry import CANARY, CHAMPION, FROZEN, PREVIOUS, SHADOW, Named, Registry, Version
 from tidemill.serving.canary import Canary
@@ -240,9 +240,9 @@ class Champions:
         reference = {column.name: column.typical for column in ReferenceProfile.from_json(files.reference).columns}
         typical = {name: reference.get(name, None if kind == "text" else float("nan")) for name, kind in model.columns.items()}
         for n_rows in _WARM_ROWS:
-            feed = to_feed(typical_columns(model.columns, typical, n_rows), model.columns)
+            vectors = Vectors.of(typical_columns(model.columns, typical, n_rows), model.columns)
             try:
-                scorer.run(feed)
+                scorer.run(vectors)
             except KeyError as error:
                 what = f"version {files.number} of model {model.name!r} reads column {error}, which the project file no longer gives it"
                 raise ConflictError(f"{what}; train a version that reads what it gives") from error

@@ -177,7 +177,7 @@ class _Said:
         """
         canary = [] if serving.canary is None else [row for row, key in enumerate(keys) if serving.canary.takes(key)]
         by: dict[Role, Loaded] = {role: held for role, held in serving.roles.items() if role != "canary" or canary}
-        of_role = ask_all(by, [lot.feed() for lot in lots])
+        of_role = ask_all(by, lots)
         by = {role: held for role, held in by.items() if role in of_role}
         canary = canary if "canary" in by else []
         if canary:

@@ -17,6 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from tidemill.learning.one_row import OneRow
+from tidemill.learning.vectors import Vectors
 
 N_ROWS = 300
 ROWS = np.random.default_rng(0).normal(size=(N_ROWS, 3)).astype(np.float32)
@@ -46,11 +47,11 @@ def test_a_row_is_answered_to_the_bit_as_without_binding(case: str) -> None:
     estimator, outcome, shape = CASES[case]
     made, output = session(estimator, outcome)
     assert OneRow.is_bindable(made)
-    alone = OneRow(made, output, shape)
+    alone, orders = OneRow(made, output, shape), (["a", "b", "c"], ["c", "b", "a"])
 
     def both(row: int) -> tuple[bytes, bytes]:
-        feed = {name: ROWS[row : row + 1, place : place + 1] for place, name in enumerate("abc")}
-        return alone.run(feed).tobytes(), made.run([output], feed)[0].tobytes()
+        one = Vectors(orders[row % 2], ROWS[row : row + 1, :: -1 if row % 2 else 1].T, {})
+        return alone.run(one).tobytes(), made.run([output], one.feed)[0].tobytes()
 
     with ThreadPoolExecutor(4) as pool:
         for bound, plain in pool.map(both, range(N_ROWS)):
@@ -60,4 +61,4 @@ def test_a_row_is_answered_to_the_bit_as_without_binding(case: str) -> None:
 def test_a_column_that_is_not_there_is_named() -> None:
     made, output = session(LogisticRegression(), BINARY)
     with pytest.raises(KeyError, match="b"):
-        OneRow(made, output, (1, 2)).run({"a": ROWS[:1, :1], "c": ROWS[:1, :1]})
+        OneRow(made, output, (1, 2)).run(Vectors(["a", "c"], ROWS[:2, :1], {}))

@@ -19,7 +19,7 @@ import pytest
 from tests.pyfunc_models import USER, make_python, open_folder, save_little
 from tidemill.errors import UnavailableError
 from tidemill.events import Column, FieldKind
-from tidemill.learning import to_feed
+from tidemill.learning import Vectors
 from tidemill.pyfunc import About, Bounds, PyfuncModel
 from tidemill.pyfunc.model import as_stream
 from tidemill.pyfunc.process import ModelProcess, sweep
@@ -41,9 +41,9 @@ def process(place: Path, bounds: Bounds = PATIENT) -> ModelProcess:
     return ModelProcess("version 4 of 'sum'", place / "python" / "bin" / "python", place / "model", place / "runs", bounds)
 
 
-def asked(first: float) -> dict[str, Column]:
+def asked(first: float) -> Vectors:
     columns: dict[str, Column] = {"amount": np.array([first, 2.0]), "number": np.array([0.5, np.nan])}
-    return to_feed({**columns, "shop": np.array(["x", None], dtype=object)}, KINDS)
+    return Vectors.of({**columns, "shop": np.array(["x", None], dtype=object)}, KINDS)
 
 
 def until(holds: Callable[[], bool], for_s: float = 240.0) -> None:
