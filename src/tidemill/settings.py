@@ -53,6 +53,7 @@ class ServerSettings(Section):
     tls_key_file: str | None = Field(None, description="the certificate's key, a PEM file")
     rate_per_key: float | None = Field(None, gt=0, description="requests a second of one key, in each process; null for no limit")
     port: int = Field(8000, ge=1, le=65535, description="port of the API and the page")
+    workers: int = Field(1, ge=1, le=64, description="processes that share the port, about one a core; one answers on one core")
     max_body_bytes: int = Field(4_000_000, ge=1_000, description="largest request body, bytes")
     max_events: int = Field(10_000, ge=1, description="most events in one request")
     max_rows: int = Field(10_000, ge=1, description="most rows in one batch prediction")

@@ -18,7 +18,7 @@ from tests.unit.ui.ferry import PROMOTED, START_MS, Ferry
 from tidemill.clock import DAY_MS, HOUR_MS, wall_ms
 from tidemill.drift import Heat
 from tidemill.registry import Registry
-from tidemill.serving import EndingServer
+from tidemill.serving import Connection, end_before
 from tidemill.serving.guards import Guards
 from tidemill.settings import Settings
 from tidemill.stores import Alert
@@ -59,7 +59,8 @@ class Server:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", port))
         listener.listen()  # so that a browser that is faster than the thread waits instead of being refused
-        server = EndingServer(uvicorn.Config(app, log_level="critical", lifespan="off"), before_end)
+        end_before(app, before_end)
+        server = uvicorn.Server(uvicorn.Config(app, http=Connection, log_level="critical", lifespan="off"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         return cls(server, thread, f"http://127.0.0.1:{listener.getsockname()[1]}/")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
-import sys
 from contextlib import closing, suppress
 from ipaddress import ip_address
 from typing import Annotated
@@ -19,10 +17,13 @@ from tidemill.settings import ServerSettings, Settings, read_settings
 
 logger = logging.getLogger(__name__)
 
-_OPEN = "TIDEMILL_SERVER__OPEN"
+_OPEN, _WORKERS = "TIDEMILL_SERVER__OPEN", "TIDEMILL_SERVER__WORKERS"
 Open = Annotated[bool, typer.Option("--open", help="Ask nobody on this machine for a key; the same as TIDEMILL_SERVER__OPEN=true.")]
-_SWITCH_S = 0.0005  # the loop gives its lock up at each step of a transaction; one busy thread then has it for this long, not for 5 ms
+Workers = Annotated[
+    int | None, typer.Option(min=1, max=64, help="Processes that share the port, about one a core; the same as TIDEMILL_SERVER__WORKERS.")
+]
 _KEEP_ALIVE_S = 75  # with uvicorn's 5 s a program that asks every ten seconds would connect each time
+_HEALTHY_S = 60  # a process that loads a model beside much other work may take long to say that it is there
 
 
 def add_to(app: typer.Typer) -> None:
@@ -60,51 +61,38 @@ def up(
     raise typer.Exit(manager.returncode or 0)
 
 
-def serve(project: ProjectPath = None, open_: Open = False) -> None:
+def serve(project: ProjectPath = None, open_: Open = False, workers: Workers = None) -> None:
     """Run the API server and the page. It asks for keys, see `tidemill keys`; with TLS where TIDEMILL_SERVER__TLS_CERT_FILE is set."""
     settings = opened(settings_for(project), open_)  # before the imports below: MLflow reads its switches once, when it is imported
+    server = settings.server if workers is None else settings.server.model_copy(update={"workers": workers})
+    if settings.server.open:
+        os.environ[_OPEN] = "true"  # for the processes
+    os.environ[_WORKERS] = str(server.workers)
     import uvicorn
 
-    from tidemill.heap import settle_heap
-    from tidemill.registry import Registry
-    from tidemill.serving import Champions, EndingServer, Keyring, OneWrite, create_app
-    from tidemill.ui import OverviewReader, Shown, alert_router, login_router, model_router, page_router, watch_page
+    from tidemill.cli.application import make_app
+    from tidemill.serving import Connection
 
-    workspace, server = workspace_for(settings), settings.server
-    champions = Champions(
-        workspace, Registry(settings.mlflow_uri, workspace.home, settings.pyfunc), f"{socket.gethostname()}:{os.getpid()}"
-    )
-    reader, keyring = OverviewReader(workspace, settings), Keyring(workspace.keys)
-    shown = Shown()
-    changes = watch_page(workspace, reader, shown)
-    pages = page_router(reader.read, changes, shown)
-    pages.include_router(alert_router(workspace, reader.forget))
-    pages.include_router(model_router(workspace, champions.registry, reader.forget))
-    if not server.open:
-        pages.include_router(login_router(keyring))
-        tell_how_to_begin(workspace, server)
-    app = create_app(workspace, settings, champions, pages, None if server.open else keyring)
-    config = uvicorn.Config(
-        app,
-        http=OneWrite,
-        host=server.host,
-        port=server.port,
-        log_level="warning",
-        access_log=False,
-        timeout_keep_alive=_KEEP_ALIVE_S,
-        timeout_graceful_shutdown=server.end_s,
-        ssl_certfile=server.tls_cert_file,
-        ssl_keyfile=server.tls_key_file,
-    )
-    running = EndingServer(config, changes.end)
-    if workspace.project.models:
-        champions.registry.get_ready()
-    settle_heap()
-    sys.setswitchinterval(_SWITCH_S)
+    with closing(workspace_for(settings)) as workspace:  # before there are processes that would fail one by one
+        if not server.open:
+            tell_how_to_begin(workspace, server)
     with suppress(KeyboardInterrupt):
-        running.run()
-    if not running.started:  # uvicorn has logged why
-        raise typer.Exit(3)
+        uvicorn.run(
+            make_app() if server.workers == 1 else f"{make_app.__module__}:{make_app.__name__}",
+            factory=server.workers > 1,
+            workers=server.workers,
+            http=Connection,
+            host=server.host,
+            port=server.port,
+            log_config=None,
+            log_level="warning" if server.workers == 1 else "info",  # which says that a process has died
+            access_log=False,
+            timeout_keep_alive=_KEEP_ALIVE_S,
+            timeout_graceful_shutdown=server.end_s,
+            timeout_worker_healthcheck=_HEALTHY_S,
+            ssl_certfile=server.tls_cert_file,
+            ssl_keyfile=server.tls_key_file,
+        )
 
 
 def opened(settings: Settings, open_: bool) -> Settings:

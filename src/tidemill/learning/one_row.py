@@ -31,7 +31,7 @@ class OneRow:
         self._bound = session.io_binding()
         self._lock = Lock()  # the row is one, and several threads ask
         self._of: Sequence[str] = ()
-        self._places: Sequence[int] = ()  # where the columns `_of` hold each input
+        self._places = np.zeros(0, dtype=np.intp)  # where the columns `_of` hold each input
         for place, name in enumerate(self._names):
             self._bound.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(self._asked[place : place + 1]))  # it shares the memory
         self._bound.bind_ortvalue_output(output, ort.OrtValue.ortvalue_from_numpy(self._said))
@@ -50,7 +50,7 @@ class OneRow:
         with self._lock:
             if one.names is not self._of:  # a model's vectors share their names
                 held = {name: place for place, name in enumerate(one.names)}
-                self._places, self._of = [held[name] for name in self._names], one.names
+                self._places, self._of = np.array([held[name] for name in self._names], dtype=np.intp), one.names
             one.singles.take(self._places, axis=0, out=self._asked, mode="clip")  # each place is there; to look again would copy
             self._session.run_with_iobinding(self._bound)
             return self._said.copy()

@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 _ROWS_A_COMMIT = 2_000  # one request may bring more, and is written whole
 _FEW_ROWS = 64  # are written in a millisecond or two
+_TRIES = 3  # in as many rounds of the loop: another process that shares the port writes few rows too
 
 Waiting = tuple[Answered, "Future[list[int]]"]
 Outcome = list[int] | Exception
@@ -48,6 +49,7 @@ class AnswerLog:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._handed_over = not store.is_file
+        self._tries = 0  # that have met another writer
         self._closed = False
 
     def submit(self, answered: Answered) -> Future[list[int]]:
@@ -93,11 +95,17 @@ class AnswerLog:
         except Exception as error:  # as in the thread
             outcomes = _failed(lot, error)
         if outcomes is None:
+            self._tries += 1
             with self._changed:
                 self._waiting.extendleft(reversed(lot))
                 self._rows += sum(len(answered.keys) for answered, _ in lot)
-                self._hand_over()
+                if self._tries < _TRIES:
+                    get_running_loop().call_soon(self._write)
+                else:
+                    self._hand_over()
+                    self._tries = 0
         else:
+            self._tries = 0
             _tell(lot, outcomes, get_running_loop())
 
     def _hand_over(self) -> None:

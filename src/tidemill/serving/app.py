@@ -83,7 +83,8 @@ def create_app(
     if keyring is None and not server.open:
         keyring = Keyring(workspace.keys)
     now_ms = workspace.now_ms if settings.server.replay else wall_ms
-    log, metrics = AnswerLog(workspace.predictions, server.max_waiting_rows), ServerMetrics(workspace)
+    log = AnswerLog(workspace.predictions, server.max_waiting_rows)
+    metrics = ServerMetrics(workspace, server.port if server.workers > 1 else None)
     answers = Answers(Predictor(workspace, champions, now_ms), log, metrics, server)
     served, forwarder = Served(workspace, settings, champions, metrics), Forwarder()
 
@@ -91,7 +92,13 @@ def create_app(
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         compile_kernels()  # before the first question waits for it
         upkeep = WalUpkeep(workspace.databases, _WRITTEN)
-        with listening(served.metrics.stage), tracing(settings.telemetry, "server"), upkeep.going(), workspace.predictions.keys.going():
+        with (
+            metrics.going(),
+            listening(metrics.stage),
+            tracing(settings.telemetry, "server"),
+            upkeep.going(),
+            workspace.predictions.keys.going(),
+        ):
             champions.start(settings.server.poll_champion_s, wall_ms)
             yield
             await forwarder.close()

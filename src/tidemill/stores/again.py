@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def again_and_again(step: Callable[[], None], every_s: float, name: str, *, nice: int = 0) -> Iterator[None]:
-    """Take a step again and again for as long as the block runs; one that SQLite fails (a full disk, say) is told of and taken again.
+    """Take a step again and again for as long as the block runs; one that a file fails (a full disk, say) is told of and taken again.
 
     Args:
         step: what is done.
@@ -31,7 +31,7 @@ def again_and_again(step: Callable[[], None], every_s: float, name: str, *, nice
         while not stopping.wait(every_s):
             try:
                 step()
-            except sqlite3.Error as error:
+            except (sqlite3.Error, OSError) as error:
                 logger.warning("%s did not go on error=%s", name, error)
 
     thread = threading.Thread(target=run, name=name, daemon=True)

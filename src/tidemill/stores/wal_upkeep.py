@@ -20,6 +20,7 @@ from pathlib import Path
 
 from tidemill.stores.again import again_and_again
 from tidemill.stores.databases import Databases
+from tidemill.stores.file_lock import try_lock
 
 _EVERY_S = 0.25  # requests of many rows make a log too long within a second
 _SHORT_BYTES = 4 << 20  # a log up to here is left alone
@@ -43,6 +44,7 @@ class WalUpkeep:
 
     def __init__(self, databases: Databases, names: Iterable[str]) -> None:
         self._files = [_Wal(databases.path(name)) for name in names] if databases.kind == "sqlite" else []
+        self._lock = databases.home / "upkeep.lock"
 
     def step(self) -> None:
         """Look at each log once.
@@ -55,7 +57,13 @@ class WalUpkeep:
 
     def going(self) -> AbstractContextManager[None]:
         """Look again and again, in a thread of its own, for as long as the block runs; writers hear of a full disk by their commits."""
-        return again_and_again(self.step, _EVERY_S, "wal upkeep") if self._files else nullcontext()
+        return again_and_again(self._step_alone, _EVERY_S, "wal upkeep") if self._files else nullcontext()
+
+    def _step_alone(self) -> None:
+        """Look, unless another process of this home does just now: two would keep writers waiting twice."""
+        with try_lock(self._lock, alone=True) as nobody_else:
+            if nobody_else:
+                self.step()
 
 
 class _Wal:

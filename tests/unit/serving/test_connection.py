@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import uvicorn
 
-from tidemill.serving.one_write import Gathered, OneWrite
+from tidemill.serving.connection import Connection, Gathered
 
 BODY = b"x" * 100
 
@@ -77,7 +77,7 @@ def test_real_connections_get_whole_answers_in_their_order() -> None:
 
     async def go() -> None:
         listening = socket.create_server(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, http=OneWrite, lifespan="off", log_level="error"))
+        server = uvicorn.Server(uvicorn.Config(app, http=Connection, lifespan="off", log_level="error"))
         serving = asyncio.create_task(server.serve([listening]))
         port = listening.getsockname()[1]
         told = await asyncio.gather(*(ask(port, ["/1", "/3", "/200"], "connection: close\r\n") for _ in range(8)))
