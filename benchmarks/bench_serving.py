@@ -1,6 +1,7 @@
 """`make bench NAME=serving`: how fast a model is served over HTTP, beside what else serves it, all in one run.
 
-One model of 16 columns (a hundred trees), fitted once, behind each of these, each a real server process on 127.0.0.1, with one worker:
+One model of 16 columns (a hundred trees), fitted once, behind each of these, each a real server on 127.0.0.1 with one worker process
+(`--workers 2`: two):
 
 - an empty FastAPI route, which reads and computes nothing: what HTTP in Python costs by itself;
 - the scikit-learn pipeline in a FastAPI route, as one writes it by hand;
@@ -70,7 +71,7 @@ def main() -> int:
         history = draw_payments(options.events, options.keys, span_ms=30 * MINUTE_MS, start_ms=wall_ms() - 30 * MINUTE_MS)
         fill(project, home, history)
         with ExitStack() as stack:
-            asked = contenders(home, registered, peers=not options.no_peers)
+            asked = contenders(home, registered, peers=not options.no_peers, workers=options.workers)
             ports = _start(stack, asked)
             asked = {name: one for name, one in asked.items() if name in ports}
             for name, contender in asked.items():
@@ -88,6 +89,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--keys", type=int, default=30_000, help="of each entity")
     parser.add_argument("--seconds", type=int, default=5, help="of each measurement, whole seconds")
     parser.add_argument("--runs", type=int, default=3, help="rounds over all measurements")
+    parser.add_argument("--workers", type=int, default=1, help="processes of each server")
     parser.add_argument("--no-peers", action="store_true", help="ours and the empty route alone")
     parser.add_argument("--quick", action="store_true", help="one round of two seconds each, few payments")
     found = parser.parse_args()
@@ -217,16 +219,16 @@ def _tell(closed: Mapping[Cell, Sequence[Pressed]], opened: Mapping[str, Sent], 
 
 
 def _ratios(closed: Mapping[Cell, Sequence[Pressed]]) -> dict[str, float]:
-    """Ours over each other at 16 connections: requests a second, and requests a second of CPU."""
+    """Ours over each other at 16 and at 64 connections: requests a second, and requests a second of CPU."""
     found = {}
-    for rows in ROWS:
-        runs = {name: told for (name, connections, n), told in closed.items() if (connections, n) == (16, rows)}
+    for many, rows in ((many, rows) for many in (16, 64) for rows in ROWS):
+        runs = {name: told for (name, connections, n), told in closed.items() if (connections, n) == (many, rows)}
         per_s = {name: median(one.per_s for one in told) for name, told in runs.items()}
         cpu_ms = {name: median(one.server_ms for one in told) for name, told in runs.items()}
         for name in _OURS:
             for other in set(runs) - set(_OURS):
-                found[f"{name} / {other}, {rows} rows"] = per_s[name] / per_s[other]
-                found[f"{name} / {other}, {rows} rows, by CPU time"] = cpu_ms[other] / cpu_ms[name]
+                found[f"{name} / {other}, {many} connections, {rows} rows"] = per_s[name] / per_s[other]
+                found[f"{name} / {other}, {many} connections, {rows} rows, by CPU time"] = cpu_ms[other] / cpu_ms[name]
     return dict(sorted(found.items()))
 
 

@@ -40,42 +40,43 @@ class Contender:
     reads: bool = False
 
 
-def contenders(home: Path, registered: Registered, *, peers: bool) -> dict[str, Contender]:
-    """By name, ours last; the same server of ours answers for both models.
+def contenders(home: Path, registered: Registered, *, peers: bool, workers: int = 1) -> dict[str, Contender]:
+    """By name, ours last; the same server of ours answers for both models. Each has so many worker processes.
 
     Raises:
         PeerError: the environment of BentoML cannot be set up.
     """
-    found = {"empty route": Contender(_by_uvicorn("empty", {}), "/predict", _known, None)}
+    found = {"empty route": Contender(_by_uvicorn("empty", {}, workers), "/predict", _known, None)}
     if peers:
         estimator = {"ESTIMATOR": str(home / "estimator.skops"), "OMP_NUM_THREADS": "1"}
-        found["sklearn in FastAPI"] = Contender(_by_uvicorn("pipeline", estimator), "/predict", _records, list)
-        found["mlflow models serve"] = Contender(_mlflow(registered), "/invocations", _inputs, _of_mlflow)
-        found["BentoML"] = Contender(_bentoml(registered), "/predict", _rows, list)
-    ours = _ours(home, registered)
+        found["sklearn in FastAPI"] = Contender(_by_uvicorn("pipeline", estimator, workers), "/predict", _records, list)
+        found["mlflow models serve"] = Contender(_mlflow(registered, workers), "/invocations", _inputs, _of_mlflow)
+        found["BentoML"] = Contender(_bentoml(registered, workers), "/predict", _rows, list)
+    ours = _ours(home, registered, workers)
     found["ours, model alone"] = Contender(ours, "/v1/models/alone/predict", _known, _of_ours)
     found["ours, 5 views"] = Contender(ours, "/v1/models/with_views/predict", _questions, _of_ours, reads=True)
     return found
 
 
-def _by_uvicorn(factory: str, environ: Mapping[str, str]) -> Command:
+def _by_uvicorn(factory: str, environ: Mapping[str, str], workers: int) -> Command:
     def line(port: int) -> Sequence[str]:
         app = f"benchmarks.serving_routes:{factory}"
-        return [str(_BIN / "uvicorn"), app, "--factory", "--port", str(port), "--no-access-log", "--log-level", "warning"]
+        how = ["--factory", "--port", str(port), "--workers", str(workers), "--no-access-log", "--log-level", "warning"]
+        return [str(_BIN / "uvicorn"), app, *how]
 
     return Command(factory, line, environ=lambda _port: {**os.environ, "PYTHONPATH": str(_ROOT), **environ})
 
 
-def _mlflow(registered: Registered) -> Command:
+def _mlflow(registered: Registered, workers: int) -> Command:
     def line(port: int) -> Sequence[str]:
-        how = ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+        how = ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port), "--workers", str(workers)]
         return [str(_BIN / "mlflow"), "models", "serve", "-m", str(registered.folder), *how]
 
     path = f"{_BIN}:/usr/bin:/bin"  # it looks for its own programs there
     return Command("mlflow models serve", line, "/ping", lambda _port: {**os.environ, "PATH": path, "MLFLOW_DISABLE_TELEMETRY": "true"})
 
 
-def _bentoml(registered: Registered) -> Command:
+def _bentoml(registered: Registered, workers: int) -> Command:
     folder = PEERS / "serving"
     python = prepare(folder)
 
@@ -83,15 +84,21 @@ def _bentoml(registered: Registered) -> Command:
         serve = [str(python), "-m", "bentoml", "serve", "service:Risk", "--working-dir", str(folder)]
         return [*serve, "--host", "127.0.0.1", "--port", str(port)]
 
-    apart = {**environment(None), "MODEL": str(registered.folder / "model.onnx"), "BENTOML_HOME": str(registered.folder / "bentoml")}
+    apart = {
+        **environment(None),
+        "MODEL": str(registered.folder / "model.onnx"),
+        "WORKERS": str(workers),
+        "BENTOML_HOME": str(registered.folder / "bentoml"),
+    }
     return Command("BentoML", line, "/readyz", lambda _port: {**apart, "BENTOML_DO_NOT_TRACK": "true"})
 
 
-def _ours(home: Path, registered: Registered) -> Command:
+def _ours(home: Path, registered: Registered, workers: int) -> Command:
     file = str(Path(serving_project.__file__).resolve())
 
     def environ(port: int) -> Mapping[str, str]:
         settings = {"HOME": str(home), "SERVER__PORT": str(port), "SERVER__OPEN": "true", "MLFLOW__URI": registered.uri}
+        settings["SERVER__WORKERS"] = str(workers)
         settings["SERVER__POLL_CHAMPION_S"] = "10"  # the registry is a folder of YAML, which takes ten times as long to read as a server
         return os.environ | FILE_STORE | {f"TIDEMILL_{name}": value for name, value in settings.items()}
 

@@ -1,7 +1,7 @@
-"""The same ONNX file behind BentoML: one service, one worker, arrays in and out, no batching across requests (its default).
+"""The same ONNX file behind BentoML: one service, arrays in and out, no batching across requests (its default).
 
-Run by `bentoml serve service:Risk` with MODEL naming the ONNX file. Settings in its favour: no access log, one thread of ONNX Runtime as
-ours has, an asynchronous route, so that no request waits for a thread.
+Run by `bentoml serve service:Risk` with MODEL naming the ONNX file and WORKERS the number of its processes. Settings in its favour: no
+access log, one thread of ONNX Runtime as ours has, an asynchronous route, so that no request waits for a thread.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 import onnxruntime as ort
 
 
-@bentoml.service(workers=1, logging={"access": {"enabled": False}}, metrics={"enabled": False})
+@bentoml.service(workers=int(os.environ["WORKERS"]), logging={"access": {"enabled": False}}, metrics={"enabled": False})
 class Risk:
     """One model."""
 

@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 _ROWS_A_COMMIT = 2_000  # one request may bring more, and is written whole
 _FEW_ROWS = 64  # are written in a millisecond or two
-_TRIES = 3  # in as many rounds of the loop: another process that shares the port writes few rows too
+_TRIES = 10  # in as many rounds of the loop: another process that shares the port writes few rows too
 
 Waiting = tuple[Answered, "Future[list[int]]"]
 Outcome = list[int] | Exception

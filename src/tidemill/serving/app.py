@@ -94,7 +94,7 @@ def create_app(
         upkeep = WalUpkeep(workspace.databases, _WRITTEN)
         with (
             metrics.going(),
-            listening(metrics.stage),
+            listening(metrics.stages),
             tracing(settings.telemetry, "server"),
             upkeep.going(),
             workspace.predictions.keys.going(),

@@ -10,7 +10,7 @@ from tidemill.project import Workspace
 from tidemill.serving.series import Counts, Level, Times
 from tidemill.serving.siblings import Siblings
 from tidemill.serving.standing import StandingCollector
-from tidemill.stages import Facts
+from tidemill.stages import Listener
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
@@ -64,9 +64,10 @@ class ServerMetrics:
         self._requests.add(route, str(status))
         self._request.took(route, took_s)
 
-    def stage(self, name: str, _facts: Facts) -> AbstractContextManager[object]:
-        """Time one stage; see `tidemill.stages.listening`."""
-        return self._stage.timing(name)
+    @property
+    def stages(self) -> Listener:
+        """Times stages; see `tidemill.stages.listening`."""
+        return self._stage.timing
 
     def render(self) -> bytes:
         """The text that Prometheus reads."""

@@ -108,15 +108,18 @@ class Times:
 
     def took(self, label: str, took_s: float) -> None:
         """Count a time."""
+        self._of(label).took(took_s)
+
+    def timing(self, label: str, _facts: object = None) -> Timing:
+        """Count the time that a block takes; it is a `Listener` of stages too."""
+        return Timing(self._series.get(label) or self._of(label))
+
+    def _of(self, label: str) -> _Series:
         series = self._series.get(label)
         if series is None:
             with self._lock:
-                series = self._series.setdefault(label, _Series(len(self._bounds_s) + 1))
-        series.add(bisect_left(self._bounds_s, took_s), took_s)
-
-    def timing(self, label: str) -> Timing:
-        """Count the time that a block takes."""
-        return Timing(self, label)
+                series = self._series.setdefault(label, _Series(self._bounds_s))
+        return series
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
         """What was counted."""
@@ -131,29 +134,29 @@ class Times:
 class Timing:
     """A block that is timed."""
 
-    __slots__ = ("_begin_s", "_label", "_times")
+    __slots__ = ("_begin_s", "_series")
 
-    def __init__(self, times: Times, label: str) -> None:
-        self._times = times
-        self._label = label
-        self._begin_s = 0.0
+    def __init__(self, series: _Series) -> None:
+        self._series = series
 
     def __enter__(self) -> None:
         self._begin_s = time.perf_counter()
 
     def __exit__(self, *_error: object) -> None:
-        self._times.took(self._label, time.perf_counter() - self._begin_s)
+        self._series.took(time.perf_counter() - self._begin_s)
 
 
 class _Series:
     """The numbers of one label."""
 
-    def __init__(self, n_buckets: int) -> None:
-        self._counts = [0] * n_buckets
+    def __init__(self, bounds_s: Sequence[float]) -> None:
+        self._bounds_s = bounds_s
+        self._counts = [0] * (len(bounds_s) + 1)
         self._total_s = 0.0
         self._lock = threading.Lock()
 
-    def add(self, bucket: int, took_s: float) -> None:
+    def took(self, took_s: float) -> None:
+        bucket = bisect_left(self._bounds_s, took_s)
         with self._lock:
             self._counts[bucket] += 1
             self._total_s += took_s

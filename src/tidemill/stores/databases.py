@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 from sqlalchemy import Engine, MetaData, event
 
+from tidemill.stores.at_once import AtOnce
 from tidemill.stores.postgres import drop_schemas, open_postgres, schema_exists
-from tidemill.stores.sqlite import open_sqlite
+from tidemill.stores.sqlite import connect_sqlite, open_sqlite
 
 NAMES = ("log", "loop", "serving", "sources", "state")  # `log` where it is in SQL, `sources` where it is elsewhere
 
@@ -35,18 +36,9 @@ class Databases:
             return open_sqlite(self.path(name), tables, durable=durable)
         return open_postgres(self.url, name, tables, durable=durable)
 
-    def open_impatient(self, name: str) -> Engine | None:
-        """An engine on one that was opened before and is a file: who finds another writing fails at once. None of one in a server."""
-        if self.url is not None:
-            return None
-        engine = self.open(name, MetaData())
-        engine.dispose()  # of connections from before
-
-        @event.listens_for(engine, "connect")
-        def _hurry(connection: Any, _record: Any) -> None:
-            connection.execute("pragma busy_timeout=0")
-
-        return engine
+    def open_at_once(self, name: str) -> AtOnce | None:
+        """Who writes at once or not at all into one that was opened before and is a file. None of one in a server."""
+        return None if self.url is not None else AtOnce(connect_sqlite(self.path(name), busy_s=0))
 
     def open_beside(self, name: str, *others: str) -> Engine:
         """An engine on one of them that reads the tables of others too, under their names: `state.outcome`. All have been made before."""

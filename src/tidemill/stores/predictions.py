@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -70,13 +69,13 @@ class PredictionStore:
         self._by_key = databases.open_beside("serving", KEYS) if databases.url is None else self._engine
         self._all = _SERVED_ALL if self._engine.dialect.name == "sqlite" else _SERVED_SINCE
         self._reader = reading(self._engine)
-        self._impatient = databases.open_impatient("serving")
+        self._at_once = databases.open_at_once("serving")
         self._classes: dict[tuple[str, int], list[Class]] = {}
 
     @property
     def is_file(self) -> bool:
         """Whether they are in a file, and not in a server's database."""
-        return self._impatient is not None
+        return self._at_once is not None
 
     def write(self, answered: Answered) -> list[int]:
         """Log a batch in one transaction; answers the ids, rising in time."""
@@ -91,15 +90,7 @@ class PredictionStore:
 
     def write_at_once(self, batches: Sequence[Answered]) -> list[list[int]] | None:
         """The same where nobody has to be waited for, in a file that no other transaction writes to; else None, and nothing is logged."""
-        if self._impatient is None:
-            return None
-        try:
-            with writing_cursor(self._impatient) as cursor:
-                return _log(cursor, batches)
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:  # of whatever kind
-                return None
-            raise
+        return None if self._at_once is None else self._at_once.write(lambda cursor: _log(cursor, batches))
 
     def count(self, model: str) -> int:
         """How many predictions a model has made."""
@@ -182,8 +173,8 @@ class PredictionStore:
         """Let go of the database."""
         self._engine.dispose()
         self._by_key.dispose()
-        if self._impatient is not None:
-            self._impatient.dispose()
+        if self._at_once is not None:
+            self._at_once.close()
 
     def _asked(self, query: str, values: Sequence[Any]) -> list[Asked]:
         with reading_cursor(self._engine) as cursor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +41,7 @@ def open_sqlite(path: Path, tables: MetaData, *, durable: bool = False) -> Engin
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # we say BEGIN ourselves, see below
-        for pragma in (*_PRAGMAS, f"synchronous={'FULL' if durable else 'NORMAL'}"):
-            connection.execute(f"PRAGMA {pragma}")
+        _settle(connection, durable=durable)
 
     @event.listens_for(engine, "begin")
     def _on_begin(connection: Any) -> None:
@@ -53,3 +52,17 @@ def open_sqlite(path: Path, tables: MetaData, *, durable: bool = False) -> Engin
     tables.create_all(engine)
     refuse_other_columns(engine, tables, str(path), _ELSEWHERE)
     return engine
+
+
+def connect_sqlite(path: Path, *, busy_s: float) -> sqlite3.Connection:
+    """A connection of its own, in autocommit, to a database that `open_sqlite` has opened; it waits so long for another's write lock."""
+    connection = sqlite3.connect(path, check_same_thread=False)
+    _settle(connection, durable=False)
+    connection.execute(f"PRAGMA busy_timeout={int(busy_s * 1_000)}")
+    return connection
+
+
+def _settle(connection: sqlite3.Connection, *, durable: bool) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves
+    for pragma in (*_PRAGMAS, f"synchronous={'FULL' if durable else 'NORMAL'}"):
+        connection.execute(f"PRAGMA {pragma}")
