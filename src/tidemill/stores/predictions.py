@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import orjson
@@ -11,6 +12,7 @@ from sqlalchemy import func, select
 from tidemill.stores.answer import Answer, Class
 from tidemill.stores.cursors import Cursor, reading, reading_cursor, writing_cursor
 from tidemill.stores.databases import Databases
+from tidemill.stores.file_lock import file_lock
 from tidemill.stores.insert_many import insert_many
 from tidemill.stores.prediction_keys import NAME as KEYS
 from tidemill.stores.prediction_keys import PredictionKeys, of_keys
@@ -85,7 +87,8 @@ class PredictionStore:
         """Log batches of any models in one transaction; answers the ids of each, rising in time."""
         if not any(batch.keys for batch in batches):
             return [[] for _ in batches]
-        with writing_cursor(self._engine) as cursor:
+        # SQLite has who waits sleep longer and longer, so one of two processes that write all the time would wait for a second and more
+        with file_lock(self._databases.home / "serving.turn") if self.is_file else nullcontext(), writing_cursor(self._engine) as cursor:
             return _log(cursor, batches)
 
     def write_at_once(self, batches: Sequence[Answered]) -> list[list[int]] | None:
