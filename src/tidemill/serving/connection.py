@@ -68,6 +68,6 @@ class Gathered:
         self._transport.close()
 
     def _flush(self) -> None:
-        if self._held:
+        if self._held and not self._transport.is_closing():  # else whoever asked has gone
             self._transport.write(b"".join(self._held))
-            self._held.clear()
+        self._held.clear()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
+import time
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -12,6 +14,7 @@ import uvicorn
 from tidemill.serving.connection import Connection, Gathered
 
 BODY = b"x" * 100
+KEEP_ALIVE_S, STALL_S = 1, 2.0
 
 
 class Wire:
@@ -29,6 +32,10 @@ class Wire:
     def close(self) -> None:
         """Be closed."""
         self.closed = True
+
+    def is_closing(self) -> bool:
+        """Whether it is."""
+        return self.closed
 
     def get_extra_info(self, name: str) -> str:
         """What it is asked."""
@@ -56,9 +63,24 @@ def test_a_round_of_the_loop_is_one_write_and_closing_loses_nothing() -> None:
     assert (wire.written, wire.closed) == ([b"ab", b"c", b"de"], True)
 
 
+def test_who_has_gone_is_told_nothing() -> None:
+    async def write() -> Wire:
+        wire = Wire()
+        gathered = Gathered(cast(Any, wire), asyncio.get_running_loop())
+        gathered.write(b"a")
+        wire.close()
+        await asyncio.sleep(0)
+        return wire
+
+    assert asyncio.run(write()).written == []
+
+
 async def app(scope: dict[str, Any], _receive: Any, send: Any) -> None:
-    """Answers in so many parts as the path says."""
+    """Answers in so many parts as the path says; none is one after a time in which the whole loop stands still."""
     parts = int(scope["path"][1:])
+    if not parts:
+        time.sleep(STALL_S)
+        parts = 1
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(parts * len(BODY)).encode())]})
     for left in range(parts, 0, -1):
         await send({"type": "http.response.body", "body": BODY, "more_body": left > 1})
@@ -89,3 +111,33 @@ def test_real_connections_get_whole_answers_in_their_order() -> None:
         await serving
 
     asyncio.run(asyncio.wait_for(go(), 60))
+
+
+def test_a_request_that_came_while_the_loop_stood_still_is_answered_though_its_connection_was_idle_for_long() -> None:
+    def ask(link: socket.socket, path: str) -> None:
+        link.sendall(f"GET {path} HTTP/1.1\r\nhost: a\r\n\r\n".encode())
+
+    def told(link: socket.socket) -> bytes:
+        said = b""
+        while said.count(b"x") < len(BODY) and (more := link.recv(65_536)):
+            said += more
+        return said
+
+    listening = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(app, http=Connection, lifespan="off", log_level="error", timeout_keep_alive=KEEP_ALIVE_S)
+    server = uvicorn.Server(config)
+    serving = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    serving.start()
+    idle, busy = (socket.create_connection(listening.getsockname(), timeout=60) for _ in range(2))
+    with idle, busy:
+        ask(idle, "/1")
+        assert told(idle).startswith(b"HTTP/1.1 200")
+        ask(busy, "/0")  # its answer comes after the time that the other may be idle
+        time.sleep(KEEP_ALIVE_S / 2)
+        ask(idle, "/1")
+        assert told(idle).startswith(b"HTTP/1.1 200")
+        assert told(busy).startswith(b"HTTP/1.1 200")
+        assert idle.recv(1) == b"", "once it is idle for long it is closed"
+    server.should_exit = True
+    serving.join(60)
+    assert not serving.is_alive()
