@@ -51,6 +51,11 @@ class Site:
         said = httpx.get(f"{self.url}/metrics", timeout=PATIENCE_S).text
         return {int(process): int(count) for process, count in COUNTED.findall(said)}
 
+    def all_counted(self) -> dict[int, int]:
+        """The same, once every prediction that was answered is told: counts are up to a second old."""
+        self.until(lambda: sum(self.counted().values()) == len(self.answered))
+        return self.counted()
+
     def until(self, holds: Callable[[], bool]) -> None:
         """Wait until it comes to hold, however slow the machine is."""
         until_s = time.monotonic() + PATIENCE_S
@@ -87,13 +92,12 @@ def site(tmp_path: Path) -> Iterator[Site]:
 def test_all_answer_are_replaced_and_end(site: Site) -> None:
     site.until(lambda: site.predict() == 200)
     site.until(lambda: site.predict() == 200 and len(site.counted()) == N_WORKERS)
-    before = site.counted()
+    before = site.all_counted()
     assert [site.predict() for _ in range(N_ASKED)] == [200] * N_ASKED
-    site.until(lambda: sum(site.counted().values()) >= len(site.answered))  # the others' are up to a second old
-    after = site.counted()
+    after = site.all_counted()
     assert all(after[process] > before[process] for process in before), "each has answered some"
     with closing(Workspace.open(tiny.project, site.home)) as workspace:
-        assert workspace.predictions.count("late_order") >= len(site.answered), "what was told is logged"
+        assert workspace.predictions.count("late_order") == sum(after.values()) == len(site.answered)
         assert set(workspace.predictions.servers("late_order", 0).values()) == {1}
 
     dead = next(iter(after))

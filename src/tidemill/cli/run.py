@@ -63,11 +63,12 @@ def up(
 
 def serve(project: ProjectPath = None, open_: Open = False, workers: Workers = None) -> None:
     """Run the API server and the page. It asks for keys, see `tidemill keys`; with TLS where TIDEMILL_SERVER__TLS_CERT_FILE is set."""
+    if workers is not None:
+        os.environ[_WORKERS] = str(workers)
     settings = opened(settings_for(project), open_)  # before the imports below: MLflow reads its switches once, when it is imported
-    server = settings.server if workers is None else settings.server.model_copy(update={"workers": workers})
-    if settings.server.open:
-        os.environ[_OPEN] = "true"  # for the processes
-    os.environ[_WORKERS] = str(server.workers)
+    server = settings.server
+    if server.open:
+        os.environ[_OPEN] = "true"  # each process reads the environment
     import uvicorn
 
     from tidemill.cli.application import make_app

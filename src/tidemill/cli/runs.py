@@ -5,14 +5,16 @@ Prefect is imported by who needs it, as it takes seconds and a project without m
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 from uuid import UUID
 
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
 from tidemill.errors import NotReadyError
 
+_LOOK_S = 0.2
 _WHO_MAKES_THEM = "the process `flows` of `tidemill up` makes it, see what it says"
 
 
@@ -62,18 +64,16 @@ def wait_until_served(deployment: str, timeout_s: float = 600.0) -> None:
     from prefect.client.orchestration import get_client
     from prefect.exceptions import ObjectNotFound
 
-    deadline_s = time.monotonic() + timeout_s
+    looks = Retrying(
+        retry=retry_if_exception_type(ObjectNotFound), wait=wait_fixed(_LOOK_S), stop=stop_after_delay(timeout_s), reraise=True
+    )
     with get_client(sync_client=True) as client:
-        while time.monotonic() < deadline_s:
-            try:
-                client.read_deployment_by_name(deployment)
-            except ObjectNotFound:
-                time.sleep(0.2)
-            except Exception as error:
-                raise NotReadyError(f"Prefect cannot be asked for {deployment!r}: {error}; is `tidemill up` running?") from error
-            else:
-                return
-    raise NotReadyError(f"Prefect has no deployment {deployment!r} after {timeout_s:g} s; {_WHO_MAKES_THEM}")
+        try:
+            looks(client.read_deployment_by_name, deployment)
+        except ObjectNotFound as error:
+            raise NotReadyError(f"Prefect has no deployment {deployment!r} after {timeout_s:g} s; {_WHO_MAKES_THEM}") from error
+        except Exception as error:  # whatever else its client raises
+            raise NotReadyError(f"Prefect cannot be asked for {deployment!r}: {error}; is `tidemill up` running?") from error
 
 
 def ended(run_id: UUID) -> Ended | None:

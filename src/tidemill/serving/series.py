@@ -112,7 +112,7 @@ class Times:
 
     def timing(self, label: str, _facts: object = None) -> Timing:
         """Count the time that a block takes; it is a `Listener` of stages too."""
-        return Timing(self._series.get(label) or self._of(label))
+        return Timing(self._of(label))
 
     def _of(self, label: str) -> _Series:
         series = self._series.get(label)

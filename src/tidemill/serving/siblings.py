@@ -3,10 +3,11 @@
 ```
  process 17 ─► servers/8000/17.json ─┐
  process 18 ─► servers/8000/18.json ─┼─► whichever is asked ─► each series with the label `process`
- process 19 ─► itself               ─┘
+ process 19 ─► servers/8000/19.json ─┘
 ```
-Each process writes its counts down every second, so those of the others are that old at most. It holds a lock as long as it lives; of one
-that is gone the counts are removed, as those of a server that was restarted are.
+Each process writes its counts down every second, and whichever is asked reads what all have written, its own too: told as they are now they
+would be ahead of what the next one tells of them, and a counter that goes back is taken for a restart. A process holds a lock as long as it
+lives; of one that is gone the counts are removed, as those of a server that was restarted are.
 """
 
 from __future__ import annotations
@@ -53,12 +54,17 @@ class Siblings:
 
     def write(self) -> None:
         """Write it down now; one thread does at a time."""
+        told: list[Family] = [
+            (family.name, family.documentation, family.type, [(sample.name, sample.labels, sample.value) for sample in family.samples])
+            for collector in self._own
+            for family in collector.collect()
+        ]
         half = self._folder / f"{self._name}.half"
-        half.write_text(json.dumps(self._told()), encoding="utf-8")
+        half.write_text(json.dumps(told), encoding="utf-8")
         half.replace(self._folder / f"{self._name}.json")
 
     def collect(self) -> Iterator[Metric]:
-        """Every family once, with the series of all processes."""
+        """Every family once, with the series of all processes, up to a second old."""
         families: dict[str, Metric] = {}
         for process, found in self._all():
             for name, text, kind, samples in found:
@@ -67,18 +73,8 @@ class Siblings:
                     family.add_sample(sample, {**labels, _LABEL: process}, value)
         yield from families.values()
 
-    def _told(self) -> list[Family]:
-        return [
-            (family.name, family.documentation, family.type, [(sample.name, sample.labels, sample.value) for sample in family.samples])
-            for collector in self._own
-            for family in collector.collect()
-        ]
-
     def _all(self) -> Iterator[tuple[str, list[Family]]]:
-        yield self._name, self._told()
         for file in sorted(self._folder.glob("*.json")):
-            if file.stem == self._name:
-                continue
             with try_lock(file.with_suffix(".lock"), alone=True) as nobody:
                 if nobody:
                     _remove(self._folder, file.stem)
