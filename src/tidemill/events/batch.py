@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -68,8 +69,8 @@ def to_columns(rows: Sequence[Mapping[str, Any]], kinds: Mapping[str, FieldKind]
     """
     names = [name for name, kind in kinds.items() if kind == "number"]
     # all of them at once: of few rows an array costs more than its values
-    values = np.array([row.get(name) for name in names for row in rows], dtype=np.float64).reshape(len(names), len(rows))
-    numbers = dict(zip(names, values, strict=True))
+    values = np.array([*chain.from_iterable(map(row.get, names) for row in rows)], dtype=np.float64).reshape(len(rows), len(names))
+    numbers = dict(zip(names, np.ascontiguousarray(values.T), strict=True))
     return {name: numbers[name] if kind == "number" else to_column([row.get(name) for row in rows], kind) for name, kind in kinds.items()}
 
 

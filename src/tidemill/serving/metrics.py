@@ -10,7 +10,7 @@ from tidemill.project import Workspace
 from tidemill.serving.series import Counts, Level, Times
 from tidemill.serving.siblings import Siblings
 from tidemill.serving.standing import StandingCollector
-from tidemill.stages import Listener
+from tidemill.stages import Facts
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
@@ -59,15 +59,18 @@ class ServerMetrics:
         """Count a request while it is being answered."""
         return self._going
 
-    def answered(self, route: str, status: int, took_s: float) -> None:
-        """Count a request and its time; a route is one of the few that there are."""
+    def answered(self, route: str, status: int) -> None:
+        """Count a request; a route is one of the few that there are."""
         self._requests.add(route, str(status))
+
+    def began(self, route: str, status: int, took_s: float) -> None:
+        """Count a request whose answer goes on for long, and the time until it began."""
+        self.answered(route, status)
         self._request.took(route, took_s)
 
-    @property
-    def stages(self) -> Listener:
-        """Times stages; see `tidemill.stages.listening`."""
-        return self._stage.timing
+    def stages(self, name: str, facts: Facts) -> AbstractContextManager[object]:
+        """Times stages, that of a whole request by its route; see `tidemill.stages.listening`."""
+        return self._request.timing(str(facts["route"])) if name == "http" else self._stage.timing(name)
 
     def render(self) -> bytes:
         """The text that Prometheus reads."""

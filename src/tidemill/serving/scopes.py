@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from fastapi import FastAPI
@@ -64,9 +65,11 @@ _DENIED = {
     "401": {"description": "No key, or none that stands: send `Authorization: Bearer tm_...`"},
     "403": {"description": "The key may not do this"},
 }
+_HELD_PATHS = 128  # few, as whoever asks says how long they are
 _PATTERNS = [(name, name.split(" ")[0], compile_path(name.split(" ")[1])[0]) for name in ROUTES]
 
 
+@lru_cache(maxsize=_HELD_PATHS)
 def route_of(method: str, path: str) -> str | None:
     """The route that a request goes to, as `ROUTES` names it; None if it names none.
 

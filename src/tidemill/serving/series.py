@@ -7,9 +7,9 @@ and take a lock for each number. Here a series is found once by its name, and on
 from __future__ import annotations
 
 import threading
-import time
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from time import perf_counter
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.utils import floatToGoString
@@ -112,7 +112,7 @@ class Times:
 
     def timing(self, label: str, _facts: object = None) -> Timing:
         """Count the time that a block takes; it is a `Listener` of stages too."""
-        return Timing(self._of(label))
+        return Timing(self._series.get(label) or self._of(label))
 
     def _of(self, label: str) -> _Series:
         series = self._series.get(label)
@@ -140,10 +140,10 @@ class Timing:
         self._series = series
 
     def __enter__(self) -> None:
-        self._begin_s = time.perf_counter()
+        self._begin_s = perf_counter()
 
     def __exit__(self, *_error: object) -> None:
-        self._series.took(time.perf_counter() - self._begin_s)
+        self._series.took(perf_counter() - self._begin_s)
 
 
 class _Series:

@@ -38,7 +38,7 @@ class Watching:
         if route in STREAMING:
             await self._streamed(route, scope, receive, send)
             return
-        status, begin_s = 500, time.perf_counter()  # what an error that nobody caught is answered with
+        status = 500  # what an error that nobody caught is answered with
 
         async def noted(message: dict[str, Any]) -> None:
             nonlocal status
@@ -52,7 +52,7 @@ class Watching:
             except ClientDisconnect:
                 status = _GONE
             finally:
-                self._metrics.answered(route, status, time.perf_counter() - begin_s)
+                self._metrics.answered(route, status)
 
     async def _streamed(self, route: str, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Count it once it begins; it is neither going nor a trace for the hours that it lasts."""
@@ -60,7 +60,7 @@ class Watching:
 
         async def noted(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                self._metrics.answered(route, message["status"], time.perf_counter() - begin_s)
+                self._metrics.began(route, message["status"], time.perf_counter() - begin_s)
             await send(message)
 
         await self._app(scope, receive, noted)
