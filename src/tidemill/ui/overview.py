@@ -210,8 +210,8 @@ def _model(workspace: Workspace, settings: Settings, model: Model, seen: _Seen) 
         drift=drift,
         report_url=stored_link(Pages.of(settings), drift.check.url) if drift.check else None,
         freeze=f"by {freeze.by}: {freeze.reason}" if freeze else None,
-        curl=example_curl(model, settings.server_url),
-        python=example_python(model, settings.server_url),
+        curl=example_curl(model, settings.public_url),
+        python=example_python(model, settings.public_url),
         alarms=tuple((alert.since_ms or alert.at_ms, alert.title) for alert in seen.alarms if alert.model == model.name),
         versions=_versions(workspace, model, (quality, report), seen),
     )

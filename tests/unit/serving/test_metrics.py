@@ -54,6 +54,16 @@ def test_requests_are_counted_by_route_and_status(client: TestClient) -> None:
     assert told[name, of(route="other", status="404")] == 2, "a path that is no route makes no series of its own"
 
 
+def test_a_request_is_timed_by_its_route_and_once(client: TestClient) -> None:
+    with client:
+        for path in ("/v1/views", "/v1/views/by_shop", "/v1/views/nobody"):
+            client.get(path)
+        told = read(client)
+    assert told["tidemill_http_seconds_count", of(route="GET /v1/views/{view}")] == 2
+    assert told["tidemill_http_seconds_count", of(route="GET /v1/views")] == 1
+    assert ("tidemill_stage_seconds_count", of(stage="http")) not in told
+
+
 def test_the_project_stands_as_the_stores_say(workspace: Workspace, client: TestClient) -> None:
     column = {"column": "amount", "statistic": 3.0, "threshold": 2.0}
     workspace.monitors.save("windows:late_order", 0, 1, {"active": [{"column": "amount"}], "columns": [column]})

@@ -7,7 +7,7 @@ from sqlalchemy import create_engine, text
 
 from tests.unit.ui.ferry import PROMOTED, RUN_ID, START_MS, WALL_MS, Ferry, departure
 from tidemill.clock import DAY_MS, HOUR_MS, MINUTE_MS
-from tidemill.settings import MlflowSettings, PrefectSettings, Settings
+from tidemill.settings import MlflowSettings, PrefectSettings, ServerSettings, Settings
 from tidemill.stores import Alert
 from tidemill.stores.decision_records import Ending
 from tidemill.streams import Books
@@ -22,6 +22,12 @@ def look(ferry: Ferry, wall_ms: int = WALL_MS) -> Overview:
 
 def levels(overview: Overview) -> list[Level]:
     return [light.level for light in read_lights(overview)]
+
+
+def test_how_to_ask_names_the_address_that_people_use(ferry: Ferry) -> None:
+    seen = read_overview(ferry.workspace, Settings(server=ServerSettings(url="https://api.example.com/")), WALL_MS).models[0]
+    assert seen.curl.startswith("curl -s https://api.example.com/v1/models/"), "and not the one behind its proxy"
+    assert 'Client("https://api.example.com")' in seen.python
 
 
 def test_an_empty_workspace_is_no_alarm(ferry: Ferry) -> None:
