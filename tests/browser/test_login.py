@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.site import Server
+from tests.browser.site import Heard, Server
 from tests.browser.test_barriers import barriers
 from tests.unit.ui.ferry import Ferry
 from tidemill.clock import wall_ms
@@ -48,6 +48,18 @@ def site(tmp_path: Path) -> Iterator[Site]:
     yield Site(ferry, server.url, key)
     server.stop()
     ferry.close()
+
+
+def test_what_can_be_asked_is_shown_by_this_server_alone(site: Site, page: Page) -> None:
+    heard = Heard.of(page)
+    page.goto(f"{site.url}ui/login?to=/docs")
+    page.get_by_label("API key").fill(site.key)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page).to_have_title("API · tidemill")
+    page.get_by_text("Predict: one request object, or an array of them").first.click()
+    expect(page.get_by_text("One request object is answered by one object").first).to_be_visible()
+    assert heard.hosts <= {"127.0.0.1", ""}, "its scripts are ours: whatever they do, the person who signed in does"
+    assert heard.complaints == []
 
 
 def test_a_person_signs_in_and_out(site: Site, page: Page) -> None:

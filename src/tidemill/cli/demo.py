@@ -158,7 +158,10 @@ def _stay(settings: Settings, workspace: Workspace, console: Console) -> None:
     worker = Worker(workspace, Registry(settings.mlflow_uri, workspace.home, settings.pyfunc), settings.engine)
     console.print("the demo stays up; Ctrl-C ends it. Try another terminal:")
     for model in workspace.project.models:
-        console.print(f"  prefect deployment run retrain/{workspace.project.name} -p model={model.name}", highlight=False)
+        console.print(
+            f"  PREFECT_API_URL={settings.prefect_api_url} prefect deployment run retrain/{workspace.project.name} -p model={model.name}",
+            highlight=False,
+        )
         console.print(f'  tidemill retrain {model.name} --reason "just to see"', highlight=False)
     _print_urls(settings, console)
     keep_going(worker, Relay(workspace, settings), settings.engine)

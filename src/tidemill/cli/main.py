@@ -6,6 +6,7 @@ import sys
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from tidemill.cli import (
     acts,
@@ -67,7 +68,7 @@ def main() -> None:
     try:
         app()
     except TidemillError as error:
-        Console(stderr=True).print("[red]error[/red]", str(error), markup=True, soft_wrap=True, highlight=False)
+        Console(stderr=True).print("[red]error[/red]", escape(str(error)), soft_wrap=True, highlight=False)
         sys.exit(1)
 
 

@@ -55,7 +55,7 @@ def doctor(project: ProjectPath = None, json_: AsJson = False) -> None:
         console = Console()
         for finding in findings:
             mark = {"ok": "[green]ok[/green]", "note": "[yellow]note[/yellow]", "bad": "[red]bad[/red]"}[finding.state]
-            console.print(mark, f"{finding.what}: {finding.said}", highlight=False)
+            console.print(mark, f"{finding.what}: {escape(finding.said)}", highlight=False)
     if any(finding.state == "bad" for finding in findings):
         raise typer.Exit(1)
 

@@ -105,7 +105,14 @@ def create_app(
             log.close()
             champions.stop()
 
-    app = FastAPI(title="tidemill", summary=f"Project {workspace.project.name}", lifespan=lifespan, redoc_url=None, telemetry=_NO_TELEMETRY)
+    app = FastAPI(
+        title="tidemill",
+        summary=f"Project {workspace.project.name}",
+        lifespan=lifespan,
+        docs_url=None,  # FastAPI's own takes its scripts from another host; ours is with the page
+        redoc_url=None,
+        telemetry=_NO_TELEMETRY,
+    )
     app.add_middleware(PredictLane, project=workspace.project, answers=answers)
     app.add_middleware(Access, keyring=keyring, acts=workspace.acts, rate=Rate(server.rate_per_key))
     app.add_middleware(Guards, max_body_bytes=server.max_body_bytes, hosts=server.hosts, is_tls=server.tls_cert_file is not None)

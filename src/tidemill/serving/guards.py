@@ -23,7 +23,6 @@ _HEADERS = [
 _ALWAYS_TLS = (b"strict-transport-security", b"max-age=31536000")
 _LENGTH = re.compile(r"[0-9]{1,15}")  # isdigit would take other scripts too, and int refuses thousands of digits
 _STREAMS = "/v1/streams/"  # lines of events are taken as they come, and never held all at once
-_DOCS = ("/docs", "/openapi.json")
 
 
 class TooLargeError(Exception):
@@ -72,7 +71,7 @@ class Guards:
             return message
 
         async def with_headers(message: dict[str, Any]) -> None:
-            if message["type"] == "http.response.start" and scope["path"] not in _DOCS:
+            if message["type"] == "http.response.start":
                 message = {**message, "headers": [*message["headers"], *scope.get(HEADERS, _HEADERS), *self._always]}
             await send(message)
 

@@ -34,7 +34,6 @@ ROUTES: dict[str, Scope | None] = {  # None is for everybody: it tells nothing o
     "GET /readyz": None,
     "GET /metrics": "read",
     "GET /docs": "read",
-    "GET /docs/oauth2-redirect": "read",
     "GET /openapi.json": "read",
     "GET /": "read",
     "GET /static/{path:path}": None,

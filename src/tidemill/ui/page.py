@@ -36,7 +36,8 @@ HEADERS = {
 
 
 def page_router(overview: Callable[[], Overview], changes: Changes | None = None, shown: Shown | None = None) -> APIRouter:
-    """The routes `/`, `/ui/overview`, `/ui/parts/{part}`, `/ui/events`, `/ui/series/{model}.json`, `/ui/heat/{model}` and `/static/...`.
+    """The routes `/`, `/ui/overview`, `/ui/parts/{part}`, `/ui/events`, `/ui/series/{model}.json`, `/ui/heat/{model}`, `/docs`
+    and `/static/...`.
 
     Args:
         overview: reads what is shown, called once a request in a worker thread, e.g. `OverviewReader(...).read`.
@@ -68,15 +69,27 @@ def page_router(overview: Callable[[], Overview], changes: Changes | None = None
     async def events(request: Request) -> Response:
         return open_stream(request, changes)
 
-    def static(request: Request, path: str) -> Response:
-        return _static(request, files, path)
-
     router.add_api_route("/", whole_page, methods=["GET", "HEAD"])
     router.add_api_route("/ui/overview", fragment, methods=["GET"])
     router.add_api_route("/ui/parts/{part}", one_part, methods=["GET"])
     router.add_api_route("/ui/events", events, methods=["GET"])
-    router.add_api_route("/static/{path:path}", static, methods=["GET", "HEAD"])
     router.include_router(_drawn_router(overview, renderer))
+    router.include_router(_files_router(files, renderer))
+    return router
+
+
+def _files_router(files: Files, renderer: Renderer) -> APIRouter:
+    """What is the same for every project: the files, and the page of what can be asked over HTTP."""
+    router = APIRouter(include_in_schema=False)
+
+    def docs(request: Request) -> Response:
+        return _tagged(request, renderer.docs().encode(), HTML)
+
+    def static(request: Request, path: str) -> Response:
+        return _static(request, files, path)
+
+    router.add_api_route("/docs", docs, methods=["GET"])
+    router.add_api_route("/static/{path:path}", static, methods=["GET", "HEAD"])
     return router
 
 

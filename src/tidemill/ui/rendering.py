@@ -66,6 +66,10 @@ class Renderer:
         """The page that asks for a key."""
         return self._templates.get_template("login.html").render(**shown)
 
+    def docs(self) -> str:
+        """The page that shows what can be asked over HTTP."""
+        return self._templates.get_template("docs.html").render()
+
     def refusal(self, **shown: Any) -> str:
         """The page that says why a form was not taken."""
         return self._templates.get_template("refusal.html").render(**shown)

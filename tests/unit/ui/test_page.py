@@ -197,6 +197,8 @@ def test_the_page_asks_for_the_series_again_only_when_they_changed(ferry: Ferry,
         ("vendor/hx-sse.min.js", "text/javascript"),
         ("vendor/htmx.LICENSE", "text/plain"),
         ("vendor/uPlot.LICENSE", "text/plain"),
+        ("vendor/swagger-ui-bundle.js", "text/javascript"),
+        ("vendor/swagger-ui.LICENSE", "text/plain"),
     ],
 )
 def test_a_file_is_served_as_what_it_is(client: TestClient, path: str, kind: str) -> None:

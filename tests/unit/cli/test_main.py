@@ -1,0 +1,23 @@
+"""What a command says when it fails."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from tidemill.cli import main
+from tidemill.errors import ConflictError
+
+
+@pytest.mark.parametrize("what", ["pip install 'tidemill[pyfunc]'", "no file at /data[/x]", "[red]orders[/red]"])
+def test_an_error_is_told_as_it_is(what: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def fails() -> None:
+        raise ConflictError(what)
+
+    module = sys.modules[main.__module__]
+    monkeypatch.setattr(module, "app", fails)
+    monkeypatch.setattr(module, "log_to_stderr", lambda: None)
+    with pytest.raises(SystemExit, match="1"):
+        main()
+    assert capsys.readouterr().err == f"error {what}\n"
