@@ -16,7 +16,7 @@ from urllib3.exceptions import HTTPError
 from tidemill.cli.acts import acted
 from tidemill.cli.options import AsJson, ModelName, ProjectPath, print_json, settings_for, workspace_for
 from tidemill.clock import HOUR_MS, wall_ms
-from tidemill.errors import DeniedError, InputError, NotReadyError, TidemillError, UnavailableError
+from tidemill.errors import ConflictError, DeniedError, InputError, NotReadyError, TidemillError, UnavailableError
 from tidemill.pages import Pages
 from tidemill.settings import Settings
 
@@ -146,7 +146,8 @@ def rollback(model: ModelName, project: ProjectPath = None) -> None:
 def freeze(model: ModelName, reason: Annotated[str, typer.Option(help="Why, for the audit.")], project: ProjectPath = None) -> None:
     """Keep a model from being retrained until it is unfrozen."""
     workspace = workspace_for(settings_for(project))
-    workspace.decisions.freeze(workspace.project.model(model).name, getuser(), reason, wall_ms())
+    if not workspace.decisions.freeze(workspace.project.model(model).name, getuser(), reason, wall_ms()):
+        raise ConflictError(f"{model} is frozen already; `tidemill acts` says by whom, and why")
     acted(workspace, "freeze", model, reason)
     Console().print(f"{model} is frozen; `tidemill unfreeze {model}` ends it")
 
@@ -154,7 +155,8 @@ def freeze(model: ModelName, reason: Annotated[str, typer.Option(help="Why, for 
 def unfreeze(model: ModelName, project: ProjectPath = None) -> None:
     """Let a model be retrained again."""
     workspace = workspace_for(settings_for(project))
-    workspace.decisions.unfreeze(workspace.project.model(model).name, getuser(), wall_ms())
+    if not workspace.decisions.unfreeze(workspace.project.model(model).name, getuser(), wall_ms()):
+        raise ConflictError(f"{model} is not frozen")
     acted(workspace, "unfreeze", model)
     Console().print(f"{model} is no longer frozen")
 

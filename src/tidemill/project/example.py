@@ -36,7 +36,7 @@ def example_python(model: Model, server_url: str) -> str:
     texts = {name: f'"{value}"' if isinstance(value, str) else repr(value) for name, value in example_request(model).items()}
     fields = "".join(f'    "{name}": {text},\n' for name, text in texts.items())
     asked = f'client = Client("{server_url}")\nanswer = client.predict("{model.name}", {{\n{fields}}})\n'
-    return f"from tidemill import Client\n\n{asked}print(answer.prediction, answer.probability, answer.model_version)\n"
+    return f"from tidemill import Client\n\n{asked}print(answer.prediction, answer.{model.objective.kind}, answer.model_version)\n"
 
 
 def _example(schema: type[BaseModel], kinds: Mapping[str, FieldKind]) -> dict[str, object]:

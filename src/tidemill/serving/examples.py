@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
+
 from tidemill.learning import Explanation, Model
 from tidemill.learning.explaining import Scale
 from tidemill.project import Project, example_event, example_request
@@ -46,14 +48,17 @@ def predict_examples(project: Project) -> dict[str, Any]:
 def event_examples(project: Project) -> dict[str, Any]:
     """The body of the route that takes events, as arguments of a FastAPI route."""
     events = {stream.name: {"summary": f"An event of {stream.name}", "value": [example_event(stream)]} for stream in project.streams}
-    lines = {"schema": {"type": "string"}, "example": '{"id": "1"}\n{"id": "2"}'}
+    lines = {
+        name: {"summary": f"{shown['summary']}, a line", "value": orjson.dumps(*shown["value"]).decode()} for name, shown in events.items()
+    }
     many = {"schema": {"type": "array", "items": {}, "minItems": 1}, "examples": events}
-    return _body({"application/json": many, "application/x-ndjson": lines})
+    return _body({"application/json": many, "application/x-ndjson": {"schema": {"type": "string"}, "examples": lines}})
 
 
 def keys_examples(project: Project) -> dict[str, Any]:
     """The body of the route that reads many keys, as arguments of a FastAPI route."""
-    asked = {one.name: {"summary": f"Two keys of {one.name}", "value": {"keys": ["a", "b"]}} for one in project.sources}
+    keys = {one.name: [",".join([part] * len(one.entity_fields)) for part in "ab"] for one in project.sources}
+    asked = {name: {"summary": f"Two keys of {name}", "value": {"keys": two}} for name, two in keys.items()}
     return _body({"application/json": {"schema": KeysAsked.model_json_schema(), "examples": asked}})
 
 

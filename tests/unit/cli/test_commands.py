@@ -15,7 +15,7 @@ from tests import tiny
 from tests.unit.ui.ferry import CANDIDATES
 from tidemill.cli.main import app
 from tidemill.clock import HOUR_MS
-from tidemill.errors import InputError, NotFoundError, ProjectError
+from tidemill.errors import ConflictError, InputError, NotFoundError, ProjectError
 from tidemill.project import Workspace
 from tidemill.stores import Decision
 from tidemill.stores.decision_records import Ending
@@ -144,8 +144,13 @@ def test_a_freeze_is_kept_until_it_is_lifted(home: Path) -> None:
     freeze = workspace.decisions.frozen("late_order")
     assert freeze is not None
     assert freeze.reason == "a holiday"
+    with pytest.raises(ConflictError, match="frozen already"):
+        said("freeze", "late_order", "--reason", "another")
     said("unfreeze", "late_order")
     assert workspace.decisions.frozen("late_order") is None
+    with pytest.raises(ConflictError, match="not frozen"):
+        said("unfreeze", "late_order")
+    assert [act.act for act in workspace.acts.recent(10)] == ["unfreeze", "freeze"], "what changed nothing is no act"
 
 
 def test_doctor_names_what_it_looked_at(home: Path) -> None:

@@ -161,6 +161,19 @@ def test_a_version_beside_that_cannot_be_loaded_does_not_keep_the_champion_from_
     assert client.get("/v1/models/late_order").json()["versions"] == {"champion": 1}
 
 
+def test_the_docs_show_keys_and_lines_of_events_that_are_taken(past: Past) -> None:
+    client = past.client({"champion": 1})
+    paths = client.get("/openapi.json").json()["paths"]
+    keys = paths["/v1/features/{view}"]["post"]["requestBody"]["content"]["application/json"]["examples"]
+    lines = paths["/v1/streams/{stream}/events"]["post"]["requestBody"]["content"]["application/x-ndjson"]["examples"]
+    assert keys and lines
+    for view, shown in keys.items():
+        assert client.post(f"/v1/features/{view}", json=shown["value"]).status_code == 200
+    for stream, shown in lines.items():
+        taken = client.post(f"/v1/streams/{stream}/events", content=shown["value"], headers={"content-type": "application/x-ndjson"})
+        assert (taken.status_code, taken.json()["rejected"]) == (200, []), taken.text
+
+
 def test_the_docs_show_requests_and_answers_as_they_are(past: Past) -> None:
     client = past.client({"champion": 1})
     spec = client.get("/openapi.json").json()["paths"][PREDICT.replace("late_order", "{model}")]["post"]
