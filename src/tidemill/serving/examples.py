@@ -49,7 +49,8 @@ def event_examples(project: Project) -> dict[str, Any]:
     """The body of the route that takes events, as arguments of a FastAPI route."""
     events = {stream.name: {"summary": f"An event of {stream.name}", "value": [example_event(stream)]} for stream in project.streams}
     lines = {
-        name: {"summary": f"{shown['summary']}, a line", "value": orjson.dumps(*shown["value"]).decode()} for name, shown in events.items()
+        stream.name: {"summary": f"An event of {stream.name}, a line", "value": orjson.dumps(example_event(stream)).decode()}
+        for stream in project.streams
     }
     many = {"schema": {"type": "array", "items": {}, "minItems": 1}, "examples": events}
     return _body({"application/json": many, "application/x-ndjson": {"schema": {"type": "string"}, "examples": lines}})

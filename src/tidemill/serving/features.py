@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 
 from tidemill.errors import InputError
 from tidemill.features import FeatureSource, Table
@@ -35,7 +36,7 @@ class KeysAsked(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    keys: list[str] = Field(min_length=1)
+    keys: Annotated[list[str], FailFast()] = Field(min_length=1)  # to tell of each wrong one would take gigabytes
     at: int | None = Field(None, ge=0, le=LATEST_MS)
 
     @classmethod

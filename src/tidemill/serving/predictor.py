@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite  # numpy's takes twenty times as long for one number
+from typing import Annotated
 
 import orjson
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, FailFast, TypeAdapter, ValidationError
 
 from tidemill.clock import NowMs, wall_ms
 from tidemill.errors import ConflictError, InputError
@@ -66,7 +67,7 @@ class Predictor:
         self._champions = champions
         self._now_ms = now_ms
         self._missing = MissingColumns(workspace)
-        self._adapters = {model.name: TypeAdapter(list[model.request]) for model in workspace.project.models}  # type: ignore[name-defined]  # a model made at run time
+        self._adapters = {model.name: _adapter(model) for model in workspace.project.models}
 
     def waits(self, model: Model) -> bool:
         """Whether its answers come from another process, so that an event loop must not score it.
@@ -82,13 +83,16 @@ class Predictor:
         Raises:
             InputError: not JSON, a field missing or of a wrong type, too many rows; names the place.
         """
-        text = body if body.lstrip()[:1] == b"[" else b"[" + body + b"]"
+        is_one = body.lstrip()[:1] != b"["
+        text = b"[" + body + b"]" if is_one else body
         try:
             requests: list[BaseModel] = self._adapters[model.name].validate_json(text, strict=True)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part) for part in first["loc"]) or "body"
             raise InputError(f"{first['msg']}; a request has the fields {', '.join(model.request_kinds)}", where=where) from error
+        if is_one and len(requests) > 1:
+            raise InputError("several objects; put brackets around them")
         if not 0 < len(requests) <= max_rows:
             raise InputError(f"{len(requests)} requests; send 1 to {max_rows}")
         for place, request in enumerate(requests):
@@ -205,6 +209,11 @@ class _Said:
                 of_rows = {name: vector[name][rows] for name in model.columns}
                 told |= dict(zip(rows, explain(held.scorer, model.columns, of_rows, held.typical), strict=True))
         return [told[row] for row in range(self.n_rows)]
+
+
+def _adapter(model: Model) -> TypeAdapter[list[BaseModel]]:
+    """What reads requests; it ends at the first that is wrong, as to tell of each of a million would take gigabytes."""
+    return TypeAdapter(Annotated[list[model.request], FailFast()])  # type: ignore[name-defined, arg-type]  # a model made at run time
 
 
 def _logged_texts(model: Model, vectors: Vectors) -> list[bytes]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -159,6 +161,25 @@ def test_a_version_beside_that_cannot_be_loaded_does_not_keep_the_champion_from_
     client = past.client({"champion": 1, "shadow": 77, "canary": 78, "frozen": 79})
     assert client.post(PREDICT, json=ASKED).json()["model_version"] == 1
     assert client.get("/v1/models/late_order").json()["versions"] == {"champion": 1}
+
+
+def test_objects_without_brackets_are_no_request(past: Past) -> None:
+    client = past.client({"champion": 1})
+    before = past.workspace.predictions.count("late_order")
+    body = ",".join([json.dumps(ASKED)] * 2)
+    refused = client.post(PREDICT, content=body, headers={"content-type": "application/json"})
+    assert refused.status_code == 422 and "brackets" in refused.json()["error"]["what"]
+    assert past.workspace.predictions.count("late_order") == before, "two would be logged, and one told"
+
+
+def test_of_many_that_are_wrong_the_first_is_told_and_no_more_are_looked_at(past: Past) -> None:
+    client = past.client({"champion": 1})
+    tracemalloc.start()
+    refused = client.post(PREDICT, content=b"[" + b"{}," * 1_000_000 + b"{}]", headers={"content-type": "application/json"})
+    _, most_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert refused.status_code == 422 and refused.json()["error"]["where"].startswith("0.")
+    assert most_bytes < 100_000_000, "an error of each takes some kilobytes"
 
 
 def test_the_docs_show_keys_and_lines_of_events_that_are_taken(past: Past) -> None:
