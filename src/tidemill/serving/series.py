@@ -110,8 +110,8 @@ class Times:
         """Count a time."""
         self._of(label).took(took_s)
 
-    def timing(self, label: str, _facts: object = None) -> Timing:
-        """Count the time that a block takes; it is a `Listener` of stages too."""
+    def timing(self, label: str) -> Timing:
+        """Count the time that a block takes."""
         return Timing(self._series.get(label) or self._of(label))
 
     def _of(self, label: str) -> _Series:

@@ -1,9 +1,10 @@
-"""The files of the page: few and small, so they are read once and served from memory; nothing else can be asked for."""
+"""The files of the page: few, two megabytes, so they are read once and served from memory; nothing else can be asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -27,6 +28,7 @@ class File:
 Files = Mapping[str, File]
 
 
+@cache
 def read_files() -> Files:
     """Every file under `static/`, by its path from there.
 
