@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
+import os
+import signal
+import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import MetaData
 
-from tests.databases import Disposed, disposing, postgres_server
+from tests.databases import Disposed, disposing, fresh_databases, postgres_server
 from tests.unit.events.taps import RETENTION_MS, T0, VIEWS, entry, make_engine
+from tests.unit.serving.predict_site import BODY, PATH, asked, open_site, scope_of
 from tidemill.errors import UnavailableError
-from tidemill.stores import AlertStore, Answered, Databases, Lookup, PredictionStore, SqlLog, open_loop, open_state
+from tidemill.serving import waiting
+from tidemill.stores import AlertStore, Answered, Databases, Lookup, PredictionStore, SqlLog, open_loop, open_state, postgres
 from tidemill.stores.alerts import Alert
+from tidemill.stores.cursors import reading, reading_cursor
 from tidemill.streams import Entry, Position
 
 
@@ -60,6 +69,46 @@ def _state(databases: Databases) -> Callable[[], object]:
         return int(state.tiles.read([Lookup("by_line", ["a"])], T0).values["by_line__n_all"][0])
 
     return use
+
+
+def test_a_server_that_stands_still_stops_nobody_but_who_asks_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "PATIENCE_S", 1.0)
+    with postgres_server() as server, open_site(tmp_path, server.url) as site:
+        predict, health = scope_of(PATH, b"", site.headers()), {**scope_of("/healthz", b"", site.headers()), "method": "GET"}
+
+        async def go() -> tuple[list[int], float]:
+            first = await asked(site.app, predict, [BODY])  # the key has been proved
+            for pid in server.pids():
+                os.kill(pid, signal.SIGSTOP)
+            try:
+                held = asyncio.create_task(asked(site.app, predict, [BODY]))
+                await asyncio.sleep(0.2)
+                began_s = time.monotonic()
+                alive = await asked(site.app, health, [b""])
+                took_s = time.monotonic() - began_s
+                assert not held.done(), "it waits for what stands still"
+                refused = await held
+            finally:
+                for pid in server.pids():
+                    os.kill(pid, signal.SIGCONT)
+            again = await asked(site.app, predict, [BODY])
+            return [one.status for one in (first, alive, refused, again)], took_s
+
+        statuses, took_s = asyncio.run(go())
+        assert statuses == [200, 200, 503, 200]
+        assert took_s < 0.8, "the loop was free"
+
+
+def test_a_pool_that_has_run_dry_says_so(tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres, "_POOL_WAIT_S", 0.1)
+    with fresh_databases(postgres_url, tmp_path) as databases, ExitStack() as held:
+        engine = databases.open("loop", MetaData())
+        for _ in range(15):
+            held.enter_context(reading(engine).connect())
+        with pytest.raises(UnavailableError, match="all connections of this process are in use"):
+            reading(engine).connect()
+        with pytest.raises(UnavailableError, match="all connections of this process are in use"), reading_cursor(engine):
+            pass
 
 
 def test_every_store_says_so_and_goes_on(tmp_path: Path) -> None:

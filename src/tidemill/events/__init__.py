@@ -1,7 +1,7 @@
 """Events: what they look like and whether one is valid."""
 
 from tidemill.events.batch import Column, Columns, EventBatch, to_column, to_columns
-from tidemill.events.event import FORGOTTEN, MAX_EVENT_BYTES, Event, parse_event
+from tidemill.events.event import FORGOTTEN, MAX_EVENT_BYTES, MAX_KEY_BYTES, Event, parse_event, unfit, unfit_key
 from tidemill.events.parsing import EventParser, Parsed
 from tidemill.events.source import Arrived, Copied, Reader, Source
 from tidemill.events.stream import FieldKind, Stream
@@ -9,6 +9,7 @@ from tidemill.events.stream import FieldKind, Stream
 __all__ = [
     "FORGOTTEN",
     "MAX_EVENT_BYTES",
+    "MAX_KEY_BYTES",
     "Arrived",
     "Column",
     "Columns",
@@ -24,4 +25,6 @@ __all__ = [
     "parse_event",
     "to_column",
     "to_columns",
+    "unfit",
+    "unfit_key",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -13,6 +14,7 @@ from tidemill.errors import EventError
 from tidemill.events.stream import Stream
 
 MAX_EVENT_BYTES = 65_536
+MAX_KEY_BYTES = 500  # of a text by which something is found again: an index holds it, and four such texts, whole
 FORGOTTEN = '{"tidemill":"forgotten"}'  # what a log holds in place of an event whose contents were deleted
 _INT64 = range(-(2**63), 2**63)
 MAX_TIME_MS = 4_102_444_800_000  # 2100; keeps every sum of times well inside int64
@@ -27,13 +29,14 @@ class Event:
     fields: BaseModel
 
 
-def parse_event(payload: str, stream: Stream, known_at_ms: int) -> Event:
+def parse_event(payload: str, stream: Stream, known_at_ms: int, keys: Sequence[str] = ()) -> Event:
     """The event of `payload`.
 
     Args:
         payload: JSON text as it was sent.
         stream: whose event it claims to be.
         known_at_ms: when it was appended, to tell the future.
+        keys: of its text fields those that may not be longer than `MAX_KEY_BYTES`.
 
     Raises:
         EventError: with the reason `too_large`, `not_json`, `schema`, `not_finite`, `no_time`, `future` or `forgotten`.
@@ -55,8 +58,7 @@ def parse_event(payload: str, stream: Stream, known_at_ms: int) -> Event:
         raise _schema_error(error, stream) from error
     except ValueError as error:  # a lone surrogate and the like, which pydantic cannot decode
         raise EventError("not_json", f"not text that JSON can hold: {error}") from error
-    for name, value in fields.__dict__.items():
-        _check_storable(name, value)
+    _check_values(fields, keys)
     moment = getattr(fields, stream.event_time)
     event_time_ms = _time_ms(moment, stream)
     if event_time_ms > known_at_ms + stream.max_ahead_ms:
@@ -78,19 +80,45 @@ def _schema_error(error: ValidationError, stream: Stream) -> EventError:
     return EventError("schema", f"{where or 'the event'}: {first['msg']} (stream {stream.name!r} expects {stream.schema.__name__})")
 
 
-def _check_storable(name: str, value: object) -> None:
-    """Refuse at the door what no tile and no lake can hold: once applied, it would stop the engine at every try."""
+def _check_values(fields: BaseModel, keys: Sequence[str]) -> None:
+    for name, value in fields.__dict__.items():
+        if why := unfit(value):
+            raise EventError(why[0], f"{name}: {why[1]}")
+    for name in keys:
+        if why_not := unfit_key(getattr(fields, name)):
+            raise EventError("schema", f"{name}: {why_not}")
+
+
+def unfit(value: object) -> tuple[str, str] | None:
+    """Why no tile and no lake can hold a value, as a reason and in words; None where they can.
+
+    Such a value is refused at the door: once applied, it would stop the engine at every try.
+
+    >>> unfit(2**80)
+    ('schema', 'a whole number of more than 64 bits')
+    """
     if type(value) is float and not math.isfinite(value):
-        raise EventError("not_finite", f"{name}: {value}; send null for a missing value")
+        return "not_finite", f"{value}; send null for a missing value"
     if type(value) is int and value not in _INT64:
-        raise EventError("schema", f"{name}: a whole number of more than 64 bits")
+        return "schema", "a whole number of more than 64 bits"
     if isinstance(value, datetime):
         if value.tzinfo is None:
-            raise EventError("schema", f"{name}: {value.isoformat()} has no time zone; add one, e.g. 'Z' for UTC")
+            return "schema", f"{value.isoformat()} has no time zone; add one, e.g. 'Z' for UTC"
         try:
             value.astimezone(UTC)
-        except OverflowError as error:
-            raise EventError("schema", f"{name}: {value.isoformat()} lies outside the years 1 to 9999 of UTC") from error
+        except OverflowError:
+            return "schema", f"{value.isoformat()} lies outside the years 1 to 9999 of UTC"
+    return None
+
+
+def unfit_key(value: str | None) -> str | None:
+    """Why a text cannot be one by which something is found again; None where it can.
+
+    >>> unfit_key("x" * 501)
+    'a key of 501 bytes; at most 500'
+    """
+    n_bytes = len((value or "").encode())
+    return f"a key of {n_bytes} bytes; at most {MAX_KEY_BYTES}" if n_bytes > MAX_KEY_BYTES else None
 
 
 def _time_ms(moment: object, stream: Stream) -> int:

@@ -41,6 +41,7 @@ class OnnxModel:
         self._session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         self._columns = dict(columns)
         self._inputs = [value.name for value in self._session.get_inputs()]
+        self._reads_all = set(self._inputs) == set(columns)
         about = self._session.get_modelmeta().custom_metadata_map
         self.task: Task = about.get(_TASK, "binary")
         self.classes: tuple[Class, ...] = tuple(json.loads(about.get(_CLASSES, "[]")))
@@ -66,7 +67,7 @@ class OnnxModel:
         if is_one and self._one_row is not None:
             return self._one_row.run(vectors)
         feed = vectors.feed
-        own = feed if len(feed) == len(self._inputs) else {name: feed[name] for name in self._inputs}
+        own = feed if self._reads_all else {name: feed[name] for name in self._inputs}
         said: npt.NDArray[np.generic] = self._session.run([self._output], own)[0]
         if is_one and said.dtype == np.float32 and OneRow.is_bindable(self._session):
             self._one_row = OneRow(self._session, self._output, said.shape)  # before, nobody has said what shape an answer has

@@ -102,6 +102,18 @@ class Project:
             retention[source.stream.name] = max(retention[source.stream.name], source.retention_ms)
         return retention
 
+    @property
+    def key_fields(self) -> dict[str, tuple[str, ...]]:
+        """By stream, the text fields by whose values something is found again: their length is bounded, see `MAX_KEY_BYTES`."""
+        keys = {stream.name: {stream.event_id} for stream in self.streams}
+        for source in self.sources:
+            keys[source.stream.name] |= set(source.entity_fields)
+        for model in self.models:
+            keys[model.label.stream.name].add(model.label.key)
+        for reaction in self.reactions:
+            keys[reaction.stream.name] |= set(reaction.once_fields)
+        return {stream.name: tuple(sorted(name for name in keys[stream.name] if stream.kinds[name] == "text")) for stream in self.streams}
+
     def stream(self, name: str) -> Stream:
         """The stream of that name.
 

@@ -81,7 +81,8 @@ def _id_of_event(workspace: Workspace, stream: str, payload: str, now_ms: int) -
     Raises:
         EventError: it would not, and why.
     """
-    event, retention_ms = parse_event(payload, workspace.project.stream(stream), now_ms), workspace.project.retention_ms[stream]
+    project = workspace.project
+    event, retention_ms = parse_event(payload, project.stream(stream), now_ms, project.key_fields[stream]), project.retention_ms[stream]
     if (late_by_ms := now_ms - event.event_time_ms) > retention_ms:
         raise LateEventError(stream=stream, event_id=event.event_id, late_by_ms=late_by_ms, retention_ms=retention_ms)
     return event.event_id

@@ -159,7 +159,8 @@ class Workspace:
         if self.state.is_lost():
             logger.warning("tables of tiles and ids are gone, building them anew from lake and log home=%s", self.home)
             logger.info("tables built anew events=%s", self.build_anew())
-        return Engine(share or self.log, self.state, self.project.streams, self.project.retention_ms)
+        project = self.project
+        return Engine(share or self.log, self.state, project.streams, project.retention_ms, project.key_fields)
 
     def _of_another_log(self, what: str) -> ConflictError:
         state = self.databases.called("state")

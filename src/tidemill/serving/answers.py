@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import orjson
-from starlette.concurrency import run_in_threadpool
 
 from tidemill.errors import InputError
 from tidemill.learning import Model
@@ -11,6 +12,7 @@ from tidemill.serving.answer_log import AnswerLog
 from tidemill.serving.metrics import ServerMetrics
 from tidemill.serving.predictor import Predictor
 from tidemill.serving.turns import MOST_ROWS, Turns
+from tidemill.serving.waiting import in_thread, soon
 from tidemill.settings import ServerSettings
 from tidemill.stages import stage
 
@@ -50,9 +52,10 @@ class Answers:
             if len(requests) <= MOST_ROWS and not explain and not self._predictor.waits(model):
                 told = await self._turns.answers(model, requests, at)
             else:
-                scored = await run_in_threadpool(self._predictor.score, model, [requests], at, explained=explain)
+                scored = await in_thread(partial(self._predictor.score, model, [requests], at, explained=explain))
                 with stage("predict.log"):
-                    told = scored.told(await self._log.submit(scored.answered))
+                    ids = await soon(self._log.submit(scored.answered))
+                told = scored.told(ids)
             with stage("predict.tell", reads=told[0].position):
                 fields = [one.fields() for one in told]
                 said = orjson.dumps(fields if body.lstrip()[:1] == b"[" else fields[0])

@@ -93,13 +93,14 @@ class Champions:
         """What answers for a model now.
 
         Raises:
-            NotReadyError: it has no champion yet.
+            NotReadyError: it has no champion yet, or one that does not fit the project file.
+            UnavailableError: it is being started, or nobody can say which it is: the registry is down.
         """
         held = self._serving.get(model)
         if held is None:
             why = self._not_ready.get(model)
             if why is not None:
-                raise (UnavailableError if isinstance(why, StartingError) else NotReadyError)(str(why))
+                raise (UnavailableError if isinstance(why, UnavailableError) else NotReadyError)(str(why))
             raise NotReadyError(f"model {model!r} has no champion yet; train one with `tidemill train {model}`")
         return held
 
@@ -109,11 +110,14 @@ class Champions:
         Raises:
             TidemillError: what was first wrong with one, once all have been looked at.
         """
-        errors = []
+        errors: list[Exception] = []
         with self._refreshing:
             for model in self._workspace.project.models:
                 try:
                     self._refresh(model, now_wall_ms)
+                except UnavailableError as error:
+                    self._not_ready[model.name] = error
+                    errors.append(error)
                 except Exception as error:  # whatever the files of a version do
                     errors.append(error)
         if errors:
@@ -151,6 +155,7 @@ class Champions:
     def _refresh(self, model: Model, now_wall_ms: int) -> None:
         named = self._named(model)
         if CHAMPION not in named.versions:
+            self._not_ready.pop(model.name, None)
             self._workspace.predictions.confirm(self._server, model.name, 0, now_wall_ms)  # the first deployment waits for it too
             return
         if self._wanted.get(model.name) != named:
@@ -243,7 +248,10 @@ class Champions:
             vectors = Vectors.of(typical_columns(model.columns, typical, n_rows), model.columns)
             try:
                 scorer.run(vectors)
-            except KeyError as error:
-                what = f"version {files.number} of model {model.name!r} reads column {error}, which the project file no longer gives it"
-                raise ConflictError(f"{what}; train a version that reads what it gives") from error
+            except UnavailableError:
+                raise
+            except Exception as error:  # a column that is gone or of another kind: each runtime has errors of its own for it
+                reads = f"column {error}, which the project file no longer gives it" if isinstance(error, KeyError) else "other columns"
+                what = f"version {files.number} of model {model.name!r} reads {reads}; train a version that reads what it gives"
+                raise ConflictError(what if isinstance(error, KeyError) else f"{what}: {error}") from error
         return Loaded(files.number, scorer, typical)

@@ -1,8 +1,8 @@
-"""One connection of HTTP by uvicorn: each answer is one packet, and a server that is about to end says so to whoever streams.
+"""One connection of HTTP by uvicorn: each answer is one packet, heads are bounded, and a server about to end says so to whoever streams.
 
 uvicorn writes the head of an answer as soon as it is there and the body after it, and uvloop has the kernel send each at once: two calls
 of the system on this side, and two on the caller's. And it waits for all connections before it tells the application of its end, so a
-stream that nobody ends would keep it for ever.
+stream that nobody ends would keep it for ever. Nor does it bound how long the head of a request may be, or how long it may take to come.
 """
 
 from __future__ import annotations
@@ -14,15 +14,58 @@ from typing import Any
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+_HEAD_S, _MOST_HEAD_BYTES = 30.0, 65_536
+_TOO_LONG_SAID = b'{"error":{"where":"headers","what":"headers: more than %d bytes with the path; send less"}}' % _MOST_HEAD_BYTES
+_TOO_LONG = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\nconnection: close\r\n"
+    b"content-length: %d\r\n\r\n%s" % (len(_TOO_LONG_SAID), _TOO_LONG_SAID)
+)
 _BEFORE_END = "tidemill_before_end"
 
 
 class Connection(HttpToolsProtocol):
     """The protocol of one connection; give it to `uvicorn.Config` as `http`."""
 
+    scope: Any  # of the request that is coming or came last; it names a method once its head is whole
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own
         """Write through a transport that waits for the end of the loop's round."""
         super().connection_made(Gathered(transport, self.loop))  # type: ignore[arg-type]  # all that uvicorn asks of one
+        self.scope = {}  # of no request yet
+        self._head_of = self.scope  # of the head that is coming, or came last
+        self._head_bytes = 0
+        self._head_due = self.loop.call_later(_HEAD_S, self._give_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait for no head any more."""
+        self._head_due.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come, unless it is the head of a request that never ends."""
+        super().data_received(data)
+        if "method" not in self.scope:
+            self._wait_for_head(len(data))
+        elif self._head_of is not self.scope:
+            self._head_due.cancel()
+            self._head_of = self.scope
+
+    def _wait_for_head(self, n_bytes: int) -> None:
+        if self._head_of is not self.scope:  # its first bytes, and maybe the last of what was before it
+            self._head_of, self._head_bytes = self.scope, 0
+            self._head_due.cancel()
+            self._head_due = self.loop.call_later(_HEAD_S, self._give_up)
+            return
+        self._head_bytes += n_bytes
+        if self._head_bytes > _MOST_HEAD_BYTES and not self.transport.is_closing():
+            self._head_due.cancel()
+            if getattr(self.cycle, "response_complete", True):  # else an answer is under way
+                self.transport.write(_TOO_LONG)
+            self.transport.close()
+
+    def _give_up(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.close()
 
     def shutdown(self) -> None:
         """The server is about to end: have the application end what is open, then end as soon as an answer is told."""

@@ -38,10 +38,11 @@ def split_events(body: bytes, max_events: int) -> list[str]:
     except UnicodeDecodeError as error:
         raise InputError(f"not UTF-8 at byte {error.start}; send JSON") from error
     # not by splitlines, which would also split at U+2028, which a text of JSON may hold
-    events = _array(text) if text.lstrip()[:1] == "[" else [line for line in text.replace("\r\n", "\n").split("\n") if line.strip()]
-    if not 0 < len(events) <= max_events:
-        raise InputError(f"{len(events)} events; send 1 to {max_events} a request, as a JSON array or one object a line")
-    return events
+    if text.lstrip()[:1] == "[":
+        return _array(text, max_events)
+    lines = [line for line in text.replace("\r\n", "\n").split("\n") if line.strip()]
+    _check_number(len(lines), max_events)
+    return lines
 
 
 def receive(workspace: Workspace, stream_name: str, payloads: Sequence[str], now_ms: int) -> Received:
@@ -50,12 +51,12 @@ def receive(workspace: Workspace, stream_name: str, payloads: Sequence[str], now
     Raises:
         NotFoundError: no such stream.
     """
-    stream = workspace.project.stream(stream_name)
+    stream, keys = workspace.project.stream(stream_name), workspace.project.key_fields[stream_name]
     ids: dict[int, str] = {}
     rejected: list[dict[str, object]] = []
     for index, payload in enumerate(payloads):
         try:
-            ids[index] = parse_event(payload, stream, now_ms).event_id
+            ids[index] = parse_event(payload, stream, now_ms, keys).event_id
         except EventError as error:
             rejected.append({"index": index, "reason": error.reason, "detail": error.detail})
     known_until = workspace.state.seen(stream_name, list(ids.values()))
@@ -66,11 +67,17 @@ def receive(workspace: Workspace, stream_name: str, payloads: Sequence[str], now
     return Received(accepted=len(fresh), duplicates=len(ids) - len(fresh), rejected=rejected)
 
 
-def _array(text: str) -> list[str]:
+def _check_number(n_events: int, most: int) -> None:
+    if not 0 < n_events <= most:
+        raise InputError(f"{n_events} events; send 1 to {most} a request, as a JSON array or one object a line")
+
+
+def _array(text: str, max_events: int) -> list[str]:
     try:
         events = json.loads(text)  # not orjson: it refuses a whole array for one NaN, and the other events are good
     except (ValueError, RecursionError) as error:
         raise InputError(f"not a JSON array: {error}; nothing was kept. Send one object a line to have each judged on its own") from error
+    _check_number(len(events), max_events)  # of a million zeros nobody needs to know how deep they are
     if _depth(events) > _MAX_DEPTH:
         raise InputError(f"nested deeper than {_MAX_DEPTH}")
     return [json.dumps(event) for event in events]

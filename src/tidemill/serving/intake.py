@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterable, AsyncIterator
 
 from fastapi import Request
@@ -21,6 +22,7 @@ _AT_ONCE = 1_000
 _MAX_LINE_BYTES = 4 * MAX_EVENT_BYTES  # of UTF-8, in which a letter takes up to four
 _MAX_TOLD = 1_000
 _PAUSE_S = 0.02
+_PATIENCE_S = 300.0
 _RETRY_AFTER_S = 1
 
 
@@ -37,21 +39,23 @@ async def take(workspace: Workspace, stream: str, request: Request, settings: Se
         BusyError: the engine is behind.
     """
     workspace.project.stream(stream)
-    most = settings.engine.max_behind
     if request.headers.get("content-type", "").encode().startswith(LINES):
-        return await _take_lines(workspace, stream, request.stream(), most)
-    payloads = split_events(await request.body(), settings.server.max_events)
-    if await run_in_threadpool(workspace.is_behind, most):
+        return await _take_lines(workspace, stream, request.stream(), settings.engine.max_behind)
+    return await run_in_threadpool(_take_body, workspace, stream, await request.body(), settings)
+
+
+def _take_body(workspace: Workspace, stream: str, body: bytes, settings: Settings) -> Received:
+    payloads, most = split_events(body, settings.server.max_events), settings.engine.max_behind
+    if workspace.is_behind(most):
         raise BusyError(f"more than {most} events wait for the engine; is `tidemill work` running?", retry_after_s=_RETRY_AFTER_S)
-    return await run_in_threadpool(receive, workspace, stream, payloads, wall_ms())
+    return receive(workspace, stream, payloads, wall_ms())
 
 
 async def _take_lines(workspace: Workspace, stream: str, chunks: AsyncIterable[bytes], max_behind: int) -> Received:
     accepted = duplicates = n_lines = 0
     rejected: list[dict[str, object]] = []
     async for lines in in_lines(chunks, _AT_ONCE):
-        while await run_in_threadpool(workspace.is_behind, max_behind):
-            await asyncio.sleep(_PAUSE_S)
+        await _wait_for_engine(workspace, max_behind, n_lines)
         said = await run_in_threadpool(receive, workspace, stream, lines, wall_ms())
         accepted, duplicates = accepted + said.accepted, duplicates + said.duplicates
         rejected += [{**one, "index": n_lines + int(str(one["index"]))} for one in said.rejected[: _MAX_TOLD - len(rejected)]]
@@ -59,6 +63,18 @@ async def _take_lines(workspace: Workspace, stream: str, chunks: AsyncIterable[b
     if not n_lines:
         raise InputError("no event; send one object a line")
     return Received(accepted, duplicates, rejected)
+
+
+async def _wait_for_engine(workspace: Workspace, max_behind: int, n_taken: int) -> None:
+    """Wait until the engine is not behind any more, but not for ever: it may have stopped, and the sender may have gone."""
+    until_s = time.monotonic() + _PATIENCE_S
+    while await run_in_threadpool(workspace.is_behind, max_behind):
+        if time.monotonic() > until_s:
+            what = f"more than {max_behind} events have waited for the engine for {_PATIENCE_S:.0f} s; is `tidemill work` running?"
+            raise BusyError(
+                f"{what} The first {n_taken} lines were kept; sent again they count as duplicates", retry_after_s=_RETRY_AFTER_S
+            )
+        await asyncio.sleep(_PAUSE_S)
 
 
 async def in_lines(chunks: AsyncIterable[bytes], at_once: int) -> AsyncIterator[list[str]]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite  # numpy's takes twenty times as long for one number
 from typing import Annotated
 
+import numpy as np
 import orjson
 from pydantic import BaseModel, FailFast, TypeAdapter, ValidationError
 
 from tidemill.clock import NowMs, wall_ms
 from tidemill.errors import ConflictError, InputError
-from tidemill.events import Column
+from tidemill.events import Column, unfit, unfit_key
 from tidemill.kernels import Floats
 from tidemill.learning import Explanation, Model, Vectors, explain
 from tidemill.project import Workspace
@@ -23,6 +23,8 @@ from tidemill.serving.prediction import Prediction
 from tidemill.stages import stage
 from tidemill.stores import Answer, Answered, Lookup, Role
 from tidemill.stores.answer import to_answers
+
+_MOST = float(np.finfo(np.float32).max)  # a vector holds float32
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ class Predictor:
         self._champions = champions
         self._now_ms = now_ms
         self._missing = MissingColumns(workspace)
+        tiles = workspace.state.tiles
+        self._slow = {model.name: tiles.may_wait([source.name for source in model.sources]) for model in workspace.project.models}
         self._adapters = {model.name: _adapter(model) for model in workspace.project.models}
 
     def waits(self, model: Model) -> bool:
@@ -76,6 +80,10 @@ class Predictor:
             NotReadyError: the model has no champion yet.
         """
         return self._champions.serving(model.name).waits
+
+    def reads_slowly(self, model: Model) -> bool:
+        """Whether its features may have to be waited for, so that an event loop must not read them."""
+        return self._slow[model.name]
 
     def parse(self, model: Model, body: bytes, max_rows: int) -> list[BaseModel]:
         """The requests of a JSON body: one object, or an array of them.
@@ -95,10 +103,14 @@ class Predictor:
             raise InputError("several objects; put brackets around them")
         if not 0 < len(requests) <= max_rows:
             raise InputError(f"{len(requests)} requests; send 1 to {max_rows}")
+        key = model.label.key
         for place, request in enumerate(requests):
-            for name, value in request.__dict__.items():
-                if isinstance(value, float) and not isfinite(value):
-                    raise InputError(f"{value}; send null for a missing value", where=f"{place}.{name}")
+            values = request.__dict__
+            for name, value in values.items():
+                if type(value) is not str and (why := _unfit(value)):
+                    raise InputError(why, where=f"{place}.{name}")
+            if why := unfit_key(values[key]):
+                raise InputError(why, where=f"{place}.{key}")
         return requests
 
     def score(self, model: Model, lots: Sequence[Sequence[BaseModel]], at_ms: int | None = None, *, explained: bool = False) -> Scored:
@@ -209,6 +221,14 @@ class _Said:
                 of_rows = {name: vector[name][rows] for name in model.columns}
                 told |= dict(zip(rows, explain(held.scorer, model.columns, of_rows, held.typical), strict=True))
         return [told[row] for row in range(self.n_rows)]
+
+
+def _unfit(value: object) -> str | None:
+    """Why a model cannot be asked with a value: what an event of its history could not hold either, or more than its vector can."""
+    why = unfit(value)
+    if why is None and type(value) is float and abs(value) > _MOST:
+        return f"{value}; a model reads numbers of up to {_MOST:.4g}"
+    return None if why is None else why[1]
 
 
 def _adapter(model: Model) -> TypeAdapter[list[BaseModel]]:

@@ -7,7 +7,8 @@
 ```
 Most of what a small request costs does not depend on how many rows it has. So a turn stays open as long as each look of the loop at its
 sockets brings another request: nobody waits for a time, and with one caller a turn is one request. ONNX Runtime is asked for each request,
-as it adds in another order for more rows, and an answer must not depend on what others have asked at that moment.
+as it adds in another order for more rows, and an answer must not depend on what others have asked at that moment. Where features are in
+a server, or an engine may have to be waited for, a thread reads and scores a turn, and the loop goes on.
 """
 
 from __future__ import annotations
@@ -15,18 +16,22 @@ from __future__ import annotations
 from asyncio import AbstractEventLoop, Future, Task, get_running_loop, sleep
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from pydantic import BaseModel
 
+from tidemill.errors import ProjectError, TidemillError
 from tidemill.learning import Model
 from tidemill.serving.answer_log import AnswerLog
 from tidemill.serving.prediction import Prediction
 from tidemill.serving.predictor import Predictor
+from tidemill.serving.waiting import in_thread, soon
 from tidemill.stages import stage
 
 MOST_ROWS = 64  # of a turn; more take longer to score than to get there
 
 Which = tuple[AbstractEventLoop, str, int | None]
+Lots = Sequence[Sequence[BaseModel]]
 
 
 @dataclass
@@ -93,17 +98,35 @@ class Turns:
             await sleep(0)  # that has joined the turn
         if self._open.get(which) is turn:  # else it was full
             del self._open[which]
+        await self._tell(model, turn.lots, turn.waiting, which[2])
+
+    async def _tell(self, model: Model, lots: Lots, waiting: Sequence[Future[Sequence[Prediction]]], at_ms: int | None) -> None:
         try:
-            scored = self._predictor.score(model, turn.lots, which[2])
-            with stage("predict.log"):
-                told = scored.told(await self._log.submit(scored.answered))
+            told = await self._told(model, lots, at_ms)
         except Exception as error:  # whatever it is, those who wait must hear of it
-            for one in turn.waiting:
+            if len(lots) > 1 and _may_be_of_one(error):  # the fault of what one of them asked, maybe
+                for lot, one in zip(lots, waiting, strict=True):
+                    await self._tell(model, [lot], [one], at_ms)
+                return
+            for one in waiting:
                 if not one.done():
                     one.set_exception(error)
             return
         begin = 0
-        for lot, one in zip(turn.lots, turn.waiting, strict=True):
+        for lot, one in zip(lots, waiting, strict=True):
             if not one.done():  # else whoever asked has gone
                 one.set_result(told[begin : begin + len(lot)])
             begin += len(lot)
+
+    async def _told(self, model: Model, lots: Lots, at_ms: int | None) -> Sequence[Prediction]:
+        """What is said to all, once it is logged."""
+        score = partial(self._predictor.score, model, lots, at_ms)
+        scored = await in_thread(score) if self._predictor.reads_slowly(model) else score()
+        with stage("predict.log"):
+            ids = await soon(self._log.submit(scored.answered))
+        return scored.told(ids)
+
+
+def _may_be_of_one(error: Exception) -> bool:
+    """Whether another request of the same turn may go well: a `derive` has failed, or what was asked is odd in a way nobody thought of."""
+    return isinstance(error, ProjectError) or not isinstance(error, TidemillError)

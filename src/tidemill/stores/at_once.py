@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from tidemill.stores.cursors import Cursor
+from tidemill.stores.sqlite_errors import unusable
 
 T = TypeVar("T")
 
@@ -20,10 +21,12 @@ class AtOnce:
 
     Args:
         connection: of its own, in autocommit, which fails at once where another writes.
+        path: of the file, for messages.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: str) -> None:
         self._connection = connection
+        self._path = path
         self._cursor = connection.cursor()
         self._free = threading.Lock()
 
@@ -31,7 +34,8 @@ class AtOnce:
         """What `write` answers, in a transaction that has been committed; None, and nothing is written, where somebody else writes.
 
         Raises:
-            sqlite3.Error: something else is wrong with the file, or with what is written; nothing of it is.
+            UnavailableError: the disk is full, or the file cannot be written; nothing of it is.
+            sqlite3.Error: something is wrong with what is written.
         """
         if not self._free.acquire(blocking=False):
             return None
@@ -44,6 +48,8 @@ class AtOnce:
                 self._cursor.execute("ROLLBACK")
             if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:  # of whatever kind
                 return None
+            if isinstance(error, sqlite3.Error) and (away := unusable(self._path, error)) is not None:
+                raise away from error
             raise
         else:
             return told

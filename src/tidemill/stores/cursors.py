@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -10,6 +11,7 @@ from sqlalchemy import Engine
 
 from tidemill.stores.postgres_cursor import begin_reading, begin_writing
 from tidemill.stores.postgres_errors import GONE, unavailable
+from tidemill.stores.sqlite_errors import unusable
 
 
 class Cursor(Protocol):
@@ -63,19 +65,29 @@ def writing_cursor(engine: Engine) -> Iterator[Cursor]:
 
 @contextmanager
 def _cursor(engine: Engine, begin_postgres: Any, begin_sqlite: str) -> Iterator[tuple[Any, Cursor]]:
-    try:
+    with _plainly(engine):
         connection = engine.raw_connection()
-    except GONE as error:
-        raise unavailable(engine.url, error) from error
     try:
-        if engine.dialect.name == "postgresql":
-            yield connection, begin_postgres(connection.driver_connection)
-        else:
-            cursor: Any = connection.cursor()
-            cursor.execute(begin_sqlite)
-            yield connection, cursor
-            cursor.close()
-    except GONE as error:
-        raise unavailable(engine.url, error) from error
+        with _plainly(engine):
+            if engine.dialect.name == "postgresql":
+                yield connection, begin_postgres(connection.driver_connection)
+            else:
+                cursor: Any = connection.cursor()
+                cursor.execute(begin_sqlite)
+                yield connection, cursor
+                cursor.close()
     finally:
         connection.close()  # back to the pool, which rolls back what was not committed
+
+
+@contextmanager
+def _plainly(engine: Engine) -> Iterator[None]:
+    """Say of a database that cannot be used just now so much, and where it is."""
+    try:
+        yield
+    except GONE as error:
+        raise unavailable(engine.url, error) from error
+    except sqlite3.Error as error:
+        if (told := unusable(engine.url.database, error)) is None:
+            raise
+        raise told from error

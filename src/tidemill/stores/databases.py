@@ -38,7 +38,7 @@ class Databases:
 
     def open_at_once(self, name: str) -> AtOnce | None:
         """Who writes at once or not at all into one that was opened before and is a file. None of one in a server."""
-        return None if self.url is not None else AtOnce(connect_sqlite(self.path(name), busy_s=0))
+        return None if self.url is not None else AtOnce(connect_sqlite(self.path(name), busy_s=0), str(self.path(name)))
 
     def open_beside(self, name: str, *others: str) -> Engine:
         """An engine on one of them that reads the tables of others too, under their names: `state.outcome`. All have been made before."""

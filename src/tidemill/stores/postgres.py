@@ -13,7 +13,7 @@ from sqlalchemy import Connection as SqlConnection
 
 from tidemill.errors import SettingsError
 from tidemill.stores.postgres_cursor import as_reader, as_writer, sendable
-from tidemill.stores.postgres_errors import GONE, notice_restarts, tell_plainly, unavailable
+from tidemill.stores.postgres_errors import GONE, PlainPool, notice_restarts, tell_plainly, unavailable
 from tidemill.stores.schema_version import VERSION_TABLE, refuse_other_columns, upgrade
 
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
@@ -34,6 +34,7 @@ _SERVER_NOTICES = (
     f"-c tcp_keepalives_idle={_IDLE_S} -c tcp_keepalives_interval={_EVERY_S} -c tcp_keepalives_count={_TIMES} "
     f"-c tcp_user_timeout={_UNANSWERED_MS}"
 )
+_POOL_WAIT_S = 10  # for a connection, where all are in use
 _LOCK = text("select pg_advisory_xact_lock(hashtextextended(:schema, 0))")
 _ELSEWHERE = "start anew in another database"
 
@@ -63,7 +64,9 @@ def open_postgres(url: str, schema: str, tables: MetaData, *, durable: bool = Fa
     waits = "on" if durable else "off"
     patience = f"-c lock_timeout={_WAIT} -c idle_in_transaction_session_timeout={_STANDS_STILL} {_SERVER_NOTICES}"
     options = f"-c search_path={schema} -c synchronous_commit={waits} -c timezone=UTC {patience}"
-    engine = create_engine(_with_driver(url), connect_args={"options": options, **_CLIENT_NOTICES})
+    engine = create_engine(
+        _with_driver(url), connect_args={"options": options, **_CLIENT_NOTICES}, poolclass=PlainPool, pool_timeout=_POOL_WAIT_S
+    )
     tell_plainly(engine)
     notice_restarts(engine)
 

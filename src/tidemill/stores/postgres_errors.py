@@ -7,8 +7,10 @@ from typing import Any
 
 from psycopg import OperationalError
 from psycopg.errors import IdleInTransactionSessionTimeout
-from sqlalchemy import URL, Engine, event
+from sqlalchemy import URL, Engine, QueuePool, event
 from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import TimeoutError as NoneIsFreeError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from tidemill.errors import UnavailableError
 
@@ -21,6 +23,16 @@ def unavailable(url: URL, error: BaseException) -> UnavailableError:
     """The error to raise from one of psycopg's."""
     said = " ".join(str(error).split())
     return UnavailableError(f"PostgreSQL at {url.render_as_string(hide_password=True)} does not answer: {said}; try again once it does")
+
+
+class PlainPool(QueuePool):
+    """A pool that says of itself, where none of its connections comes back in time, what is said of a server that does not answer."""
+
+    def _do_get(self) -> ConnectionPoolEntry:
+        try:
+            return super()._do_get()
+        except NoneIsFreeError as error:
+            raise UnavailableError("PostgreSQL is busy: all connections of this process are in use; try again soon") from error
 
 
 def tell_plainly(engine: Engine) -> None:

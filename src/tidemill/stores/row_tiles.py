@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -90,6 +90,10 @@ class RowTiles(TileStore):
     def expire(self, cursor: Cursor, known_at_ms: int, most: int) -> None:
         """Delete some of the tiles that no window reaches any more."""
         cursor.execute(_EXPIRE, (known_at_ms, most))
+
+    def may_wait(self, names: Iterable[str]) -> bool:
+        """See `TileStore.may_wait`: everything is in a server."""
+        return True
 
     @contextmanager
     def _moment(self, *, beside_database: bool) -> Iterator[Moment]:  # everything is in the database

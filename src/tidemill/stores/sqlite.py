@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Engine, MetaData, create_engine, event
 
 from tidemill.stores.schema_version import refuse_other_columns, upgrade
+from tidemill.stores.sqlite_errors import tell_of_file, unusable
 
 BUSY_S = 60  # for another's write lock; a slow machine is no error
 _PRAGMAS = (
@@ -34,10 +35,13 @@ def open_sqlite(path: Path, tables: MetaData, *, durable: bool = False) -> Engin
     A file knows the version of its schema, see `tidemill.stores.schema_version`; an older one is brought up to date.
 
     Raises:
+        UnavailableError: from every statement, when the disk is full, or another has been writing for longer than a minute.
         ConflictError: the file was made by a later version of tidemill, or by one with other columns.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(f"sqlite:///{path}", connect_args={"check_same_thread": False, "timeout": BUSY_S})
+
+    tell_of_file(engine)
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: Any, _record: Any) -> None:
@@ -46,7 +50,10 @@ def open_sqlite(path: Path, tables: MetaData, *, durable: bool = False) -> Engin
     @event.listens_for(engine, "begin")
     def _on_begin(connection: Any) -> None:
         reading = connection.get_execution_options().get("reading", False)
-        connection.connection.dbapi_connection.execute("BEGIN" if reading else "BEGIN IMMEDIATE")
+        try:
+            connection.connection.dbapi_connection.execute("BEGIN" if reading else "BEGIN IMMEDIATE")
+        except sqlite3.Error as error:  # the driver's own, which SQLAlchemy does not see
+            raise unusable(str(path), error) or error from error
 
     upgrade(engine, tables, str(path), _ELSEWHERE)
     tables.create_all(engine)

@@ -103,6 +103,10 @@ class TileStore(ABC):
         with self._moment(beside_database=not self._in_database.isdisjoint(asked)) as moment:
             return self._reading(lookups, asked, moment, at_ms)
 
+    def may_wait(self, names: Iterable[str]) -> bool:
+        """Whether a reading of these views and tables may have to wait for others; tiles in files are always there."""
+        return not self._in_database.isdisjoint(names)
+
     @abstractmethod
     def _moment(self, *, beside_database: bool) -> AbstractContextManager[Moment]:
         """What is read now; `beside_database` says whether sketches or rows are read too.

@@ -113,12 +113,20 @@ class Engine:
         state: where tiles, ids, position, books and dead letters change together.
         streams: the project's streams.
         retention_ms: of each stream, how old an event may be when it becomes known.
+        key_fields: of each stream, those whose length is bounded; of none by default.
     """
 
-    def __init__(self, log: LogReader, state: StateStore, streams: Sequence[Stream], retention_ms: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        log: LogReader,
+        state: StateStore,
+        streams: Sequence[Stream],
+        retention_ms: Mapping[str, int],
+        key_fields: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         self._log = log
         self._state = state
-        self._parsers = {stream.name: EventParser(stream) for stream in streams}
+        self._parsers = {stream.name: EventParser(stream, (key_fields or {}).get(stream.name, ())) for stream in streams}
         self._retention_ms = dict(retention_ms)
         self._position: Position | None = None  # what this engine committed last; compare-and-set tells when that is no longer so
 

@@ -87,9 +87,9 @@ async def asked(app: FastAPI, scope: dict[str, Any], chunks: Sequence[bytes]) ->
 
 
 @contextmanager
-def open_site(home: Path) -> Iterator[Site]:
+def open_site(home: Path, database: str | None = None) -> Iterator[Site]:
     """A site of the tiny project, whose model has a champion."""
-    workspace = Workspace.open(tiny.project, home)
+    workspace = Workspace.open(tiny.project, home, database=database)
     tiny.live(workspace, 0, 1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")  # no registry is up, and nobody is to wait for one

@@ -6,11 +6,14 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, cast
 
+import pytest
 import uvicorn
 
+from tidemill.serving import connection
 from tidemill.serving.connection import Connection, Gathered
 
 BODY = b"x" * 100
@@ -111,6 +114,63 @@ def test_real_connections_get_whole_answers_in_their_order() -> None:
         await serving
 
     asyncio.run(asyncio.wait_for(go(), 60))
+
+
+@pytest.mark.parametrize(
+    "head", ["GET /1?" + "a" * 900_000, "GET /1 HTTP/1.1\r\nx: " + "a" * 900_000, "GET /1 HTTP/1.1\r\n" + "x: a\r\n" * 150_000]
+)
+def test_a_head_without_an_end_is_refused_and_the_next_caller_answered(head: str) -> None:
+    with serving_alone() as address:
+        for _ in range(2):
+            with socket.create_connection(address, timeout=60) as link:
+                with suppress(ConnectionError):
+                    link.sendall(head.encode())
+                assert heard(link).startswith(b"HTTP/1.1 431 ")
+            with socket.create_connection(address, timeout=60) as link:
+                link.sendall(b"GET /1 HTTP/1.1\r\nhost: a\r\nconnection: close\r\nx: " + b"a" * 30_000 + b"\r\n\r\n")
+                assert heard(link).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET /1 HT", b"GET /1 HTTP/1.1\r\nhost: a\r\n\r\nGET /1 HTTP/1.1\r\nho"])
+def test_a_head_that_does_not_come_to_its_end_is_not_waited_for(begun: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_HEAD_S", 0.5)
+    with serving_alone() as address, socket.create_connection(address, timeout=60) as link:
+        link.sendall(begun)
+        said = heard(link)
+        assert said.count(b"HTTP/1.1 200") == begun.count(b"\r\n\r\n")
+
+
+def test_a_body_may_take_longer_than_a_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_HEAD_S", 0.3)
+    with serving_alone() as address, socket.create_connection(address, timeout=60) as link:
+        link.sendall(b"POST /1 HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 200002\r\n\r\nb")
+        time.sleep(1)
+        link.sendall(b"b" * 200_001)
+        assert heard(link).startswith(b"HTTP/1.1 200 ")
+
+
+def heard(link: socket.socket) -> bytes:
+    """All that comes until the other side closes."""
+    said = b""
+    with suppress(ConnectionError):
+        while more := link.recv(65_536):
+            said += more
+    return said
+
+
+@contextmanager
+def serving_alone() -> Iterator[tuple[str, int]]:
+    """A server in a thread, and its address."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, http=Connection, lifespan="off", log_level="error"))
+    serving = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    serving.start()
+    try:
+        yield listening.getsockname()
+    finally:
+        server.should_exit = True
+        serving.join(60)
+        assert not serving.is_alive()
 
 
 def test_a_request_that_came_while_the_loop_stood_still_is_answered_though_its_connection_was_idle_for_long() -> None:

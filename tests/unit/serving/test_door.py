@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests import tiny
 from tidemill.errors import InputError, NotFoundError
 from tidemill.project import Workspace
+from tidemill.serving import door
 from tidemill.serving.door import receive, split_events
 
 NOW = tiny.START_MS
@@ -51,6 +52,12 @@ def test_depth_has_an_end(depth: int, taken: bool) -> None:
             split_events(body, 2)
 
 
+def test_too_many_are_counted_before_anything_else_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "_depth", lambda _events: pytest.fail("looked through"))
+    with pytest.raises(InputError, match="200000 events; send 1 to 10000"):
+        split_events(b"[" + b"0," * 199_999 + b"0]", 10_000)
+
+
 @pytest.fixture
 def workspace(tmp_path: Path) -> Iterator[Workspace]:
     """An empty workspace of the tiny project."""
@@ -69,6 +76,11 @@ def test_all_that_is_sent_is_appended_and_the_engine_says_the_same(workspace: Wo
     assert (books.received, books.applied, books.duplicate, books.rejected) == (4, 1, 1, 2)
     again = receive(workspace, "orders", sent[:1], NOW + 1)
     assert (again.accepted, again.duplicates) == (0, 1)
+
+
+def test_a_key_that_is_too_long_is_named_at_the_door(workspace: Workspace) -> None:
+    said = receive(workspace, "orders", [tiny.order("ü" * 250, NOW), tiny.order("ü" * 251, NOW)], NOW)
+    assert (said.accepted, said.rejected) == (1, [{"index": 1, "reason": "schema", "detail": "order_id: a key of 502 bytes; at most 500"}])
 
 
 def test_an_unknown_stream_takes_nothing(workspace: Workspace) -> None:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
 
 import pytest
+from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests import tiny
 from tidemill.errors import InputError
+from tidemill.project import Workspace
+from tidemill.registry import Registry
+from tidemill.serving import Champions, create_app, intake
 from tidemill.serving.intake import in_lines
+from tidemill.settings import EngineSettings, ServerSettings, Settings
 
 
 async def pieces(text: bytes, cuts: list[int]) -> AsyncIterator[bytes]:
@@ -38,6 +46,19 @@ def test_it_does_not_matter_where_the_text_is_cut(lines: list[str], cuts: list[i
 
 def test_bytes_that_are_no_text_are_kept_visibly() -> None:
     assert lines_of(b'{"a": 1}\n\xff\xfe\n', [], 10) == [['{"a": 1}', "\\xff\\xfe"]]
+
+
+def test_a_sender_does_not_wait_for_ever_for_an_engine_that_is_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "_PATIENCE_S", 0.1)
+    with closing(Workspace.open(tiny.project, tmp_path)) as workspace:
+        champions = Champions(workspace, Registry("http://127.0.0.1:9", tmp_path), "test")
+        app = create_app(workspace, Settings(engine=EngineSettings(max_behind=5), server=ServerSettings(open=True)), champions)
+        client = TestClient(app, base_url="http://127.0.0.1:8000")
+        lines = "\n".join(tiny.order(f"o{number}", tiny.START_MS) for number in range(1_001))
+        refused = client.post("/v1/streams/orders/events", content=lines, headers={"content-type": "application/x-ndjson"})
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+        assert "The first 1000 lines were kept; sent again they count as duplicates" in refused.json()["error"]["what"]
+        assert workspace.log.end().offset("orders") == 1_000
 
 
 def test_a_line_without_an_end_is_an_error_after_those_before_it() -> None:

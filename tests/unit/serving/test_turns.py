@@ -8,12 +8,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
+from pydantic import BaseModel
 
 from tests import tiny
 from tests.unit.serving.predict_site import PATH, Site, Told, asked, open_site, scope_of
-from tidemill.errors import TidemillError, UnavailableError
+from tidemill.errors import ProjectError, TidemillError, UnavailableError
+from tidemill.learning import Model
 from tidemill.serving.answer_log import AnswerLog
-from tidemill.serving.predictor import Predictor
+from tidemill.serving.predictor import Predictor, Scored
 from tidemill.serving.turns import MOST_ROWS, Turns
 from tidemill.stages import Facts, listening
 from tidemill.stores import Answered
@@ -133,6 +135,29 @@ def test_an_error_reaches_all_of_a_turn_and_the_next_is_answered(site: Site) -> 
         assert len(await turns.answers(model, lots[0])) == 1
         with pytest.raises(TidemillError, match="lies before"):
             await turns.answers(model, lots[0], 1)
+        log.close()
+
+    asyncio.run(ask())
+
+
+class Picky(Predictor):
+    """A predictor whose project's code fails for some requests."""
+
+    def score(self, model: Model, lots: Sequence[Sequence[BaseModel]], at_ms: int | None = None, *, explained: bool = False) -> Scored:
+        if any(one.__dict__["shop"] == "odd" for lot in lots for one in lot):
+            raise ProjectError("failed", where="derive(speed)", fix="it must map numpy arrays to one array")
+        return super().score(model, lots, at_ms, explained=explained)
+
+
+def test_a_request_that_the_projects_code_fails_for_fails_alone(site: Site) -> None:
+    async def ask() -> None:
+        log = Log(site)
+        turns = Turns(Picky(site.workspace, site.champions, site.workspace.now_ms), log)
+        model = tiny.LATE_ORDER
+        lots = [[model.request.model_validate(request(place, shop))] for place, shop in enumerate(["a", "odd", "b"])]
+        told = await asyncio.gather(*(turns.answers(model, lot) for lot in lots), return_exceptions=True)
+        assert [isinstance(one, ProjectError) for one in told] == [False, True, False]
+        assert log.lots == [1, 1]
         log.close()
 
     asyncio.run(ask())

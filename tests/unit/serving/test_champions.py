@@ -1,0 +1,98 @@
+"""What a server says of a champion that it cannot serve, and that it looks at it once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from tests import tiny
+from tests.held import hold_version, name_versions
+from tidemill import Project, Requests, Stream, View, col, count, mean
+from tidemill.errors import NotReadyError, UnavailableError
+from tidemill.project import Workspace
+from tidemill.registry import Registry, snapshot
+from tidemill.serving import Champions
+
+NOWHERE = "http://127.0.0.1:9"
+
+
+class Worded(BaseModel):
+    """A question whose amount is a text."""
+
+    order_id: str
+    placed_at: int
+    shop: str
+    amount: str | None = None
+
+
+BY_STORE = View(
+    "by_store", tiny.DELIVERIES, entity="shop", features={"mean_delay_3h": mean("delay_min", over="3h"), "n_3h": count(over="3h")}
+)
+WORDED = Stream("worded", schema=Worded, event_time="placed_at", event_id="order_id", allowed_lateness="1h")
+RENAMED = Project(
+    "tiny",
+    streams=[tiny.ORDERS, tiny.DELIVERIES],
+    views=[tiny.BY_SHOP, BY_STORE],
+    models=[replace(tiny.LATE_ORDER, features=["shop", "amount", BY_STORE])],
+)
+RETYPED = Project(
+    "tiny",
+    streams=[WORDED, tiny.DELIVERIES],
+    views=[tiny.BY_SHOP],
+    models=[replace(tiny.LATE_ORDER, request=Worded, requests=Requests(WORDED, at=col("placed_at")))],
+)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A home with a champion of the tiny project, whose registry is down."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with closing(Workspace.open(tiny.project, tmp_path)) as workspace:
+        tiny.live(workspace, 0, 1)
+        hold_version(workspace, 1, snapshot(workspace, tiny.LATE_ORDER))
+        name_versions(workspace, {"champion": 1}, 0.0)
+    yield tmp_path
+
+
+@pytest.mark.parametrize(
+    ("project", "said"),
+    [
+        (
+            RENAMED,
+            "version 1 of model 'late_order' reads column 'by_shop__mean_delay_3h', which the project file no longer gives it",
+        ),
+        (
+            RETYPED,
+            "version 1 of model 'late_order' reads other columns; train a version that reads what it gives: .*expected: .tensor.float.",
+        ),
+    ],
+    ids=["renamed", "retyped"],
+)
+def test_one_that_reads_other_columns_is_told_of_once(home: Path, project: Project, said: str, caplog: pytest.LogCaptureFixture) -> None:
+    with closing(Workspace.open(project, home)) as workspace, caplog.at_level(logging.ERROR, "tidemill"):
+        champions = Champions(workspace, Registry(NOWHERE, home), "test")
+        for _ in range(3):
+            champions.refresh(0)
+        with pytest.raises(NotReadyError, match=said) as raised:
+            champions.serving("late_order")
+        assert not isinstance(raised.value, UnavailableError)
+        assert [record.message for record in caplog.records if "not served" in record.message] == caplog.messages
+        assert len(caplog.messages) == 1
+
+
+def test_while_nobody_can_say_which_it_is_nobody_is_told_to_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with closing(Workspace.open(tiny.project, tmp_path)) as workspace:
+        champions = Champions(workspace, Registry(NOWHERE, tmp_path), "test")
+        with pytest.raises(NotReadyError, match="train one with"):
+            champions.serving("late_order")
+        with pytest.raises(UnavailableError):
+            champions.refresh(0)
+        with pytest.raises(UnavailableError, match="cannot be asked for"):
+            champions.serving("late_order")
