@@ -99,6 +99,19 @@ def test_a_person_tries_a_version_and_ends_the_trial(site: Site, registry: Regis
     assert heard.complaints == []
 
 
+def test_a_form_that_was_sent_reads_as_before_for_whoever_goes_back(site: Site, page: Page) -> None:
+    page.goto(site.url)
+    page.get_by_text("Retrain, try, promote, roll back or freeze").click()
+    form = page.get_by_role("form", name="Freeze late_ferry")
+    button = form.get_by_role("button")
+    label = button.text_content()
+    form.evaluate("form => form.addEventListener('submit', (event) => event.preventDefault())")
+    form.evaluate("form => form.dispatchEvent(new SubmitEvent('submit', {bubbles: true, cancelable: true}))")
+    assert (button.text_content(), form.get_attribute("aria-busy")) == ("Working…", "true")
+    page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
+    assert (button.text_content(), form.get_attribute("aria-busy")) == (label, None)
+
+
 def test_how_to_ask_is_copied(site: Site, page: Page) -> None:
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     heard = Heard.of(page)

@@ -10,7 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -85,8 +85,20 @@ def site(tmp_path: Path) -> Iterator[Site]:
     try:
         yield Site(f"http://127.0.0.1:{port}", tmp_path, log, process)
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def test_none_goes_on_without_the_one_that_started_them(site: Site) -> None:
+    site.until(lambda: site.predict() == 200 and len(site.counted()) == N_WORKERS)
+    workers = site.counted()
+    site.process.kill()
+    site.process.wait(PATIENCE_S)
+    until_s = time.monotonic() + PATIENCE_S
+    while any(Path(f"/proc/{worker}").exists() for worker in workers):
+        assert time.monotonic() < until_s, log_tail(site.log)
+        time.sleep(0.1)
 
 
 def test_all_answer_are_replaced_and_end(site: Site) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
+from multiprocessing import parent_process
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from tidemill.cli.logs import log_to_stderr
@@ -19,6 +22,7 @@ _SWITCH_S = 0.0005  # the loop gives its lock up at each step of a transaction; 
 def make_app() -> FastAPI:
     """The API and the page of the project that this process's settings name."""
     log_to_stderr()  # where this is a process of its own
+    _end_with_parent()
     settings = settings_for(None)  # before the imports below: MLflow reads its switches once, when it is imported
 
     from tidemill.heap import settle_heap
@@ -45,3 +49,16 @@ def make_app() -> FastAPI:
     settle_heap()
     sys.setswitchinterval(_SWITCH_S)
     return app
+
+
+def _end_with_parent() -> None:
+    """Where this is one of several processes, end when the one that started it is gone: nobody would end it, and the port stays taken."""
+    parent = parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    Thread(target=watch, name="parent", daemon=True).start()

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from tidemill.cli.acts import acted
 from tidemill.cli.options import AsJson, ProjectPath, print_json, settings_for, workspace_for
 from tidemill.project import Forgotten, forget_entity, look_for_entity
 from tidemill.stores import Entity
@@ -41,6 +42,7 @@ def forget(
             console = Console(stderr=True)
             with console.status("") as status:
                 found = forget_entity(workspace, entity, status.update, topic_keeps=topic_keeps)
+            acted(workspace, "forget", field, f"{sum(found.log.values())} events")  # whose stays unsaid: it was to be forgotten
         else:
             found = look_for_entity(workspace, entity)
     finally:

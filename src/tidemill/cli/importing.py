@@ -51,10 +51,10 @@ def import_(
     from tidemill.registry.importing import Import, import_version
 
     registry = Registry(settings.mlflow_uri, workspace.home, settings.pyfunc)
-    acted(workspace, "import", wanted.name, source)
     named = _pairs(rename or [])
     asked = Import(source, _listed(columns), named, _listed(classes), trust_pickle, pyfunc)
     found = import_version(workspace, registry, wanted, snapshot(workspace, wanted), asked)
+    acted(workspace, "import", wanted.name, f"version {found.version} of {source}")
     if json_:
         print_json(found)
         return

@@ -18,6 +18,7 @@ from tidemill.cli.options import AsJson, ModelName, ProjectPath, print_json, set
 from tidemill.clock import HOUR_MS, wall_ms
 from tidemill.errors import ConflictError, DeniedError, InputError, NotReadyError, TidemillError, UnavailableError
 from tidemill.pages import Pages
+from tidemill.project import Workspace
 from tidemill.settings import Settings
 
 _MOST_CLASSES = 3  # that `predict` prints
@@ -41,6 +42,7 @@ def replay(
 
     workspace = workspace_for(settings_for(project))
     count = paced(workspace.log, workspace.project.stream(stream), file, speed)
+    acted(workspace, "replay", stream, f"{count} events of {file.name}")
     Console().print(f"{count} events appended to {stream}")
 
 
@@ -87,9 +89,11 @@ def _said(answer: dict[str, Any]) -> str:
 
 def backfill(view: Annotated[str, typer.Argument(help="The name of a view or table.")], project: ProjectPath = None) -> None:
     """Fill what a view or table lacks from the lake, as if it had been there from the start. Killed, it goes on where it stopped."""
-    console = Console()
+    console, workspace = Console(), workspace_for(settings_for(project))
     with console.status(f"{view}: reading the lake") as status:
-        count = workspace_for(settings_for(project)).backfill(view, lambda done: status.update(f"{view}: {done:,} events"))
+        count = workspace.backfill(view, lambda done: status.update(f"{view}: {done:,} events"))
+    if count:
+        acted(workspace, "backfill", view, f"{count} events")
     console.print(f"{view} filled from {count:,} events" if count else f"{view} is whole: it has every event since the first")
 
 
@@ -98,8 +102,7 @@ def train(model: ModelName, project: ProjectPath = None) -> None:
     settings = settings_for(project)
     workspace = workspace_for(settings)
     name = workspace.project.model(model).name
-    acted(workspace, "train", name)
-    _run(settings, "train", {"model": name})
+    _run(settings, workspace, "train", {"model": name})
 
 
 def retrain(
@@ -114,8 +117,7 @@ def retrain(
     settings = settings_for(project)
     workspace = workspace_for(settings)
     name = workspace.project.model(model).name
-    acted(workspace, "retrain", name, reason)
-    _run(settings, "retrain", {"model": name, "reason": reason, "by": getuser(), "key": key})
+    _run(settings, workspace, "retrain", {"model": name, "reason": reason, "by": getuser(), "key": key}, said=reason)
 
 
 def promote(model: ModelName, version: Annotated[int, typer.Argument(help="The registered version.")], project: ProjectPath = None) -> None:
@@ -123,12 +125,13 @@ def promote(model: ModelName, version: Annotated[int, typer.Argument(help="The r
     settings = settings_for(project)
     workspace = workspace_for(settings)
     name = workspace.project.model(model).name
-    acted(workspace, "promote", name, f"version {version}")
-    _run(settings, "deploy", {"model": name, "version": version, "by": getuser()})
+    _run(settings, workspace, "deploy", {"model": name, "version": version, "by": getuser()}, act="promote", said=f"version {version}")
 
 
 def rollback(model: ModelName, project: ProjectPath = None) -> None:
-    """Make the previous champion the champion again: by the server in less than a second, or where none is up by a flow."""
+    """Make the previous champion the champion again: by the server in less than a second, with a key that may `operate` where it asks for
+    one (TIDEMILL_CLIENT__KEY); without a key, or where no server is up, by a flow, which takes some seconds.
+    """
     settings = settings_for(project)
     workspace = workspace_for(settings)
     name = workspace.project.model(model).name
@@ -137,8 +140,9 @@ def rollback(model: ModelName, project: ProjectPath = None) -> None:
     except (UnavailableError, DeniedError) as error:
         if isinstance(error, DeniedError) and settings.client.key.get_secret_value():
             raise
-        acted(workspace, "rollback", name)  # without a key a command has its user's rights on the stores, as the others have
-        _run(settings, "rollback", {"model": name, "by": getuser()})
+        Console(stderr=True).print(f"by a flow, which takes longer: {error}", highlight=False, markup=False)
+        # without a key a command has its user's rights on the stores, as the others have
+        _run(settings, workspace, "rollback", {"model": name, "by": getuser()})
         return
     Console().print(f"RolledBack: version {ended['to_version']} serves, after {ended['took_ms']} ms", highlight=False)
 
@@ -161,13 +165,13 @@ def unfreeze(model: ModelName, project: ProjectPath = None) -> None:
     Console().print(f"{model} is no longer frozen")
 
 
-def _run(settings: Settings, flow: str, parameters: dict[str, Any]) -> None:
-    """Start a flow on Prefect and wait for how it ends."""
+def _run(settings: Settings, workspace: Workspace, flow: str, parameters: dict[str, Any], *, act: str = "", said: str = "") -> None:
+    """Start a flow on Prefect, write down that it was asked for, and wait for how it ends."""
     from tidemill.cli import runs
 
     console = Console()
-    name = workspace_for(settings).project.name
-    run = runs.start(f"{flow}/{name}", parameters)
+    run = runs.start(f"{flow}/{workspace.project.name}", parameters)
+    acted(workspace, act or flow, parameters["model"], said)
     with console.status(f"{flow} runs; see {Pages.abroad(settings).flow_run(str(run))}"):
         while (end := runs.ended(run)) is None:
             time.sleep(0.5)

@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from tidemill.cli.acts import acted
 from tidemill.cli.moments import moment
 from tidemill.cli.options import AsJson, ModelName, ProjectPath, print_json, settings_for, workspace_for
 from tidemill.clock import wall_ms
-from tidemill.errors import NotReadyError
+from tidemill.errors import InputError, NotReadyError
 from tidemill.project import Workspace, send_again
 
 
@@ -35,6 +36,8 @@ def status(
     settings = settings_for(project)
     workspace = workspace_for(settings, remember=False)
     if live:
+        if json_:
+            raise InputError("a view for a person; ask `tidemill status --json` as often as you need it", where="--live")
         follow(workspace, settings, Console(), every)
         return
     standing = read_standing(workspace, settings)
@@ -177,6 +180,7 @@ def deadletters(
 def _send_again(workspace: Workspace, stream: str, now_ms: int, as_json: bool) -> None:
     """Send the dead letters of a stream again, and tell what became of them."""
     done = send_again(workspace, stream, now_ms)
+    acted(workspace, "deadletters --replay", stream, f"{done.sent} sent again")
     if as_json:
         print_json(done)
         return

@@ -6,12 +6,14 @@ import logging
 import os
 from contextlib import closing, suppress
 from ipaddress import ip_address
+from ssl import PROTOCOL_TLS_SERVER, SSLContext
 from typing import Annotated
 
 import typer
 
 from tidemill.cli.options import ProjectPath, settings_for, workspace_for
 from tidemill.clock import wall_ms
+from tidemill.errors import SettingsError
 from tidemill.project import Workspace
 from tidemill.settings import ServerSettings, Settings, read_settings
 
@@ -69,6 +71,7 @@ def serve(project: ProjectPath = None, open_: Open = False, workers: Workers = N
     server = settings.server
     if server.open:
         os.environ[_OPEN] = "true"  # each process reads the environment
+    refuse_missing_files(server)
     import uvicorn
 
     from tidemill.cli.application import make_app
@@ -103,6 +106,21 @@ def opened(settings: Settings, open_: bool) -> Settings:
         SettingsError: it would be open to other machines.
     """
     return read_settings({**os.environ, _OPEN: "true"}).model_copy(update={"project": settings.project}) if open_ else settings
+
+
+def refuse_missing_files(server: ServerSettings) -> None:
+    """Look at the files of TLS before there are processes that would fail one by one, and be started anew for ever.
+
+    Raises:
+        SettingsError: one cannot be read, or they do not belong together.
+    """
+    if server.tls_cert_file is None:
+        return
+    try:
+        SSLContext(PROTOCOL_TLS_SERVER).load_cert_chain(server.tls_cert_file, server.tls_key_file)
+    except (OSError, ValueError) as error:  # SSLError is an OSError
+        what = f"TLS cannot be had from {server.tls_cert_file} and {server.tls_key_file}: {error}"
+        raise SettingsError(f"{what}; name PEM files in TIDEMILL_SERVER__TLS_CERT_FILE and TIDEMILL_SERVER__TLS_KEY_FILE") from error
 
 
 def tell_how_to_begin(workspace: Workspace, server: ServerSettings) -> None:

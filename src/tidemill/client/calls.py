@@ -65,11 +65,9 @@ def predict(model: str, asked: Asked | Sequence[Asked], *, explain: bool) -> Cal
 
 
 def features(view: str, key: str, at: datetime | int | None) -> Call[answers.Features]:
-    """The features of one key."""
-    query = {} if at is None else {"at": _ms(at)}
-    return Call(
-        "GET", f"/v1/features/{quote(view, safe='')}/{quote(key, safe='')}", lambda raw: answers.known(answers.Features, raw), query=query
-    )
+    """The features of one key; in a body, as no path could hold every key."""
+    several = features_of(view, [key], at)
+    return Call(several.method, several.path, lambda raw: several.read(raw)[0], several.body)
 
 
 def features_of(view: str, keys: Sequence[str], at: datetime | int | None) -> Call[list[answers.Features]]:

@@ -27,7 +27,7 @@ class Derived:
             ProjectError: the function failed or gave another shape.
         """
         where = f"derive({self.name})"
-        inputs = [columns[name] for name in self.parameters]
+        inputs = [columns[name].copy() for name in self.parameters]  # what it does to them stays its own affair
         try:
             result = np.asarray(self.function(*inputs), dtype=np.float64)
         except Exception as error:  # the user's code: say whose it is

@@ -56,6 +56,7 @@ def test_settings_are_adopted_before_prefect_and_mlflow_are_imported() -> None:
         (["audit", "nobody"], "no model 'nobody'; there is: late_order"),
         (["features", "by_shop", "a,b"], "'a,b' has 2 parts; view 'by_shop' needs shop"),
         (["deadletters", "orders", "--replay"], "has no dead letters"),
+        (["status", "--live", "--json"], "ask `tidemill status --json` as often as you need it"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
@@ -69,6 +70,24 @@ def test_an_error_is_one_line_on_stderr(
     assert (end.value.code, printed.out) == (1, "")
     assert said in " ".join(printed.err.split())
     assert "Traceback" not in printed.err
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_server_whose_files_of_tls_are_not_there_does_not_start(
+    workers: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torn = tmp_path / "torn.pem"
+    torn.write_text("-----BEGIN CERTIFICATE-----\n")
+    for file in (torn, tmp_path / "gone.pem"):
+        monkeypatch.setenv("TIDEMILL_SERVER__TLS_CERT_FILE", str(file))
+        monkeypatch.setenv("TIDEMILL_SERVER__TLS_KEY_FILE", str(file))
+        monkeypatch.setattr(sys, "argv", ["tidemill", "serve", "--workers", workers])
+        with pytest.raises(SystemExit) as end:
+            main()
+        printed = " ".join(capsys.readouterr().err.split())
+        assert end.value.code == 1
+        assert f"TLS cannot be had from {file}" in printed and "name PEM files in TIDEMILL_SERVER__TLS_CERT_FILE" in printed
 
 
 def test_the_doctor_tells_a_free_port_from_one_that_is_taken(home: Path) -> None:

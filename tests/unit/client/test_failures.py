@@ -169,10 +169,10 @@ def test_where_nobody_listens_the_error_says_how_to_start_one() -> None:
 
 def test_names_are_quoted_and_times_are_sent_as_milliseconds(server: Script, client: Client) -> None:
     told = {"view": "v", "key": "a/b,c", "at_ms": 1_000, "source": "lake", "position": "{}", "values": {"n": None}}
-    server.says((200, told))
+    server.says((200, [told]))
     found = client.features("v", "a/b,c", datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC))
     assert (found.key, found.values, found.at_ms) == ("a/b,c", {"n": None}, 1_000)
-    assert server.heard[0][:2] == ("GET", "/v1/features/v/a%2Fb%2Cc?at=1000")
+    assert server.heard[0][:3] == ("POST", "/v1/features/v", b'{"keys":["a/b,c"],"at":1000}')
     with pytest.raises(InputError, match="no time zone"):
         client.features("v", "a", datetime(1970, 1, 1))
     with pytest.raises(InputError, match="no events"):

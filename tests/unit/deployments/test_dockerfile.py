@@ -27,6 +27,7 @@ def test_it_installs_from_the_lock_by_the_uv_of_the_makefile() -> None:
     assert re.findall(r"uv==(\S+)", TEXT) == [wanted]
     syncs = re.findall(r"uv sync (.*)", TEXT)
     assert len(syncs) == 2 and all("--frozen" in one and "--no-dev" in one for one in syncs)
+    assert all({"boosters", "tracing"} <= set(re.findall(r"--extra (\w+)", one)) for one in syncs), "what docs say works in it too"
 
 
 def test_nothing_runs_as_root() -> None:

@@ -31,6 +31,17 @@ def test_a_function_that_fails_is_named() -> None:
         derive(broken).compute({"at": np.zeros(2)})
 
 
+def test_what_a_function_does_to_its_columns_stays_its_own() -> None:
+    def filled(at: Column) -> Column:
+        at[np.isnan(at)] = 0.0
+        return at
+
+    at = np.array([1.0, np.nan])
+    derived = derive(filled)
+    assert [derived.compute({"at": at}).tolist() for _ in range(2)] == [[1.0, 0.0]] * 2
+    assert np.isnan(at[1])
+
+
 def test_a_function_of_another_shape_is_named() -> None:
     def total(at: Column) -> Column:
         return np.asarray(at.sum())

@@ -250,3 +250,6 @@ def test_the_command_looks_first_and_deletes_when_told(tmp_path: Path) -> None:
         assert "remains: artifacts (2 files): a training sample" in text
         again = json.loads(output("--json"))
         assert (again["log"], again["done"]) == ({}, False)
+        (act,) = json.loads(CliRunner().invoke(app, ["acts", "--json"]).stdout)
+        assert (act["act"], act["about"]) == ("forget", "card"), "and not whose"
+        assert PLAIN not in json.dumps(act)

@@ -189,9 +189,17 @@
     if (event.target.getAttribute("aria-busy") === "true") return event.preventDefault();
     event.target.setAttribute("aria-busy", "true");
     const button = event.target.querySelector("button");
-    if (button) button.textContent = "Working…";
+    if (!button) return;
+    button.dataset.label = button.textContent;
+    button.textContent = "Working…";
   });
-  addEventListener("pageshow", () => document.querySelectorAll("form[aria-busy]").forEach((form) => form.removeAttribute("aria-busy")));
+  addEventListener("pageshow", () => { // whoever goes back finds the page as it was left
+    for (const form of document.querySelectorAll("form[aria-busy]")) {
+      form.removeAttribute("aria-busy");
+      const button = form.querySelector("button[data-label]");
+      if (button) button.textContent = button.dataset.label;
+    }
+  });
 
   // The clipboard is open to pages by https and on this machine alone; elsewhere the text is selected, to be copied by hand.
   async function copy(button) {
