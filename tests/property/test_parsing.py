@@ -20,8 +20,8 @@ DAYS = st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31))
 MOMENTS = st.builds(lambda day, zone: day.replace(tzinfo=zone).isoformat(), DAYS, ZONES)
 TIMES = MOMENTS | st.sampled_from(["2014-05-13T00:00:00.1234567Z", "2014-05-13T00:00Z", "2014-05-13", "1400000000", "2014-05-13 00:00:00Z"])
 NUMBERS = st.sampled_from([0, -0.0, 1.0, 1e308, 5e-324, 2**53 + 1, 2**63, -(2**63), -(2**63) - 1, True]) | st.floats() | st.integers()
-TEXTS = st.text(max_size=5) | st.sampled_from(["", "\ud800", "\x00", "é", "x" * 126, "x" * 500, "x" * 501, "é" * 251])
-KEYS = {"taps": ("tap_id", "line"), "stamps": ("stamp_id", "text")}
+TEXTS = st.text(max_size=5) | st.sampled_from(["", "\ud800", "\x00", "é", "x" * 126, "x" * 500, "x" * 501, "é" * 251, ",\\" * 126])
+KEYS = {"taps": (("tap_id",), ("line", "gate")), "stamps": (("stamp_id",), ("text",))}
 ANYTHING = st.none() | NUMBERS | TIMES | TEXTS | st.booleans() | st.lists(st.none(), max_size=2)
 KNOWN_AT_MS = T0
 
@@ -90,7 +90,8 @@ def check(stream: Stream, payloads: list[str]) -> None:
         '{"tap_id": "t", "at": -1}',
         '{"tap_id": "t", "at": 9e15}',
         json.dumps({"tap_id": "t", "at": 5, "line": "é" * 251, "gate": "é" * 251}),
-        json.dumps({"tap_id": "t", "at": 5, "line": "é" * 250, "gate": "é" * 251}),
+        json.dumps({"tap_id": "é" * 250, "at": 5, "line": "é" * 125, "gate": "é" * 125}),
+        json.dumps({"tap_id": "é" * 251, "at": 5, "line": "é" * 125, "gate": "é" * 126}),
     ]
 )
 def test_numbers_and_texts(payloads: list[str]) -> None:

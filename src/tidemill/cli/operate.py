@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from urllib3 import PoolManager
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from tidemill.cli.acts import acted
 from tidemill.cli.options import AsJson, ModelName, ProjectPath, print_json, settings_for, workspace_for
@@ -21,6 +21,7 @@ from tidemill.pages import Pages
 from tidemill.project import Workspace
 from tidemill.settings import Settings
 
+_PATIENCE_S = 30  # with a server that takes long
 _MOST_CLASSES = 3  # that `predict` prints
 _MOST_COLUMNS = 10  # likewise
 
@@ -193,8 +194,10 @@ def call(settings: Settings, method: str, path: str, body: bytes = b"") -> Any:
     url, key = (client.url or settings.server_url).rstrip("/"), client.key.get_secret_value()
     headers = {"content-type": "application/json", **({"authorization": f"Bearer {key}"} if key else {})}
     try:
-        with PoolManager(retries=False, timeout=30, ca_certs=client.ca_file) as pool:
+        with PoolManager(retries=False, timeout=_PATIENCE_S, ca_certs=client.ca_file) as pool:
             answer = pool.request(method, url + path, body=body, headers=headers)
+    except ReadTimeoutError as error:
+        raise NotReadyError(f"the server at {url} has not answered for {_PATIENCE_S} s, and may still do it; see its log") from error
     except HTTPError as error:
         raise UnavailableError(f"no server at {url} ({type(error).__name__}); start it with `tidemill up`") from error
     try:

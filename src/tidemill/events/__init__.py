@@ -1,7 +1,7 @@
 """Events: what they look like and whether one is valid."""
 
 from tidemill.events.batch import Column, Columns, EventBatch, to_column, to_columns
-from tidemill.events.event import FORGOTTEN, MAX_EVENT_BYTES, MAX_KEY_BYTES, Event, parse_event, unfit, unfit_key
+from tidemill.events.event import FORGOTTEN, MAX_EVENT_BYTES, MAX_KEY_BYTES, Event, Keys, parse_event, unfit, unfit_key
 from tidemill.events.parsing import EventParser, Parsed
 from tidemill.events.source import Arrived, Copied, Reader, Source
 from tidemill.events.stream import FieldKind, Stream
@@ -18,6 +18,7 @@ __all__ = [
     "EventBatch",
     "EventParser",
     "FieldKind",
+    "Keys",
     "Parsed",
     "Reader",
     "Source",

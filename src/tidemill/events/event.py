@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -14,8 +14,9 @@ from tidemill.errors import EventError
 from tidemill.events.stream import Stream
 
 MAX_EVENT_BYTES = 65_536
-MAX_KEY_BYTES = 500  # of a text by which something is found again: an index holds it, and four such texts, whole
+MAX_KEY_BYTES = 500  # of texts by which something is found again together: an index holds them whole, beside an event's id
 FORGOTTEN = '{"tidemill":"forgotten"}'  # what a log holds in place of an event whose contents were deleted
+Keys = Sequence[Sequence[str]]
 _INT64 = range(-(2**63), 2**63)
 MAX_TIME_MS = 4_102_444_800_000  # 2100; keeps every sum of times well inside int64
 
@@ -29,14 +30,14 @@ class Event:
     fields: BaseModel
 
 
-def parse_event(payload: str, stream: Stream, known_at_ms: int, keys: Sequence[str] = ()) -> Event:
+def parse_event(payload: str, stream: Stream, known_at_ms: int, keys: Keys = ()) -> Event:
     """The event of `payload`.
 
     Args:
         payload: JSON text as it was sent.
         stream: whose event it claims to be.
         known_at_ms: when it was appended, to tell the future.
-        keys: of its text fields those that may not be longer than `MAX_KEY_BYTES`.
+        keys: text fields that may not be longer than `MAX_KEY_BYTES`, alone or together.
 
     Raises:
         EventError: with the reason `too_large`, `not_json`, `schema`, `not_finite`, `no_time`, `future` or `forgotten`.
@@ -80,13 +81,13 @@ def _schema_error(error: ValidationError, stream: Stream) -> EventError:
     return EventError("schema", f"{where or 'the event'}: {first['msg']} (stream {stream.name!r} expects {stream.schema.__name__})")
 
 
-def _check_values(fields: BaseModel, keys: Sequence[str]) -> None:
+def _check_values(fields: BaseModel, keys: Keys) -> None:
     for name, value in fields.__dict__.items():
         if why := unfit(value):
             raise EventError(why[0], f"{name}: {why[1]}")
-    for name in keys:
-        if why_not := unfit_key(getattr(fields, name)):
-            raise EventError("schema", f"{name}: {why_not}")
+    for names in keys:
+        if why_not := unfit_key(*(getattr(fields, name) for name in names)):
+            raise EventError("schema", f"{', '.join(names)}: {why_not}")
 
 
 def unfit(value: object) -> tuple[str, str] | None:
@@ -111,14 +112,19 @@ def unfit(value: object) -> tuple[str, str] | None:
     return None
 
 
-def unfit_key(value: str | None) -> str | None:
-    """Why a text cannot be one by which something is found again; None where it can.
+def unfit_key(*parts: str | None) -> str | None:
+    """Why texts cannot be, together, what something is found again by; None where they can.
 
-    >>> unfit_key("x" * 501)
-    'a key of 501 bytes; at most 500'
+    >>> unfit_key("x" * 501), unfit_key("a", None)
+    ('a key of 501 bytes; at most 500', None)
     """
-    n_bytes = len((value or "").encode())
+    n_bytes = key_bytes(parts)
     return f"a key of {n_bytes} bytes; at most {MAX_KEY_BYTES}" if n_bytes > MAX_KEY_BYTES else None
+
+
+def key_bytes(parts: Iterable[object]) -> int:
+    """How many bytes a key of these parts has in an index; where they are joined, a comma or `\\` of their own takes two."""
+    return sum(len(part.encode()) + part.count(",") + part.count("\\") for part in parts if isinstance(part, str))
 
 
 def _time_ms(moment: object, stream: Stream) -> int:

@@ -14,7 +14,7 @@ from tidemill.clock import to_ms
 from tidemill.errors import EventError
 from tidemill.events.batch import EventBatch
 from tidemill.events.decoder import Row, make_decoder
-from tidemill.events.event import MAX_KEY_BYTES, MAX_TIME_MS, parse_event
+from tidemill.events.event import MAX_KEY_BYTES, MAX_TIME_MS, Keys, key_bytes, parse_event
 from tidemill.events.stream import Stream
 
 _SURELY_SHORT = MAX_KEY_BYTES // 4  # letters: in UTF-8 one takes up to four bytes
@@ -41,7 +41,7 @@ class EventParser:
 
     Args:
         stream: theirs.
-        keys: of its fields those whose length is bounded.
+        keys: its fields whose length is bounded, alone or together.
 
     >>> from pydantic import BaseModel
     >>> class Reading(BaseModel):
@@ -53,14 +53,14 @@ class EventParser:
     (('r1',), {1: 'not_json'})
     """
 
-    def __init__(self, stream: Stream, keys: Sequence[str] = ()) -> None:
+    def __init__(self, stream: Stream, keys: Keys = ()) -> None:
         self._stream = stream
         self._keys = keys
         self._decode = make_decoder(stream)
         self._names = list(stream.kinds)
         self._id = self._names.index(stream.event_id)
         self._time = self._names.index(stream.event_time)
-        self._key_places = [self._names.index(name) for name in keys]
+        self._key_places = [[self._names.index(name) for name in names] for names in keys]
         self._floats = [place for place, name in enumerate(self._names) if stream.python_types[name] is float]
         self._ints = [place for place, name in enumerate(self._names) if stream.python_types[name] is int]
         self._times = [place for place, name in enumerate(self._names) if stream.python_types[name] is datetime]
@@ -105,10 +105,10 @@ class EventParser:
         wrong = ~((times >= 0) & (times <= np.minimum(MAX_TIME_MS, known_at_ms + self._stream.max_ahead_ms)))
         if "" in columns[self._id]:
             wrong |= np.array([event_id == "" for event_id in columns[self._id]])
-        for place in self._key_places:
-            lengths = [len(value) if isinstance(value, str) else 0 for value in columns[place]]
-            if max(lengths) > _SURELY_SHORT:
-                wrong |= np.array(lengths) > _SURELY_SHORT
+        for places in self._key_places:
+            parts = [columns[place] for place in places]
+            if sum(max(len(part) if isinstance(part, str) else 0 for part in column) for column in parts) > _SURELY_SHORT:
+                wrong |= np.array([key_bytes(row) > MAX_KEY_BYTES for row in zip(*parts, strict=True)])
         for place in self._floats:
             wrong |= np.isinf(np.array(columns[place], dtype=np.float64))
         for place in (place for place in self._ints if place != self._time):

@@ -19,7 +19,7 @@ from tidemill.learning.policy import Monitor
 from tidemill.learning.retrain_policy import RetrainPolicy, Window
 from tidemill.learning.sampling import Sample, evenly
 from tidemill.learning.scorer import Scorer, in_classes
-from tidemill.learning.scoring import OnnxModel
+from tidemill.learning.scoring import WRONG_COLUMNS, OnnxModel
 from tidemill.learning.slices import SliceQuality, slice_quality
 from tidemill.learning.task import Metric, Task
 from tidemill.learning.training_set import TrainingSet, TrainingSetBuilder, build_training_set, vectors_of
@@ -27,6 +27,7 @@ from tidemill.learning.value_cache import ValueCache
 from tidemill.learning.vectors import Vectors
 
 __all__ = [
+    "WRONG_COLUMNS",
     "Budget",
     "Clock",
     "Explanation",

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
 from tidemill.events import Column, FieldKind
 from tidemill.kernels import Floats
@@ -17,6 +18,7 @@ from tidemill.learning.task import Task
 from tidemill.learning.vectors import Vectors
 from tidemill.stores import Class
 
+WRONG_COLUMNS = (KeyError, InvalidArgument)  # what a model says of vectors without a column that it reads, or with one of another kind
 _TASK, _CLASSES = "tidemill.task", "tidemill.classes"
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from tidemill.errors import NotFoundError, ProjectError
-from tidemill.events import Stream
+from tidemill.events import Keys, Stream
 from tidemill.features import FeatureSource, Label, Reaction, Table, View
 from tidemill.learning import Model
 from tidemill.streams import Recording
@@ -103,16 +103,18 @@ class Project:
         return retention
 
     @property
-    def key_fields(self) -> dict[str, tuple[str, ...]]:
-        """By stream, the text fields by whose values something is found again: their length is bounded, see `MAX_KEY_BYTES`."""
-        keys = {stream.name: {stream.event_id} for stream in self.streams}
+    def keys(self) -> dict[str, Keys]:
+        """By stream, the text fields by whose values something is found again, alone or together: see `MAX_KEY_BYTES`."""
+        found: dict[str, list[tuple[str, ...]]] = {stream.name: [(stream.event_id,)] for stream in self.streams}
         for source in self.sources:
-            keys[source.stream.name] |= set(source.entity_fields)
+            found[source.stream.name].append(tuple(source.entity_fields))
         for model in self.models:
-            keys[model.label.stream.name].add(model.label.key)
+            found[model.label.stream.name].append((model.label.key,))
         for reaction in self.reactions:
-            keys[reaction.stream.name] |= set(reaction.once_fields)
-        return {stream.name: tuple(sorted(name for name in keys[stream.name] if stream.kinds[name] == "text")) for stream in self.streams}
+            found[reaction.stream.name].append(reaction.once_fields)
+        texts = {stream.name: {name for name, kind in stream.kinds.items() if kind == "text"} for stream in self.streams}
+        kept = {name: [tuple(field for field in fields if field in texts[name]) for fields in several] for name, several in found.items()}
+        return {name: [fields for fields in dict.fromkeys(several) if fields] for name, several in kept.items()}
 
     def stream(self, name: str) -> Stream:
         """The stream of that name.

@@ -82,7 +82,7 @@ def _id_of_event(workspace: Workspace, stream: str, payload: str, now_ms: int) -
         EventError: it would not, and why.
     """
     project = workspace.project
-    event, retention_ms = parse_event(payload, project.stream(stream), now_ms, project.key_fields[stream]), project.retention_ms[stream]
+    event, retention_ms = parse_event(payload, project.stream(stream), now_ms, project.keys[stream]), project.retention_ms[stream]
     if (late_by_ms := now_ms - event.event_time_ms) > retention_ms:
         raise LateEventError(stream=stream, event_id=event.event_id, late_by_ms=late_by_ms, retention_ms=retention_ms)
     return event.event_id

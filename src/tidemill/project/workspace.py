@@ -160,7 +160,7 @@ class Workspace:
             logger.warning("tables of tiles and ids are gone, building them anew from lake and log home=%s", self.home)
             logger.info("tables built anew events=%s", self.build_anew())
         project = self.project
-        return Engine(share or self.log, self.state, project.streams, project.retention_ms, project.key_fields)
+        return Engine(share or self.log, self.state, project.streams, project.retention_ms, project.keys)
 
     def _of_another_log(self, what: str) -> ConflictError:
         state = self.databases.called("state")

@@ -49,10 +49,11 @@ class Answers:
             if explain and len(requests) > self._server.max_explained:
                 what = f"{len(requests)} requests to explain; send at most {self._server.max_explained}, or leave it out"
                 raise InputError(what, where="explain")
-            if len(requests) <= MOST_ROWS and not explain and not self._predictor.waits(model):
+            waits = self._predictor.waits(model)
+            if len(requests) <= MOST_ROWS and not explain and not waits:
                 told = await self._turns.answers(model, requests, at)
             else:
-                scored = await in_thread(partial(self._predictor.score, model, [requests], at, explained=explain))
+                scored = await in_thread(partial(self._predictor.score, model, [requests], at, explained=explain), bounded=not waits)
                 with stage("predict.log"):
                     ids = await soon(self._log.submit(scored.answered))
                 told = scored.told(ids)

@@ -11,7 +11,7 @@ from functools import partial
 from tidemill.clock import NowMs
 from tidemill.drift import ReferenceProfile
 from tidemill.errors import ConflictError, NotReadyError, TidemillError, UnavailableError
-from tidemill.learning import Model, Scorer, Vectors, typical_columns
+from tidemill.learning import WRONG_COLUMNS, Model, Scorer, Vectors, typical_columns
 from tidemill.project import Workspace
 from tidemill.registry import CANARY, CHAMPION, FROZEN, PREVIOUS, SHADOW, Named, Registry, Version
 from tidemill.serving.canary import Canary
@@ -116,7 +116,7 @@ class Champions:
                 try:
                     self._refresh(model, now_wall_ms)
                 except UnavailableError as error:
-                    self._not_ready[model.name] = error
+                    self._not_ready.setdefault(model.name, error)  # what is known to be wrong with its champion still is
                     errors.append(error)
                 except Exception as error:  # whatever the files of a version do
                     errors.append(error)
@@ -248,9 +248,7 @@ class Champions:
             vectors = Vectors.of(typical_columns(model.columns, typical, n_rows), model.columns)
             try:
                 scorer.run(vectors)
-            except UnavailableError:
-                raise
-            except Exception as error:  # a column that is gone or of another kind: each runtime has errors of its own for it
+            except WRONG_COLUMNS as error:
                 reads = f"column {error}, which the project file no longer gives it" if isinstance(error, KeyError) else "other columns"
                 what = f"version {files.number} of model {model.name!r} reads {reads}; train a version that reads what it gives"
                 raise ConflictError(what if isinstance(error, KeyError) else f"{what}: {error}") from error

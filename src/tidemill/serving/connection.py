@@ -14,7 +14,7 @@ from typing import Any
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-_HEAD_S, _MOST_HEAD_BYTES = 30.0, 65_536
+_HEAD_S, _MOST_HEAD_BYTES = 30.0, 65_536  # its first and its last piece, what one look at the socket brings, are not counted
 _TOO_LONG_SAID = b'{"error":{"where":"headers","what":"headers: more than %d bytes with the path; send less"}}' % _MOST_HEAD_BYTES
 _TOO_LONG = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\nconnection: close\r\n"
@@ -32,36 +32,50 @@ class Connection(HttpToolsProtocol):
         """Write through a transport that waits for the end of the loop's round."""
         super().connection_made(Gathered(transport, self.loop))  # type: ignore[arg-type]  # all that uvicorn asks of one
         self.scope = {}  # of no request yet
-        self._head_of = self.scope  # of the head that is coming, or came last
+        self._head_of = self.scope  # of the head that is coming, or came last in pieces
         self._head_bytes = 0
-        self._head_due = self.loop.call_later(_HEAD_S, self._give_up)
+        self._head_due: asyncio.TimerHandle | None = None
+        self._wait_for_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for no head any more."""
-        self._head_due.cancel()
+        self._wait_no_more()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Take what has come, unless it is the head of a request that never ends."""
         super().data_received(data)
         if "method" not in self.scope:
-            self._wait_for_head(len(data))
-        elif self._head_of is not self.scope:
-            self._head_due.cancel()
-            self._head_of = self.scope
+            self._take_piece(len(data))
+        elif self.cycle.response_complete:  # bytes that are nothing: uvicorn waits for no next request any more
+            self._wait_for_head()
+        elif self._head_due is not None:
+            self._wait_no_more()
 
-    def _wait_for_head(self, n_bytes: int) -> None:
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header; what comes behind a body in chunks is let go, of which there could be any number."""
+        if "method" not in self.scope:
+            super().on_header(name, value)
+
+    def _take_piece(self, n_bytes: int) -> None:
+        self._wait_for_head()
         if self._head_of is not self.scope:  # its first bytes, and maybe the last of what was before it
             self._head_of, self._head_bytes = self.scope, 0
-            self._head_due.cancel()
-            self._head_due = self.loop.call_later(_HEAD_S, self._give_up)
             return
         self._head_bytes += n_bytes
         if self._head_bytes > _MOST_HEAD_BYTES and not self.transport.is_closing():
-            self._head_due.cancel()
             if getattr(self.cycle, "response_complete", True):  # else an answer is under way
                 self.transport.write(_TOO_LONG)
             self.transport.close()
+
+    def _wait_for_head(self) -> None:
+        if self._head_due is None:
+            self._head_due = self.loop.call_later(_HEAD_S, self._give_up)
+
+    def _wait_no_more(self) -> None:
+        if self._head_due is not None:
+            self._head_due.cancel()
+            self._head_due = None
 
     def _give_up(self) -> None:
         if not self.transport.is_closing():

@@ -51,7 +51,7 @@ def receive(workspace: Workspace, stream_name: str, payloads: Sequence[str], now
     Raises:
         NotFoundError: no such stream.
     """
-    stream, keys = workspace.project.stream(stream_name), workspace.project.key_fields[stream_name]
+    stream, keys = workspace.project.stream(stream_name), workspace.project.keys[stream_name]
     ids: dict[int, str] = {}
     rejected: list[dict[str, object]] = []
     for index, payload in enumerate(payloads):

@@ -20,11 +20,11 @@ from functools import partial
 
 from pydantic import BaseModel
 
-from tidemill.errors import ProjectError, TidemillError
+from tidemill.errors import ProjectError, TidemillError, UnavailableError
 from tidemill.learning import Model
 from tidemill.serving.answer_log import AnswerLog
 from tidemill.serving.prediction import Prediction
-from tidemill.serving.predictor import Predictor
+from tidemill.serving.predictor import Predictor, Scored
 from tidemill.serving.waiting import in_thread, soon
 from tidemill.stages import stage
 
@@ -32,6 +32,7 @@ MOST_ROWS = 64  # of a turn; more take longer to score than to get there
 
 Which = tuple[AbstractEventLoop, str, int | None]
 Lots = Sequence[Sequence[BaseModel]]
+Waiting = Sequence[Future[Sequence[Prediction]]]
 
 
 @dataclass
@@ -98,19 +99,45 @@ class Turns:
             await sleep(0)  # that has joined the turn
         if self._open.get(which) is turn:  # else it was full
             del self._open[which]
-        await self._tell(model, turn.lots, turn.waiting, which[2])
-
-    async def _tell(self, model: Model, lots: Lots, waiting: Sequence[Future[Sequence[Prediction]]], at_ms: int | None) -> None:
+        lots, waiting, at_ms = turn.lots, turn.waiting, which[2]
         try:
-            told = await self._told(model, lots, at_ms)
+            scored = await self._scored(model, lots, at_ms)
         except Exception as error:  # whatever it is, those who wait must hear of it
-            if len(lots) > 1 and _may_be_of_one(error):  # the fault of what one of them asked, maybe
-                for lot, one in zip(lots, waiting, strict=True):
-                    await self._tell(model, [lot], [one], at_ms)
+            if len(lots) == 1 or not _may_be_of_one(error):
+                _fail(waiting, error)
+            else:
+                await self._answer_each(model, turn, at_ms)
+            return
+        await self._tell(scored, lots, waiting)
+
+    async def _answer_each(self, model: Model, turn: _Turn, at_ms: int | None) -> None:
+        """Answer each request of a turn by itself, as one of them has failed all."""
+        for place, (lot, one) in enumerate(zip(turn.lots, turn.waiting, strict=True)):
+            await sleep(0)  # the loop goes on
+            if one.done():
+                continue
+            try:
+                scored = await self._scored(model, [lot], at_ms)
+            except UnavailableError as error:
+                _fail(turn.waiting[place:], error)
                 return
-            for one in waiting:
-                if not one.done():
-                    one.set_exception(error)
+            except Exception as error:  # as above
+                _fail([one], error)
+            else:
+                await self._tell(scored, [lot], [one])
+
+    async def _scored(self, model: Model, lots: Lots, at_ms: int | None) -> Scored:
+        score = partial(self._predictor.score, model, lots, at_ms)
+        return await in_thread(score) if self._predictor.reads_slowly(model) else score()
+
+    async def _tell(self, scored: Scored, lots: Lots, waiting: Waiting) -> None:
+        """Tell each of its own, once all is logged."""
+        try:
+            with stage("predict.log"):
+                ids = await soon(self._log.submit(scored.answered))
+            told = scored.told(ids)
+        except Exception as error:  # as above
+            _fail(waiting, error)
             return
         begin = 0
         for lot, one in zip(lots, waiting, strict=True):
@@ -118,13 +145,11 @@ class Turns:
                 one.set_result(told[begin : begin + len(lot)])
             begin += len(lot)
 
-    async def _told(self, model: Model, lots: Lots, at_ms: int | None) -> Sequence[Prediction]:
-        """What is said to all, once it is logged."""
-        score = partial(self._predictor.score, model, lots, at_ms)
-        scored = await in_thread(score) if self._predictor.reads_slowly(model) else score()
-        with stage("predict.log"):
-            ids = await soon(self._log.submit(scored.answered))
-        return scored.told(ids)
+
+def _fail(waiting: Waiting, error: Exception) -> None:
+    for one in waiting:
+        if not one.done():
+            one.set_exception(error)
 
 
 def _may_be_of_one(error: Exception) -> bool:

@@ -14,8 +14,12 @@ T = TypeVar("T")
 PATIENCE_S = 60.0
 
 
-async def in_thread(work: Callable[[], T]) -> T:
+async def in_thread(work: Callable[[], T], *, bounded: bool = True) -> T:
     """What `work` answers, which a thread does. One that is given up goes on, with nobody who would hear of it.
+
+    Args:
+        work: to be done.
+        bounded: whether it is given up after some time; not where it bounds itself.
 
     Raises:
         UnavailableError: it takes too long.
@@ -24,10 +28,10 @@ async def in_thread(work: Callable[[], T]) -> T:
     5
     """
     try:
-        async with asyncio.timeout(PATIENCE_S):
-            return await to_thread.run_sync(work, abandon_on_cancel=True)
+        async with asyncio.timeout(PATIENCE_S if bounded else None) as patience:
+            return await to_thread.run_sync(work, abandon_on_cancel=bounded)
     except TimeoutError as error:
-        raise _too_long() from error
+        raise (_too_long() if patience.expired() else error) from error
 
 
 async def soon(future: asyncio.Future[T]) -> T:
@@ -39,10 +43,10 @@ async def soon(future: asyncio.Future[T]) -> T:
     if future.done():
         return future.result()
     try:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_S) as patience:
             return await future
     except TimeoutError as error:
-        raise _too_long() from error
+        raise (_too_long() if patience.expired() else error) from error
 
 
 def _too_long() -> UnavailableError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -80,7 +81,10 @@ class Journal:
         at = _BODY_AT
         for begin in range(0, len(parts), _PIECES):
             some = [part for part in parts[begin : begin + _PIECES] if len(part)]
-            at += os.pwritev(self._file.descriptor, some, at)
+            written = os.pwritev(self._file.descriptor, some, at)
+            if written < sum(map(len, some)):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            at += written
         os.pwrite(self._file.descriptor, np.array([change, len(parts[0])], dtype=np.int64).tobytes(), 0)
 
     def read(self, change: int, tables: Mapping[str, HashTable]) -> tuple[str, int, list[Write]] | None:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from sqlalchemy import Engine
 
 from tidemill.stores.postgres_cursor import begin_reading, begin_writing
-from tidemill.stores.postgres_errors import GONE, unavailable
+from tidemill.stores.postgres_errors import GONE, is_gone, unavailable
 from tidemill.stores.sqlite_errors import unusable
 
 
@@ -86,6 +86,8 @@ def _plainly(engine: Engine) -> Iterator[None]:
     try:
         yield
     except GONE as error:
+        if not is_gone(error):
+            raise
         raise unavailable(engine.url, error) from error
     except sqlite3.Error as error:
         if (told := unusable(engine.url.database, error)) is None:

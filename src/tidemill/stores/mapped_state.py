@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from tidemill.errors import UnavailableError
 from tidemill.events import EventBatch
 from tidemill.features import FeatureSource, Label
 from tidemill.stores.catalogue import FileCatalogue
@@ -23,6 +25,8 @@ from tidemill.stores.table_files import TableFiles
 from tidemill.stores.tile_sets import TileSets
 from tidemill.streams import Commit
 from tidemill.streams.engine import Ints
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class MappedState(SqlState):
@@ -111,12 +115,14 @@ class MappedState(SqlState):
     @contextmanager
     def _changing(self, change: int, token: str, known_at_ms: int, writes: Sequence[Write]) -> Iterator[Cursor]:
         """A transaction of the database that the tables follow: both take the change of that number, or neither."""
-        self.files.prepare(change, token, known_at_ms, writes)
         try:
+            self.files.prepare(change, token, known_at_ms, writes)
             with writing_cursor(self._engine) as cursor:
                 yield cursor
-        except BaseException:
+        except BaseException as error:
             self.files.undo(writes)
+            if isinstance(error, OSError) and error.errno in _FULL:
+                raise UnavailableError(f"the tables cannot be written just now: {error}; make room, and try again") from error
             raise
         self.files.apply(change, token, known_at_ms, writes)
 

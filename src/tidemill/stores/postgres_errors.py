@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from psycopg import OperationalError
-from psycopg.errors import IdleInTransactionSessionTimeout
+from psycopg.errors import IdleInTransactionSessionTimeout, ProgramLimitExceeded
 from sqlalchemy import URL, Engine, QueuePool, event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.exc import TimeoutError as NoneIsFreeError
@@ -14,7 +14,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from tidemill.errors import UnavailableError
 
-# What says that the connection is gone, not that a statement is wrong.
+# What says that the connection is gone, not that a statement is wrong; but see `is_gone`.
 GONE = (OperationalError, IdleInTransactionSessionTimeout)
 _IDLE_S = 1.0
 
@@ -23,6 +23,11 @@ def unavailable(url: URL, error: BaseException) -> UnavailableError:
     """The error to raise from one of psycopg's."""
     said = " ".join(str(error).split())
     return UnavailableError(f"PostgreSQL at {url.render_as_string(hide_password=True)} does not answer: {said}; try again once it does")
+
+
+def is_gone(error: BaseException | None) -> bool:
+    """Whether an error of psycopg says so. It counts to it what the server will never take, a row too large for an index."""
+    return isinstance(error, GONE) and not isinstance(error, ProgramLimitExceeded)
 
 
 class PlainPool(QueuePool):
@@ -40,7 +45,7 @@ def tell_plainly(engine: Engine) -> None:
 
     @event.listens_for(engine, "handle_error")
     def _on_error(context: Any) -> None:
-        if isinstance(context.original_exception, GONE):
+        if is_gone(context.original_exception):
             raise unavailable(engine.url, context.original_exception) from context.original_exception
 
 

@@ -53,7 +53,9 @@ def open_sqlite(path: Path, tables: MetaData, *, durable: bool = False) -> Engin
         try:
             connection.connection.dbapi_connection.execute("BEGIN" if reading else "BEGIN IMMEDIATE")
         except sqlite3.Error as error:  # the driver's own, which SQLAlchemy does not see
-            raise unusable(str(path), error) or error from error
+            if (away := unusable(str(path), error)) is None:
+                raise
+            raise away from error
 
     upgrade(engine, tables, str(path), _ELSEWHERE)
     tables.create_all(engine)

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, event
 
 from tidemill.errors import UnavailableError
 
-_JUST_NOW = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_BUSY}
+_JUST_NOW = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY}  # what is not one's to write does not pass by itself
 
 
 def unusable(path: str | None, error: sqlite3.Error) -> UnavailableError | None:

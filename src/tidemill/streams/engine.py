@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidemill.errors import LATE, JudgedTooEarlyError, LateEventError
-from tidemill.events import EventBatch, EventParser, Stream
+from tidemill.events import EventBatch, EventParser, Keys, Stream
 from tidemill.stages import stage
 from tidemill.streams.log import Record, Records
 from tidemill.streams.position import Position
@@ -113,7 +113,7 @@ class Engine:
         state: where tiles, ids, position, books and dead letters change together.
         streams: the project's streams.
         retention_ms: of each stream, how old an event may be when it becomes known.
-        key_fields: of each stream, those whose length is bounded; of none by default.
+        keys: of each stream, the fields whose length is bounded, alone or together; of none by default.
     """
 
     def __init__(
@@ -122,11 +122,11 @@ class Engine:
         state: StateStore,
         streams: Sequence[Stream],
         retention_ms: Mapping[str, int],
-        key_fields: Mapping[str, Sequence[str]] | None = None,
+        keys: Mapping[str, Keys] | None = None,
     ) -> None:
         self._log = log
         self._state = state
-        self._parsers = {stream.name: EventParser(stream, (key_fields or {}).get(stream.name, ())) for stream in streams}
+        self._parsers = {stream.name: EventParser(stream, (keys or {}).get(stream.name, ())) for stream in streams}
         self._retention_ms = dict(retention_ms)
         self._position: Position | None = None  # what this engine committed last; compare-and-set tells when that is no longer so
 

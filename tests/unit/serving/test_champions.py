@@ -86,6 +86,23 @@ def test_one_that_reads_other_columns_is_told_of_once(home: Path, project: Proje
         assert len(caplog.messages) == 1
 
 
+def test_what_is_wrong_with_a_champion_outlives_an_outage(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_given: object) -> None:
+        raise UnavailableError("PostgreSQL does not answer")
+
+    with closing(Workspace.open(RENAMED, home)) as workspace:
+        champions = Champions(workspace, Registry(NOWHERE, home), "test")
+        champions.refresh(0)
+        with monkeypatch.context() as patched:
+            patched.setattr(workspace.predictions, "confirm", away)
+            with pytest.raises(UnavailableError):
+                champions.refresh(0)
+        champions.refresh(0)
+        with pytest.raises(NotReadyError, match="reads column") as raised:
+            champions.serving("late_order")
+        assert not isinstance(raised.value, UnavailableError)
+
+
 def test_while_nobody_can_say_which_it_is_nobody_is_told_to_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with closing(Workspace.open(tiny.project, tmp_path)) as workspace:

@@ -78,8 +78,11 @@ def test_who_has_gone_is_told_nothing() -> None:
     assert asyncio.run(write()).written == []
 
 
-async def app(scope: dict[str, Any], _receive: Any, send: Any) -> None:
-    """Answers in so many parts as the path says; none is one after a time in which the whole loop stands still."""
+async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """Answers in so many parts as the path says; none is one after a time in which the whole loop stands still. `/taken` takes a body."""
+    if scope["path"] == "/taken":
+        await take(scope, receive, send)
+        return
     parts = int(scope["path"][1:])
     if not parts:
         time.sleep(STALL_S)
@@ -89,6 +92,18 @@ async def app(scope: dict[str, Any], _receive: Any, send: Any) -> None:
         await send({"type": "http.response.body", "body": BODY, "more_body": left > 1})
         if parts > 1:
             await asyncio.sleep(0.001)
+
+
+async def take(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """Take a body to its end and say how long it was, then for as long again say nothing."""
+    taken, more = 0, True
+    while more:
+        message = await receive()
+        taken, more = taken + len(message.get("body", b"")), message.get("more_body", False)
+    await asyncio.sleep(0.7)
+    said = b"took %d" % taken + (b", %d headers" % len(scope["headers"]) if taken == 2 else b"")
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(len(said)).encode())]})
+    await send({"type": "http.response.body", "body": said})
 
 
 def test_real_connections_get_whole_answers_in_their_order() -> None:
@@ -140,13 +155,41 @@ def test_a_head_that_does_not_come_to_its_end_is_not_waited_for(begun: bytes, mo
         assert said.count(b"HTTP/1.1 200") == begun.count(b"\r\n\r\n")
 
 
-def test_a_body_may_take_longer_than_a_head(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "_HEAD_S", 0.3)
+@pytest.mark.parametrize("pieces", [1, 2, 5])
+def test_a_body_and_an_answer_may_take_longer_than_a_head_however_it_came(pieces: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_HEAD_S", 0.5)
+    head = b"POST /taken HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 200002\r\n\r\n"
     with serving_alone() as address, socket.create_connection(address, timeout=60) as link:
-        link.sendall(b"POST /1 HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 200002\r\n\r\nb")
+        for begin in range(0, len(head), -(-len(head) // pieces)):
+            link.sendall(head[begin : begin + -(-len(head) // pieces)])
+            time.sleep(0.05)
+        link.sendall(b"b")
         time.sleep(1)
         link.sendall(b"b" * 200_001)
-        assert heard(link).startswith(b"HTTP/1.1 200 ")
+        said = heard(link)
+        assert said.startswith(b"HTTP/1.1 200 ") and said.endswith(b"took 200002")
+
+
+def test_bytes_that_are_no_request_do_not_hold_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_HEAD_S", 0.5)
+    with serving_alone() as address, socket.create_connection(address, timeout=60) as link:
+        link.sendall(b"GET /1 HTTP/1.1\r\nhost: a\r\n\r\n")
+        said = b""
+        while said.count(b"x") < len(BODY):
+            said += link.recv(65_536)
+        link.sendall(b"\r\n")
+        assert heard(link) == b"", "closed, and no longer idle for 5 s"
+
+
+def test_what_comes_behind_a_body_in_chunks_is_let_go() -> None:
+    trailers = b"".join(b"t%d: a\r\n" % number for number in range(1_000))
+    with serving_alone() as address, socket.create_connection(address, timeout=60) as link:
+        link.sendall(
+            b"POST /taken HTTP/1.1\r\nhost: a\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n2\r\nbb\r\n0\r\n" + trailers
+        )
+        time.sleep(0.2)
+        link.sendall(b"\r\n")
+        assert heard(link).endswith(b"took 2, 3 headers")
 
 
 def heard(link: socket.socket) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -9,7 +11,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Column, Engine, Integer, MetaData, Table, Text, func, insert, select
 
+from tests.unit.events.taps import T0, entry, make_engine, open_log
+from tests.unit.events.taps import open_state as open_taps
 from tidemill.errors import UnavailableError
+from tidemill.stores import Lookup
 from tidemill.stores.at_once import AtOnce
 from tidemill.stores.cursors import reading, writing_cursor
 from tidemill.stores.sqlite import connect_sqlite, open_sqlite
@@ -72,3 +77,21 @@ def test_one_that_others_write_to_for_too_long_is_told_of(engine: Engine, tmp_pa
             pass
         with pytest.raises(UnavailableError, match="database is locked"), writing_cursor(engine):
             pass
+
+
+def test_an_engine_whose_tables_find_no_room_says_so_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_given: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    log, state = open_log(tmp_path), open_taps(tmp_path)
+    log.append([entry(f"t{place}", T0, line="a") for place in range(3)], now_ms=0)
+    for short in (full, lambda *_given: 1):
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "pwritev", short)
+            with pytest.raises(UnavailableError, match=r"the tables cannot be written just now: .*No space left on device"):
+                make_engine(log, state).drain(10)
+        assert state.books(log)["taps"].applied == 0
+    assert make_engine(log, state).drain(10) == 3
+    assert state.tiles.read([Lookup("by_line", ["a"])], T0).values["by_line__n_all"].tolist() == [3.0]
+    state.close()
+    log.close()
