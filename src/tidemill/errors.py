@@ -11,6 +11,7 @@ TidemillError
 ├── NotFoundError     no such stream, view, model or version
 ├── NotReadyError     it exists but cannot answer yet: no champion, a service down, the lake behind
 │   ├── UnavailableError  a server it needs does not answer: the same may be asked again, soon
+│   ├── NoAnswerError     a version says of what was asked what is no answer
 │   └── UnfitRowsError    there are rows, and they may not be learnt from: `name` says in a word why
 ├── RefusedError      whoever was asked does not want it, and would say the same again
 ├── BusyError         too much waits already; come again after `retry_after_s`
@@ -112,6 +113,10 @@ class NotReadyError(TidemillError):
 
 class UnavailableError(NotReadyError):
     """A server that it needs does not answer just now; nothing is wrong with what was asked."""
+
+
+class NoAnswerError(NotReadyError):
+    """A version says of a question what is no number; another question, or another version, may do better."""
 
 
 class UnfitRowsError(NotReadyError):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 from playwright.sync_api import Page, expect
 
 from tests.browser.site import Heard, Site
@@ -97,6 +98,39 @@ def test_a_person_tries_a_version_and_ends_the_trial(site: Site, registry: Regis
     expect(page.get_by_role("heading", name="is tried as")).to_have_count(0)
     assert not {"shadow", "canary"} & registry.named(NAME).versions.keys()
     assert heard.complaints == []
+
+
+def test_what_a_person_has_chosen_is_not_changed_under_their_hands(site: Site, registry: Registry, tmp_path: Path, page: Page) -> None:
+    client = MlflowClient(f"file:{tmp_path / 'mlflow'}", f"file:{tmp_path / 'mlflow'}")
+
+    def challenge(version: int) -> None:
+        client.create_model_version(NAME, f"{tmp_path}/models/{NAME}/{version}")
+        registry.set_alias(NAME, "challenger", version)
+        shown()
+
+    def shown() -> None:
+        registry.named(NAME)  # as the server does each second
+        site.ferry.leave(f"more{site.ferry.workspace.now_ms()}", site.ferry.workspace.now_ms())
+
+    challenge(3)
+    page.goto(site.url)
+    page.get_by_text("Retrain, try, promote, roll back or freeze").click()
+    promote, back = (page.get_by_role("form", name=name) for name in ("Promote a version of late_ferry", "Roll back late_ferry"))
+    choice, tick = promote.get_by_role("combobox"), promote.get_by_role("checkbox")
+    expect(choice.locator("option")).to_have_count(2)
+    for chosen in ("1", "3"):
+        choice.select_option(chosen)
+        tick.check()
+        registry.set_alias(NAME, "shadow", 3)
+        challenge(4 if chosen == "1" else 5)
+        expect(choice.locator(f"option[value='{4 if chosen == '1' else 5}']")).to_have_count(1)
+        expect(choice).to_have_value(chosen)
+        expect(tick).to_be_checked()
+    back.get_by_role("checkbox").check()
+    registry.promote(NAME, 3)  # which somebody else does
+    shown()
+    expect(back.get_by_role("checkbox", name="version 2 answers from now on")).not_to_be_checked()
+    expect(tick).not_to_be_checked()
 
 
 def test_a_form_that_was_sent_reads_as_before_for_whoever_goes_back(site: Site, page: Page) -> None:

@@ -145,6 +145,15 @@ def test_a_version_is_downloaded_once_and_scores(trained: Trained) -> None:
     assert Registry("http://127.0.0.1:1", trained.workspace.home).load(NAME, 1).onnx == again.onnx, "a cached one needs no server"
 
 
+def test_files_of_another_version_of_the_same_number_are_not_served(trained: Trained) -> None:
+    registry = Registry(trained.uri, trained.workspace.home)
+    held = registry.load(NAME, 1)
+    (held.folder / "version.json").write_text(json.dumps({"run_id": "another", "tags": {}}))  # as if MLflow had been begun anew
+    assert registry.load(NAME, 1).run_id == "another", "it is not asked before it has answered"
+    registry.named(NAME)
+    assert registry.load(NAME, 1).run_id == held.run_id
+
+
 def test_aliases_follow_a_promotion(promoted: Trained) -> None:
     registry = promoted.registry
     assert [registry.alias(NAME, alias) for alias in (CHAMPION, PREVIOUS, FROZEN, CHALLENGER)] == [2, 1, 1, 2]

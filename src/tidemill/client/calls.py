@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from math import isfinite
 from typing import Any, Generic, TypeVar, overload
 from urllib.parse import quote
 
@@ -18,6 +19,7 @@ T = TypeVar("T")
 Asked = Mapping[str, Any] | BaseModel
 LINES = "application/x-ndjson"
 JSON = "application/json"
+_ENGINE_S = 330.0  # a server has whoever sends lines wait for an engine that is behind, for five minutes at most
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Call(Generic[T]):
         body: what is sent.
         content_type: of the body.
         query: what follows the path.
+        waits_s: how long its answer may take at least, whatever the client's patience.
         repeatable: whether sending it twice does what sending it once does, so that it may be tried again after any failure.
     """
 
@@ -41,6 +44,7 @@ class Call(Generic[T]):
     content_type: str = JSON
     query: Mapping[str, str | int] = field(default_factory=dict)
     repeatable: bool = True
+    waits_s: float = 0.0
 
 
 def send_events(stream: str, events: Iterable[Asked]) -> Call[answers.Receipt]:
@@ -48,7 +52,7 @@ def send_events(stream: str, events: Iterable[Asked]) -> Call[answers.Receipt]:
     lines = [_json(event) for event in events]
     if not lines:
         raise InputError("no events; send at least one", where="events")
-    return Call("POST", f"/v1/streams/{quote(stream, safe='')}/events", answers.receipt, b"\n".join(lines), LINES)
+    return Call("POST", f"/v1/streams/{quote(stream, safe='')}/events", answers.receipt, b"\n".join(lines), LINES, waits_s=_ENGINE_S)
 
 
 @overload
@@ -72,6 +76,8 @@ def features(view: str, key: str, at: datetime | int | None) -> Call[answers.Fea
 
 def features_of(view: str, keys: Sequence[str], at: datetime | int | None) -> Call[list[answers.Features]]:
     """The features of many keys at one position."""
+    if isinstance(keys, str):
+        raise InputError(f"{keys!r} is one text; hand in a list of keys, or ask `features`", where="keys")
     asked = {"keys": list(keys), **({} if at is None else {"at": _ms(at)})}
     path = f"/v1/features/{quote(view, safe='')}"
     return Call("POST", path, lambda raw: [answers.known(answers.Features, one) for one in raw], orjson.dumps(asked))
@@ -95,7 +101,11 @@ def _json(value: Asked) -> bytes:
         InputError: something that JSON cannot hold.
     """
     try:
-        return orjson.dumps(value.model_dump(mode="json") if isinstance(value, BaseModel) else dict(value))
+        fields = value.model_dump(mode="json") if isinstance(value, BaseModel) else dict(value)
+        for name, one in (value.__dict__ if isinstance(value, BaseModel) else fields).items():
+            if isinstance(one, float) and not isfinite(one):  # which would be sent as null
+                raise InputError(f"{one}; send None for a missing value", where=str(name))
+        return orjson.dumps(fields)
     except TypeError as error:
         raise InputError(f"{error}; send texts, numbers, booleans, null, datetimes, lists and dicts") from error
 

@@ -2,7 +2,7 @@
 
 ```
  no connection       nothing was taken                     tried again
- 429                 nothing was taken, Retry-After says when  tried again
+ 429                 nothing was taken, or of events the first lines, which sent again are duplicates; tried again after Retry-After
  503, 502, 504       it may have been taken                tried again if the call is repeatable
  broken connection   likewise                              likewise
  any other status    tried again it would be the same      raised
@@ -73,7 +73,7 @@ def wait_s(error: TidemillError, attempt: int, rng: random.Random) -> float:
         rng: so that many clients do not come back at once.
     """
     if isinstance(error, BusyError):
-        return min(float(error.retry_after_s), _LONGEST_WAIT_S)
+        return min(float(error.retry_after_s) * rng.uniform(1.0, 1.25), _LONGEST_WAIT_S)
     return min(rng.uniform(0.5, 1.0) * 0.2 * 2.0**attempt, _LONGEST_WAIT_S)
 
 

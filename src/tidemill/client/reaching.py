@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.client.calls import Call
 from tidemill.client.failures import UnreachedError, failure
-from tidemill.errors import SettingsError, TidemillError, UnavailableError
+from tidemill.errors import RefusedError, SettingsError, TidemillError, UnavailableError
 
 if TYPE_CHECKING:
     import httpx
@@ -48,9 +48,12 @@ class Reach:
         found = url or environ.get(URL) or _DEFAULT_URL
         if not found.startswith(("http://", "https://")):
             raise SettingsError(f"{found!r} is no URL; say http://HOST:PORT or https://HOST")
+        key = _key(environ) if key is None else key
+        if not key.isascii() or not key.isprintable():  # said without it: an error comes into logs
+            raise SettingsError("the key holds what no key of `tidemill keys create` does; take the whole line that it printed, alone")
         if attempts < 1:
             raise SettingsError(f"attempts={attempts}; a call is sent once at least")
-        return cls(found.rstrip("/"), _key(environ) if key is None else key, environ.get(CA_FILE) or None, timeout_s, attempts)
+        return cls(found.rstrip("/"), key, environ.get(CA_FILE) or None, timeout_s, attempts)
 
     def options(self) -> dict[str, Any]:
         """Arguments of an httpx client."""
@@ -61,10 +64,13 @@ class Reach:
         return {"base_url": self.url, "timeout": self.timeout_s, "headers": headers, "verify": verify}
 
 
-def request_of(call: Call[Any]) -> dict[str, Any]:
-    """A call as arguments of an httpx request."""
-    sent = {"content": call.body, "headers": {"content-type": call.content_type}} if call.body else {}
-    return {"method": call.method, "url": call.path, "params": dict(call.query), **sent}
+def request_of(call: Call[Any], timeout_s: float) -> dict[str, Any]:
+    """A call as arguments of an httpx request, by a client of this patience."""
+    import httpx
+
+    sent: dict[str, Any] = {"content": call.body, "headers": {"content-type": call.content_type}} if call.body else {}
+    patience = httpx.Timeout(timeout_s, read=max(timeout_s, call.waits_s))
+    return {"method": call.method, "url": call.path, "params": dict(call.query), "timeout": patience, **sent}
 
 
 def answer_of(call: Call[Any], response: httpx.Response, url: str) -> Any:
@@ -78,7 +84,10 @@ def answer_of(call: Call[Any], response: httpx.Response, url: str) -> Any:
     except ValueError:
         raw = None
     if response.is_success and raw is not None:
-        return call.read(raw)
+        try:
+            return call.read(raw)
+        except (TypeError, ValueError, LookupError, AttributeError) as error:
+            raise RefusedError(f"{url} answered {call.path} with JSON that is no answer of tidemill; is it the right server?") from error
     raise failure(response.status_code, raw, response.headers, url)
 
 

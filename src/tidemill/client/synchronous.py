@@ -24,7 +24,7 @@ class Client:
     Args:
         url: of the server; by default `TIDEMILL_CLIENT__URL`, or http://127.0.0.1:8000.
         key: an API key; by default `TIDEMILL_CLIENT__KEY`, or what the file named by `TIDEMILL_CLIENT__KEY_FILE` holds.
-        timeout_s: how long to wait for a connection, and for each part of an answer.
+        timeout_s: how long to wait for a connection, and for each part of an answer; for that of events longer, see `send_events`.
         attempts: how often a call is sent at most; only what may be repeated is, see `tidemill.client.failures`.
 
     Raises:
@@ -40,7 +40,10 @@ class Client:
         self._rng = fresh_random()
 
     def send_events(self, stream: str, events: Iterable[Asked]) -> Receipt:
-        """Send events: mappings or pydantic models, however many. Durable on return; sent again they are duplicates."""
+        """Send events: mappings or pydantic models, however many. Durable on return; sent again they are duplicates.
+
+        While the engine is far behind the server has whoever sends wait, for five minutes at most.
+        """
         return self._call(calls.send_events(stream, events))
 
     @overload
@@ -96,7 +99,7 @@ class Client:
         import httpx
 
         try:
-            response = self._http.request(**request_of(call))
+            response = self._http.request(**request_of(call, self._reach.timeout_s))
         except httpx.TransportError as error:
             raise lost(error, self._reach.url) from error
         answer: T = answer_of(call, response, self._reach.url)

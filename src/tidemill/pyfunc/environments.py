@@ -42,7 +42,9 @@ def requirements_of(model: Path) -> list[str]:
     names = {_named(line) for line in wanted}
     if not names & {"mlflow", "mlflow-skinny"}:
         about = yaml.safe_load((model / "MLmodel").read_text(encoding="utf-8"))
-        wanted.append(f"mlflow=={about['mlflow_version']}" if about.get("mlflow_version") else "mlflow")
+        own = f"mlflow=={about['mlflow_version']}" if about.get("mlflow_version") else "mlflow"
+        _named(own)
+        wanted.append(own)
     return [*wanted, *(name for name in ("pandas", "pyarrow") if name not in names)]
 
 
@@ -83,7 +85,10 @@ def may_run(python: Path, user: tuple[int, int] | None) -> bool:
         "cwd": "/",
     }
     command = [sys.executable, "-I", "-S", confine.__file__, json.dumps(told)]
-    return subprocess.run(command, capture_output=True, env={}, check=False, timeout=60).returncode == 0
+    try:
+        return subprocess.run(command, capture_output=True, env={}, check=False, timeout=60).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
 
 
 def make_environment(requirements: Sequence[str], python: Path, folder: Path) -> Path:
@@ -118,7 +123,8 @@ def _named(line: str) -> str:
         one = Requirement(line)
     except InvalidRequirement:
         one = None
-    if one is None or one.url is not None:
+    # of several lines the second could be an option for uv: another index, or packages that are built, which runs their code
+    if one is None or one.url is not None or not line.isprintable():
         what = f"it requires {line!r}, and only packages by name and version are installed for a model"
         raise ExportError(f"{what}; make an environment for it and name that with TIDEMILL_PYFUNC__ENVIRONMENT")
     return canonicalize_name(one.name)
@@ -145,6 +151,9 @@ def find_uv() -> str:
 def _run(command: Sequence[str]) -> None:
     """Run uv, set up as for this machine and not by a project; what it makes has to be readable for another user."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("TIDEMILL_") and name != "VIRTUAL_ENV"}
-    done = subprocess.run(command, capture_output=True, env=environ, cwd="/", umask=0o022, check=False, timeout=_TIMEOUT_S)
+    try:
+        done = subprocess.run(command, capture_output=True, env=environ, cwd="/", umask=0o022, check=False, timeout=_TIMEOUT_S)
+    except subprocess.TimeoutExpired as error:
+        raise NotReadyError(f"the model's environment was not made within {_TIMEOUT_S} s; is the index of packages reached?") from error
     if done.returncode != 0:
         raise NotReadyError(f"the model's environment was not made: {readable(done.stderr)}")

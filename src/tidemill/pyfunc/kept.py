@@ -76,7 +76,7 @@ class Kept:
                 return
             try:
                 self._process.start()
-            except (UnavailableError, OSError) as error:
+            except Exception as error:  # whatever it is, no memory or no thread: it is tried again
                 self._plan(str(error))
                 continue
             self._again_s = None

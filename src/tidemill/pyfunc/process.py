@@ -25,7 +25,8 @@ from tidemill.kernels import Floats
 from tidemill.pyfunc import child, confine
 from tidemill.pyfunc.bounds import Bounds
 from tidemill.pyfunc.child import ANSWER, ERROR, HEAD, MOST_TEXT, READY, SHAPE, TABLE
-from tidemill.pyfunc.last_words import LastWords
+from tidemill.pyfunc.last_words import LastWords, readable
+from tidemill.pyfunc.links import refuse_links
 
 _HELD = "held"  # a file that is locked as long as the folder is in use
 
@@ -64,7 +65,13 @@ class ModelProcess:
 
     def start(self) -> None:
         """Start it and wait until it has loaded its model."""
-        own = self._prepared()
+        try:
+            self._start(self._prepared())
+        except BaseException:
+            self.end()
+            raise
+
+    def _start(self, own: Path) -> None:
         ours, theirs = socket.socketpair()
         told = {
             "command": [str(self.python), "-I", str(own / "child.py"), str(theirs.fileno()), str(own / "model")],
@@ -152,6 +159,7 @@ class ModelProcess:
         fcntl.flock(lock, fcntl.LOCK_EX)
         self._own = own, lock
         shutil.copyfile(child.__file__, own / "child.py")
+        refuse_links(self.model)
         shutil.copytree(self.model, own / "model")
         (own / "tmp").mkdir(mode=0o700)
         if self.bounds.user is not None:
@@ -184,7 +192,7 @@ class ModelProcess:
         """The content of the next frame, of which no more is read than the length that is allowed."""
         kind, length = HEAD.unpack(self._exactly(HEAD.size, until_s))
         if kind == ERROR and length <= MOST_TEXT:
-            text = self._exactly(length, until_s).decode("utf-8", "replace")
+            text = readable(self._exactly(length, until_s))
             if wanted == READY:
                 raise self._broken(f"could not be loaded: {text}")
             raise UnavailableError(f"{self.what} raised {text}")

@@ -60,23 +60,41 @@ def deploy_learnt(workspace: Workspace, registry: Registry, model: Model, claime
 
 
 def request_promotion(workspace: Workspace, registry: Registry, model: Model, version: int, asker: Asker) -> Decision:
-    """A decision for a version that a person makes the champion, whatever the gate said of it."""
-    champion = registry.alias(workspace.project.registered_name(model.name), CHAMPION)
+    """A decision for a version that a person makes the champion, whatever the gate said of it.
+
+    Raises:
+        NotFoundError: there is no such version.
+    """
+    name = workspace.project.registered_name(model.name)
+    registry.check_version(name, version)
+    champion = registry.alias(name, CHAMPION)
     reason = f"version {version} is made the champion by {asker.by}"
     evidence = {"asked_by": asker.by}
     return request(workspace, model, Ask("promote", "manual", f"promote:{asker.run_id}", reason, evidence, champion, version))
 
 
-def request_rollback(workspace: Workspace, registry: Registry, model: Model, asker: Asker) -> Decision:
+def request_rollback(workspace: Workspace, registry: Registry, model: Model, asker: Asker, to: int | None = None) -> Decision:
     """A decision for a rollback that a person asks for; it names both versions, so that a run that is tried again goes the same way.
+
+    Args:
+        workspace: of the project.
+        registry: of its models.
+        model: which.
+        asker: who asks.
+        to: the version that they mean by the previous one. Asked without it twice, the second goes back to where the first began.
 
     Raises:
         NotFoundError: there is no previous champion.
+        ConflictError: by now another version is the previous one than they mean, maybe as somebody has rolled back before them.
     """
     name = workspace.project.registered_name(model.name)
     champion, previous = registry.alias(name, CHAMPION), registry.alias(name, PREVIOUS)
-    if previous is None:
+    if previous is None or previous == champion:
         raise NotFoundError("previous champion", name, [str(version) for version in registry.versions(name)])
+    if to is not None and champion == to:
+        raise ConflictError(f"version {to} of {model.name!r} is the champion already; nothing is to be rolled back")
+    if to is not None and previous != to:
+        raise ConflictError(f"version {previous} of {model.name!r} is the previous champion by now, not {to}; look, and ask again")
     reason = f"back to version {previous}, by {asker.by}"
     evidence = {"asked_by": asker.by}
     return request(workspace, model, Ask("rollback", "manual", f"rollback:{asker.run_id}", reason, evidence, champion, previous))

@@ -12,6 +12,7 @@ ever opens a pickle, in the process of whoever asks for it, and only if they say
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -102,8 +103,7 @@ def import_version(workspace: Workspace, registry: Registry, model: Model, rows:
     for part, name in ((train, "hold drift against"), (gate, "judge it by")):
         if len(part) < MIN_ROWS:
             raise NotReadyError(f"model {model.name!r} has {len(part)} labelled rows to {name}; {MIN_ROWS} are needed, import it later")
-    known = {str(one): one for one in rows.classes}  # whole numbers came as text
-    wanted = replace(wanted, classes=[known.get(str(one), one) for one in wanted.classes])
+    wanted = replace(wanted, classes=[one if model.label.is_text else int(one) for one in wanted.classes])  # whole numbers came as text
     with TemporaryDirectory() as scratch:
         flavor, made, apart = _made(registry, model, registry.fetch(wanted.source, Path(scratch)), wanted, gate)
         said = made.scorer.score(gate.columns, gate.classes)
@@ -114,9 +114,25 @@ def import_version(workspace: Workspace, registry: Registry, model: Model, rows:
     return Imported(version, flavor, fitted.quality.figures, apart, made.scorer.reads)
 
 
+def _without_secrets(source: str) -> str:
+    """A source without user and password.
+
+    >>> _without_secrets("https://ann:secret@models.example.com/m"), _without_secrets("models:/late/3")
+    ('https://models.example.com/m', 'models:/late/3')
+    """
+    return re.sub(r"(?<=://)[^/@]*@", "", source)
+
+
 def _about(wanted: Import, flavor: str, apart: float | None) -> About:
     metrics = {} if apart is None else {"onnx_largest_difference": apart}
-    tags = {"trigger": "import", "imported_from": wanted.source, "flavor": flavor, FITS: "0", "window": "imported", "refitted": "false"}
+    tags = {
+        "trigger": "import",
+        "imported_from": _without_secrets(wanted.source),
+        "flavor": flavor,
+        FITS: "0",
+        "window": "imported",
+        "refitted": "false",
+    }
     return About({"estimator": f"imported ({flavor})"}, metrics, tags)
 
 

@@ -6,6 +6,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 from tidemill.errors import NotFoundError, UnavailableError
 from tidemill.events import FieldKind
 from tidemill.learning import OnnxModel, Scorer
-from tidemill.pyfunc import Place, open_model
+from tidemill.pyfunc import Place, open_model, refuse_links
 from tidemill.registry.named import (
     CANARY,
     CANARY_PERCENT,
@@ -125,13 +126,32 @@ class Registry:
         self._moved()
 
     def drop_alias(self, name: str, alias: str) -> None:
-        """Let an alias name nothing; one that does not is left alone."""
+        """Let an alias name nothing; one that does not is left alone. A canary's share goes with it."""
         try:
             self._client.delete_registered_model_alias(name, alias)
+            if alias == CANARY:
+                self._client.delete_registered_model_tag(name, CANARY_PERCENT)
         except _fault() as error:
             if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 raise UnavailableError(f"MLflow at {self._uri} did not drop {alias!r} of {name!r}: {error.error_code}") from error
         self._moved()
+
+    def check_version(self, name: str, version: int) -> None:
+        """See that there is a version, before anything is changed for it.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        self._run_of(name, version)
+
+    def _run_of(self, name: str, version: int) -> str:
+        """The run that made a version; "" where none did."""
+        try:
+            return str(self._client.get_model_version(name, str(version)).run_id or "")
+        except _fault() as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                raise NotFoundError(f"version of {name!r}", str(version), [str(number) for number in self.versions(name)]) from error
+            raise UnavailableError(f"MLflow at {self._uri} did not tell of version {version} of {name!r}: {error.message}") from error
 
     def set_alias(self, name: str, alias: str, version: int) -> None:
         """Point an alias at a version.
@@ -154,7 +174,11 @@ class Registry:
 
         Killed in between it is done again, as each step may be done twice. `previous` moves first: were it last, a promotion that was
         taken for done, as its version is the champion, would leave it where it was.
+
+        Raises:
+            NotFoundError: there is no such version; nothing was changed.
         """
+        self.check_version(name, version)
         named = self.named(name).versions
         champion = named.get(CHAMPION)
         if champion is not None and champion != version:
@@ -176,12 +200,24 @@ class Registry:
         return sorted(int(version.version) for version in found)
 
     def load(self, name: str, number: int) -> Version:
-        """A version with its files here, downloaded once."""
+        """A version with its files here, downloaded once; anew where its number stands for another by now, as MLflow was begun anew."""
         folder = held_folder(self._home, name, number)
+        if (folder / "version.json").is_file() and self._is_of_another(name, number, folder):
+            shutil.rmtree(folder)
         if not (folder / "version.json").is_file():
             self._download(name, number, folder)
         about = json.loads((folder / "version.json").read_text())
         return Version(name, number, about["run_id"], folder, about["tags"])
+
+    def _is_of_another(self, name: str, number: int, folder: Path) -> bool:
+        """Whether files that are held are of another run than MLflow says now; not asked while it has not answered this process."""
+        if name not in self._named:
+            return False
+        held = json.loads((folder / "version.json").read_text())["run_id"]
+        try:
+            return self._run_of(name, number) not in ("", held)
+        except (NotFoundError, UnavailableError):
+            return False
 
     def open(self, version: Version, columns: Mapping[str, FieldKind]) -> Scorer:
         """A version that can be asked. One with code of its own is asked in a process that ends with what is answered here.
@@ -250,8 +286,9 @@ class Registry:
 
     def version_url(self, name: str, number: int) -> str:
         """Where a person sees the run that a version was trained in."""
+        run_id = self._run_of(name, number)
         try:
-            return self.run_url(str(self._client.get_model_version(name, str(number)).run_id))
+            return self.run_url(run_id)
         except _fault() as error:
             raise UnavailableError(f"MLflow at {self._uri} did not tell of version {number} of {name!r}: {error.message}") from error
 
@@ -318,26 +355,27 @@ class Registry:
             version = self._client.get_model_version(name, str(number))
             run_id = str(version.run_id)
             run = self._client.get_run(run_id)
-            with tempfile.TemporaryDirectory() as scratch:
+            tags = {key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.")}
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with (
+                tempfile.TemporaryDirectory() as scratch,
+                tempfile.TemporaryDirectory(dir=folder.parent, ignore_cleanup_errors=True) as ready,
+            ):
                 mlflow.set_tracking_uri(self._uri)
                 model = Path(mlflow.artifacts.download_artifacts(f"models:/{name}/{number}", dst_path=f"{scratch}/model"))
                 reference = Path(self._client.download_artifacts(run_id, "reference", scratch))
-                folder.parent.mkdir(parents=True, exist_ok=True)
-                ready = Path(tempfile.mkdtemp(dir=folder.parent))
                 if (reference / ABOUT_FILE).is_file():
-                    shutil.copytree(model, ready / PYFUNC_FOLDER)
+                    refuse_links(model)
+                    shutil.copytree(model, Path(ready) / PYFUNC_FOLDER)
                 else:
                     shutil.copy(model / ONNX_FILE, ready)
                 for file in reference.iterdir():
                     shutil.copy(file, ready)
+                (Path(ready) / "version.json").write_text(json.dumps({"run_id": version.run_id, "tags": tags}))
+                with suppress(OSError):  # another process was first; a version never changes, so its files serve as well
+                    Path(ready).rename(folder)
         except (_fault(), OSError) as error:
             raise UnavailableError(f"MLflow at {self._uri} did not give version {number} of {name!r}: {error}") from error
-        tags = {key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.")}
-        (ready / "version.json").write_text(json.dumps({"run_id": version.run_id, "tags": tags}))
-        try:
-            ready.rename(folder)
-        except OSError:  # another process was first; a version never changes, so its files serve as well
-            shutil.rmtree(ready)
 
 
 def _fault() -> type[exceptions.MlflowException]:

@@ -58,6 +58,7 @@ def try_shadow(registry: Registry, name: str, version: int) -> None:
         ConflictError: it is the champion, or there is none yet.
     """
     _refuse_champion(registry.named(name), name, version)
+    registry.check_version(name, version)
     registry.set_alias(name, SHADOW, version)
 
 
@@ -79,6 +80,7 @@ def try_canary(registry: Registry, name: str, version: int, percent: float) -> N
         raise InputError(f"{percent:g} is no share; say a percentage above 0 and up to 100", where="percent")
     named = registry.named(name)
     _refuse_champion(named, name, version)
+    registry.check_version(name, version)
     if named.versions.get(CANARY) not in (None, version):
         registry.drop_alias(name, CANARY)  # else the one before would answer the new one's share for a moment
     registry.set_canary_percent(name, percent)
@@ -101,8 +103,12 @@ def compare_trials(workspace: Workspace, model: Model, named: Named) -> list[Bes
     told = []
     for role, version in tried:
         mine = (judged.role == role) & (judged.version == version)
-        since_ms = judged.at_ms[mine].min() if mine.any() else 0
-        theirs = (judged.role == "champion") & (judged.at_ms >= since_ms) & mine.any()
+        theirs = (judged.role == "champion") & mine.any()
+        if role == "shadow":  # question by question: it may have been away, or tried in two spells
+            theirs &= np.isin(judged.prediction, judged.prediction[mine])
+            mine &= np.isin(judged.prediction, judged.prediction[theirs])
+        elif mine.any():
+            theirs &= judged.at_ms >= judged.at_ms[mine].min()
         figures = [
             {} if not rows.any() else model.objective.quality(judged.outcome[rows], np.asarray(judged.said[rows])).figures
             for rows in (mine, theirs)
@@ -131,6 +137,16 @@ def act_at_once(workspace: Workspace, registry: Registry, model: Model, decision
         end(workspace, decision, asker.run_id, "failed", f"{type(error).__name__}: {error}")
         raise
     return workspace.decisions.get(decision.id)
+
+
+def refuse_champion(registry: Registry, name: str, version: int) -> None:
+    """Let nobody promote what is the champion: it would count as a decision, and end its probation.
+
+    Raises:
+        ConflictError: it is.
+    """
+    if registry.alias(name, CHAMPION) == version:
+        raise ConflictError(f"version {version} of {name!r} is the champion already")
 
 
 def _refuse_champion(named: Named, name: str, version: int) -> None:

@@ -2,32 +2,56 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tidemill.errors import UnavailableError
+from tidemill.errors import NoAnswerError, UnavailableError
 from tidemill.kernels import Floats
 from tidemill.learning import Vectors
 from tidemill.serving.champions import Loaded
 from tidemill.stores import Role
 
+logger = logging.getLogger(__name__)
+
+_SELDOM_S = 60.0
+_LOGGED_S: dict[int, float] = {}
+
 
 def ask_all(by: Mapping[Role, Loaded], lots: Sequence[Vectors]) -> dict[Role, Floats]:
     """What each role says of lots of vectors, one lot after the other, and a version that has several roles once.
 
-    A version in a process of its own may be down. Then its roles are left out, but for the champion: the answer must not depend on
-    what is only tried.
+    A version in a process of its own may be down, and any may fail for some vectors. Then its roles are left out, but for the champion:
+    the answer must not depend on what is only tried.
 
     Raises:
         UnavailableError: the champion does not answer.
+        NoAnswerError: what it says is no number.
     """
     said: dict[int, Floats] = {}
     for version, held in {held.version: held for held in by.values()}.items():
         try:
             parts = [held.scorer.run(lot) for lot in lots]
-            said[version] = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        except UnavailableError:  # its process has logged it
+            said[version] = _checked(parts[0] if len(parts) == 1 else np.concatenate(parts), version)
+        except Exception as error:
             if version == by["champion"].version:
                 raise
+            if not isinstance(error, UnavailableError):  # else its process has logged it
+                _log_seldom(version, error)
     return {role: said[held.version] for role, held in by.items() if held.version in said}
+
+
+def _checked(said: Floats, version: int) -> Floats:
+    if not np.isfinite(said).all():
+        raise NoAnswerError(f"version {version} answers {said[~np.isfinite(said)][0]} to one of these questions, which is no answer")
+    return said
+
+
+def _log_seldom(version: int, error: Exception) -> None:
+    """Log what is wrong with a version that is only tried; it may be so with every question."""
+    now_s = time.monotonic()
+    if now_s - _LOGGED_S.get(version, -_SELDOM_S) >= _SELDOM_S:
+        _LOGGED_S[version] = now_s
+        logger.warning("not answered beside the champion version=%s error=%s: %s", version, type(error).__name__, error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,6 +22,7 @@ from tidemill.stores import Role
 logger = logging.getLogger(__name__)
 
 _ALIASES: dict[Role, str] = {"champion": CHAMPION, "frozen": FROZEN, "shadow": SHADOW, "canary": CANARY}
+_REST_S = 10.0  # after a version could not be downloaded
 _WARM_ROWS = (1, 2, 64)  # the first runs of a session plan its memory
 
 
@@ -84,6 +86,8 @@ class Champions:
         self._wanted: dict[str, Named] = {}
         self._starts: Starts[Loaded] = Starts()
         self._not_ready: dict[str, TidemillError] = {}  # by model, why what its aliases name is not served yet
+        self._left_out = False  # whether a version is missing that may come later
+        self._resting: dict[tuple[str, int], tuple[float, UnavailableError | None]] = {}  # what could not be downloaded, and until when
         self._stop = threading.Event()
         self._look = threading.Event()
         self._refreshing = threading.Lock()
@@ -119,6 +123,7 @@ class Champions:
                     self._not_ready.setdefault(model.name, error)  # what is known to be wrong with its champion still is
                     errors.append(error)
                 except Exception as error:  # whatever the files of a version do
+                    self._not_ready.setdefault(model.name, NotReadyError(f"its champion cannot be served: {error}; see the server's log"))
                     errors.append(error)
         if errors:
             raise errors[0]
@@ -153,19 +158,19 @@ class Champions:
             self._look.wait(every_s)
 
     def _refresh(self, model: Model, now_wall_ms: int) -> None:
-        named = self._named(model)
-        if CHAMPION not in named.versions:
-            self._not_ready.pop(model.name, None)
-            self._workspace.predictions.confirm(self._server, model.name, 0, now_wall_ms)  # the first deployment waits for it too
-            return
-        if self._wanted.get(model.name) != named:
-            self._follow(model, named)
-        served = self._serving.get(model.name)
-        self._workspace.predictions.confirm(self._server, model.name, served.champion.version if served else 0, now_wall_ms)
+        try:
+            named = self._named(model)
+            if CHAMPION not in named.versions:
+                self._not_ready.pop(model.name, None)
+            elif self._wanted.get(model.name) != named:
+                self._follow(model, named)
+        finally:  # also what could not be followed: a deployment waits for who is heard of, and else counts this server as gone
+            served = self._serving.get(model.name)  # 0 is waited for too, by the first deployment
+            self._workspace.predictions.confirm(self._server, model.name, served.champion.version if served else 0, now_wall_ms)
 
     def _follow(self, model: Model, named: Named) -> None:
         """Serve what the aliases name, as far as it is ready; the rest is looked at again the next time."""
-        before = self._serving.get(model.name)
+        before, self._left_out = self._serving.get(model.name), False
         try:
             serving = self._load(model, named)
         except StartingError as error:  # its start logs what is wrong with it
@@ -178,7 +183,7 @@ class Champions:
             self._serving[model.name] = serving
             if serving != before:
                 logger.info("serving model=%s versions=%s", model.name, {role: one.version for role, one in serving.roles.items()})
-        if not self._starts.are_going(model.name):
+        if not self._left_out and not self._starts.are_going(model.name):
             self._wanted[model.name] = named
 
     def _named(self, model: Model) -> Named:
@@ -199,7 +204,7 @@ class Champions:
         Raises:
             ConflictError: the champion is of another task than the project file says.
             StartingError: the champion is not ready yet.
-            UnavailableError: the champion's files are not held here, and the registry is down.
+            UnavailableError: the champion's files are not held here, and the registry is down, or did not give them just now.
         """
         self._starts.keep(model.name, set(named.versions.values()))
         before = self._serving.get(model.name)
@@ -218,6 +223,7 @@ class Champions:
                 except StartingError:
                     continue
                 except Exception as error:  # whatever is wrong with it, the champion answers
+                    self._left_out = self._left_out or not isinstance(error, ConflictError)
                     logger.error("version not loaded model=%s alias=%s version=%s error=%s", model.name, alias, version, error)
         held = {version: one for version, one in held.items() if version in named.versions.values() and one.scorer.task == task}
         roles = {role: held[named.versions[alias]] for role, alias in _ALIASES.items() if named.versions.get(alias) in held}
@@ -234,7 +240,16 @@ class Champions:
             ConflictError: it does not read what the model's columns are now.
             StartingError: it runs in a process of its own, which is not ready yet.
         """
-        files = self.registry.load(self._workspace.project.registered_name(model.name), version)
+        key = model.name, version
+        until_s, why = self._resting.get(key, (0.0, None))
+        if why is not None and time.monotonic() < until_s:
+            raise why
+        try:
+            files = self.registry.load(self._workspace.project.registered_name(model.name), version)
+        except UnavailableError as error:  # each try may download much
+            self._resting[key] = time.monotonic() + _REST_S, error
+            raise
+        self._resting.pop(key, None)
         if files.about is None:
             return self._warmed(model, files)
         what = f"version {version} of model {model.name!r}"

@@ -19,6 +19,7 @@ from tidemill.registry import (
     act_at_once,
     compare_trials,
     end_trials,
+    refuse_champion,
     request_promotion,
     request_rollback,
     try_canary,
@@ -56,11 +57,12 @@ class Promotion(BaseModel):
 
 
 class Rollback(BaseModel):
-    """Who asks to go back."""
+    """Who asks to go back, and to which version."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     by: By = _NO_NAME
+    to_version: Version | None = Field(None, description="the previous champion that is meant; sent twice with it, nothing is done twice")
 
 
 def release_routes(workspace: Workspace, registry: Registry) -> APIRouter:
@@ -108,15 +110,16 @@ def _act_routes(workspace: Workspace, registry: Registry) -> APIRouter:
     def promote(model: str, promotion: Promotion, request: Request) -> dict[str, Any]:
         _say(request, model, f"version {promotion.version}", promotion.by)
         wanted, asker = project.model(model), _asker(request, promotion.by)
+        refuse_champion(registry, project.registered_name(wanted.name), promotion.version)
         decision = request_promotion(workspace, registry, wanted, promotion.version, asker)
         return _ended(act_at_once(workspace, registry, wanted, decision, asker))
 
     @router.post("/rollback", summary="Make the previous champion the champion again")
     def rollback(model: str, request: Request, asked: Rollback | None = None) -> dict[str, Any]:
-        by = (asked or Rollback()).by
-        _say(request, model, "", by)
-        wanted, asker = project.model(model), _asker(request, by)
-        decision = request_rollback(workspace, registry, wanted, asker)
+        asked = asked or Rollback()
+        _say(request, model, "" if asked.to_version is None else f"to version {asked.to_version}", asked.by)
+        wanted, asker = project.model(model), _asker(request, asked.by)
+        decision = request_rollback(workspace, registry, wanted, asker, asked.to_version)
         return _ended(act_at_once(workspace, registry, wanted, decision, asker))
 
     return router

@@ -40,15 +40,16 @@ class Starts(Generic[Made]):
             ConflictError: what `make` raises of it, which trying again does not change.
         """
         future, since_s = self._going.get(key) or self._begin(key, make)
+        if future.done() and _failed_for_now(future) and time.monotonic() - since_s > _AGAIN_S:
+            future, since_s = self._begin(key, make)
         if not future.done():
             raise StartingError(f"{what} is being started")
         error = future.exception()
         if error is None:
             del self._going[key]
             return future.result()
-        if isinstance(error, ConflictError) or time.monotonic() - since_s > _AGAIN_S:
-            del self._going[key]
         if isinstance(error, ConflictError):
+            del self._going[key]
             raise error
         raise StartingError(f"{what} could not be started: {error}; it is tried again") from error
 
@@ -66,6 +67,11 @@ class Starts(Generic[Made]):
         self._going[key] = future, time.monotonic()
         threading.Thread(target=_make, args=(future, make, key), name="start", daemon=True).start()
         return self._going[key]
+
+
+def _failed_for_now(future: Future[Made]) -> bool:
+    error = future.exception()
+    return error is not None and not isinstance(error, ConflictError)
 
 
 def _make(future: Future[Made], make: Callable[[], Made], key: tuple[str, int]) -> None:

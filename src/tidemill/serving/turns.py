@@ -20,7 +20,7 @@ from functools import partial
 
 from pydantic import BaseModel
 
-from tidemill.errors import ProjectError, TidemillError, UnavailableError
+from tidemill.errors import NoAnswerError, ProjectError, TidemillError, UnavailableError
 from tidemill.learning import Model
 from tidemill.serving.answer_log import AnswerLog
 from tidemill.serving.prediction import Prediction
@@ -154,4 +154,4 @@ def _fail(waiting: Waiting, error: Exception) -> None:
 
 def _may_be_of_one(error: Exception) -> bool:
     """Whether another request of the same turn may go well: a `derive` has failed, or what was asked is odd in a way nobody thought of."""
-    return isinstance(error, ProjectError) or not isinstance(error, TidemillError)
+    return isinstance(error, ProjectError | NoAnswerError) or not isinstance(error, TidemillError)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -37,7 +37,8 @@ with met as (
   {join} state.outcome o{by_key} on o.model = p.model and o.key = p.key and o.known_at_ms > p.at_ms and o.known_at_ms <= p.at_ms + ?2
   where {of_keys}
 )
-select met.role, met.version, met.at_ms, met.probability, met.expected, met.probabilities, met.value, met.text{more} from met{beside}
+select met.id, met.role, met.version, met.at_ms, met.probability, met.expected, met.probabilities, met.value, met.text{more}
+from met{beside}
 where met.newest = 1 and met.at_ms >= ?3 and met.at_ms < ?4
 order by met.id, met.role
 """
@@ -53,7 +54,8 @@ _FOLLOWED = {
     )
     for name, more in _WITH.items()
 }
-_ROLE, _VERSION, _AT, _PROBABILITY, _EXPECTED, _PROBABILITIES, _VALUE, _TEXT, _FIRST, _TOLD, _REQUEST, _TEXTS, _DIGEST, _VECTOR = range(14)
+_ID, _ROLE, _VERSION, _AT, _PROBABILITY, _EXPECTED, _PROBABILITIES, _VALUE, _TEXT = range(9)
+_FIRST, _TOLD, _REQUEST, _TEXTS, _DIGEST, _VECTOR = range(9, 15)
 _Row = Sequence[Any]
 
 
@@ -68,6 +70,7 @@ class Judged:
         said: (n,) probabilities of 1 or values, or (n, n_classes) probabilities.
         outcome: (n,) float64: 0 or 1, a value, or the place of the class among `classes`.
         classes: every class that a version knows or that came true, rising; empty where an outcome is not one of several.
+        prediction: (n,) the id of the question, one for what several versions said of it; empty where nobody asked for it.
     """
 
     role: npt.NDArray[np.str_]
@@ -76,12 +79,13 @@ class Judged:
     said: Floats
     outcome: Floats
     classes: tuple[Class, ...] = ()
+    prediction: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     def of_role(self, role: str) -> Judged:
         """The rows that one role said."""
         mine = self.role == role
         columns = {name: getattr(self, name)[mine] for name in ("role", "version", "at_ms", "said", "outcome")}
-        return replace(self, **columns)
+        return replace(self, **columns, prediction=self.prediction[mine] if len(self.prediction) else self.prediction)
 
 
 @dataclass(frozen=True)
@@ -147,6 +151,7 @@ class QualityReader:
             said=found.said[known],
             outcome=found.outcome[known],
             classes=found.classes,
+            prediction=np.array([row[_ID] for row in kept], dtype=np.int64),
         )
 
     def followed(self, model: str, label: Label, span: tuple[int, int], *, beside: Beside = "nothing") -> Followed:

@@ -70,6 +70,10 @@ def _serves(model: ModelPanel) -> Light:
     if len(champion.servers) > 1:
         versions = " and ".join(f"v{version}" for version in sorted(champion.servers, key=int))
         return Light("Serving", "busy", f"{versions}", f"{model.name}: servers are changing over", "models")
+    named = model.versions.of("champion")
+    if named is not None and named not in champion.servers:
+        what = f"{model.name}: v{named} is the champion, and no server serves it; the server's log says why"
+        return Light("Serving", "warn", f"v{champion.version}, not v{named}", what, "models")
     since = f"since {utc(champion.since_ms)}" if champion.since_ms else "no outcome of it yet"
     return Light("Serving", "ok", f"v{champion.version}", f"{model.name}, {since}", "models")
 

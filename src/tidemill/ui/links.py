@@ -13,7 +13,7 @@ def safe_link(url: str | None) -> str | None:
     >>> safe_link("http://127.0.0.1:5000/#/models"), safe_link("javascript:alert(1)"), safe_link("/docs"), safe_link("//elsewhere/")
     ('http://127.0.0.1:5000/#/models', None, '/docs', None)
     """
-    if not url:
+    if not url or not url.isprintable():  # browsers leave out a tab or a new line, and go elsewhere
         return None
     try:
         parts = urlsplit(url)

@@ -26,6 +26,7 @@ from tidemill.registry import (
     Registry,
     act_at_once,
     end_trials,
+    refuse_champion,
     request_promotion,
     request_retrain,
     request_rollback,
@@ -110,13 +111,15 @@ class _Hand:
         version = _version(form)
         _confirmed(form, f"version {version} of {model.name} answers from now on")
         asker = _asker(by)
+        refuse_champion(self.registry, self._registered(model), version)
         decision = request_promotion(self.workspace, self.registry, model, version, asker)
         return self._at_once(model, decision, asker)
 
     def rollback(self, model: Model, form: Form, by: str) -> Done:
-        _confirmed(form, f"the previous version of {model.name} answers from now on")
+        version = _version(form)
+        _confirmed(form, f"version {version} of {model.name} answers from now on")
         asker = _asker(by)
-        decision = request_rollback(self.workspace, self.registry, model, asker)
+        decision = request_rollback(self.workspace, self.registry, model, asker, version)
         return self._at_once(model, decision, asker)
 
     def freeze(self, model: Model, form: Form, by: str) -> Done:

@@ -124,20 +124,20 @@ class OverviewReader:
         self._workspace, self._settings, self._now_wall_ms = workspace, settings, now_wall_ms
         self._memory = Memory()
         self._lock = threading.Lock()
-        self._last: tuple[int, Overview] | None = None
+        self._last: tuple[int, int, Overview] | None = None  # of which change, when, what
+        self._changes = 0
 
     def read(self) -> Overview:
         """The overview, at most a second old."""
         with self._lock:
-            now_wall_ms = self._now_wall_ms()
-            if self._last is None or not 0 <= now_wall_ms - self._last[0] < _SAME_LOOK_MS:
-                self._last = now_wall_ms, read_overview(self._workspace, self._settings, now_wall_ms, self._memory)
-            return self._last[1]
+            now_wall_ms, change = self._now_wall_ms(), self._changes
+            if self._last is None or self._last[0] != change or not 0 <= now_wall_ms - self._last[1] < _SAME_LOOK_MS:
+                self._last = change, now_wall_ms, read_overview(self._workspace, self._settings, now_wall_ms, self._memory)
+            return self._last[2]
 
     def forget(self) -> None:
-        """Look anew at the next read: somebody has just changed what is shown."""
-        with self._lock:
-            self._last = None
+        """Look anew at the next read: somebody has just changed what is shown. It waits for no look, so an event loop may call it."""
+        self._changes += 1
 
 
 def read_overview(workspace: Workspace, settings: Settings, now_wall_ms: int, memory: Memory | None = None) -> Overview:

@@ -95,7 +95,8 @@ def version_rows(
 ) -> tuple[VersionRow, ...]:
     """Every version that anything here tells of, the newest first."""
     first = {run.version: run.at_ms for run in reversed(runs)}
-    made = {decision.to_version: decision for decision in reversed(list(decisions)) if decision.to_version}
+    # one that failed may name a version that never was
+    made = {decision.to_version: decision for decision in reversed(list(decisions)) if decision.to_version and decision.outcome != "failed"}
     judged = {each.version: each for each in figures}
     known = {str(version) for version in named.versions.values()} | first.keys() | made.keys()
     rows = []

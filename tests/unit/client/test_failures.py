@@ -177,6 +177,10 @@ def test_names_are_quoted_and_times_are_sent_as_milliseconds(server: Script, cli
         client.features("v", "a", datetime(1970, 1, 1))
     with pytest.raises(InputError, match="no events"):
         client.send_events("orders", [])
+    with pytest.raises(InputError, match="amount: nan; send None for a missing value"):
+        client.send_events("orders", [{"order_id": "a", "amount": 1.0}, {"order_id": "b", "amount": float("nan")}])
+    with pytest.raises(InputError, match="hand in a list of keys"):
+        client.features_of("v", "abc")
     with pytest.raises(InputError, match="send texts"):
         client.predict("m", {"key": object()})
 
@@ -201,6 +205,21 @@ def test_the_other_client_does_the_same(server: Script) -> None:
 
     with pytest.raises(NotFoundError):
         asyncio.run(wrong())
+
+
+def test_a_key_that_is_none_is_not_told_to_logs(tmp_path: Path) -> None:
+    for key in ("tm_s3cret\u201d", "tm_s3cret\nx"):
+        with pytest.raises(SettingsError) as raised:
+            Client("http://127.0.0.1:1", key)
+        assert "s3cret" not in str(raised.value)
+
+
+def test_json_of_another_server_is_no_answer(server: Script, client: Client) -> None:
+    others: tuple[object, ...] = ([], {"hello": "world"}, 5)
+    for told in others:
+        server.says((200, told))
+        with pytest.raises(RefusedError, match="is it the right server"):
+            client.predict("m", {"key": "a"})
 
 
 def test_the_environment_says_where_and_with_which_key(tmp_path: Path) -> None:

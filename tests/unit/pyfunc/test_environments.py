@@ -35,6 +35,12 @@ def test_a_model_does_not_say_where_packages_come_from(tmp_path: Path, line: str
         requirements_of(model(tmp_path, f"mlflow\n{line}\n"))
 
 
+@pytest.mark.parametrize("more", ["--index-url https://example.com", "--no-binary pandas", "# a note"])
+def test_nor_does_the_version_of_mlflow_that_it_was_made_with(tmp_path: Path, more: str) -> None:
+    with pytest.raises(ExportError, match="only packages by name and version"):
+        requirements_of(model(tmp_path, "pandas\n", f'mlflow_version: "9.9\\n{more}"\n'))
+
+
 def test_the_python_is_the_one_that_the_model_was_made_with(tmp_path: Path) -> None:
     (tmp_path / "python_env.yaml").write_text("python: 3.12.4\n")
     assert python_of(tmp_path) == "3.12"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ import numpy as np
 import pytest
 
 from tests.pyfunc_models import USER, make_python, open_folder, save_little
-from tidemill.errors import UnavailableError
+from tidemill.errors import ExportError, UnavailableError
 from tidemill.events import Column, FieldKind
 from tidemill.learning import Vectors
 from tidemill.pyfunc import About, Bounds, PyfuncModel
@@ -68,6 +69,17 @@ def test_it_answers_and_is_opened_by_another_process_and_user_alone(place: Path,
     opened = [line.split() for line in (place / "open" / "marker").read_text().splitlines()]
     assert opened and all(int(pid) != os.getpid() and secret == "-" for pid, _, secret in opened)
     assert {int(uid) for _, uid, _ in opened} == {USER[0] if USER else os.getuid()}
+
+
+def test_a_folder_with_links_is_copied_for_nobody(place: Path, tmp_path: Path) -> None:
+    linked = tmp_path / "model"
+    shutil.copytree(place / "model", linked)
+    (linked / "more").mkdir()
+    (linked / "more" / "secret").symlink_to("/etc/shadow")
+    runs = place / "linked"
+    with pytest.raises(ExportError, match="model/more/secret is a link"):
+        ModelProcess("version 4 of 'sum'", place / "python" / "bin" / "python", linked, runs, PATIENT).start()
+    assert list(runs.iterdir()) == [], "and nothing is left of it"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -16,8 +17,9 @@ from tests.held import hold_version, name_versions
 from tidemill import Project, Requests, Stream, View, col, count, mean
 from tidemill.errors import NotReadyError, UnavailableError
 from tidemill.project import Workspace
-from tidemill.registry import Registry, snapshot
+from tidemill.registry import Named, Registry, snapshot
 from tidemill.serving import Champions
+from tidemill.serving import champions as champions_module
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -113,3 +115,26 @@ def test_while_nobody_can_say_which_it_is_nobody_is_told_to_train(tmp_path: Path
             champions.refresh(0)
         with pytest.raises(UnavailableError, match="cannot be asked for"):
             champions.serving("late_order")
+
+
+def test_a_server_that_cannot_follow_is_heard_of_all_the_same(home: Path) -> None:
+    with closing(Workspace.open(tiny.project, home)) as workspace:
+        champions = Champions(workspace, Registry(NOWHERE, home), "test")
+        champions.refresh(1_000)
+        with pytest.raises(UnavailableError):  # it serves, so it is not told once more what the home holds
+            champions.refresh(70_000)
+        assert workspace.predictions.servers("late_order", 60_000) == {"test": 1}
+
+
+def test_a_shadow_that_could_not_be_had_is_looked_for_again(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(champions_module, "_REST_S", 0.2)
+    with closing(Workspace.open(tiny.project, home)) as workspace:
+        name_versions(workspace, {"champion": 1, "shadow": 2}, 0.0)
+        champions = Champions(workspace, Registry(NOWHERE, home), "test")
+        champions.refresh(0)
+        assert set(champions.serving("late_order").roles) == {"champion"}
+        hold_version(workspace, 2, snapshot(workspace, tiny.LATE_ORDER))
+        time.sleep(0.2)
+        monkeypatch.setattr(champions.registry, "named", lambda _name: Named({"champion": 1, "shadow": 2}, 5.0))
+        champions.refresh(0)
+        assert champions.serving("late_order").roles["shadow"].version == 2

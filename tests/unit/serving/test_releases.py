@@ -171,11 +171,38 @@ def test_what_cannot_be_tried_is_refused_with_the_reason(ready: Api, body: objec
 
 
 def test_trials_end_at_once(ready: Api) -> None:
-    assert ready.call("POST", f"{MODEL}/release", {"canary": 2})[0] == 200
+    assert ready.call("POST", f"{MODEL}/release", {"canary": 2, "percent": 40})[0] == 200
     _wait_for_roles(ready, {"champion": 1, "frozen": 1, "canary": 2})
+    assert ready.call("POST", f"{MODEL}/release", {"canary": 9, "percent": 60})[0] == 404
+    named = ready.registry.named(NAME)
+    assert (named.versions["canary"], named.canary_percent) == (2, 40), "what is tried goes on"
     assert ready.call("DELETE", f"{MODEL}/release")[1]["trials"] == []
     _wait_for_roles(ready, {"champion": 1, "frozen": 1})
     assert ready.call("DELETE", f"{MODEL}/release")[0] == 200, "there is nothing to end, and nothing wrong with that"
+    ready.registry.set_alias(NAME, "canary", 2)  # as somebody would in MLflow
+    assert ready.registry.named(NAME).canary_percent == 5, "and not the share of the one before"
+    ready.registry.drop_alias(NAME, "canary")
+
+
+def test_what_a_person_does_twice_is_done_once(ready: Api) -> None:
+    assert ready.call("POST", f"{MODEL}/promote", {"version": 2})[0] == 200
+    again = ready.call("POST", f"{MODEL}/promote", {"version": 2})
+    assert (again[0], "is the champion already" in str(again[1])) == (409, True)
+    assert ready.call("POST", f"{MODEL}/rollback", {"to_version": 1})[0] == 200
+    for to, words in ((1, "is the champion already"), (9, "version 2 of 'late_order' is the previous champion by now, not 9")):
+        status, told = ready.call("POST", f"{MODEL}/rollback", {"to_version": to})
+        assert (status, words in told["error"]["what"]) == (409, True), told
+    assert ready.registry.alias(NAME, "champion") == 1
+
+
+def test_a_version_that_is_not_there_changes_nothing(ready: Api) -> None:
+    before = ready.registry.named(NAME).versions
+    status, told = ready.call("POST", f"{MODEL}/promote", {"version": 99})
+    assert (status, "there is: 1, 2" in told["error"]["what"]) == (404, True), told
+    assert ready.registry.named(NAME).versions == before
+    ready.registry.set_alias(NAME, "previous", before["champion"])
+    assert ready.call("POST", f"{MODEL}/rollback")[0] == 404, "it would go nowhere"
+    ready.registry.set_alias(NAME, "previous", before["previous"])
 
 
 def test_the_commands_try_end_and_go_back(ready: Api, tmp_path: Path) -> None:

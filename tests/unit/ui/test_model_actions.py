@@ -63,10 +63,13 @@ def test_a_retrain_becomes_a_decision_that_waits_for_the_loop(ferry: Ferry, clie
 def test_a_rollback_and_a_promotion_are_done_here_and_now(ferry: Ferry, client: TestClient, registry: Registry) -> None:
     page = client.get("/").text
     assert "Version 1 answers again" in page
-    assert send(client, "rollback", sure="yes")[0] == 303
+    assert 'name="version" value="1"' in page
+    assert send(client, "rollback", version="1", sure="yes")[0] == 303
+    assert send(client, "rollback", version="1", sure="yes")[0] == 409, "somebody was before, and it is not undone"
     assert registry.alias(NAME, "champion") == 1
     registry.named(NAME)  # as the server does each second
     assert '<option value="2">2' in client.get("/").text
+    assert send(client, "promote", version="1", sure="yes")[0] == 409, "it is the champion"
     status, place = send(client, "promote", version="2", sure="yes")
     newest, before = ferry.workspace.decisions.recent()
     assert (status, place) == (303, f"/#decision-{newest.id}")
@@ -115,8 +118,10 @@ def test_a_freeze_is_shown_with_who_and_why_and_ended(ferry: Ferry, client: Test
         ("canary", {"version": "1", "percent": "5"}, 422, "tick the box that says that version 1 of late_ferry answers 5 % of the keys"),
         ("canary", {"version": "1", "percent": "0", "sure": "yes"}, 422, "percent: 0 is no share"),
         ("canary", {"version": "1", "percent": "many", "sure": "yes"}, 422, "percent: 'many' is no share"),
-        ("rollback", {}, 422, "not confirmed"),
-        ("rollback", {"sure": "yes", "by": ""}, 422, "by: 0 letters"),
+        ("rollback", {}, 422, "no version"),
+        ("rollback", {"version": "1"}, 422, "tick the box that says that version 1 of late_ferry answers from now on"),
+        ("rollback", {"version": "7", "sure": "yes"}, 409, "version 1 of 'late_ferry' is the previous champion by now, not 7"),
+        ("rollback", {"version": "1", "sure": "yes", "by": ""}, 422, "by: 0 letters"),
     ],
 )
 def test_what_cannot_be_done_says_why_and_what_serves_stays(

@@ -7,6 +7,8 @@ from sqlalchemy import create_engine, text
 
 from tests.unit.ui.ferry import PROMOTED, RUN_ID, START_MS, WALL_MS, Ferry, departure
 from tidemill.clock import DAY_MS, HOUR_MS, MINUTE_MS
+from tidemill.registry import Named
+from tidemill.registry.named import hold_aliases
 from tidemill.settings import MlflowSettings, PrefectSettings, ServerSettings, Settings
 from tidemill.stores import Alert
 from tidemill.stores.decision_records import Ending
@@ -93,6 +95,9 @@ def test_the_champion_is_what_the_servers_say(ferry: Ferry) -> None:
     assert champion is not None
     assert (champion.version, champion.since_ms, champion.servers) == ("2", START_MS + 2 * DAY_MS + 8 * HOUR_MS, {"2": 1})
     assert read_lights(look(ferry))[1].level == "ok"
+    hold_aliases(ferry.workspace.home, "ferries.late_ferry", Named({"champion": 3}))
+    light = read_lights(look(ferry))[1]
+    assert (light.level, light.text) == ("warn", "v2, not v3"), "the champion is not what serves"
     ferry.serve(3, server="s2")
     changing = read_lights(look(ferry))[1]
     assert (changing.level, changing.text) == ("busy", "v2 and v3")
@@ -208,7 +213,16 @@ def test_links_follow_the_settings(ferry: Ferry) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["javascript:alert(1)", "data:text/html,x", "//elsewhere.test/", "/\\elsewhere.test", "http:relative", "http://["]
+    "url",
+    [
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "//elsewhere.test/",
+        "/\\elsewhere.test",
+        "http:relative",
+        "http://[",
+        "/\t\\elsewhere.test",
+    ],
 )
 def test_a_report_elsewhere_than_on_the_web_is_not_linked(ferry: Ferry, url: str) -> None:
     ferry.workspace.monitors.save("check:late_ferry", 0, 1, {"at_ms": START_MS, "url": url})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from tests.held import name_versions
@@ -41,23 +43,27 @@ def test_a_shadow_is_held_against_the_champion_on_the_same_questions(ferry: Ferr
     assert [(trial.role, trial.n_outcomes) for trial in look(ferry).models[0].versions.trials] == [("shadow", 0)]
     at_ms = ferry.workspace.now_ms() + HOUR_MS
     said = np.array([0.2, 0.8])
-    ferry.workspace.predictions.write(
-        Answered(
-            model="late_ferry",
-            at_ms=at_ms,
-            made_wall_ms=WALL_MS,
-            position="{}",
-            digest=ferry.workspace.project.models[0].source_digest,
-            keys=["s1", "s2"],
-            requests=["{}"] * 2,
-            numbers=np.zeros((2, 1)),
-            scores={"champion": (1, said), "shadow": (2, 1 - said)},
-        )
+    both = Answered(
+        model="late_ferry",
+        at_ms=at_ms,
+        made_wall_ms=WALL_MS,
+        position="{}",
+        digest=ferry.workspace.project.models[0].source_digest,
+        keys=["s1", "s2"],
+        requests=["{}"] * 2,
+        numbers=np.zeros((2, 1)),
+        scores={"champion": (1, said), "shadow": (2, 1 - said)},
     )
+    ferry.workspace.predictions.write(both)
     ferry.arrive(["s1", "s2"], at_ms + HOUR_MS, [0.0, 30.0])
     (trial,) = look(ferry).models[0].versions.trials
     assert (trial.version, trial.n_outcomes) == (2, 2)
     assert trial.champion["log_loss"] < trial.figures["log_loss"]
+    # while it was away, the champion was wrong
+    ferry.workspace.predictions.write(replace(both, keys=["s3", "s4"], scores={"champion": (1, 1 - said)}))
+    ferry.arrive(["s3", "s4"], at_ms + HOUR_MS, [0.0, 30.0])
+    (later,) = look(ferry).models[0].versions.trials
+    assert (later.n_outcomes, later.champion, later.figures) == (2, trial.champion, trial.figures)
 
 
 def test_trials_are_compared_anew_only_now_and_then(ferry: Ferry) -> None:

@@ -201,6 +201,31 @@
     }
   });
 
+  // What a person has chosen stays chosen when the page is brought up to date, whatever else there is to choose by then. A tick stands for
+  // what its form said when it was set: where that has changed, as a version is gone or somebody else was before, it is asked for anew.
+  const chosen = new Map(); // id of a select -> its value
+  const ticked = new WeakMap(); // checkbox -> what its form said
+  const saidBy = (box) => {
+    const versions = [...box.form.elements].filter((each) => each.name === "version").map((each) => each.value);
+    return [...versions, box.closest("label").textContent].join("\n");
+  };
+  const ticksOf = (root) => root.querySelectorAll("input[type=checkbox]");
+  document.addEventListener("change", (event) => {
+    const form = event.target.closest(".act form");
+    if (!form) return;
+    for (const select of form.querySelectorAll("select")) chosen.set(select.id, select.value);
+    for (const box of ticksOf(form)) ticked.set(box, saidBy(box));
+  });
+  function keepChosen() {
+    for (const [id, value] of chosen) {
+      const select = document.getElementById(id);
+      if (select && [...select.options].some((option) => option.value === value)) select.value = value;
+    }
+    for (const form of document.querySelectorAll(".act form")) {
+      for (const box of ticksOf(form)) if (box.checked && ticked.get(box) !== saidBy(box)) box.checked = false;
+    }
+  }
+
   // The clipboard is open to pages by https and on this machine alone; elsewhere the text is selected, to be copied by hand.
   async function copy(button) {
     const text = document.getElementById(button.dataset.copies);
@@ -226,7 +251,10 @@
     redraw();
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-  document.addEventListener("htmx:after:swap", refreshAll);
+  document.addEventListener("htmx:after:swap", () => {
+    keepChosen();
+    refreshAll();
+  });
 
   // The server says by a stream of events which mark each part has now; one that shows another mark is asked for. While there is no stream
   // everything is asked for every half minute.
