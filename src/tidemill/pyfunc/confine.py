@@ -2,6 +2,14 @@
 
 It stands alone and is run without site packages (`python -I -S`), so that nothing foreign has run by the time the bounds hold. It is
 not done between fork and exec of the server, which has threads. What it cannot do it says on standard error, in one line, and ends with 78.
+
+Where the kernel lets it, the program runs in a namespace of processes of its own, below one that does nothing but wait for it:
+
+```
+ the server ─► this process, which waits and ends as the program did ─► the first of the namespace, which waits ─► the program
+```
+When the first of a namespace ends, by itself or killed with the group, the kernel kills all that is left in it: also what the program
+started and let go, in a session of its own.
 """
 
 from __future__ import annotations
@@ -10,21 +18,24 @@ import ctypes
 import json
 import os
 import resource
+import signal
 import sys
 from collections.abc import Mapping
 from typing import Any
 
 REFUSED = 78  # EX_CONFIG of sysexits.h
 _NO_NEW_PRIVILEGES = 38  # PR_SET_NO_NEW_PRIVS of linux/prctl.h
-_NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000  # CLONE_NEWUSER, CLONE_NEWNET of linux/sched.h
+_NEW_USER, _NEW_PROCESSES, _NEW_NETWORK = 0x10000000, 0x20000000, 0x40000000  # CLONE_NEWUSER, _NEWPID, _NEWNET of linux/sched.h
+_DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG of linux/prctl.h
+_STATUS = 4  # bytes that say how the program ended
 
 
 class CannotError(Exception):
     """What cannot be done, and what to do instead."""
 
 
-def confine(limits: Mapping[str, int], user: tuple[int, int] | None, network: bool) -> None:
-    """Bound this process, and become `user` (uid, gid) where one is given.
+def confine(limits: Mapping[str, int], user: tuple[int, int] | None, network: bool) -> bool:
+    """Bound this process, and become `user` (uid, gid) where one is given; answers whether its children have a namespace of their own.
 
     Args:
         limits: by name of `resource`, e.g. `RLIMIT_AS` in bytes; none is raised above what it is.
@@ -34,8 +45,11 @@ def confine(limits: Mapping[str, int], user: tuple[int, int] | None, network: bo
     Raises:
         CannotError: one of it is not possible here.
     """
-    if not network:
+    if network:
+        has_namespace = sys.platform == "linux" and os.getuid() == 0 and _libc().unshare(_NEW_PROCESSES) == 0
+    else:
         _leave_network()
+        has_namespace = True
     for name, wanted in limits.items():
         kind = getattr(resource, name)
         held = resource.getrlimit(kind)[1]
@@ -54,6 +68,7 @@ def confine(limits: Mapping[str, int], user: tuple[int, int] | None, network: bo
             raise CannotError(f"could come back from user {uid}")
     if sys.platform == "linux" and _libc().prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0) != 0:
         raise CannotError(f"new privileges cannot be ruled out: {os.strerror(ctypes.get_errno())}")
+    return has_namespace
 
 
 def closed_at(path: str) -> str | None:
@@ -74,12 +89,14 @@ def closed_at(path: str) -> str | None:
 def main(told: Mapping[str, Any]) -> None:
     """Be confined as told, and become the program."""
     user, command = told["user"], told["command"]
-    confine(told["limits"], None if user is None else (user[0], user[1]), told["network"])
+    has_namespace = confine(told["limits"], None if user is None else (user[0], user[1]), told["network"])
     for path, what in ((told["cwd"], "TIDEMILL_PYFUNC__FOLDER"), (command[0], "TIDEMILL_PYFUNC__PYTHON")):
         closed = closed_at(path)
         if closed is not None:
             raise CannotError(f"user {os.getuid()} may not enter {closed}, on the way to {path}; set {what} to one that it may")
     os.chdir(told["cwd"])
+    if has_namespace:
+        _wait_above()
     os.execve(command[0], command, told["environ"])
 
 
@@ -88,13 +105,46 @@ def _leave_network() -> None:
     if sys.platform != "linux":
         raise CannotError("this system cannot take the network from a process; set TIDEMILL_PYFUNC__NETWORK=true to leave it to models")
     uid, gid = os.getuid(), os.getgid()
-    if _libc().unshare(_NEW_NETWORK if uid == 0 else _NEW_USER | _NEW_NETWORK) != 0:
+    wanted = _NEW_PROCESSES | _NEW_NETWORK
+    if _libc().unshare(wanted if uid == 0 else _NEW_USER | wanted) != 0:
         why = os.strerror(ctypes.get_errno())
         raise CannotError(f"the network cannot be taken from it ({why}); set TIDEMILL_PYFUNC__NETWORK=true to leave it to models")
     if uid != 0:
         for name, content in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
             with open(f"/proc/self/{name}", "w") as file:
                 file.write(content)
+
+
+def _wait_above() -> None:
+    """Go on as the program's process; the two above it wait here and end when it does."""
+    told, tells = os.pipe()
+    first = os.fork()
+    if first != 0:
+        os.closerange(0, told)
+        os.closerange(told + 1, _most_files())
+        said = os.read(told, _STATUS)
+        _, status = os.waitpid(first, 0)
+        _end_as(int.from_bytes(said, "little") if len(said) == _STATUS else status)
+    _libc().prctl(_DIES_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
+    program = os.fork()
+    if program != 0:
+        os.closerange(0, tells)
+        os.closerange(tells + 1, _most_files())
+        while (ended := os.wait())[0] != program:
+            pass
+        os.write(tells, ended[1].to_bytes(_STATUS, "little"))
+        os._exit(0)
+
+
+def _most_files() -> int:
+    return min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 65_536)
+
+
+def _end_as(status: int) -> None:
+    """End as another process did."""
+    if os.WIFSIGNALED(status):
+        os.kill(os.getpid(), os.WTERMSIG(status))
+    os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
 
 
 def _libc() -> Any:

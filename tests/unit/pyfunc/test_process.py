@@ -11,13 +11,14 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.pyfunc_models import USER, make_python, open_folder, save_little
+from tests.pyfunc_models import STAYS, USER, make_python, open_folder, save_little
 from tidemill.errors import ExportError, UnavailableError
 from tidemill.events import Column, FieldKind
 from tidemill.learning import Vectors
@@ -132,6 +133,22 @@ def test_one_that_hangs_is_killed_at_the_deadline_and_leaves_nothing(place: Path
     until(lambda: threading.active_count() <= before)
     sweep(place / "runs")
     assert len(list((place / "runs").iterdir())) == len(own) - 1, "the other's folder is in use"
+
+
+def test_what_it_started_and_let_go_ends_with_it(place: Path) -> None:
+    def stays() -> int:
+        count = 0
+        for one in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(OSError):  # it has just ended
+                count += STAYS.encode() in one.read_bytes()
+        return count
+
+    one = process(place)
+    one.start()
+    assert one.ask(as_stream({"a": np.array([-9.0]), "b": np.array([0.0])}), 1, (1,)).tolist() == [[7.0]]
+    assert stays() == 1
+    one.end()
+    until(lambda: stays() == 0)
 
 
 def test_a_replaced_one_ends_with_its_scorer(place: Path) -> None:
