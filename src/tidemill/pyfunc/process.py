@@ -28,6 +28,7 @@ from tidemill.pyfunc.child import ANSWER, ERROR, HEAD, MOST_TEXT, READY, SHAPE, 
 from tidemill.pyfunc.last_words import LastWords, readable
 from tidemill.pyfunc.links import refuse_links
 
+_OUT_S = 2.0  # for one that has hung up, until those above it have ended too, and how is known
 _HELD = "held"  # a file that is locked as long as the folder is in use
 
 
@@ -139,7 +140,7 @@ class ModelProcess:
         if process is None or words is None:
             return ""
         with suppress(subprocess.TimeoutExpired):
-            process.wait(0.2 if self._channel is None or _hung_up(self._channel) else 0)  # it may be on its way out; then how is told
+            process.wait(_OUT_S if self._channel is None or _hung_up(self._channel) else 0)  # it may be on its way out; then how is told
         code = process.poll()
         with suppress(ProcessLookupError, PermissionError):  # macOS says the latter of a group of dead ones
             os.killpg(process.pid, signal.SIGKILL)
