@@ -22,7 +22,7 @@ from tidemill.stores import Role
 logger = logging.getLogger(__name__)
 
 _ALIASES: dict[Role, str] = {"champion": CHAMPION, "frozen": FROZEN, "shadow": SHADOW, "canary": CANARY}
-_REST_S = 10.0  # after a version could not be downloaded
+_REST_S = 10.0  # after a version could not be had
 _WARM_ROWS = (1, 2, 64)  # the first runs of a session plan its memory
 
 
@@ -66,6 +66,10 @@ class Serving:
         return any(one.scorer.waits for one in self.roles.values())
 
 
+class _RestingError(UnavailableError):
+    """A version that could not be had a moment ago is not tried again yet."""
+
+
 class Champions:
     """Keeps the versions that the registry's aliases name, and the last champion, so that a rollback has nothing to load.
 
@@ -87,7 +91,7 @@ class Champions:
         self._starts: Starts[Loaded] = Starts()
         self._not_ready: dict[str, TidemillError] = {}  # by model, why what its aliases name is not served yet
         self._left_out = False  # whether a version is missing that may come later
-        self._resting: dict[tuple[str, int], tuple[float, UnavailableError | None]] = {}  # what could not be downloaded, and until when
+        self._resting: dict[tuple[str, int], tuple[float, str]] = {}  # what could not be had: until when it is not tried again, and why
         self._stop = threading.Event()
         self._look = threading.Event()
         self._refreshing = threading.Lock()
@@ -224,7 +228,8 @@ class Champions:
                     continue
                 except Exception as error:  # whatever is wrong with it, the champion answers
                     self._left_out = self._left_out or not isinstance(error, ConflictError)
-                    logger.error("version not loaded model=%s alias=%s version=%s error=%s", model.name, alias, version, error)
+                    if not isinstance(error, _RestingError):
+                        logger.error("version not loaded model=%s alias=%s version=%s error=%s", model.name, alias, version, error)
         held = {version: one for version, one in held.items() if version in named.versions.values() and one.scorer.task == task}
         roles = {role: held[named.versions[alias]] for role, alias in _ALIASES.items() if named.versions.get(alias) in held}
         canary = None
@@ -239,17 +244,24 @@ class Champions:
         Raises:
             ConflictError: it does not read what the model's columns are now.
             StartingError: it runs in a process of its own, which is not ready yet.
+            UnavailableError: its files cannot be had just now, or a moment ago something was wrong with them.
         """
         key = model.name, version
-        until_s, why = self._resting.get(key, (0.0, None))
-        if why is not None and time.monotonic() < until_s:
-            raise why
+        until_s, why = self._resting.get(key, (0.0, ""))
+        if time.monotonic() < until_s:
+            raise _RestingError(f"{why}; it is tried again")
         try:
-            files = self.registry.load(self._workspace.project.registered_name(model.name), version)
-        except UnavailableError as error:  # each try may download much
-            self._resting[key] = time.monotonic() + _REST_S, error
+            loaded = self._opened(model, version)
+        except (ConflictError, StartingError):
+            raise
+        except Exception as error:  # each try may download much
+            self._resting[key] = time.monotonic() + _REST_S, str(error)
             raise
         self._resting.pop(key, None)
+        return loaded
+
+    def _opened(self, model: Model, version: int) -> Loaded:
+        files = self.registry.load(self._workspace.project.registered_name(model.name), version)
         if files.about is None:
             return self._warmed(model, files)
         what = f"version {version} of model {model.name!r}"
