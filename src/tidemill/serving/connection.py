@@ -8,12 +8,14 @@ stream that nobody ends would keep it for ever. Nor does it bound how long the h
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+_LET_GO: deque[tuple[bytes, bytes]] = deque(maxlen=0)
 _HEAD_S, _MOST_HEAD_BYTES = 30.0, 65_536  # its first and its last piece, what one look at the socket brings, are not counted
 _TOO_LONG_SAID = b'{"error":{"where":"headers","what":"headers: more than %d bytes with the path; send less"}}' % _MOST_HEAD_BYTES
 _TOO_LONG = (
@@ -26,6 +28,7 @@ _BEFORE_END = "tidemill_before_end"
 class Connection(HttpToolsProtocol):
     """The protocol of one connection; give it to `uvicorn.Config` as `http`."""
 
+    headers: Any  # of the head that is coming
     scope: Any  # of the request that is coming or came last; it names a method once its head is whole
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own
@@ -52,10 +55,10 @@ class Connection(HttpToolsProtocol):
         elif self._head_due is not None:
             self._wait_no_more()
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header; what comes behind a body in chunks is let go, of which there could be any number."""
-        if "method" not in self.scope:
-            super().on_header(name, value)
+    def on_headers_complete(self) -> None:
+        """Begin with the request; what comes behind a body in chunks, of which there could be any number, is no header of it."""
+        super().on_headers_complete()
+        self.headers = _LET_GO
 
     def _take_piece(self, n_bytes: int) -> None:
         self._wait_for_head()
