@@ -17,7 +17,7 @@ import cloudpickle
 from tidemill.pyfunc.bounds import find_user
 from tidemill.pyfunc.environments import find_python
 
-STAYS = "98765.25"  # seconds that what a model lets go sleeps for, by which it is found
+STAYS = f"9{os.getpid()}.25"  # seconds that what a model lets go sleeps for, by which it is found
 USER = find_user("nobody") if os.getuid() == 0 else None
 
 
@@ -65,6 +65,7 @@ class Adds:
             -6.0: lambda: numpy.full(len(first), numpy.nan),
             -7.0: lambda: numpy.full(len(first), float(socket.create_connection(("127.0.0.1", 9)).fileno())),
             -8.0: lambda: bytearray(100_000_000_000),
+            -10.0: lambda: numpy.full(len(first), float(os.readlink("/proc/self") == str(os.getpid()))),
             -9.0: lambda: numpy.full(len(first), float(subprocess.Popen(["/bin/sleep", STAYS], start_new_session=True).returncode or 7)),
         }
         said = first + second

@@ -86,6 +86,7 @@ def serve(project: ProjectPath = None, open_: Open = False, workers: Workers = N
             factory=server.workers > 1,
             workers=server.workers,
             http=Connection,
+            ws="none",  # there is no route for one
             host=server.host,
             port=server.port,
             log_config=None,

@@ -69,7 +69,8 @@ def request_of(call: Call[Any], timeout_s: float) -> dict[str, Any]:
     import httpx
 
     sent: dict[str, Any] = {"content": call.body, "headers": {"content-type": call.content_type}} if call.body else {}
-    patience = httpx.Timeout(timeout_s, read=max(timeout_s, call.waits_s))
+    long_s = max(timeout_s, call.waits_s)  # a server that has the sender wait does not read, so writing takes as long
+    patience = httpx.Timeout(timeout_s, read=long_s, write=long_s)
     return {"method": call.method, "url": call.path, "params": dict(call.query), "timeout": patience, **sent}
 
 

@@ -26,6 +26,7 @@ from typing import Any
 REFUSED = 78  # EX_CONFIG of sysexits.h
 _NO_NEW_PRIVILEGES = 38  # PR_SET_NO_NEW_PRIVS of linux/prctl.h
 _NEW_USER, _NEW_PROCESSES, _NEW_NETWORK = 0x10000000, 0x20000000, 0x40000000  # CLONE_NEWUSER, _NEWPID, _NEWNET of linux/sched.h
+_NEW_MOUNTS, _PRIVATE = 0x00020000, 0x00040000 | 0x00004000  # CLONE_NEWNS; MS_PRIVATE and MS_REC of linux/mount.h
 _DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG of linux/prctl.h
 _STATUS = 4  # bytes that say how the program ended
 
@@ -34,22 +35,16 @@ class CannotError(Exception):
     """What cannot be done, and what to do instead."""
 
 
-def confine(limits: Mapping[str, int], user: tuple[int, int] | None, network: bool) -> bool:
-    """Bound this process, and become `user` (uid, gid) where one is given; answers whether its children have a namespace of their own.
+def confine(limits: Mapping[str, int], user: tuple[int, int] | None) -> None:
+    """Bound this process, and become `user` (uid, gid) where one is given.
 
     Args:
         limits: by name of `resource`, e.g. `RLIMIT_AS` in bytes; none is raised above what it is.
         user: who to be; None to stay who it is.
-        network: whether it keeps the machine's network; else it has none, not even the loopback one.
 
     Raises:
         CannotError: one of it is not possible here.
     """
-    if network:
-        has_namespace = sys.platform == "linux" and os.getuid() == 0 and _libc().unshare(_NEW_PROCESSES) == 0
-    else:
-        _leave_network()
-        has_namespace = True
     for name, wanted in limits.items():
         kind = getattr(resource, name)
         held = resource.getrlimit(kind)[1]
@@ -68,7 +63,6 @@ def confine(limits: Mapping[str, int], user: tuple[int, int] | None, network: bo
             raise CannotError(f"could come back from user {uid}")
     if sys.platform == "linux" and _libc().prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0) != 0:
         raise CannotError(f"new privileges cannot be ruled out: {os.strerror(ctypes.get_errno())}")
-    return has_namespace
 
 
 def closed_at(path: str) -> str | None:
@@ -89,30 +83,40 @@ def closed_at(path: str) -> str | None:
 def main(told: Mapping[str, Any]) -> None:
     """Be confined as told, and become the program."""
     user, command = told["user"], told["command"]
-    has_namespace = confine(told["limits"], None if user is None else (user[0], user[1]), told["network"])
+    if _leave(network=not told["network"]):
+        _wait_above()
+    confine(told["limits"], None if user is None else (user[0], user[1]))
     for path, what in ((told["cwd"], "TIDEMILL_PYFUNC__FOLDER"), (command[0], "TIDEMILL_PYFUNC__PYTHON")):
         closed = closed_at(path)
         if closed is not None:
             raise CannotError(f"user {os.getuid()} may not enter {closed}, on the way to {path}; set {what} to one that it may")
     os.chdir(told["cwd"])
-    if has_namespace:
-        _wait_above()
     os.execve(command[0], command, told["environ"])
 
 
-def _leave_network() -> None:
-    """Go where there is no network. Who is not root needs a namespace of users for it, in which it stays who it is."""
-    if sys.platform != "linux":
-        raise CannotError("this system cannot take the network from a process; set TIDEMILL_PYFUNC__NETWORK=true to leave it to models")
+def _leave(*, network: bool) -> bool:
+    """Go where there are no other processes, and no network where that is to be left; answers whether the former was possible.
+
+    Who is not root needs a namespace of users for it, in which it stays who it is.
+
+    Raises:
+        CannotError: the network cannot be left.
+    """
     uid, gid = os.getuid(), os.getgid()
-    wanted = _NEW_PROCESSES | _NEW_NETWORK
-    if _libc().unshare(wanted if uid == 0 else _NEW_USER | wanted) != 0:
+    if sys.platform != "linux" or (uid != 0 and not network):
+        if network:
+            raise CannotError("this system cannot take the network from a process; set TIDEMILL_PYFUNC__NETWORK=true to leave it to models")
+        return False
+    least = (_NEW_NETWORK if network else 0) | (0 if uid == 0 else _NEW_USER)
+    alone = bool(_libc().unshare(least | _NEW_PROCESSES | _NEW_MOUNTS) == 0)
+    if not alone and network and _libc().unshare(least) != 0:
         why = os.strerror(ctypes.get_errno())
         raise CannotError(f"the network cannot be taken from it ({why}); set TIDEMILL_PYFUNC__NETWORK=true to leave it to models")
     if uid != 0:
         for name, content in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
             with open(f"/proc/self/{name}", "w") as file:
                 file.write(content)
+    return alone
 
 
 def _wait_above() -> None:
@@ -126,6 +130,9 @@ def _wait_above() -> None:
         _, status = os.waitpid(first, 0)
         _end_as(int.from_bytes(said, "little") if len(said) == _STATUS else status)
     _libc().prctl(_DIES_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
+    # /proc tells of this namespace's processes, where the kernel lets it: a program looks itself up there by its number
+    if _libc().mount(None, b"/", None, _PRIVATE, None) == 0:
+        _libc().mount(b"proc", b"/proc", b"proc", 0, None)
     program = os.fork()
     if program != 0:
         os.closerange(0, tells)

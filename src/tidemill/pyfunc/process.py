@@ -137,7 +137,7 @@ class ModelProcess:
 
     def _stop(self) -> str:
         process, words = self._process, self._words
-        if process is None or words is None:
+        if process is None:
             return ""
         with suppress(subprocess.TimeoutExpired):
             process.wait(_OUT_S if self._channel is None or _hung_up(self._channel) else 0)  # it may be on its way out; then how is told
@@ -148,7 +148,7 @@ class ModelProcess:
             process.stdin.close()
         process.wait()
         self._process = self._words = None
-        said = words.end()
+        said = words.end() if words is not None else ""
         return ("" if code is None else f" ({_ended(code)})") + (f": {said}" if said else "")
 
     def _prepared(self) -> Path:

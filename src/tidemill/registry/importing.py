@@ -103,7 +103,7 @@ def import_version(workspace: Workspace, registry: Registry, model: Model, rows:
     for part, name in ((train, "hold drift against"), (gate, "judge it by")):
         if len(part) < MIN_ROWS:
             raise NotReadyError(f"model {model.name!r} has {len(part)} labelled rows to {name}; {MIN_ROWS} are needed, import it later")
-    wanted = replace(wanted, classes=[one if model.label.is_text else int(one) for one in wanted.classes])  # whole numbers came as text
+    wanted = replace(wanted, classes=[one if model.label.is_text else _whole(one) for one in wanted.classes])
     with TemporaryDirectory() as scratch:
         flavor, made, apart = _made(registry, model, registry.fetch(wanted.source, Path(scratch)), wanted, gate)
         said = made.scorer.score(gate.columns, gate.classes)
@@ -112,6 +112,14 @@ def import_version(workspace: Workspace, registry: Registry, model: Model, rows:
         version = registry.register(release_of(workspace, model, fitted, made, _about(wanted, flavor, apart)))
     registry.set_alias(name, CHALLENGER, version)
     return Imported(version, flavor, fitted.quality.figures, apart, made.scorer.reads)
+
+
+def _whole(one: Class) -> int:
+    """A class that came as text, of a label of whole numbers."""
+    try:
+        return int(one)
+    except ValueError as error:
+        raise InputError(f"{one!r} is no whole number, as the label's classes are", where="--classes") from error
 
 
 def _without_secrets(source: str) -> str:

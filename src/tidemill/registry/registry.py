@@ -203,7 +203,8 @@ class Registry:
         """A version with its files here, downloaded once; anew where its number stands for another by now, as MLflow was begun anew."""
         folder = held_folder(self._home, name, number)
         if (folder / "version.json").is_file() and self._is_of_another(name, number, folder):
-            shutil.rmtree(folder)
+            with tempfile.TemporaryDirectory(dir=folder.parent, ignore_cleanup_errors=True) as aside, suppress(OSError):
+                folder.rename(Path(aside) / folder.name)  # at once; another process may have been first
         if not (folder / "version.json").is_file():
             self._download(name, number, folder)
         about = json.loads((folder / "version.json").read_text())

@@ -56,6 +56,8 @@ class Answers:
                 scored = await in_thread(partial(self._predictor.score, model, [requests], at, explained=explain), bounded=not waits)
                 with stage("predict.log"):
                     ids = await soon(self._log.submit(scored.answered))
+                if refused := scored.refused(0, len(ids)):
+                    raise refused
                 told = scored.told(ids)
             with stage("predict.tell", reads=told[0].position):
                 fields = [one.fields() for one in told]

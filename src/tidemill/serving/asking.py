@@ -26,27 +26,25 @@ def ask_all(by: Mapping[Role, Loaded], lots: Sequence[Vectors]) -> dict[Role, Fl
     A version in a process of its own may be down, and any may fail for some vectors. Then its roles are left out, but for the champion:
     the answer must not depend on what is only tried.
 
+    What the champion says is answered here as it is, NaN too: it is logged, so that its probation sees it.
+
     Raises:
         UnavailableError: the champion does not answer.
-        NoAnswerError: what it says is no number.
     """
     said: dict[int, Floats] = {}
     for version, held in {held.version: held for held in by.values()}.items():
         try:
             parts = [held.scorer.run(lot) for lot in lots]
-            said[version] = _checked(parts[0] if len(parts) == 1 else np.concatenate(parts), version)
+            answers = parts[0] if len(parts) == 1 else np.concatenate(parts)
+            if version != by["champion"].version and not np.isfinite(answers).all():
+                raise NoAnswerError(f"version {version} answers NaN or infinity")
+            said[version] = answers
         except Exception as error:
             if version == by["champion"].version:
                 raise
             if not isinstance(error, UnavailableError):  # else its process has logged it
                 _log_seldom(version, error)
     return {role: said[held.version] for role, held in by.items() if held.version in said}
-
-
-def _checked(said: Floats, version: int) -> Floats:
-    if not np.isfinite(said).all():
-        raise NoAnswerError(f"version {version} answers {said[~np.isfinite(said)][0]} to one of these questions, which is no answer")
-    return said
 
 
 def _log_seldom(version: int, error: Exception) -> None:

@@ -11,7 +11,7 @@ from functools import partial
 
 from tidemill.clock import NowMs
 from tidemill.drift import ReferenceProfile
-from tidemill.errors import ConflictError, NotReadyError, TidemillError, UnavailableError
+from tidemill.errors import ConflictError, ExportError, NotReadyError, TidemillError, UnavailableError
 from tidemill.learning import WRONG_COLUMNS, Model, Scorer, Vectors, typical_columns
 from tidemill.project import Workspace
 from tidemill.registry import CANARY, CHAMPION, FROZEN, PREVIOUS, SHADOW, Named, Registry, Version
@@ -22,7 +22,7 @@ from tidemill.stores import Role
 logger = logging.getLogger(__name__)
 
 _ALIASES: dict[Role, str] = {"champion": CHAMPION, "frozen": FROZEN, "shadow": SHADOW, "canary": CANARY}
-_REST_S = 10.0  # after a version could not be had
+_REST_S, _LONGEST_REST_S = 10.0, 60.0  # after a version could not be had, each time twice as long
 _WARM_ROWS = (1, 2, 64)  # the first runs of a session plan its memory
 
 
@@ -91,7 +91,7 @@ class Champions:
         self._starts: Starts[Loaded] = Starts()
         self._not_ready: dict[str, TidemillError] = {}  # by model, why what its aliases name is not served yet
         self._left_out = False  # whether a version is missing that may come later
-        self._resting: dict[tuple[str, int], tuple[float, str]] = {}  # what could not be had: until when it is not tried again, and why
+        self._resting: dict[tuple[str, int], tuple[float, float, str]] = {}  # what could not be had: until when, for how long, and why
         self._stop = threading.Event()
         self._look = threading.Event()
         self._refreshing = threading.Lock()
@@ -247,15 +247,18 @@ class Champions:
             UnavailableError: its files cannot be had just now, or a moment ago something was wrong with them.
         """
         key = model.name, version
-        until_s, why = self._resting.get(key, (0.0, ""))
+        until_s, rest_s, why = self._resting.get(key, (0.0, _REST_S / 2, ""))
         if time.monotonic() < until_s:
             raise _RestingError(f"{why}; it is tried again")
         try:
             loaded = self._opened(model, version)
         except (ConflictError, StartingError):
             raise
+        except ExportError as error:  # what is wrong with its files does not pass
+            raise ConflictError(str(error)) from error
         except Exception as error:  # each try may download much
-            self._resting[key] = time.monotonic() + _REST_S, str(error)
+            rest_s = min(2 * rest_s, _LONGEST_REST_S)
+            self._resting[key] = time.monotonic() + rest_s, rest_s, str(error)
             raise
         self._resting.pop(key, None)
         return loaded

@@ -50,7 +50,7 @@ class Connection(HttpToolsProtocol):
         super().data_received(data)
         if "method" not in self.scope:
             self._take_piece(len(data))
-        elif self.cycle.response_complete:  # bytes that are nothing: uvicorn waits for no next request any more
+        elif getattr(self.cycle, "response_complete", False):  # bytes that are nothing: uvicorn waits for no next request any more
             self._wait_for_head()
         elif self._head_due is not None:
             self._wait_no_more()

@@ -11,7 +11,7 @@ import orjson
 from pydantic import BaseModel, FailFast, TypeAdapter, ValidationError
 
 from tidemill.clock import NowMs, wall_ms
-from tidemill.errors import ConflictError, InputError
+from tidemill.errors import ConflictError, InputError, NoAnswerError
 from tidemill.events import Column, unfit, unfit_key
 from tidemill.kernels import Floats
 from tidemill.learning import Explanation, Model, Vectors, explain
@@ -37,6 +37,7 @@ class Scored:
         versions: (n,) by which version.
         missing: (n,) see `Prediction`.
         explanations: (n,) likewise; empty where they were not asked for.
+        odd: the rows, rising, to which the champion answers NaN or infinity: logged, and not to be told.
     """
 
     answered: Answered
@@ -44,6 +45,15 @@ class Scored:
     versions: Sequence[int]
     missing: Sequence[Mapping[str, int | None]]
     explanations: Sequence[Explanation] = ()
+    odd: Sequence[int] = ()
+
+    def refused(self, begin: int, end: int) -> NoAnswerError | None:
+        """Why the rows `[begin, end)` are not told; None where they can be."""
+        odd = next((row for row in self.odd if begin <= row < end), None)
+        if odd is None:
+            return None
+        what = f"version {self.versions[odd]} answers request {odd - begin} with NaN or infinity, which is no answer"
+        return NoAnswerError(f"{what}; it is logged, and `tidemill rollback` goes back to the version before")
 
     def told(self, ids: Sequence[int]) -> list[Prediction]:
         """The answers, once they are logged under these ids."""
@@ -156,6 +166,7 @@ class Predictor:
             *said.answers(model),
             self._missing.of(model, vectors, asked_ms),
             said.explained(model, vectors.by_column()) if explained else (),
+            said.odd(),
         )
 
 
@@ -192,6 +203,14 @@ class _Said:
         if canary:
             of_role["canary"] = of_role["canary"][canary]
         return cls(sum(len(lot) for lot in lots), by, of_role, canary)
+
+    def odd(self) -> list[int]:
+        """The rows, rising, to which the champion says what is no number and no canary answers."""
+        champion = self.of_role["champion"]
+        if np.isfinite(champion).all():
+            return []
+        rows = np.flatnonzero(~np.isfinite(champion.reshape(self.n_rows, -1)).all(axis=1)).tolist()
+        return sorted(set(rows) - set(self.canary))
 
     def answers(self, model: Model) -> tuple[list[Answer], list[int]]:
         """(n,) what is told, and by which version it was said."""

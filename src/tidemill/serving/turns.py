@@ -20,7 +20,7 @@ from functools import partial
 
 from pydantic import BaseModel
 
-from tidemill.errors import NoAnswerError, ProjectError, TidemillError, UnavailableError
+from tidemill.errors import ProjectError, TidemillError, UnavailableError
 from tidemill.learning import Model
 from tidemill.serving.answer_log import AnswerLog
 from tidemill.serving.prediction import Prediction
@@ -141,9 +141,13 @@ class Turns:
             return
         begin = 0
         for lot, one in zip(lots, waiting, strict=True):
+            end = begin + len(lot)
             if not one.done():  # else whoever asked has gone
-                one.set_result(told[begin : begin + len(lot)])
-            begin += len(lot)
+                if scored.odd and (refused := scored.refused(begin, end)):
+                    one.set_exception(refused)
+                else:
+                    one.set_result(told[begin:end])
+            begin = end
 
 
 def _fail(waiting: Waiting, error: Exception) -> None:
@@ -154,4 +158,4 @@ def _fail(waiting: Waiting, error: Exception) -> None:
 
 def _may_be_of_one(error: Exception) -> bool:
     """Whether another request of the same turn may go well: a `derive` has failed, or what was asked is odd in a way nobody thought of."""
-    return isinstance(error, ProjectError | NoAnswerError) or not isinstance(error, TidemillError)
+    return isinstance(error, ProjectError) or not isinstance(error, TidemillError)

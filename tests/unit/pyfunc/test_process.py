@@ -135,6 +135,13 @@ def test_one_that_hangs_is_killed_at_the_deadline_and_leaves_nothing(place: Path
     assert len(list((place / "runs").iterdir())) == len(own) - 1, "the other's folder is in use"
 
 
+def test_it_finds_itself_among_the_processes(place: Path) -> None:
+    one = process(place)
+    one.start()
+    assert one.ask(as_stream({"a": np.array([-10.0]), "b": np.array([0.0])}), 1, (1,)).tolist() == [[1.0]]
+    one.end()
+
+
 def test_what_it_started_and_let_go_ends_with_it(place: Path) -> None:
     def stays() -> int:
         count = 0

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
 from pydantic import BaseModel
 
@@ -161,6 +162,19 @@ def test_a_request_that_the_projects_code_fails_for_fails_alone(site: Site) -> N
         log.close()
 
     asyncio.run(ask())
+
+
+def test_an_answer_that_is_no_number_is_logged_and_told_as_none(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    scorer = site.champions.serving("late_order").champion.scorer
+    real = scorer.run
+    monkeypatch.setattr(scorer, "run", lambda vectors: np.where(vectors.texts["shop"] == "odd", np.nan, real(vectors)))
+    asked_of = [json.dumps(request(place, shop)).encode() for place, shop in enumerate(["a", "odd", "b"])]
+    told = asyncio.run(together(site, asked_of))
+    assert [one.status for one in told] == [200, 409, 200]
+    assert b"version 1 answers request 0 with NaN or infinity, which is no answer; it is logged" in told[1].body
+    assert asyncio.run(together(site, [b"[" + b",".join(asked_of) + b"]"]))[0].status == 409
+    logged = site.workspace.predictions.served("late_order")
+    assert np.isnan(logged.scores[-6:]).tolist() == [False, True, False] * 2, "probation sees it"
 
 
 def test_whoever_has_gone_does_not_hold_up_the_others(site: Site) -> None:
