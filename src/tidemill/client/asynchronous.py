@@ -42,7 +42,7 @@ class AsyncClient:
     async def send_events(self, stream: str, events: Iterable[Asked]) -> Receipt:
         """Send events: mappings or pydantic models, however many. Durable on return; sent again they are duplicates.
 
-        While the engine is far behind the server has whoever sends wait, for five minutes at most.
+        While the engine is far behind the server has whoever sends wait, for five minutes at a time.
         """
         return await self._call(calls.send_events(stream, events))
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from anyio import to_thread
@@ -27,11 +28,10 @@ async def in_thread(work: Callable[[], T], *, bounded: bool = True) -> T:
     >>> asyncio.run(in_thread(lambda: 5))
     5
     """
-    try:
-        async with asyncio.timeout(PATIENCE_S if bounded else None) as patience:
-            return await to_thread.run_sync(work, abandon_on_cancel=bounded)
-    except TimeoutError as error:
-        raise (_too_long() if patience.expired() else error) from error
+    if not bounded:
+        return await to_thread.run_sync(work)
+    async with _patience():
+        return await to_thread.run_sync(work, abandon_on_cancel=True)
 
 
 async def soon(future: asyncio.Future[T]) -> T:
@@ -42,12 +42,16 @@ async def soon(future: asyncio.Future[T]) -> T:
     """
     if future.done():
         return future.result()
+    async with _patience():
+        return await future
+
+
+@asynccontextmanager
+async def _patience() -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(PATIENCE_S) as patience:
-            return await future
+            yield
     except TimeoutError as error:
-        raise (_too_long() if patience.expired() else error) from error
-
-
-def _too_long() -> UnavailableError:
-    return UnavailableError(f"the store has not answered for {PATIENCE_S:.0f} s; try again once it does")
+        if not patience.expired():  # an error of the work itself
+            raise
+        raise UnavailableError(f"the store has not answered for {PATIENCE_S:.0f} s; try again once it does") from error
