@@ -64,13 +64,16 @@ def request_promotion(workspace: Workspace, registry: Registry, model: Model, ve
 
     Raises:
         NotFoundError: there is no such version.
+        ConflictError: it is the champion, and not by this very decision: once more it would end its probation.
     """
-    name = workspace.project.registered_name(model.name)
+    name, key = workspace.project.registered_name(model.name), f"promote:{asker.run_id}"
     registry.check_version(name, version)
     champion = registry.alias(name, CHAMPION)
+    if champion == version and workspace.decisions.of_alarm(model.name, key) is None:
+        raise ConflictError(f"version {version} of {model.name!r} is the champion already")
     reason = f"version {version} is made the champion by {asker.by}"
     evidence = {"asked_by": asker.by}
-    return request(workspace, model, Ask("promote", "manual", f"promote:{asker.run_id}", reason, evidence, champion, version))
+    return request(workspace, model, Ask("promote", "manual", key, reason, evidence, champion, version))
 
 
 def request_rollback(workspace: Workspace, registry: Registry, model: Model, asker: Asker, to: int | None = None) -> Decision:

@@ -139,16 +139,6 @@ def act_at_once(workspace: Workspace, registry: Registry, model: Model, decision
     return workspace.decisions.get(decision.id)
 
 
-def refuse_champion(registry: Registry, name: str, version: int) -> None:
-    """Let nobody promote what is the champion: it would count as a decision, and end its probation.
-
-    Raises:
-        ConflictError: it is.
-    """
-    if registry.alias(name, CHAMPION) == version:
-        raise ConflictError(f"version {version} of {name!r} is the champion already")
-
-
 def _refuse_champion(named: Named, name: str, version: int) -> None:
     champion = named.versions.get(CHAMPION)
     if champion is None:

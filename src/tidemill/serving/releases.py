@@ -19,7 +19,6 @@ from tidemill.registry import (
     act_at_once,
     compare_trials,
     end_trials,
-    refuse_champion,
     request_promotion,
     request_rollback,
     try_canary,
@@ -110,7 +109,6 @@ def _act_routes(workspace: Workspace, registry: Registry) -> APIRouter:
     def promote(model: str, promotion: Promotion, request: Request) -> dict[str, Any]:
         _say(request, model, f"version {promotion.version}", promotion.by)
         wanted, asker = project.model(model), _asker(request, promotion.by)
-        refuse_champion(registry, project.registered_name(wanted.name), promotion.version)
         decision = request_promotion(workspace, registry, wanted, promotion.version, asker)
         return _ended(act_at_once(workspace, registry, wanted, decision, asker))
 

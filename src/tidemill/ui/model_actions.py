@@ -26,7 +26,6 @@ from tidemill.registry import (
     Registry,
     act_at_once,
     end_trials,
-    refuse_champion,
     request_promotion,
     request_retrain,
     request_rollback,
@@ -111,7 +110,6 @@ class _Hand:
         version = _version(form)
         _confirmed(form, f"version {version} of {model.name} answers from now on")
         asker = _asker(by)
-        refuse_champion(self.registry, self._registered(model), version)
         decision = request_promotion(self.workspace, self.registry, model, version, asker)
         return self._at_once(model, decision, asker)
 
