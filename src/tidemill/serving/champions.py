@@ -90,7 +90,6 @@ class Champions:
         self._wanted: dict[str, Named] = {}
         self._starts: Starts[Loaded] = Starts()
         self._not_ready: dict[str, TidemillError] = {}  # by model, why what its aliases name is not served yet
-        self._left_out = False  # whether a version is missing that may come later
         self._resting: dict[tuple[str, int], tuple[float, float, str]] = {}  # what could not be had: until when, for how long, and why
         self._stop = threading.Event()
         self._look = threading.Event()
@@ -174,9 +173,9 @@ class Champions:
 
     def _follow(self, model: Model, named: Named) -> None:
         """Serve what the aliases name, as far as it is ready; the rest is looked at again the next time."""
-        before, self._left_out = self._serving.get(model.name), False
+        before, is_whole = self._serving.get(model.name), True
         try:
-            serving = self._load(model, named)
+            serving, is_whole = self._load(model, named)
         except StartingError as error:  # its start logs what is wrong with it
             self._not_ready[model.name] = error
             return
@@ -187,7 +186,7 @@ class Champions:
             self._serving[model.name] = serving
             if serving != before:
                 logger.info("serving model=%s versions=%s", model.name, {role: one.version for role, one in serving.roles.items()})
-        if not self._left_out and not self._starts.are_going(model.name):
+        if is_whole and not self._starts.are_going(model.name):
             self._wanted[model.name] = named
 
     def _named(self, model: Model) -> Named:
@@ -202,8 +201,8 @@ class Champions:
             logger.warning("registry down, serving what was last named model=%s versions=%s error=%s", model.name, held.versions, error)
             return held
 
-    def _load(self, model: Model, named: Named) -> Serving:
-        """What the aliases name, warmed up, without other roles of another task.
+    def _load(self, model: Model, named: Named) -> tuple[Serving, bool]:
+        """What the aliases name, warmed up, without other roles of another task; and whether nothing is missing that may come later.
 
         Raises:
             ConflictError: the champion is of another task than the project file says.
@@ -218,7 +217,7 @@ class Champions:
         if champion.scorer.task != task:
             what = f"version {champion.version} of model {model.name!r} is a {champion.scorer.task} model, the project file says {task}"
             raise ConflictError(f"{what}; run `tidemill train {model.name}`, then `tidemill promote` what it registers")
-        held[champion.version] = champion
+        held[champion.version], is_whole = champion, True
         for alias in (FROZEN, SHADOW, CANARY, PREVIOUS):
             version = named.versions.get(alias)
             if version is not None and version not in held:
@@ -227,7 +226,7 @@ class Champions:
                 except StartingError:
                     continue
                 except Exception as error:  # whatever is wrong with it, the champion answers
-                    self._left_out = self._left_out or not isinstance(error, ConflictError)
+                    is_whole = is_whole and isinstance(error, ConflictError)
                     if not isinstance(error, _RestingError):
                         logger.error("version not loaded model=%s alias=%s version=%s error=%s", model.name, alias, version, error)
         held = {version: one for version, one in held.items() if version in named.versions.values() and one.scorer.task == task}
@@ -236,7 +235,7 @@ class Champions:
         if "canary" in roles:
             name = self._workspace.project.registered_name(model.name)
             canary = Canary(f"{name}:{roles['canary'].version}", named.canary_percent)
-        return Serving(roles, canary, held)
+        return Serving(roles, canary, held), is_whole
 
     def _ready(self, model: Model, version: int) -> Loaded:
         """A version that has answered before it is asked.
