@@ -11,7 +11,7 @@ import numpy as np
 from tidemill.errors import NoAnswerError, UnavailableError
 from tidemill.kernels import Floats
 from tidemill.learning import Vectors
-from tidemill.serving.champions import Loaded
+from tidemill.serving.loading import Loaded
 from tidemill.stores import Role
 
 logger = logging.getLogger(__name__)

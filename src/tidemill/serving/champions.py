@@ -4,41 +4,24 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
 from tidemill.clock import NowMs
-from tidemill.drift import ReferenceProfile
-from tidemill.errors import ConflictError, ExportError, NotReadyError, TidemillError, UnavailableError
-from tidemill.learning import WRONG_COLUMNS, Model, Scorer, Vectors, typical_columns
+from tidemill.errors import ConflictError, NotReadyError, TidemillError, UnavailableError
+from tidemill.learning import Model
 from tidemill.project import Workspace
-from tidemill.registry import CANARY, CHAMPION, FROZEN, PREVIOUS, SHADOW, Named, Registry, Version
+from tidemill.registry import CANARY, CHAMPION, FROZEN, PREVIOUS, SHADOW, Named, Registry
 from tidemill.serving.canary import Canary
+from tidemill.serving.loading import Loaded, load
 from tidemill.serving.starting import StartingError, Starts
 from tidemill.stores import Role
 
 logger = logging.getLogger(__name__)
 
 _ALIASES: dict[Role, str] = {"champion": CHAMPION, "frozen": FROZEN, "shadow": SHADOW, "canary": CANARY}
-_REST_S, _LONGEST_REST_S = 10.0, 60.0  # after a version could not be had, each time twice as long
-_WARM_ROWS = (1, 2, 64)  # the first runs of a session plan its memory
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A version ready to score.
-
-    Args:
-        version: its number.
-        scorer: what is asked.
-        typical: of each column the value in the middle of what it learnt from, or the most frequent one; what explanations begin from.
-    """
-
-    version: int
-    scorer: Scorer
-    typical: Mapping[str, object]
+_PATIENCE_S = 1.0  # with a version that was just asked for; most are ready by then
 
 
 @dataclass(frozen=True)
@@ -66,10 +49,6 @@ class Serving:
         return any(one.scorer.waits for one in self.roles.values())
 
 
-class _RestingError(UnavailableError):
-    """A version that could not be had a moment ago is not tried again yet."""
-
-
 class Champions:
     """Keeps the versions that the registry's aliases name, and the last champion, so that a rollback has nothing to load.
 
@@ -88,9 +67,8 @@ class Champions:
         self._server = server
         self._serving: dict[str, Serving] = {}
         self._wanted: dict[str, Named] = {}
-        self._starts: Starts[Loaded] = Starts()
+        self._starts: Starts[Loaded] = Starts(self.hurry)
         self._not_ready: dict[str, TidemillError] = {}  # by model, why what its aliases name is not served yet
-        self._resting: dict[tuple[str, int], tuple[float, float, str]] = {}  # what could not be had: until when, for how long, and why
         self._stop = threading.Event()
         self._look = threading.Event()
         self._refreshing = threading.Lock()
@@ -111,8 +89,12 @@ class Champions:
             raise NotReadyError(f"model {model!r} has no champion yet; train one with `tidemill train {model}`")
         return held
 
-    def refresh(self, now_wall_ms: int) -> None:
+    def refresh(self, now_wall_ms: int, patience_s: float = 60.0) -> None:
         """Load what the aliases name now, and confirm it; what is wrong with one model keeps no other from it.
+
+        Args:
+            now_wall_ms: when.
+            patience_s: how long each version is waited for at first; one that takes longer is found by a later look.
 
         Raises:
             TidemillError: what was first wrong with one, once all have been looked at.
@@ -121,7 +103,7 @@ class Champions:
         with self._refreshing:
             for model in self._workspace.project.models:
                 try:
-                    self._refresh(model, now_wall_ms)
+                    self._refresh(model, now_wall_ms, patience_s)
                 except UnavailableError as error:
                     self._not_ready.setdefault(model.name, error)  # what is known to be wrong with its champion still is
                     errors.append(error)
@@ -153,29 +135,29 @@ class Champions:
         while not self._stop.is_set():
             self._look.clear()
             try:
-                self.refresh(now_wall_ms())
+                self.refresh(now_wall_ms(), _PATIENCE_S)
             except TidemillError as error:
                 logger.warning("champion not refreshed error=%s", error)
             except Exception:  # whatever the files of a version do, what serves goes on, and the next alias is followed
                 logger.exception("champion not refreshed")
             self._look.wait(every_s)
 
-    def _refresh(self, model: Model, now_wall_ms: int) -> None:
+    def _refresh(self, model: Model, now_wall_ms: int, patience_s: float) -> None:
         try:
             named = self._named(model)
             if CHAMPION not in named.versions:
                 self._not_ready.pop(model.name, None)
             elif self._wanted.get(model.name) != named:
-                self._follow(model, named)
+                self._follow(model, named, patience_s)
         finally:  # also what could not be followed: a deployment waits for who is heard of, and else counts this server as gone
             served = self._serving.get(model.name)  # 0 is waited for too, by the first deployment
             self._workspace.predictions.confirm(self._server, model.name, served.champion.version if served else 0, now_wall_ms)
 
-    def _follow(self, model: Model, named: Named) -> None:
+    def _follow(self, model: Model, named: Named, patience_s: float) -> None:
         """Serve what the aliases name, as far as it is ready; the rest is looked at again the next time."""
-        before, is_whole = self._serving.get(model.name), True
+        before = self._serving.get(model.name)
         try:
-            serving, is_whole = self._load(model, named)
+            serving = self._load(model, named, patience_s)
         except StartingError as error:  # its start logs what is wrong with it
             self._not_ready[model.name] = error
             return
@@ -186,7 +168,7 @@ class Champions:
             self._serving[model.name] = serving
             if serving != before:
                 logger.info("serving model=%s versions=%s", model.name, {role: one.version for role, one in serving.roles.items()})
-        if is_whole and not self._starts.are_going(model.name):
+        if not self._starts.are_going(model.name):
             self._wanted[model.name] = named
 
     def _named(self, model: Model) -> Named:
@@ -201,84 +183,41 @@ class Champions:
             logger.warning("registry down, serving what was last named model=%s versions=%s error=%s", model.name, held.versions, error)
             return held
 
-    def _load(self, model: Model, named: Named) -> tuple[Serving, bool]:
-        """What the aliases name, warmed up, without other roles of another task; and whether nothing is missing that may come later.
+    def _load(self, model: Model, named: Named, patience_s: float) -> Serving:
+        """What the aliases name, as far as it is ready, without other roles of another task.
 
         Raises:
-            ConflictError: the champion is of another task than the project file says.
-            StartingError: the champion is not ready yet.
-            UnavailableError: the champion's files are not held here, and the registry is down, or did not give them just now.
+            ConflictError: the champion is of another task than the project file says, or does not read what it gives.
+            StartingError: the champion is not ready yet, or cannot be had just now.
         """
+        ready = partial(self._ready, model, patience_s=patience_s)
         self._starts.keep(model.name, set(named.versions.values()))
         before = self._serving.get(model.name)
         held = {} if before is None else {**before.kept, **{one.version: one for one in before.roles.values()}}
-        champion = held.get(named.versions[CHAMPION]) or self._ready(model, named.versions[CHAMPION])
+        champion = held.get(named.versions[CHAMPION]) or ready(named.versions[CHAMPION])
         task = model.objective.task
         if champion.scorer.task != task:
             what = f"version {champion.version} of model {model.name!r} is a {champion.scorer.task} model, the project file says {task}"
             raise ConflictError(f"{what}; run `tidemill train {model.name}`, then `tidemill promote` what it registers")
-        held[champion.version], is_whole = champion, True
+        held[champion.version] = champion
         for alias in (FROZEN, SHADOW, CANARY, PREVIOUS):
             version = named.versions.get(alias)
             if version is not None and version not in held:
                 try:
-                    held[version] = self._ready(model, version)
+                    held[version] = ready(version)
                 except StartingError:
                     continue
-                except Exception as error:  # whatever is wrong with it, the champion answers
-                    is_whole = is_whole and isinstance(error, ConflictError)
-                    if not isinstance(error, _RestingError):
-                        logger.error("version not loaded model=%s alias=%s version=%s error=%s", model.name, alias, version, error)
+                except ConflictError as error:  # whatever is wrong with it, the champion answers
+                    logger.error("version not loaded model=%s alias=%s version=%s error=%s", model.name, alias, version, error)
         held = {version: one for version, one in held.items() if version in named.versions.values() and one.scorer.task == task}
         roles = {role: held[named.versions[alias]] for role, alias in _ALIASES.items() if named.versions.get(alias) in held}
         canary = None
         if "canary" in roles:
             name = self._workspace.project.registered_name(model.name)
             canary = Canary(f"{name}:{roles['canary'].version}", named.canary_percent)
-        return Serving(roles, canary, held), is_whole
+        return Serving(roles, canary, held)
 
-    def _ready(self, model: Model, version: int) -> Loaded:
-        """A version that has answered before it is asked.
-
-        Raises:
-            ConflictError: it does not read what the model's columns are now.
-            StartingError: it runs in a process of its own, which is not ready yet.
-            UnavailableError: its files cannot be had just now, or a moment ago something was wrong with them.
-        """
-        key = model.name, version
-        until_s, rest_s, why = self._resting.get(key, (0.0, _REST_S / 2, ""))
-        if time.monotonic() < until_s:
-            raise _RestingError(f"{why}; it is tried again")
-        try:
-            loaded = self._opened(model, version)
-        except (ConflictError, StartingError):
-            raise
-        except ExportError as error:  # what is wrong with its files does not pass
-            raise ConflictError(str(error)) from error
-        except Exception as error:  # each try may download much
-            rest_s = min(2 * rest_s, _LONGEST_REST_S)
-            self._resting[key] = time.monotonic() + rest_s, rest_s, str(error)
-            raise
-        self._resting.pop(key, None)
-        return loaded
-
-    def _opened(self, model: Model, version: int) -> Loaded:
-        files = self.registry.load(self._workspace.project.registered_name(model.name), version)
-        if files.about is None:
-            return self._warmed(model, files)
-        what = f"version {version} of model {model.name!r}"
-        return self._starts.take((model.name, version), what, partial(self._warmed, model, files))
-
-    def _warmed(self, model: Model, files: Version) -> Loaded:
-        scorer = self.registry.open(files, model.columns)
-        reference = {column.name: column.typical for column in ReferenceProfile.from_json(files.reference).columns}
-        typical = {name: reference.get(name, None if kind == "text" else float("nan")) for name, kind in model.columns.items()}
-        for n_rows in _WARM_ROWS:
-            vectors = Vectors.of(typical_columns(model.columns, typical, n_rows), model.columns)
-            try:
-                scorer.run(vectors)
-            except WRONG_COLUMNS as error:
-                reads = f"column {error}, which the project file no longer gives it" if isinstance(error, KeyError) else "other columns"
-                what = f"version {files.number} of model {model.name!r} reads {reads}; train a version that reads what it gives"
-                raise ConflictError(what if isinstance(error, KeyError) else f"{what}: {error}") from error
-        return Loaded(files.number, scorer, typical)
+    def _ready(self, model: Model, version: int, *, patience_s: float) -> Loaded:
+        name = self._workspace.project.registered_name(model.name)
+        make = partial(load, self.registry, name, model, version)
+        return self._starts.take((model.name, version), f"version {version} of model {model.name!r}", make, patience_s)

@@ -17,7 +17,8 @@ from tidemill.kernels import Floats
 from tidemill.learning import Explanation, Model, Vectors, explain
 from tidemill.project import Workspace
 from tidemill.serving.asking import ask_all
-from tidemill.serving.champions import Champions, Loaded, Serving
+from tidemill.serving.champions import Champions, Serving
+from tidemill.serving.loading import Loaded
 from tidemill.serving.missing import MissingColumns
 from tidemill.serving.prediction import Prediction
 from tidemill.stages import stage

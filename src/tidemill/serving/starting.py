@@ -1,4 +1,4 @@
-"""Versions that take long to become ready, a process each: started beside what serves, so that no other alias waits for them."""
+"""Versions that are being made ready, a thread each, so that no other alias waits for a download or for the start of a process."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from tidemill.errors import ConflictError, TidemillError, UnavailableError
@@ -14,40 +15,66 @@ from tidemill.errors import ConflictError, TidemillError, UnavailableError
 logger = logging.getLogger(__name__)
 
 Made = TypeVar("Made")
-_AGAIN_S = 30.0  # after a start that failed, until the next
+_REST_S, _LONGEST_REST_S = 10.0, 60.0  # after a try that failed, each time twice as long: each may download much
 
 
 class StartingError(UnavailableError):
     """It is not ready yet, or its start has failed and is tried again; whoever looks again later may find it."""
 
 
+@dataclass
+class _Try(Generic[Made]):
+    """One try to make something.
+
+    Args:
+        rest_s: after it, if it fails, until the next.
+        future: what comes of it.
+        ended_s: when, on the monotonic clock.
+    """
+
+    rest_s: float
+    future: Future[Made] = field(default_factory=Future)
+    ended_s: float = 0.0
+
+    def has_rested(self) -> bool:
+        """Whether it has failed, and it is time for the next."""
+        return self.future.done() and self.future.exception() is not None and time.monotonic() - self.ended_s >= self.rest_s
+
+
 class Starts(Generic[Made]):
-    """What is being made, by model and version, each in a thread of its own."""
+    """What is being made, by model and version.
 
-    def __init__(self) -> None:
-        self._going: dict[tuple[str, int], tuple[Future[Made], float]] = {}
+    Args:
+        ready: called from its thread when one has been made, or has failed.
+    """
 
-    def take(self, key: tuple[str, int], what: str, make: Callable[[], Made]) -> Made:
+    def __init__(self, ready: Callable[[], None]) -> None:
+        self._ready = ready
+        self._going: dict[tuple[str, int], _Try[Made]] = {}
+
+    def take(self, key: tuple[str, int], what: str, make: Callable[[], Made], patience_s: float = 0.0) -> Made:
         """What has been made; the first to ask begins it.
 
         Args:
             key: model and version.
             what: for messages.
             make: makes it; called again some time after it has raised.
+            patience_s: how long who begins it waits for it.
 
         Raises:
             StartingError: not ready yet.
             ConflictError: what `make` raises of it, which trying again does not change.
         """
-        future, since_s = self._going.get(key) or self._begin(key, make)
-        if future.done() and _failed_for_now(future) and time.monotonic() - since_s > _AGAIN_S:
-            future, since_s = self._begin(key, make)
-        if not future.done():
+        going = self._going.get(key)
+        if going is None or going.has_rested():
+            going = self._going[key] = self._begin(key, make, _REST_S if going is None else min(2 * going.rest_s, _LONGEST_REST_S))
+            wait([going.future], patience_s)
+        if not going.future.done():
             raise StartingError(f"{what} is being started")
-        error = future.exception()
+        error = going.future.exception()
         if error is None:
             del self._going[key]
-            return future.result()
+            return going.future.result()
         if isinstance(error, ConflictError):
             del self._going[key]
             raise error
@@ -62,24 +89,21 @@ class Starts(Generic[Made]):
         for key in [key for key in self._going if key[0] == model and key[1] not in versions]:
             del self._going[key]
 
-    def _begin(self, key: tuple[str, int], make: Callable[[], Made]) -> tuple[Future[Made], float]:
-        future: Future[Made] = Future()
-        self._going[key] = future, time.monotonic()
-        threading.Thread(target=_make, args=(future, make, key), name="start", daemon=True).start()
-        return self._going[key]
+    def _begin(self, key: tuple[str, int], make: Callable[[], Made], rest_s: float) -> _Try[Made]:
+        going = _Try[Made](rest_s)
+        threading.Thread(target=self._make, args=(going, make, key), name="start", daemon=True).start()
+        return going
 
-
-def _failed_for_now(future: Future[Made]) -> bool:
-    error = future.exception()
-    return error is not None and not isinstance(error, ConflictError)
-
-
-def _make(future: Future[Made], make: Callable[[], Made], key: tuple[str, int]) -> None:
-    try:
-        future.set_result(make())
-    except Exception as error:  # whatever it is, who looks is told
-        if isinstance(error, TidemillError):
-            logger.error("version not started model=%s version=%s error=%s", *key, error)
+    def _make(self, going: _Try[Made], make: Callable[[], Made], key: tuple[str, int]) -> None:
+        try:
+            made = make()
+        except Exception as error:  # whatever it is, who looks is told
+            if not isinstance(error, TidemillError):
+                logger.exception("version not started model=%s version=%s", *key)
+            elif not isinstance(error, ConflictError):  # of that, which is not tried again, who takes it tells
+                logger.error("version not started model=%s version=%s error=%s", *key, error)
+            going.ended_s = time.monotonic()
+            going.future.set_exception(error)
         else:
-            logger.exception("version not started model=%s version=%s", *key)
-        future.set_exception(error)
+            going.future.set_result(made)
+        self._ready()

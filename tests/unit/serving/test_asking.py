@@ -12,7 +12,7 @@ from tidemill.learning import Vectors
 from tidemill.learning.task import Task
 from tidemill.serving import asking
 from tidemill.serving.asking import ask_all
-from tidemill.serving.champions import Loaded
+from tidemill.serving.loading import Loaded
 from tidemill.stores import Class
 
 LOTS = [Vectors(["size"], np.array([[1.0, 2.0]], np.float32), {}), Vectors(["size"], np.array([[3.0]], np.float32), {})]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -17,9 +18,8 @@ from tests.held import hold_version, name_versions
 from tidemill import Project, Requests, Stream, View, col, count, mean
 from tidemill.errors import NotReadyError, UnavailableError
 from tidemill.project import Workspace
-from tidemill.registry import Named, Registry, snapshot
-from tidemill.serving import Champions
-from tidemill.serving import champions as champions_module
+from tidemill.registry import Named, Registry, Version, snapshot
+from tidemill.serving import Champions, starting
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -127,7 +127,7 @@ def test_a_server_that_cannot_follow_is_heard_of_all_the_same(home: Path) -> Non
 
 
 def test_a_shadow_that_could_not_be_had_is_looked_for_again(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(champions_module, "_REST_S", 0.2)
+    monkeypatch.setattr(starting, "_REST_S", 0.2)
     with closing(Workspace.open(tiny.project, home)) as workspace:
         name_versions(workspace, {"champion": 1, "shadow": 2}, 0.0)
         champions = Champions(workspace, Registry(NOWHERE, home), "test")
@@ -138,3 +138,37 @@ def test_a_shadow_that_could_not_be_had_is_looked_for_again(home: Path, monkeypa
         monkeypatch.setattr(champions.registry, "named", lambda _name: Named({"champion": 1, "shadow": 2}, 5.0))
         champions.refresh(0)
         assert champions.serving("late_order").roles["shadow"].version == 2
+
+
+def test_a_download_that_takes_long_holds_up_nothing_else(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    may = threading.Event()
+    with closing(Workspace.open(tiny.project, home)) as workspace:
+        for version in (2, 3):
+            hold_version(workspace, version, snapshot(workspace, tiny.LATE_ORDER))
+        registry = Registry(NOWHERE, home)
+        load, named = registry.load, Named({"champion": 1}, 0.0)
+
+        def load_slowly(name: str, number: int) -> Version:
+            assert number != 2 or may.wait(60)
+            return load(name, number)
+
+        monkeypatch.setattr(registry, "load", load_slowly)
+        monkeypatch.setattr(registry, "named", lambda _name: named)
+        champions = Champions(workspace, registry, "test")
+
+        def served(versions: dict[str, int], now_ms: int) -> dict[str, int]:
+            nonlocal named
+            named = Named(versions, 0.0)
+            champions.refresh(now_ms, patience_s=1.0 if 3 in versions.values() else 0.0)
+            return {role: one.version for role, one in champions.serving("late_order").roles.items()}
+
+        champions.refresh(0)
+        assert served({"champion": 2, "previous": 1}, 100_000) == {"champion": 1}, "until the other is ready"
+        assert workspace.predictions.servers("late_order", 60_000) == {"test": 1}, "and a deployment goes on waiting for it"
+        assert served({"champion": 1, "shadow": 3}, 101_000) == {"champion": 1, "shadow": 3}, "gone back, while it is still loading"
+        assert served({"champion": 1, "canary": 2, "shadow": 3}, 102_000) == {"champion": 1, "shadow": 3}
+        may.set()
+        end_s = time.monotonic() + 60
+        while "canary" not in served({"champion": 1, "canary": 2, "shadow": 3}, 103_000):
+            assert time.monotonic() < end_s
+            time.sleep(0.01)

@@ -8,7 +8,6 @@ import time
 import pytest
 
 from tidemill.errors import ConflictError, UnavailableError
-from tidemill.serving import starting
 from tidemill.serving.starting import StartingError, Starts
 
 KEY = ("refund", 3)
@@ -27,7 +26,7 @@ def take(starts: Starts[str], make: object, for_s: float = 60.0) -> str:
 
 
 def test_one_is_made_beside_who_asks_and_taken_once() -> None:
-    starts, may = Starts[str](), threading.Event()
+    starts, may = Starts[str](lambda: None), threading.Event()
 
     def make() -> str:
         assert may.wait(60)
@@ -50,18 +49,19 @@ def test_one_that_failed_says_why_and_is_tried_again(monkeypatch: pytest.MonkeyP
             raise UnavailableError("no memory")
         return "ready"
 
-    starts = Starts[str]()
+    starts = Starts[str](lambda: None)
     for _ in range(2):
         with pytest.raises(StartingError, match="could not be started: no memory; it is tried again"):
             take(starts, make)
     assert tries == [1], "not at once"
     assert starts.are_going("refund"), "it is looked at again"
-    monkeypatch.setattr(starting, "_AGAIN_S", 0.0)
+    ended_s = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: ended_s + 10.0)
     assert take(starts, make) == "ready"
 
 
 def test_what_trying_again_does_not_change_is_told_as_it_is_and_what_nobody_wants_is_forgotten() -> None:
-    starts, may = Starts[str](), threading.Event()
+    starts, may = Starts[str](lambda: None), threading.Event()
 
     def refuse() -> str:
         assert may.wait(60)
