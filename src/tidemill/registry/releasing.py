@@ -31,7 +31,7 @@ COMPARED_MS = 28 * DAY_MS  # of stream time, and what was asked since
 
 @dataclass(frozen=True)
 class Beside:
-    """A version that is tried, beside the champion on what was asked since it began, where the outcome is known.
+    """A version that is tried, beside the champion on the same questions, of each key the last, where the outcome is known.
 
     Args:
         role: shadow or canary.
@@ -39,7 +39,7 @@ class Beside:
         percent: the share of keys it answers; 0 of a shadow.
         n_outcomes: outcomes of what it scored.
         figures: its quality, by metric; empty without outcomes.
-        champion: the same of the champion: of a shadow on the same questions, of a canary on all.
+        champion: the same of the champion.
     """
 
     role: Role
@@ -99,22 +99,13 @@ def compare_trials(workspace: Workspace, model: Model, named: Named) -> list[Bes
     tried = [(role, named.versions[alias]) for role, alias in roles if alias in named.versions]
     if not tried:
         return []
-    judged = workspace.quality.judged(model.name, model.label, workspace.now_ms() - COMPARED_MS, LAST_MS)
     told = []
     for role, version in tried:
-        mine = (judged.role == role) & (judged.version == version)
-        theirs = (judged.role == "champion") & mine.any()
-        if role == "shadow":  # question by question: it may have been away, or tried in two spells
-            theirs &= np.isin(judged.prediction, judged.prediction[mine])
-            mine &= np.isin(judged.prediction, judged.prediction[theirs])
-        elif mine.any():
-            theirs &= judged.at_ms >= judged.at_ms[mine].min()
-        figures = [
-            {} if not rows.any() else model.objective.quality(judged.outcome[rows], np.asarray(judged.said[rows])).figures
-            for rows in (mine, theirs)
-        ]
+        span = workspace.now_ms() - COMPARED_MS, LAST_MS
+        both = workspace.quality.tried(model.name, model.label, span, (role, version))
+        figures = [{} if not len(one.outcome) else model.objective.quality(one.outcome, np.asarray(one.said)).figures for one in both]
         percent = named.canary_percent if role == "canary" else 0.0
-        told.append(Beside(role, version, percent, int(mine.sum()), *figures))
+        told.append(Beside(role, version, percent, len(both[0].outcome), *figures))
     return told
 
 

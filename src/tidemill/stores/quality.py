@@ -17,7 +17,7 @@ from tidemill.stores.cursors import reading_cursor
 from tidemill.stores.databases import Databases
 from tidemill.stores.prediction_keys import NAME as KEYS
 from tidemill.stores.prediction_keys import PredictionKeys, of_keys
-from tidemill.stores.prediction_records import unpacked
+from tidemill.stores.prediction_records import Role, unpacked
 from tidemill.stores.predictions import CLASSES_OF
 
 # An outcome counts for a prediction when it became known after the question and within the label's time. Of each (key, version,
@@ -35,7 +35,7 @@ with met as (
   from prediction p
   join score s on s.prediction_id = p.id
   {join} state.outcome o{by_key} on o.model = p.model and o.key = p.key and o.known_at_ms > p.at_ms and o.known_at_ms <= p.at_ms + ?2
-  where {of_keys}
+  where {of_keys}{tried}
 )
 select met.id, met.role, met.version, met.at_ms, met.probability, met.expected, met.probabilities, met.value, met.text{more}
 from met{beside}
@@ -44,13 +44,20 @@ order by met.id, met.role
 """
 _KEYS_ASKED = "select key from prediction where model = ?1 and at_ms >= ?3 and at_ms < ?4"
 _OF_KEYS = "{of_keys}"  # by which predictions of a key are found, follows from where they are
-_JUDGED = _MET.format(join="join", by_key=_BY_KEY, more="", beside="", of_keys=_OF_KEYS)
+_JUDGED = _MET.format(join="join", by_key=_BY_KEY, more="", beside="", of_keys=_OF_KEYS, tried="")
+_SCORED_BY = " and exists (select 1 from score tried where tried.prediction_id = p.id and tried.role = ?5 and tried.version = ?6)"
+_TRIED = _MET.format(join="join", by_key=_BY_KEY, more="", beside="", of_keys=_OF_KEYS, tried=_SCORED_BY)
 _ASKED = " join prediction asked on asked.id = met.id left join prediction_text said on said.prediction_id = met.id"
 _WITH = {"nothing": "", "texts": ", asked.request, said.texts", "vectors": ", asked.request, said.texts, asked.digest, asked.vector"}
 Beside = Literal["nothing", "texts", "vectors"]  # what is read beside predictions and outcomes: of vectors their texts too
 _FOLLOWED = {
     name: _MET.format(
-        join="left join", by_key=_BY_KEY, more=f", met.first_known_ms, met.n_told{more}", beside=_ASKED if more else "", of_keys=_OF_KEYS
+        join="left join",
+        by_key=_BY_KEY,
+        more=f", met.first_known_ms, met.n_told{more}",
+        beside=_ASKED if more else "",
+        of_keys=_OF_KEYS,
+        tried="",
     )
     for name, more in _WITH.items()
 }
@@ -83,7 +90,10 @@ class Judged:
 
     def of_role(self, role: str) -> Judged:
         """The rows that one role said."""
-        mine = self.role == role
+        return self.rows(self.role == role)
+
+    def rows(self, mine: npt.NDArray[np.bool_]) -> Judged:
+        """Some of the rows."""
         columns = {name: getattr(self, name)[mine] for name in ("role", "version", "at_ms", "said", "outcome")}
         return replace(self, **columns, prediction=self.prediction[mine] if len(self.prediction) else self.prediction)
 
@@ -141,18 +151,23 @@ class QualityReader:
 
         Where the model's task was changed meanwhile, those of the newest one.
         """
-        found = self._read(_JUDGED, model, label, (from_ms, to_ms))
-        known = np.flatnonzero(~np.isnan(found.outcome)).tolist()
-        kept = [found.rows[place] for place in known]
-        return Judged(
-            role=np.array([row[_ROLE] for row in kept], dtype=np.str_),
-            version=np.array([row[_VERSION] for row in kept], dtype=np.int64),
-            at_ms=np.array([row[_AT] for row in kept], dtype=np.int64),
-            said=found.said[known],
-            outcome=found.outcome[known],
-            classes=found.classes,
-            prediction=np.array([row[_ID] for row in kept], dtype=np.int64),
-        )
+        return _known(self._read(_JUDGED, model, label, (from_ms, to_ms)))
+
+    def tried(self, model: str, label: Label, span: tuple[int, int], scored_by: tuple[Role, int]) -> tuple[Judged, Judged]:
+        """What a version that is tried said, and the champion on the same questions; of each key the last that the version was asked.
+
+        Args:
+            model: name.
+            label: the model's.
+            span: asked in `[span[0], span[1])`.
+            scored_by: role and version of the one that is tried.
+        """
+        role, version = scored_by
+        judged = _known(self._read(_TRIED, model, label, (*span, role, version)))
+        mine = (judged.role == role) & (judged.version == version)
+        theirs = (judged.role == "champion") & np.isin(judged.prediction, judged.prediction[mine])  # another may have been it before
+        both = np.isin(judged.prediction, judged.prediction[theirs])
+        return judged.rows(mine & both), judged.rows(theirs)
 
     def followed(self, model: str, label: Label, span: tuple[int, int], *, beside: Beside = "nothing") -> Followed:
         """The predictions asked in `[span[0], span[1])`, one of each (key, version, role), with the outcome if it is known."""
@@ -182,10 +197,10 @@ class QualityReader:
         """The query as the databases of this home want it."""
         return query.replace(_BY_KEY, self._by_key).replace(_OF_KEYS, self._of_keys)
 
-    def _read(self, query: str, model: str, label: Label, span: tuple[int, int]) -> _Found:
+    def _read(self, query: str, model: str, label: Label, given: tuple[int | str, ...]) -> _Found:
         self._keys.catch_up()
         with reading_cursor(self._engine) as cursor:
-            rows: list[_Row] = cursor.execute(self._here(query), (model, label.within_ms, *span)).fetchall()
+            rows: list[_Row] = cursor.execute(self._here(query), (model, label.within_ms, *given)).fetchall()
             if not rows or rows[-1][_PROBABILITIES] is None:
                 return _numbers(rows, label)
             known = {version: orjson.loads(text) for version, text in cursor.execute(CLASSES_OF, (model,)).fetchall()}
@@ -201,6 +216,21 @@ class _Found:
     outcome: Floats
     absent: float
     classes: tuple[Class, ...] = ()
+
+
+def _known(found: _Found) -> Judged:
+    """The rows whose outcome is known."""
+    known = np.flatnonzero(~np.isnan(found.outcome)).tolist()
+    kept = [found.rows[place] for place in known]
+    return Judged(
+        role=np.array([row[_ROLE] for row in kept], dtype=np.str_),
+        version=np.array([row[_VERSION] for row in kept], dtype=np.int64),
+        at_ms=np.array([row[_AT] for row in kept], dtype=np.int64),
+        said=found.said[known],
+        outcome=found.outcome[known],
+        classes=found.classes,
+        prediction=np.array([row[_ID] for row in kept], dtype=np.int64),
+    )
 
 
 def _numbers(rows: Sequence[_Row], label: Label) -> _Found:

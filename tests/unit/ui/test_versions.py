@@ -59,9 +59,11 @@ def test_a_shadow_is_held_against_the_champion_on_the_same_questions(ferry: Ferr
     (trial,) = look(ferry).models[0].versions.trials
     assert (trial.version, trial.n_outcomes) == (2, 2)
     assert trial.champion["log_loss"] < trial.figures["log_loss"]
-    # while it was away, the champion was wrong
-    ferry.workspace.predictions.write(replace(both, keys=["s3", "s4"], scores={"champion": (1, 1 - said)}))
-    ferry.arrive(["s3", "s4"], at_ms + HOUR_MS, [0.0, 30.0])
+    # while it was away, the champion was wrong, of keys that were asked before too
+    keys = ["s3", "s4", "s1", "s2"]
+    away = replace(both, keys=keys, requests=["{}"] * 4, numbers=np.zeros((4, 1)), at_ms=at_ms + HOUR_MS // 2)
+    ferry.workspace.predictions.write(replace(away, scores={"champion": (1, np.tile(1 - said, 2))}))
+    ferry.arrive(keys, at_ms + HOUR_MS, [0.0, 30.0] * 2)
     (later,) = look(ferry).models[0].versions.trials
     assert (later.n_outcomes, later.champion, later.figures) == (2, trial.champion, trial.figures)
 
