@@ -70,7 +70,9 @@ def request_promotion(workspace: Workspace, registry: Registry, model: Model, ve
     registry.check_version(name, version)
     champion = registry.alias(name, CHAMPION)
     if champion == version and workspace.decisions.of_alarm(model.name, key) is None:
-        raise ConflictError(f"version {version} of {model.name!r} is the champion already")
+        going = (one for one in workspace.decisions.recent(model.name) if one.outcome is None and one.to_version == str(version))
+        waits = "".join(f"; decision {one.id} ends once every server serves it" for one in going)
+        raise ConflictError(f"version {version} of {model.name!r} is the champion already{waits}")
     reason = f"version {version} is made the champion by {asker.by}"
     evidence = {"asked_by": asker.by}
     return request(workspace, model, Ask("promote", "manual", key, reason, evidence, champion, version))

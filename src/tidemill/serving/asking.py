@@ -17,10 +17,10 @@ from tidemill.stores import Role
 logger = logging.getLogger(__name__)
 
 _SELDOM_S = 60.0
-_LOGGED_S: dict[int, float] = {}
+_LOGGED_S: dict[tuple[str, int], float] = {}  # by model and version
 
 
-def ask_all(by: Mapping[Role, Loaded], lots: Sequence[Vectors]) -> dict[Role, Floats]:
+def ask_all(model: str, by: Mapping[Role, Loaded], lots: Sequence[Vectors]) -> dict[Role, Floats]:
     """What each role says of lots of vectors, one lot after the other, and a version that has several roles once.
 
     A version in a process of its own may be down, and any may fail for some vectors. Then its roles are left out, but for the champion:
@@ -43,13 +43,13 @@ def ask_all(by: Mapping[Role, Loaded], lots: Sequence[Vectors]) -> dict[Role, Fl
             if version == by["champion"].version:
                 raise
             if not isinstance(error, UnavailableError):  # else its process has logged it
-                _log_seldom(version, error)
+                _log_seldom((model, version), error)
     return {role: said[held.version] for role, held in by.items() if held.version in said}
 
 
-def _log_seldom(version: int, error: Exception) -> None:
+def _log_seldom(which: tuple[str, int], error: Exception) -> None:
     """Log what is wrong with a version that is only tried; it may be so with every question."""
     now_s = time.monotonic()
-    if now_s - _LOGGED_S.get(version, -_SELDOM_S) >= _SELDOM_S:
-        _LOGGED_S[version] = now_s
-        logger.warning("not answered beside the champion version=%s error=%s: %s", version, type(error).__name__, error)
+    if now_s - _LOGGED_S.get(which, -_SELDOM_S) >= _SELDOM_S:
+        _LOGGED_S[which] = now_s
+        logger.warning("not answered beside the champion model=%s version=%s error=%s: %s", *which, type(error).__name__, error)

@@ -146,7 +146,7 @@ class Predictor:
         keys = [str(getattr(request, model.canary_key)) for request in requests] if serving.canary else []
         numbers = vectors.numbers()
         with stage("predict.score", reads=position):
-            said = _Said.of(serving, vectors.split([len(lot) for lot in lots]), keys)
+            said = _Said.of(model.name, serving, vectors.split([len(lot) for lot in lots]), keys)
         answered = Answered(
             model=model.name,
             at_ms=asked_ms,
@@ -188,17 +188,18 @@ class _Said:
     canary: list[int]
 
     @classmethod
-    def of(cls, serving: Serving, lots: Sequence[Vectors], keys: Sequence[str]) -> _Said:
+    def of(cls, model: str, serving: Serving, lots: Sequence[Vectors], keys: Sequence[str]) -> _Said:
         """What every version that serves says of lots of vectors, one lot at a time.
 
         Args:
+            model: whose they are.
             serving: the versions.
             lots: n vectors in all.
             keys: (n,) those by which a canary's share is drawn; of none where there is none.
         """
         canary = [] if serving.canary is None else [row for row, key in enumerate(keys) if serving.canary.takes(key)]
         by: dict[Role, Loaded] = {role: held for role, held in serving.roles.items() if role != "canary" or canary}
-        of_role = ask_all(by, lots)
+        of_role = ask_all(model, by, lots)
         by = {role: held for role, held in by.items() if role in of_role}
         canary = canary if "canary" in by else []
         if canary:

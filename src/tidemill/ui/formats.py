@@ -21,12 +21,14 @@ def amount(value: int | None) -> str:
 
 
 def decimal(value: float | None, places: int = 3) -> str:
-    """A number with fixed places, so that columns line up.
+    """A number with fixed places, so that columns line up; a small one of which they would leave a digit or none has three digits.
 
-    >>> decimal(0.4531)
-    '0.453'
+    >>> decimal(0.4531), decimal(0.0004531), decimal(0.0), decimal(0.004, 1)
+    ('0.453', '0.000453', '0.000', '0.0')
     """
-    return DASH if value is None else f"{value:,.{places}f}"
+    if value is None:
+        return DASH
+    return f"{value:.3g}" if places > 2 and 0 < abs(value) < 10 ** (1 - places) else f"{value:,.{places}f}"
 
 
 def figure(value: float | str | None) -> str:

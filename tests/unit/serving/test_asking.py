@@ -52,10 +52,10 @@ def test_what_is_only_tried_is_left_out_and_told_of_seldom(
     monkeypatch.setattr(asking, "_LOGGED_S", {})
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
-            said = ask_all({"champion": loaded(1), "shadow": loaded(2, odd), "frozen": loaded(1)}, LOTS)
+            said = ask_all("late", {"champion": loaded(1), "shadow": loaded(2, odd), "frozen": loaded(1)}, LOTS)
             assert {role: one.tolist() for role, one in said.items()} == {"champion": [1.0, 2.0, 3.0], "frozen": [1.0, 2.0, 3.0]}
-    assert len(caplog.messages) == 1 and "version=2" in caplog.messages[0]
+    assert len(caplog.messages) == 1 and "model=late version=2" in caplog.messages[0]
 
 
 def test_what_a_champion_says_is_logged_as_it_is() -> None:
-    assert np.isnan(ask_all({"champion": loaded(1, np.nan)}, LOTS)["champion"]).tolist() == [False, False, True]
+    assert np.isnan(ask_all("late", {"champion": loaded(1, np.nan)}, LOTS)["champion"]).tolist() == [False, False, True]

@@ -24,13 +24,15 @@ from tests.held import hold_version
 from tests.served import PATIENCE_S, serving
 from tests.services import free_port
 from tidemill.cli.main import app
+from tidemill.clock import wall_ms
 from tidemill.errors import InputError
 from tidemill.project import Workspace
-from tidemill.registry import Registry, snapshot
+from tidemill.registry import Asker, Registry, request_promotion, snapshot
 from tidemill.serving import Champions, create_app
 from tidemill.settings import ServerSettings, Settings
 from tidemill.stores import SCOPES, ApiKey
 from tidemill.stores.api_key import hash_of, new_text, prefix_of
+from tidemill.stores.decision_records import Ending
 
 NAME = "tiny.late_order"
 MODEL, PREDICT = "/v1/models/late_order", "/v1/models/late_order/predict"
@@ -184,10 +186,21 @@ def test_trials_end_at_once(ready: Api) -> None:
     ready.registry.drop_alias(NAME, "canary")
 
 
+def test_a_promotion_that_waits_for_a_server_is_named_to_whoever_asks_again(ready: Api) -> None:
+    waits = request_promotion(ready.workspace, ready.registry, tiny.LATE_ORDER, 2, Asker("ann", "page-1"))
+    ready.registry.promote(NAME, 2)
+    status, told = ready.call("POST", f"{MODEL}/promote", {"version": 2})
+    said = f"version 2 of 'late_order' is the champion already; decision {waits.id} ends once every server serves it"
+    assert (status, told["error"]["what"]) == (409, said)
+    ready.registry.promote(NAME, 1)
+    assert ready.workspace.decisions.claim(waits.id, "page-1", wall_ms())
+    assert ready.workspace.decisions.finish(waits.id, Ending("failed", "given up", 0, wall_ms()), "page-1")
+
+
 def test_what_a_person_does_twice_is_done_once(ready: Api) -> None:
     assert ready.call("POST", f"{MODEL}/promote", {"version": 2})[0] == 200
     again = ready.call("POST", f"{MODEL}/promote", {"version": 2})
-    assert (again[0], "is the champion already" in str(again[1])) == (409, True)
+    assert (again[0], again[1]["error"]["what"]) == (409, "version 2 of 'late_order' is the champion already")
     assert ready.call("POST", f"{MODEL}/rollback", {"to_version": 1})[0] == 200
     for to, words in ((1, "is the champion already"), (9, "version 2 of 'late_order' is the previous champion by now, not 9")):
         status, told = ready.call("POST", f"{MODEL}/rollback", {"to_version": to})

@@ -48,14 +48,20 @@
 
   function padded(chart, low, high) {
     if (low == null) return [0, 1];
-    const pad = Math.max(0.02, (high - low) * 0.12);
-    return [Math.max(0, low - pad), high + pad];
+    const pad = Math.max(0.02 * Math.max(Math.abs(low), Math.abs(high)), (high - low) * 0.12) || 0.02;
+    return [low < 0 ? low - pad : Math.max(0, low - pad), high + pad];
   }
+
+  // Whatever unit an outcome has: four digits of a value, and as many places as the step between two ticks needs.
+  const digits = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 4 });
+  const places = (step) => Math.min(9, Math.max(0, Math.ceil(-Math.log10(step) - 1e-9)));
+  const written = (chart, ticks, axis, space, step) => ticks.map((tick) => tick.toFixed(places(step)));
+  const roomFor = (chart, ticks) => Math.max(48, 14 + 7 * Math.max(0, ...(ticks ?? []).map((tick) => tick.length)));
 
   // The lines of one chart: of weeks, or of windows with the band that the estimate promises.
   function linesOf(plot, series) {
     const metric = plot.dataset.metric;
-    const number = (chart, value) => (value == null ? "–" : value.toFixed(3));
+    const number = (chart, value) => (value == null ? "–" : digits.format(value));
     const live = { label: "live", stroke: colour("--tide"), width: 2.5, value: number };
     const frozen = { label: "frozen", stroke: colour("--frozen"), width: 1.75, dash: [5, 4], value: number };
     if (plot.dataset.kind !== "windows") {
@@ -65,7 +71,7 @@
     const [low, high, middle] = ["low", "high", "estimated"].map((name) => windows[name][metric]);
     const end = { width: 0, points: { show: false } };
     const promised = (chart, value, place, at) =>
-      value == null ? "–" : `${value.toFixed(3)} (${number(chart, low[at])} to ${number(chart, high[at])})`;
+      value == null ? "–" : `${digits.format(value)} (${number(chart, low[at])} to ${number(chart, high[at])})`;
     return {
       at: windows.at,
       step: windows.step,
@@ -100,7 +106,7 @@
       scales: { x: { range: [first, Math.max(last, first + (lines.step < DAY ? lines.step : 7 * DAY))] }, y: { range: padded } },
       axes: [
         { ...axis, size: 30, space: 60, incrs: DAYS.map((days) => days * DAY), values: (chart, ticks) => ticks.map(short) },
-        { ...axis, size: 48, values: (chart, ticks) => ticks.map((tick) => tick.toFixed(2)) },
+        { ...axis, size: roomFor, values: written },
       ],
       series: [
         { label: lines.step === 7 * DAY ? "week from" : "from", value: (chart, value) => (value == null ? "–" : moment(value)) },
