@@ -7,21 +7,26 @@
 ```
 The search goes from the slot on until it finds the digest or an empty slot. Rows lie close together, so that new ones touch few
 pages; the index alone is scattered. Both files are mapped: processes share them, and the system keeps in memory what is in use, and
-no more. Nothing is deleted: a table is dropped as a whole. Who may write when is said by `tidemill.stores.table_files`.
+no more. A full disk would kill whoever writes to them, so `reserve` takes the room first: of the index at once, and of the rows, whose
+file is made for many, as they come. Nothing is deleted: a table is dropped as a whole. Who may write when is said by
+`tidemill.stores.table_files`.
 """
 
 from __future__ import annotations
 
 import mmap
+import os
 from pathlib import Path
 
 import numpy as np
 
 from tidemill.kernels import STATE, Flags, Floats, Ints, Tags, claim_rows, enter_rows, find_rows, merge_rows, put_rows
+from tidemill.stores.full_disk import reserve
 
 _HEADER_BYTES = 64
 _MIN_ROWS = 128
 _SLOTS_A_ROW = 2
+_PIECE_BYTES = 1 << 20
 
 
 class HashTable:
@@ -43,19 +48,43 @@ class HashTable:
         shape = (self.capacity, STATE + width)
         self.tags: Tags = np.frombuffer(cells, dtype=np.uint64, count=shape[0] * shape[1], offset=_HEADER_BYTES).reshape(shape)
         self.cells: Floats = self.tags.view(np.float64)
+        self._reserved = 0  # bytes of the rows' file
 
     @staticmethod
-    def create(index: Path, rows: Path, width: int, capacity: int) -> None:
-        """An empty table with room for `capacity` rows, a power of two; the files take space only as they fill."""
-        rows.unlink(missing_ok=True)
-        HashTable.extend(index, rows, width, capacity)
+    def create(index: Path, rows: Path, width: int, capacity: int) -> HashTable:
+        """An empty table of `capacity` rows, a power of two; `reserve` takes the room for what is written to it."""
+        for path, n_bytes in ((index, _index_bytes(capacity)), (rows, _rows_bytes(width, capacity))):
+            path.unlink(missing_ok=True)
+            _lengthen(path, n_bytes)
+        return HashTable(index, rows, width)
 
-    @staticmethod
-    def extend(index: Path, rows: Path, width: int, capacity: int) -> None:
-        """Give the rows of a table room for `capacity`, a power of two, and make an empty index for them."""
-        for path, n_bytes in ((index, 8 * _SLOTS_A_ROW * capacity), (rows, _HEADER_BYTES + 8 * (STATE + width) * capacity)):
-            with path.open("ab") as file:
-                file.truncate(n_bytes)
+    def extend(self, index: Path, capacity: int) -> HashTable:
+        """The same rows with more of them to come, `capacity` together, a power of two; their index is new and empty."""
+        index.unlink(missing_ok=True)
+        _lengthen(index, _index_bytes(capacity))
+        _lengthen(self.rows_path, _rows_bytes(self.width, capacity))
+        return HashTable(index, self.rows_path, self.width)
+
+    def cut_back(self) -> None:
+        """Take back what `extend` did to the rows' file."""
+        os.truncate(self.rows_path, _rows_bytes(self.width, self.capacity))
+
+    def reserve(self, more: int) -> None:
+        """Take the room on the disk for the index, the rows and `more` of them, so that writing finds it; only within `TableFiles.writing`.
+
+        What another process has taken, or one from before, is taken once more, which changes nothing.
+
+        Raises:
+            OSError: the disk has no room for them.
+        """
+        n_bytes = _rows_bytes(self.width, self.used + more)
+        if n_bytes <= self._reserved:
+            return
+        n_bytes = min(-(-n_bytes // _PIECE_BYTES) * _PIECE_BYTES, _rows_bytes(self.width, self.capacity))
+        if not self._reserved:
+            reserve(self.index_path, 0, _index_bytes(self.capacity))
+        reserve(self.rows_path, self._reserved, n_bytes)
+        self._reserved = n_bytes
 
     @property
     def capacity(self) -> int:
@@ -112,3 +141,16 @@ def capacity_for(n_rows: int) -> int:
 def _mapped(path: Path) -> mmap.mmap:
     with path.open("r+b") as file:
         return mmap.mmap(file.fileno(), 0)
+
+
+def _index_bytes(capacity: int) -> int:
+    return 8 * _SLOTS_A_ROW * capacity
+
+
+def _rows_bytes(width: int, n_rows: int) -> int:
+    return _HEADER_BYTES + 8 * (STATE + width) * n_rows
+
+
+def _lengthen(path: Path, n_bytes: int) -> None:
+    with path.open("ab") as file:
+        file.truncate(n_bytes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -47,13 +47,11 @@ class IdStore:
         with self._files.reading() as tables:
             return self._known_until(tables, stream, *tags)
 
-    def prepare(self, applied: Mapping[str, EventBatch]) -> list[Write]:
-        """The rows that these events change; only within `TableFiles.writing`."""
-        writes: list[Write] = []
+    def prepare(self, applied: Mapping[str, EventBatch]) -> Iterator[Write]:
+        """The rows that these events change, claimed one after another; only within `TableFiles.writing`."""
         for stream, batch in applied.items():
             until_ms = batch.event_time_ms + self._retention_ms[stream]
-            writes += self._writes(stream, batch.event_ids, until_ms)
-        return writes
+            yield from self._writes(stream, batch.event_ids, until_ms)
 
     def expired(self, now_ms: int) -> list[str]:
         """The tables whose ids count no longer, not even for events of a partition that is somewhat behind the others."""
@@ -88,7 +86,7 @@ class IdStore:
             last = self._last = (event_ids, *digest_texts(event_ids)[:2])
         return last[1], last[2]
 
-    def _writes(self, stream: str, event_ids: Sequence[str], until_ms: Ints) -> list[Write]:
+    def _writes(self, stream: str, event_ids: Sequence[str], until_ms: Ints) -> Iterator[Write]:
         """An id that comes twice within a batch, the second time after it ceased to count, keeps the later time."""
         kept = self._generations[stream]
         a, b = self._tags(event_ids)
@@ -97,15 +95,13 @@ class IdStore:
             firsts = np.flatnonzero(np.append(True, a[order][1:] != a[order][:-1]))
             a, b, until_ms = a[order[firsts]], b[order[firsts]], np.maximum.reduceat(until_ms[order], firsts)
         generations = until_ms // kept.span_ms
-        writes = []
         for generation in np.unique(generations).tolist():
             mine = generations == generation
             tags, states = b[mine], until_ms[mine].astype(np.float64)[:, None]
             table = kept.ensure(self._files, generation, len(tags))
             rows, fresh = table.claim(a[mine], tags)
             table.merge_into(states, rows, fresh, _LATER)
-            writes.append(Write(table, rows, tags, states, fresh, _NEUTRAL))
-        return writes
+            yield Write(table, rows, tags, states, fresh, _NEUTRAL)
 
 
 def _ends_ms(name: str) -> int:

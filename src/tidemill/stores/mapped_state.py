@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
-from tidemill.errors import UnavailableError
 from tidemill.events import EventBatch
 from tidemill.features import FeatureSource, Label
 from tidemill.stores.catalogue import FileCatalogue
@@ -25,8 +24,6 @@ from tidemill.stores.table_files import TableFiles
 from tidemill.stores.tile_sets import TileSets
 from tidemill.streams import Commit
 from tidemill.streams.engine import Ints
-
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class MappedState(SqlState):
@@ -65,7 +62,7 @@ class MappedState(SqlState):
                 commit = replace(commit, known_at_ms=standing.known_at_ms)
             refuse_lost(standing)
             numbers = self._feed(standing)
-            writes = self.tiles.prepare(commit.applied, commit.known_at_ms, numbers) + self._ids.prepare(commit.applied)
+            writes = chain(self.tiles.prepare(commit.applied, commit.known_at_ms, numbers), self._ids.prepare(commit.applied))
             with self._changing(change + 1, commit.after.token, commit.known_at_ms, writes) as cursor:
                 self._write(cursor, commit, change + 1, numbers)
             self.files.drop(self.tiles.expired(commit.known_at_ms) + self._ids.expired(commit.known_at_ms))
@@ -75,9 +72,7 @@ class MappedState(SqlState):
         with self.files.writing():
             standing = self._standing()
             change = self._set_right(standing)
-            writes: list[Write] = self.tiles.prepare(applied, standing.known_at_ms, numbers)
-            if ids:
-                writes += self._ids.prepare(applied)
+            writes = chain(self.tiles.prepare(applied, standing.known_at_ms, numbers), self._ids.prepare(applied if ids else {}))
             with self._changing(change + 1, standing.token, standing.known_at_ms, writes) as cursor:
                 cursor.execute("update position set change = ?", (change + 1,))
                 self.tiles.sketches.write(cursor, applied, standing.known_at_ms, numbers)
@@ -113,16 +108,17 @@ class MappedState(SqlState):
         super().close()
 
     @contextmanager
-    def _changing(self, change: int, token: str, known_at_ms: int, writes: Sequence[Write]) -> Iterator[Cursor]:
+    def _changing(self, change: int, token: str, known_at_ms: int, claims: Iterable[Write]) -> Iterator[Cursor]:
         """A transaction of the database that the tables follow: both take the change of that number, or neither."""
+        writes = list[Write]()
         try:
+            for write in claims:  # one at a time: where a table finds no room, what was claimed in others is given back
+                writes.append(write)
             self.files.prepare(change, token, known_at_ms, writes)
             with writing_cursor(self._engine) as cursor:
                 yield cursor
-        except BaseException as error:
+        except BaseException:
             self.files.undo(writes)
-            if isinstance(error, OSError) and error.errno in _FULL:
-                raise UnavailableError(f"the tables cannot be written just now: {error}; make room, and try again") from error
             raise
         self.files.apply(change, token, known_at_ms, writes)
 

@@ -44,13 +44,11 @@ class MappedTiles(TileStore):
         self._sets = sets
         self._database = database
 
-    def prepare(self, applied: Mapping[str, EventBatch], known_at_ms: int, numbers: SetNumbers) -> list[Write]:
-        """The rows that these events change; see `merge_events`."""
-        writes: list[Write] = []
+    def prepare(self, applied: Mapping[str, EventBatch], known_at_ms: int, numbers: SetNumbers) -> Iterator[Write]:
+        """The rows that these events change, claimed one after another; see `merge_events`."""
         for stream, batch in applied.items():
             shelves = [shelf for shelf in self._shelves if shelf.stream == stream]
-            writes += merge_events(self._files, shelves, batch, known_at_ms, numbers)
-        return writes
+            yield from merge_events(self._files, shelves, batch, known_at_ms, numbers)
 
     def expired(self, now_ms: int) -> list[str]:
         """The tables that no window reaches any more."""

@@ -30,6 +30,7 @@ from tidemill.kernels import Ints
 from tidemill.stores.boot import boot_id
 from tidemill.stores.change_journal import Journal, OpenFile, Write
 from tidemill.stores.file_lock import file_lock, try_lock
+from tidemill.stores.full_disk import told_of_room, write_whole
 from tidemill.stores.hash_table import HashTable, capacity_for
 
 _FORMAT = 3
@@ -58,7 +59,7 @@ class TableFiles:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        with file_lock(folder / "writer.lock"):
+        with self.writing():
             header = folder / "header"
             if not header.exists() or header.stat().st_size != _HEADER_BYTES:
                 self._start_anew()
@@ -104,8 +105,12 @@ class TableFiles:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """The right to change the tables; waits for whoever has it."""
-        with file_lock(self.folder / "writer.lock"):
+        """The right to change the tables; waits for whoever has it.
+
+        Raises:
+            UnavailableError: the disk has no room for what is written within; what was there before is left as it was.
+        """
+        with told_of_room(self.folder), file_lock(self.folder / "writer.lock"):
             yield
 
     @contextmanager
@@ -146,18 +151,12 @@ class TableFiles:
         """
         tables = self.tables()
         table = tables.get(name)
-        if table is not None and table.has_room(more):
-            return table
-        index = self.folder / f"{name}.{self.catalog + 1}.index"
         if table is None:
-            rows = self.folder / f"{name}.{self.catalog + 1}.rows"
-            HashTable.create(index, rows, width, capacity_for(max(tables[like].used if like in tables else 0, 2 * more)))
-        else:
-            rows = table.rows_path
-            HashTable.extend(index, rows, width, capacity_for(_GROWTH * table.used + more))
-            table.copy_index(HashTable(index, rows, width))
-        self._change_catalog({**self._entries(), name: _Entry(index.name, rows.name, width)})
-        return self.tables()[name]
+            table = self._make(name, width, more, capacity_for(max(tables[like].used if like in tables else 0, 2 * more)))
+        elif not table.has_room(more):
+            table = self._make(name, width, more, capacity_for(_GROWTH * table.used + more), table)
+        table.reserve(more)
+        return table
 
     def drop(self, names: Iterable[str]) -> None:
         """Forget tables and give their space back; only within `writing`. Readers that read them still may go on."""
@@ -207,6 +206,8 @@ class TableFiles:
         found = self._journal.read(committed, self.tables())
         if found is None:
             return False
+        for write in found[-1]:
+            write.table.reserve(0)  # whoever claimed its rows may have been a tidemill that took no space ahead
         self.apply(committed, *found)
         return True
 
@@ -231,6 +232,27 @@ class TableFiles:
         found = json.loads((self.folder / "catalog.json").read_bytes())["tables"]
         return {name: _Entry(**entry) for name, entry in found.items()}
 
+    def _make(self, name: str, width: int, more: int, capacity: int, old: HashTable | None = None) -> HashTable:
+        """A table of that capacity, with the rows of a smaller one if it is to follow one; nothing is left of one that finds no room."""
+        number = self.catalog + 1
+        index = self.folder / f"{name}.{number}.index"
+        rows = self.folder / f"{name}.{number}.rows" if old is None else old.rows_path
+        try:
+            made = HashTable.create(index, rows, width, capacity) if old is None else old.extend(index, capacity)
+            made.reserve(more)
+            if old is not None:
+                old.copy_index(made)
+            self._change_catalog({**self._entries(), name: _Entry(index.name, rows.name, width)})
+        except OSError:
+            if self.catalog < number:  # nobody has heard of it
+                index.unlink(missing_ok=True)
+                if old is None:
+                    rows.unlink(missing_ok=True)
+                else:
+                    old.cut_back()
+            raise
+        return self.tables()[name]
+
     def _change_catalog(self, entries: Mapping[str, _Entry]) -> None:
         with self.alone():
             _write_catalog(self.folder, entries)
@@ -244,9 +266,7 @@ class TableFiles:
     def _start_anew(self) -> None:
         _write_catalog(self.folder, {})
         (self.folder / "journal").unlink(missing_ok=True)
-        written = self.folder / "header.new"
-        written.write_bytes(bytes(_HEADER_BYTES))
-        written.replace(self.folder / "header")
+        write_whole(self.folder / "header", bytes(_HEADER_BYTES))
 
     def _descriptor(self) -> int:
         """A lock belongs to an open file, so every thread opens its own."""
@@ -258,6 +278,4 @@ class TableFiles:
 
 def _write_catalog(folder: Path, entries: Mapping[str, _Entry]) -> None:
     tables = {name: {"index": entry.index, "rows": entry.rows, "width": entry.width} for name, entry in entries.items()}
-    written = folder / "catalog.new"
-    written.write_text(json.dumps({"format": _FORMAT, "boot": boot_id(), "tables": tables}), encoding="utf-8")
-    written.replace(folder / "catalog.json")
+    write_whole(folder / "catalog.json", json.dumps({"format": _FORMAT, "boot": boot_id(), "tables": tables}).encode())

@@ -11,9 +11,10 @@ from tidemill.stores.table_files import TableFiles
 from tidemill.stores.tile_sums import TileSums, sum_events
 
 
-def merge_events(files: TableFiles, shelves: Sequence[Shelf], batch: EventBatch, known_at_ms: int, numbers: SetNumbers) -> list[Write]:
+def merge_events(files: TableFiles, shelves: Sequence[Shelf], batch: EventBatch, known_at_ms: int, numbers: SetNumbers) -> Iterator[Write]:
     """The rows that a batch changes, see `sum_events`; only within `TableFiles.writing`."""
-    return [write for shelf, sums in sum_events(shelves, batch, known_at_ms, numbers) for write in _merge(files, shelf, sums)]
+    for shelf, sums in sum_events(shelves, batch, known_at_ms, numbers):
+        yield from _merge(files, shelf, sums)
 
 
 def _merge(files: TableFiles, shelf: Shelf, sums: TileSums) -> Iterator[Write]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sqlalchemy import Column, Engine, Integer, MetaData, Table, Text, func, insert, select
 
@@ -17,11 +20,14 @@ from tidemill.errors import UnavailableError
 from tidemill.stores import Lookup
 from tidemill.stores.at_once import AtOnce
 from tidemill.stores.cursors import reading, writing_cursor
+from tidemill.stores.hash_table import HashTable
 from tidemill.stores.sqlite import connect_sqlite, open_sqlite
+from tidemill.stores.table_files import TableFiles
 
 TABLES = MetaData()
 NOTE = Table("note", TABLES, Column("id", Integer, primary_key=True), Column("text", Text))
 LONG = "x" * 100_000
+MOUNTED = 'mount -t tmpfs -o size=32m none "$1"'  # in a namespace of its own, which ends with its last process
 FULL = r"note.db cannot be used just now: database or disk is full; make room"
 
 
@@ -36,6 +42,17 @@ def limit(engine: Engine, pages: int) -> None:
     """Let the connection of this thread make the file no larger, as a full disk would."""
     with closing(engine.raw_connection()) as connection:
         connection.cursor().execute(f"PRAGMA max_page_count={pages}")
+
+
+def in_namespace(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a script that may mount."""
+    return subprocess.run(
+        ["unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh", *arguments], capture_output=True, text=True, check=False
+    )
+
+
+def no_room(_path: Path, _begin: int, _end: int) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device", "a file")
 
 
 def count(engine: Engine) -> int:
@@ -88,10 +105,100 @@ def test_an_engine_whose_tables_find_no_room_says_so_and_goes_on(tmp_path: Path,
     for short in (full, lambda *_given: 1):
         with monkeypatch.context() as patched:
             patched.setattr(os, "pwritev", short)
-            with pytest.raises(UnavailableError, match=r"the tables cannot be written just now: .*No space left on device"):
+            with pytest.raises(
+                UnavailableError, match=r"state\.tables cannot be written just now: No space left on device; make room, and try again"
+            ):
                 make_engine(log, state).drain(10)
         assert state.books(log)["taps"].applied == 0
     assert make_engine(log, state).drain(10) == 3
     assert state.tiles.read([Lookup("by_line", ["a"])], T0).values["by_line__n_all"].tolist() == [3.0]
     state.close()
     log.close()
+
+
+def test_an_engine_whose_tables_must_grow_on_a_full_disk_lives_and_goes_on(tmp_path: Path) -> None:
+    """On a small file system of its own: writing to a page that the disk has no room for kills the process."""
+    tables = tmp_path / "state.tables"
+    tables.mkdir()
+    if sys.platform != "linux" or in_namespace(MOUNTED, str(tables)).returncode:
+        pytest.skip("nobody may mount a file system here")
+    script = f'{MOUNTED} && exec "$2" -m tests.unit.stores.full_tables "$3"'
+    ended = in_namespace(script, str(tables), sys.executable, str(tmp_path))
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_what_was_claimed_in_other_tables_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room_for_ids(path: Path, begin: int, end: int) -> None:
+        if path.name.startswith("ids."):
+            no_room(path, begin, end)
+
+    log, state = open_log(tmp_path), open_taps(tmp_path)
+    log.append([entry(f"t{place}", T0, line=f"l{place}") for place in range(3)], now_ms=0)
+    used = []
+    for _ in range(3):
+        with monkeypatch.context() as patched:
+            patched.setattr("tidemill.stores.hash_table.reserve", no_room_for_ids)
+            with pytest.raises(UnavailableError, match="a file cannot be written just now"):
+                make_engine(log, state).drain(10)
+        used.append({name: table.used for name, table in TableFiles(tmp_path / "state.tables").tables().items()})
+    assert used[0] and used[0] == used[1] == used[2], "each try takes the rows of the one before"
+    assert make_engine(log, state).drain(10) == 3
+    state.close()
+    log.close()
+
+
+def test_of_a_table_that_finds_no_room_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def there() -> dict[str, tuple[int, bytes]]:
+        return {path.name: (path.stat().st_size, path.read_bytes()) for path in tmp_path.iterdir() if path.name != "header"}
+
+    files = TableFiles(tmp_path)
+    digests = np.arange(1, 101, dtype=np.uint64)
+    table = files.ensure("one", 1, 100)
+    table.put(table.claim(digests, digests)[0], digests, digests.astype(np.float64)[:, None])
+    before = there()
+    for name, more in (("one", 1_000), ("another", 10)):
+        for what in ("tidemill.stores.hash_table.reserve", "tidemill.stores.table_files.write_whole"):
+            with monkeypatch.context() as patched:
+                patched.setattr(what, lambda *_given: no_room(tmp_path, 0, 0))
+                with pytest.raises(UnavailableError, match="a file cannot be written"), files.writing():
+                    files.ensure(name, 1, more)
+            assert there() == before
+    grown = files.ensure("one", 1, 1_000)
+    assert grown.states(grown.find(digests, digests))[:, 0].tolist() == digests.tolist()
+    files.close()
+
+
+def test_a_catalog_that_cannot_be_written_is_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def half(path: Path, contents: bytes) -> int:
+        with path.open("wb") as file:
+            file.write(contents[:5])
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    files = TableFiles(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", half)
+        with pytest.raises(UnavailableError, match=r"catalog\.json\.new cannot be written"), files.writing():
+            files.ensure("one", 1, 10)
+    assert {path.name for path in tmp_path.iterdir()} == {"catalog.json", "header", "journal", "writer.lock", "readers.lock"}
+    assert TableFiles(tmp_path).tables() == {}
+    files.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux takes room ahead")
+def test_tables_of_before_take_their_room_before_they_are_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = TableFiles(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(HashTable, "reserve", lambda *_given: None)
+        table = files.ensure("one", 1, 10_000)
+    assert room(table.index_path) < table.index_path.stat().st_size
+    files.close()
+    again = TableFiles(tmp_path)
+    table = again.ensure("one", 1, 10_000)
+    assert room(table.index_path) >= table.index_path.stat().st_size
+    assert room(table.rows_path) >= 8 * 3 * 10_000
+    again.close()
+
+
+def room(path: Path) -> int:
+    """What a file takes on the disk, bytes."""
+    return path.stat().st_blocks * 512
