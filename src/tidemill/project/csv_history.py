@@ -7,7 +7,7 @@ import keyword
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from tidemill.clock import DAY_MS, duration_ms, to_ms, to_utc
 from tidemill.errors import EventError, InputError
-from tidemill.events import Stream, parse_event
+from tidemill.events import Keys, Stream, parse_event
 from tidemill.learning import Model
 from tidemill.sources.rows import row_text, typed_row
 from tidemill.streams import Asked, Counts, Recorded, Recording
@@ -42,6 +42,7 @@ class CsvHistory:
         stream: whose events the rows are.
         model: who is asked; None for events alone.
         outcome_after: when an outcome is known, counted from the event.
+        keys: by stream, the fields that may not be too long, see `Project.keys`; the project that it is given to fills them in.
 
     Raises:
         InputError: when it is called: no such file, or none with rows.
@@ -51,6 +52,7 @@ class CsvHistory:
     stream: Stream
     model: Model | None = None
     outcome_after: str | int = "1d"
+    keys: Mapping[str, Keys] = field(default_factory=dict, repr=False)
 
     def __call__(self, days: int, drift_from: int | None = None) -> Recording:
         """The first days of it. `drift_from` changes nothing: what a file tells is what happened."""
@@ -108,7 +110,8 @@ class CsvHistory:
         counts, met = {name: Counts() for name in streams}, set[tuple[str, str]]()
         for event in told:
             try:
-                key = (event.stream, parse_event(event.payload, streams[event.stream], event.known_at_ms).event_id)
+                parsed = parse_event(event.payload, streams[event.stream], event.known_at_ms, self.keys.get(event.stream, ()))
+                key = (event.stream, parsed.event_id)
                 one = Counts(received=1, duplicate=1) if key in met else Counts(received=1, applied=1)
                 met.add(key)
             except EventError:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from tidemill.errors import NotFoundError, ProjectError
 from tidemill.events import Keys, Stream
 from tidemill.features import FeatureSource, Label, Reaction, Table, View
 from tidemill.learning import Model
+from tidemill.project.csv_history import CsvHistory
 from tidemill.streams import Recording
 from tidemill.targets import KINDS, Kind, Target
 
@@ -61,6 +62,8 @@ class Project:
                 raise ProjectError(f"publish names {kind!r}, which there is not", where=where, fix=f"choose of {', '.join(KINDS)}")
         self._check_times()
         self._check_parts()
+        if isinstance(self.recording, CsvHistory):  # made before the project, which alone knows every key
+            object.__setattr__(self, "recording", replace(self.recording, keys=self.keys))
 
     def _check_times(self) -> None:
         for stream in self.streams:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -12,11 +13,11 @@ from sklearn.linear_model import LogisticRegression
 
 from tidemill.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from tidemill.errors import InputError
-from tidemill.events import Stream
+from tidemill.events import MAX_KEY_BYTES, Stream
 from tidemill.features import Label, View, col, count
 from tidemill.learning import Model, Requests
 from tidemill.project import CsvHistory, Project, Workspace
-from tidemill.streams import Counts, Entry
+from tidemill.streams import Counts, Entry, Recording
 
 BEGIN_MS = 1_767_225_600_000  # 2026-01-01
 
@@ -74,6 +75,16 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
+def applied(project: Project, recording: Recording, home: Path) -> dict[str, Counts]:
+    """What the books say once an engine has applied it."""
+    workspace = Workspace.open(project, home, durable_log=False)
+    workspace.log.append([Entry(event.stream, event.payload, event.known_at_ms) for event in recording.events()], 0)
+    workspace.engine().drain(100)
+    books = workspace.books()
+    workspace.close()
+    return {name: Counts(one.received, one.applied, one.duplicate, one.late, one.rejected) for name, one in books.items()}
+
+
 def test_each_event_is_known_when_it_happened_and_its_outcome_later(file: Path) -> None:
     recording = CsvHistory(file, PAYMENTS, FRAUD, outcome_after="12h")(days=1)
     told = [
@@ -101,12 +112,25 @@ def test_the_books_are_what_it_says(file: Path, tmp_path: Path) -> None:
         "outcomes": Counts(received=5, applied=4, duplicate=1),
     }
     project = Project("pay", streams=[PAYMENTS, OUTCOMES], views=[BY_CARD], models=[FRAUD])
-    workspace = Workspace.open(project, tmp_path / "home", durable_log=False)
-    workspace.log.append([Entry(event.stream, event.payload, event.known_at_ms) for event in recording.events()], 0)
-    workspace.engine().drain(100)
-    books = workspace.books()
-    workspace.close()
-    assert {name: Counts(one.received, one.applied, one.duplicate, one.late, one.rejected) for name, one in books.items()} == expected
+    assert applied(project, recording, tmp_path / "home") == expected
+
+
+def test_rows_whose_keys_are_too_long_are_counted_as_the_engine_judges_them(tmp_path: Path) -> None:
+    """What is a key says the whole project: a card is one by a view that the model does not read."""
+    texts = [("p" * MAX_KEY_BYTES, "c1"), ("p" * (MAX_KEY_BYTES + 1), "c1"), ("p1", "ä" * (MAX_KEY_BYTES // 2 + 1)), ("p2", "ä" * 250)]
+    file = tmp_path / "long.csv"
+    file.write_text("payment_id,paid_at,card,amount_eur,fraud\n" + "".join(f"{name},2026-01-01,{card},1,yes\n" for name, card in texts))
+    fraud = replace(FRAUD, features=["amount_eur"])
+    history = CsvHistory(file, PAYMENTS, fraud)
+    project = Project("pay", streams=[PAYMENTS, OUTCOMES], views=[BY_CARD], models=[fraud], recording=history)
+    assert project.recording is not None
+    recording = project.recording(days=30)
+    expected = recording.expected()
+    assert expected == {
+        "payments": Counts(received=4, applied=2, rejected=2),
+        "outcomes": Counts(received=4, applied=3, rejected=1),
+    }
+    assert applied(project, recording, tmp_path / "home") == expected
 
 
 def test_an_outcome_comes_when_its_own_column_says(tmp_path: Path) -> None:
