@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from tidemill.errors import UnavailableError
+
 logger = logging.getLogger(__name__)
 
 
@@ -31,7 +33,7 @@ def again_and_again(step: Callable[[], None], every_s: float, name: str, *, nice
         while not stopping.wait(every_s):
             try:
                 step()
-            except (sqlite3.Error, OSError) as error:
+            except (UnavailableError, sqlite3.Error, OSError) as error:
                 logger.warning("%s did not go on error=%s", name, error)
 
     thread = threading.Thread(target=run, name=name, daemon=True)

@@ -13,7 +13,8 @@ is of another file. On a server the table has an index of its own.
 from __future__ import annotations
 
 import sqlite3
-from contextlib import AbstractContextManager, closing, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 
 from sqlalchemy import Column, MetaData, Table
 
@@ -21,6 +22,7 @@ from tidemill.stores.again import again_and_again
 from tidemill.stores.column_types import Whole, Word
 from tidemill.stores.databases import Databases
 from tidemill.stores.sqlite import BUSY_S
+from tidemill.stores.sqlite_errors import naming_file
 
 NAME = "serving_keys"
 _TABLES = MetaData()
@@ -70,18 +72,18 @@ class PredictionKeys:
             fewest: how many predictions may be left; by default as many as are read through in some ms.
 
         Raises:
-            sqlite3.Error: a file cannot be read or written.
+            UnavailableError: a file cannot be read or written just now.
         """
         if not self._is_file:
             return
-        with closing(self._connect()) as connection:
+        with self._connected() as connection:
             while self._follow(connection, _READ_THROUGH if fewest is None else fewest):
                 pass
 
     def forget(self) -> None:
         """Empty the index, so that it is made anew of what is still there."""
         if self._is_file:
-            with closing(self._connect()) as connection:
+            with self._connected() as connection:
                 connection.execute("begin")
                 connection.execute("delete from reached")
                 connection.execute("delete from prediction_key")
@@ -121,11 +123,13 @@ class PredictionKeys:
         up_to, made, last, there = standing
         return up_to > last or made != there or last - up_to > fewest
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._databases.path(NAME), isolation_level=None, timeout=BUSY_S)
-        connection.execute("pragma synchronous=normal")
-        connection.execute("attach database ? as serving", (str(self._databases.path("serving")),))
-        return connection
+    @contextmanager
+    def _connected(self) -> Iterator[sqlite3.Connection]:
+        path = self._databases.path(NAME)
+        with naming_file(path), closing(sqlite3.connect(path, isolation_level=None, timeout=BUSY_S)) as connection:
+            connection.execute("pragma synchronous=normal")
+            connection.execute("attach database ? as serving", (str(self._databases.path("serving")),))
+            yield connection
 
 
 def of_keys(databases: Databases, keys: str, model: str = "") -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Engine, MetaData, create_engine, event
 
 from tidemill.stores.schema_version import refuse_other_columns, upgrade
-from tidemill.stores.sqlite_errors import tell_of_file, unusable
+from tidemill.stores.sqlite_errors import naming_file, tell_of_file
 
 BUSY_S = 60  # for another's write lock; a slow machine is no error
 _PRAGMAS = (
@@ -50,12 +50,8 @@ def open_sqlite(path: Path, tables: MetaData, *, durable: bool = False) -> Engin
     @event.listens_for(engine, "begin")
     def _on_begin(connection: Any) -> None:
         reading = connection.get_execution_options().get("reading", False)
-        try:
+        with naming_file(path):  # SQLAlchemy does not see an error of the driver's own
             connection.connection.dbapi_connection.execute("BEGIN" if reading else "BEGIN IMMEDIATE")
-        except sqlite3.Error as error:  # the driver's own, which SQLAlchemy does not see
-            if (away := unusable(str(path), error)) is None:
-                raise
-            raise away from error
 
     upgrade(engine, tables, str(path), _ELSEWHERE)
     tables.create_all(engine)
@@ -64,10 +60,15 @@ def open_sqlite(path: Path, tables: MetaData, *, durable: bool = False) -> Engin
 
 
 def connect_sqlite(path: Path, *, busy_s: float) -> sqlite3.Connection:
-    """A connection of its own, in autocommit, to a database that `open_sqlite` has opened; it waits so long for another's write lock."""
-    connection = sqlite3.connect(path, check_same_thread=False)
-    _settle(connection, durable=False)
-    connection.execute(f"PRAGMA busy_timeout={int(busy_s * 1_000)}")
+    """A connection of its own, in autocommit, to a database that `open_sqlite` has opened; it waits so long for another's write lock.
+
+    Raises:
+        UnavailableError: the file cannot be used just now.
+    """
+    with naming_file(path):
+        connection = sqlite3.connect(path, check_same_thread=False)
+        _settle(connection, durable=False)
+        connection.execute(f"PRAGMA busy_timeout={int(busy_s * 1_000)}")
     return connection
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, event
@@ -12,7 +15,7 @@ from tidemill.errors import UnavailableError
 _JUST_NOW = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY}  # what is not one's to write does not pass by itself
 
 
-def unusable(path: str | None, error: sqlite3.Error) -> UnavailableError | None:
+def unusable(path: Path | str | None, error: sqlite3.Error) -> UnavailableError | None:
     """The error to raise from one of SQLite's; None where the statement is wrong, not the file.
 
     >>> full = sqlite3.OperationalError("database or disk is full")
@@ -24,6 +27,21 @@ def unusable(path: str | None, error: sqlite3.Error) -> UnavailableError | None:
     if code not in _JUST_NOW:
         return None
     return UnavailableError(f"{path} cannot be used just now: {error}; make room, or see who holds it, and try again")
+
+
+@contextmanager
+def naming_file(path: Path | str | None) -> Iterator[None]:
+    """Let what the driver itself runs within raise that error.
+
+    Raises:
+        UnavailableError: the file cannot be used just now.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        if (told := unusable(path, error)) is None:
+            raise
+        raise told from error
 
 
 def tell_of_file(engine: Engine) -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 from tidemill.stores.again import again_and_again
 from tidemill.stores.databases import Databases
 from tidemill.stores.file_lock import try_lock
+from tidemill.stores.sqlite_errors import naming_file
 
 _EVERY_S = 0.25  # requests of many rows make a log too long within a second
 _SHORT_BYTES = 4 << 20  # a log up to here is left alone
@@ -50,7 +51,7 @@ class WalUpkeep:
         """Look at each log once.
 
         Raises:
-            sqlite3.Error: a file cannot be read or written.
+            UnavailableError: a file cannot be read or written just now.
         """
         for file in self._files:
             file.step()
@@ -79,7 +80,7 @@ class _Wal:
         if self._rests:
             self._rests -= 1
             return
-        with suppress(FileNotFoundError):  # nobody has it open now, or ever
+        with suppress(FileNotFoundError), naming_file(self._path):  # nobody has it open now, or ever
             found = self._log.stat()
             if found.st_size > _SHORT_BYTES and found.st_mtime_ns != self._over_ns and self._bring_over():
                 self._over_ns = found.st_mtime_ns  # until it is written to again

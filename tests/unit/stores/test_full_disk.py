@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,12 +20,15 @@ from sqlalchemy import Column, Engine, Integer, MetaData, Table, Text, func, ins
 from tests.unit.events.taps import T0, entry, make_engine, open_log
 from tests.unit.events.taps import open_state as open_taps
 from tidemill.errors import UnavailableError
-from tidemill.stores import Lookup
+from tidemill.stores import Answered, Databases, Lookup, PredictionStore, prediction_keys
+from tidemill.stores.again import again_and_again
 from tidemill.stores.at_once import AtOnce
 from tidemill.stores.cursors import reading, writing_cursor
 from tidemill.stores.hash_table import HashTable
+from tidemill.stores.prediction_keys import PredictionKeys
 from tidemill.stores.sqlite import connect_sqlite, open_sqlite
 from tidemill.stores.table_files import TableFiles
+from tidemill.stores.wal_upkeep import WalUpkeep
 
 TABLES = MetaData()
 NOTE = Table("note", TABLES, Column("id", Integer, primary_key=True), Column("text", Text))
@@ -94,6 +100,67 @@ def test_one_that_others_write_to_for_too_long_is_told_of(engine: Engine, tmp_pa
             pass
         with pytest.raises(UnavailableError, match="database is locked"), writing_cursor(engine):
             pass
+
+
+def connections_of_few_pages(patched: pytest.MonkeyPatch) -> None:
+    """Let every connection that is opened from now on make no file larger, as on a full disk."""
+
+    class Bounded(sqlite3.Connection):
+        def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+            done = super().execute(sql, parameters)
+            if sql.startswith(("pragma synchronous", "PRAGMA synchronous")):
+                super().execute("pragma max_page_count=1")
+            return done
+
+    connect = sqlite3.connect
+    patched.setattr(sqlite3, "connect", lambda *given, **named: connect(*given, factory=Bounded, **named))
+
+
+def test_scores_whose_index_finds_no_room_say_so_and_are_found_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = r"serving_keys\.db cannot be used just now: database or disk is full; make room"
+    monkeypatch.setattr(prediction_keys, "_READ_THROUGH", 0)
+    with closing(PredictionStore(Databases(tmp_path))) as store:
+        keys = [f"{place} {LONG[:500]}" for place in range(500)]
+        said = np.zeros(len(keys))
+        store.write(Answered("m", 1_000, 7, "{}", "d", keys, ["{}"] * len(keys), said[:, None], {"champion": (1, said)}))
+        with monkeypatch.context() as patched:
+            connections_of_few_pages(patched)
+            for ask in (lambda: store.scores("m", keys[:1]), store.keys.catch_up):
+                with pytest.raises(UnavailableError, match=full):
+                    ask()
+        assert [score.prediction_id for score in store.scores("m", keys[7:8])] == [8]
+
+
+def test_what_is_done_again_and_again_goes_on_once_there_is_room(caplog: pytest.LogCaptureFixture) -> None:
+    tried, done = list[None](), threading.Event()
+
+    def step() -> None:
+        tried.append(None)
+        if len(tried) == 1:
+            raise UnavailableError("note.db cannot be used just now")
+        done.set()
+
+    with again_and_again(step, 0.001, "a step"):
+        assert done.wait(30)
+    assert "a step did not go on error=note.db cannot be used just now" in caplog.text
+
+
+def test_others_that_use_the_driver_itself_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_given: object, **_named: object) -> sqlite3.Connection:
+        error = sqlite3.OperationalError("database or disk is full")
+        error.sqlite_errorcode = sqlite3.SQLITE_FULL
+        raise error
+
+    keys = PredictionKeys(Databases(tmp_path))
+    (tmp_path / "log.db-wal").write_bytes(bytes(5 << 20))
+    monkeypatch.setattr(sqlite3, "connect", away)
+    for name, use in (
+        ("note", lambda: connect_sqlite(tmp_path / "note.db", busy_s=0)),
+        ("log", WalUpkeep(Databases(tmp_path), ["log"]).step),
+        ("serving_keys", keys.forget),
+    ):
+        with pytest.raises(UnavailableError, match=rf"{name}\.db cannot be used just now"):
+            use()
 
 
 def test_an_engine_whose_tables_find_no_room_says_so_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
