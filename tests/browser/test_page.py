@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -156,6 +157,23 @@ def test_a_new_week_is_drawn(site: Site, page: Page) -> None:
     expect(legend).to_contain_text("2026-01-08")
     site.ferry.sail(8, first_day=10)
     expect(legend).to_contain_text("2026-01-15", timeout=REFRESHED_MS)
+
+
+def test_figures_of_a_small_unit_have_their_places(site: Site, page: Page) -> None:
+    heard = Heard.of(page)
+
+    def in_grams_of_tons(route: Route) -> None:
+        answer = route.fetch()
+        series = answer.json()
+        for who in ("live", "frozen"):
+            series[who] = {metric: [None if one is None else one / 1e6 for one in values] for metric, values in series[who].items()}
+        route.fulfill(response=answer, json=series)
+
+    site.ferry.sail(10)
+    page.route("**/ui/series/**", in_grams_of_tons)
+    page.goto(site.url)
+    expect(page.locator(".plot .u-legend").first).to_contain_text(re.compile(r"live:? *0\.000000[1-9]\d"))
+    assert heard.complaints == []
 
 
 def test_an_empty_line_says_what_to_do(site: Site, page: Page) -> None:
