@@ -10,6 +10,7 @@ from multiprocessing import parent_process
 from threading import Thread
 from typing import TYPE_CHECKING
 
+from tidemill.cli.ending import end_in_time
 from tidemill.cli.logs import log_to_stderr
 from tidemill.cli.options import settings_for, workspace_for
 
@@ -44,6 +45,7 @@ def make_app() -> FastAPI:
         pages.include_router(login_router(keyring))
     app = create_app(workspace, settings, champions, pages, None if server.open else keyring)
     end_before(app, changes.end)
+    end_in_time(app)
     if workspace.project.models:
         champions.registry.get_ready()
     settle_heap()

@@ -41,6 +41,7 @@ from tidemill.serving.refusing import refusal
 from tidemill.serving.releases import release_routes
 from tidemill.serving.scopes import check_routes, describe_scopes
 from tidemill.serving.tracing import tracing
+from tidemill.serving.waiting import end_all
 from tidemill.serving.watching import Watching
 from tidemill.settings import Settings
 from tidemill.stages import listening
@@ -102,8 +103,7 @@ def create_app(
             champions.start(settings.server.poll_champion_s, wall_ms)
             yield
             await forwarder.close()
-            log.close()
-            champions.stop()
+            end_all(log.close, champions.stop)  # both speak with a store that may stand still
 
     app = FastAPI(
         title="tidemill",

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -11,8 +14,11 @@ from anyio import to_thread
 
 from tidemill.errors import UnavailableError
 
+logger = logging.getLogger(__name__)
+
 T = TypeVar("T")
 PATIENCE_S = 60.0
+_END_S = 5.0
 
 
 async def in_thread(work: Callable[[], T], *, bounded: bool = True) -> T:
@@ -44,6 +50,25 @@ async def soon(future: asyncio.Future[T]) -> T:
         return future.result()
     async with _patience():
         return await future
+
+
+def end_all(*ends: Callable[[], None]) -> None:
+    """Let each of these end, all at once, and go on without what takes longer than some seconds: its thread ends with the process."""
+    threads = [threading.Thread(target=_end, args=(end,), name=end.__qualname__, daemon=True) for end in ends]
+    until_s = time.monotonic() + _END_S
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, until_s - time.monotonic()))
+        if thread.is_alive():
+            logger.warning("not waited for any longer what=%s", thread.name)
+
+
+def _end(end: Callable[[], None]) -> None:
+    try:
+        end()
+    except Exception as error:  # whatever it is, the others end too
+        logger.warning("did not end in order what=%s error=%s", end.__qualname__, error)
 
 
 @asynccontextmanager
