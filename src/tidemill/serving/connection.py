@@ -15,6 +15,8 @@ from typing import Any
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from tidemill.serving.body import WHOLE
+
 _LET_GO: deque[tuple[bytes, bytes]] = deque(maxlen=0)
 _HEAD_S, _MOST_HEAD_BYTES = 30.0, 65_536  # its first and its last piece, what one look at the socket brings, are not counted
 _TOO_LONG_SAID = b'{"error":{"where":"headers","what":"headers: more than %d bytes with the path; send less"}}' % _MOST_HEAD_BYTES
@@ -59,6 +61,11 @@ class Connection(HttpToolsProtocol):
         """Begin with the request; what comes behind a body in chunks, of which there could be any number, is no header of it."""
         super().on_headers_complete()
         self.headers = _LET_GO
+
+    def on_message_complete(self) -> None:
+        """Note that its body is there, mostly before its task begins: whoever reads it then needs no clock."""
+        super().on_message_complete()
+        self.scope[WHOLE] = True
 
     def _take_piece(self, n_bytes: int) -> None:
         self._wait_for_head()

@@ -1,4 +1,4 @@
-"""What every request passes first: the server's own names only, no foreign page, a bounded body."""
+"""What every request passes first: the server's own names only, no foreign page, a body within bounds."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tidemill.serving.answering import AsgiScope, Receive, Send, answer
+from tidemill.serving.body import Body, TooLargeError, TooSlowError
 from tidemill.serving.intake import LINES
 
 HEADERS = "tidemill.headers"  # where a route leaves the headers that its answer has instead of those below
@@ -23,10 +24,6 @@ _HEADERS = [
 _ALWAYS_TLS = (b"strict-transport-security", b"max-age=31536000")
 _LENGTH = re.compile(r"[0-9]{1,15}")  # isdigit would take other scripts too, and int refuses thousands of digits
 _STREAMS = "/v1/streams/"  # lines of events are taken as they come, and never held all at once
-
-
-class TooLargeError(Exception):
-    """The body grew past the limit while it was read."""
 
 
 class Guards:
@@ -60,25 +57,19 @@ class Guards:
         if refusal is not None:
             await answer(send, *refusal)
             return
-        taken = 0
-
-        async def bounded() -> dict[str, Any]:
-            nonlocal taken
-            message = await receive()
-            taken += len(message.get("body", b""))
-            if taken > self._most and not is_streamed:
-                raise TooLargeError
-            return message
 
         async def with_headers(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":
                 message = {**message, "headers": [*message["headers"], *scope.get(HEADERS, _HEADERS), *self._always]}
             await send(message)
 
+        bounded = receive if is_streamed else Body(scope, receive, self._most).receive
         try:
             await self._app(scope, bounded, with_headers)
         except TooLargeError:
             await answer(send, 413, "body", f"more than {self._most} bytes; send it in parts")
+        except TooSlowError:
+            await answer(send, 408, "body", "it does not come; send it at once, or events as lines", [(b"connection", b"close")])
 
     def _refusal(self, headers: dict[bytes, str]) -> tuple[int, str, str] | None:
         host = headers.get(b"host", "")
