@@ -69,6 +69,17 @@ class Site:
             time.sleep(0.1)
 
 
+BROKEN = """
+from multiprocessing import parent_process
+
+from tidemill.errors import NotReadyError
+
+if parent_process() is not None:
+    raise NotReadyError("it is not there yet")
+from tests.tiny import project
+"""
+
+
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     with closing(Workspace.open(tiny.project, tmp_path)) as workspace:
@@ -99,6 +110,18 @@ def test_none_goes_on_without_the_one_that_started_them(site: Site) -> None:
     while any(Path(f"/proc/{worker}").exists() for worker in workers):
         assert time.monotonic() < until_s, log_tail(site.log)
         time.sleep(0.1)
+
+
+def test_where_none_comes_up_they_are_given_up(tmp_path: Path) -> None:
+    (tmp_path / "project.py").write_text(BROKEN)
+    settings = {"HOME": str(tmp_path / "home"), "PROJECT": str(tmp_path / "project.py"), "SERVER__PORT": str(free_port())}
+    environ = child_environ() | {f"TIDEMILL_{name}": value for name, value in settings.items()}
+    environ["PYTHONPATH"] = os.pathsep.join([str(project_root()), os.environ.get("PYTHONPATH", "")])
+    line = [sys.executable, "-m", "tidemill.cli.main", "serve", "--open", "--workers", str(N_WORKERS)]
+    done = subprocess.run(line, cwd=project_root(), env=environ, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("it is not there yet") >= 2 * N_WORKERS, done.stderr[-2_000:]
+    assert done.stderr.strip().splitlines()[-1].startswith("error no process of the server comes up")
 
 
 def test_all_answer_are_replaced_and_end(site: Site) -> None:

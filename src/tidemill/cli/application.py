@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from tidemill.cli.ending import end_in_time
 from tidemill.cli.logs import log_to_stderr
 from tidemill.cli.options import settings_for, workspace_for
+from tidemill.errors import TidemillError
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -24,6 +25,15 @@ def make_app() -> FastAPI:
     """The API and the page of the project that this process's settings name."""
     log_to_stderr()  # where this is a process of its own
     _end_with_parent()
+    try:
+        return _made()
+    except TidemillError as error:
+        if parent_process() is None:
+            raise
+        sys.exit(f"error {error}")  # one line, as of every command
+
+
+def _made() -> FastAPI:
     settings = settings_for(None)  # before the imports below: MLflow reads its switches once, when it is imported
 
     from tidemill.heap import settle_heap

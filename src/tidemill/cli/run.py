@@ -7,7 +7,7 @@ import os
 from contextlib import closing, suppress
 from ipaddress import ip_address
 from ssl import PROTOCOL_TLS_SERVER, SSLContext
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -75,29 +75,31 @@ def serve(project: ProjectPath = None, open_: Open = False, workers: Workers = N
     import uvicorn
 
     from tidemill.cli.application import make_app
+    from tidemill.cli.workers import run_workers
     from tidemill.serving import Connection
 
     with closing(workspace_for(settings)) as workspace:  # before there are processes that would fail one by one
         if not server.open:
             tell_how_to_begin(workspace, server)
+    how: dict[str, Any] = {
+        "http": Connection,
+        "ws": "none",  # there is no route for one
+        "host": server.host,
+        "port": server.port,
+        "log_config": None,
+        "log_level": "warning" if server.workers == 1 else "info",  # which says that a process has died
+        "access_log": False,
+        "timeout_keep_alive": _KEEP_ALIVE_S,
+        "timeout_graceful_shutdown": server.end_s,
+        "timeout_worker_healthcheck": _HEALTHY_S,
+        "ssl_certfile": server.tls_cert_file,
+        "ssl_keyfile": server.tls_key_file,
+    }
     with suppress(KeyboardInterrupt):
-        uvicorn.run(
-            make_app() if server.workers == 1 else f"{make_app.__module__}:{make_app.__name__}",
-            factory=server.workers > 1,
-            workers=server.workers,
-            http=Connection,
-            ws="none",  # there is no route for one
-            host=server.host,
-            port=server.port,
-            log_config=None,
-            log_level="warning" if server.workers == 1 else "info",  # which says that a process has died
-            access_log=False,
-            timeout_keep_alive=_KEEP_ALIVE_S,
-            timeout_graceful_shutdown=server.end_s,
-            timeout_worker_healthcheck=_HEALTHY_S,
-            ssl_certfile=server.tls_cert_file,
-            ssl_keyfile=server.tls_key_file,
-        )
+        if server.workers == 1:
+            uvicorn.run(make_app(), **how)
+        else:
+            run_workers(uvicorn.Config(f"{make_app.__module__}:{make_app.__name__}", factory=True, workers=server.workers, **how))
 
 
 def opened(settings: Settings, open_: bool) -> Settings:
