@@ -54,7 +54,6 @@ class Service(Part):
     image: str = Field(pattern=r"^[a-z0-9./-]+:[\w.-]+$")
     pull_policy: Literal["build"] | None = None
     build: Build | None = None
-    init: bool = False
     restart: Literal["unless-stopped"]
     networks: list[str]
     command: list[str] = []

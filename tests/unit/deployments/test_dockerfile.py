@@ -35,3 +35,10 @@ def test_nothing_runs_as_root() -> None:
     assert TEXT.index("USER tidemill") < TEXT.index("COPY ")
     for folder in ("/var/lib/tidemill", "/var/lib/artifacts"):
         assert re.search(rf"--owner tidemill .*{folder}", TEXT), "a new volume takes the owner of the folder it is mounted over"
+
+
+def test_its_first_process_waits_for_those_that_nobody_else_waits_for() -> None:
+    assert re.findall(r"^ENTRYPOINT (.+)$", TEXT, re.MULTILINE) == ['["/usr/bin/tini", "--"]']
+    assert re.search(r"apt-get install .*\btini\b", TEXT)
+    compose = (ROOT / "deployments" / "compose.yaml").read_text(encoding="utf-8")
+    assert not re.search(r"^ *(init|entrypoint):", compose, re.MULTILINE), "a second one would warn that it is not the first"
