@@ -57,6 +57,7 @@ def services(settings: Settings, *, work: bool) -> list[Service]:
             str(settings.mlflow.port),
             "--workers",
             "1",
+            "--uvicorn-opts=--no-access-log",  # servers ask every second, for as long as they are up
             *mlflow,
         )
         found.append(Service("mlflow", command, f"{settings.mlflow_uri}/health", settings.mlflow.port))
