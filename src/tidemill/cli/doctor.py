@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import shutil
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -76,11 +77,10 @@ def _tables(project: Project, settings: Settings) -> list[Finding]:
     try:
         if not Databases(settings.home, settings.database_url).exists("state"):
             return [Finding("tiles and ids", "note", "no events yet; look again when some have come")]
-        workspace = Workspace.open(project, settings.home, database=settings.database_url, log=settings.log, remember=False)
+        with closing(Workspace.open(project, settings.home, database=settings.database_url, log=settings.log, remember=False)) as workspace:
+            sizes = workspace.state.sizes()
     except TidemillError as error:
         return [Finding("tiles and ids", "bad", str(error))]
-    sizes = workspace.state.sizes()
-    workspace.close()
     free_bytes = shutil.disk_usage(settings.home.resolve()).free
     found = []
     for kind in ("tiles", "ids", *(["rows"] if project.tables else [])):

@@ -40,6 +40,7 @@ class Body:
         self._taken = 0
         self._waited_s = 0.0
         self._is_whole = scope.get(WHOLE, False)
+        self.failure: TooLargeError | TooSlowError | None = None  # what came of it, whatever a route makes of that
 
     async def receive(self) -> dict[str, Any]:
         """The next of it; after its end that of the connection, for which nobody has to hurry.
@@ -51,7 +52,8 @@ class Body:
         message = await (self._receive() if self._is_whole else self._soon())
         self._taken += len(message.get("body", b""))
         if self._taken > self._most:
-            raise TooLargeError
+            self.failure = TooLargeError()
+            raise self.failure
         return message
 
     async def _soon(self) -> dict[str, Any]:
@@ -62,7 +64,8 @@ class Body:
         except TimeoutError as error:
             if not patience.expired():
                 raise
-            raise TooSlowError from error
+            self.failure = TooSlowError()
+            raise self.failure from error
         self._waited_s += time.monotonic() - begin_s
         self._is_whole = not message.get("more_body", False)
         return message

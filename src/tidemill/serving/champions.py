@@ -97,7 +97,7 @@ class Champions:
             patience_s: how long each version is waited for at first; one that takes longer is found by a later look.
 
         Raises:
-            TidemillError: what was first wrong with one, once all have been looked at.
+            UnavailableError: the registry or the store did not answer for one, once all have been looked at.
         """
         errors: list[Exception] = []
         with self._refreshing:
@@ -107,7 +107,7 @@ class Champions:
                 except UnavailableError as error:
                     self._not_ready.setdefault(model.name, error)  # what is known to be wrong with its champion still is
                     errors.append(error)
-                except Exception as error:  # whatever the files of a version do
+                except Exception as error:  # whatever the registry says of it
                     self._not_ready.setdefault(model.name, NotReadyError(f"its champion cannot be served: {error}; see the server's log"))
                     errors.append(error)
         if errors:
@@ -138,13 +138,14 @@ class Champions:
                 self.refresh(now_wall_ms(), _PATIENCE_S)
             except TidemillError as error:
                 logger.warning("champion not refreshed error=%s", error)
-            except Exception:  # whatever the files of a version do, what serves goes on, and the next alias is followed
+            except Exception:  # whatever the registry says of a model, what serves goes on, and the next alias is followed
                 logger.exception("champion not refreshed")
             self._look.wait(every_s)
 
     def _refresh(self, model: Model, now_wall_ms: int, patience_s: float) -> None:
         try:
             named = self._named(model)
+            self._starts.keep(model.name, set(named.versions.values()))
             if CHAMPION not in named.versions:
                 self._not_ready.pop(model.name, None)
             elif self._wanted.get(model.name) != named:
@@ -157,18 +158,16 @@ class Champions:
         """Serve what the aliases name, as far as it is ready; the rest is looked at again the next time."""
         before = self._serving.get(model.name)
         try:
-            serving = self._load(model, named, patience_s)
-        except StartingError as error:  # its start logs what is wrong with it
-            self._not_ready[model.name] = error
-            return
-        except ConflictError as error:  # it stays as it is until the aliases move on
-            logger.error("champion not served model=%s error=%s", model.name, error)
+            serving = self._load(model, named, before, patience_s)
+        except (StartingError, ConflictError) as error:  # its start has logged what is wrong with it
             self._not_ready[model.name] = error
         else:
             self._serving[model.name] = serving
             if serving != before:
                 logger.info("serving model=%s versions=%s", model.name, {role: one.version for role, one in serving.roles.items()})
-        if not self._starts.are_going(model.name):
+        if self._starts.are_going(model.name):
+            self._wanted.pop(model.name, None)  # what is served now is neither what was wanted before nor all of this
+        else:
             self._wanted[model.name] = named
 
     def _named(self, model: Model) -> Named:
@@ -183,41 +182,33 @@ class Champions:
             logger.warning("registry down, serving what was last named model=%s versions=%s error=%s", model.name, held.versions, error)
             return held
 
-    def _load(self, model: Model, named: Named, patience_s: float) -> Serving:
-        """What the aliases name, as far as it is ready, without other roles of another task.
+    def _load(self, model: Model, named: Named, before: Serving | None, patience_s: float) -> Serving:
+        """What the aliases name, as far as it is ready; the champion from before until the other is.
 
         Raises:
-            ConflictError: the champion is of another task than the project file says, or does not read what it gives.
-            StartingError: the champion is not ready yet, or cannot be had just now.
+            ConflictError: there is none from before, and the champion does not fit the project file.
+            StartingError: there is none from before, and the champion is not ready yet, or cannot be had just now.
         """
-        ready = partial(self._ready, model, patience_s=patience_s)
-        self._starts.keep(model.name, set(named.versions.values()))
-        before = self._serving.get(model.name)
         held = {} if before is None else {**before.kept, **{one.version: one for one in before.roles.values()}}
-        champion = held.get(named.versions[CHAMPION]) or ready(named.versions[CHAMPION])
-        task = model.objective.task
-        if champion.scorer.task != task:
-            what = f"version {champion.version} of model {model.name!r} is a {champion.scorer.task} model, the project file says {task}"
-            raise ConflictError(f"{what}; run `tidemill train {model.name}`, then `tidemill promote` what it registers")
-        held[champion.version] = champion
-        for alias in (FROZEN, SHADOW, CANARY, PREVIOUS):
+        for alias in (CHAMPION, FROZEN, SHADOW, CANARY, PREVIOUS):
             version = named.versions.get(alias)
             if version is not None and version not in held:
                 try:
-                    held[version] = ready(version)
-                except StartingError:
-                    continue
-                except ConflictError as error:  # whatever is wrong with it, the champion answers
-                    logger.error("version not loaded model=%s alias=%s version=%s error=%s", model.name, alias, version, error)
-        held = {version: one for version, one in held.items() if version in named.versions.values() and one.scorer.task == task}
+                    held[version] = self._ready(model, version, patience_s)
+                except (StartingError, ConflictError):
+                    if alias == CHAMPION and before is None:
+                        raise
+        held = {version: one for version, one in held.items() if version in named.versions.values()}
         roles = {role: held[named.versions[alias]] for role, alias in _ALIASES.items() if named.versions.get(alias) in held}
+        if before is not None:
+            roles.setdefault("champion", before.champion)
         canary = None
         if "canary" in roles:
             name = self._workspace.project.registered_name(model.name)
             canary = Canary(f"{name}:{roles['canary'].version}", named.canary_percent)
         return Serving(roles, canary, held)
 
-    def _ready(self, model: Model, version: int, *, patience_s: float) -> Loaded:
+    def _ready(self, model: Model, version: int, patience_s: float) -> Loaded:
         name = self._workspace.project.registered_name(model.name)
         make = partial(load, self.registry, name, model, version)
         return self._starts.take((model.name, version), f"version {version} of model {model.name!r}", make, patience_s)

@@ -6,7 +6,7 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
-from tidemill.serving.answering import AsgiScope, Receive, Send, answer
+from tidemill.serving.answering import AsgiScope, Headers, Receive, Send, answer
 from tidemill.serving.body import Body, TooLargeError, TooSlowError
 from tidemill.serving.intake import LINES
 
@@ -58,18 +58,28 @@ class Guards:
             await answer(send, *refusal)
             return
 
+        body = None if is_streamed else Body(scope, receive, self._most)
+        begun = False
+
         async def with_headers(message: dict[str, Any]) -> None:
+            nonlocal begun
             if message["type"] == "http.response.start":
+                if body is not None and body.failure is not None:
+                    raise body.failure  # a route has made another answer of it
+                begun = True
                 message = {**message, "headers": [*message["headers"], *scope.get(HEADERS, _HEADERS), *self._always]}
             await send(message)
 
-        bounded = receive if is_streamed else Body(scope, receive, self._most).receive
         try:
-            await self._app(scope, bounded, with_headers)
-        except TooLargeError:
-            await answer(send, 413, "body", f"more than {self._most} bytes; send it in parts")
-        except TooSlowError:
-            await answer(send, 408, "body", "it does not come; send it at once, or events as lines", [(b"connection", b"close")])
+            await self._app(scope, receive if body is None else body.receive, with_headers)
+        except (TooLargeError, TooSlowError) as error:
+            if not begun:  # else the answer ends where it is
+                await answer(send, *self._body_refusal(error))
+
+    def _body_refusal(self, error: TooLargeError | TooSlowError) -> tuple[int, str, str, Headers]:
+        if isinstance(error, TooLargeError):
+            return 413, "body", f"more than {self._most} bytes; send it in parts", ()
+        return 408, "body", "it does not come; send it at once, or events as lines", [(b"connection", b"close")]
 
     def _refusal(self, headers: dict[bytes, str]) -> tuple[int, str, str] | None:
         host = headers.get(b"host", "")

@@ -38,7 +38,7 @@ def load(registry: Registry, name: str, model: Model, version: int) -> Loaded:
         version: which.
 
     Raises:
-        ConflictError: it does not read what the model's columns are now, or its files are not what they should be.
+        ConflictError: it is of another task, does not read what the model's columns are now, or its files are not what they should be.
         TidemillError: it cannot be had just now.
     """
     files = registry.load(name, version)
@@ -46,6 +46,10 @@ def load(registry: Registry, name: str, model: Model, version: int) -> Loaded:
         scorer = registry.open(files, model.columns)
     except ExportError as error:  # what is wrong with its files does not pass
         raise ConflictError(str(error)) from error
+    task = model.objective.task
+    if scorer.task != task:
+        what = f"version {version} of model {model.name!r} is a {scorer.task} model, the project file says {task}"
+        raise ConflictError(f"{what}; run `tidemill train {model.name}`, then `tidemill promote` what it registers")
     reference = {column.name: column.typical for column in ReferenceProfile.from_json(files.reference).columns}
     typical = {column: reference.get(column, None if kind == "text" else float("nan")) for column, kind in model.columns.items()}
     for n_rows in _WARM_ROWS:

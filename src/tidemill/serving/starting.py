@@ -27,7 +27,7 @@ class _Try(Generic[Made]):
     """One try to make something.
 
     Args:
-        rest_s: after it, if it fails, until the next.
+        rest_s: after it, if it fails in a way that may pass, until the next.
         future: what comes of it.
         ended_s: when, on the monotonic clock.
     """
@@ -36,9 +36,14 @@ class _Try(Generic[Made]):
     future: Future[Made] = field(default_factory=Future)
     ended_s: float = 0.0
 
+    def is_over(self) -> bool:
+        """Whether nothing else comes of it, as trying again would change nothing."""
+        return self.future.done() and isinstance(self.future.exception(), ConflictError)
+
     def has_rested(self) -> bool:
         """Whether it has failed, and it is time for the next."""
-        return self.future.done() and self.future.exception() is not None and time.monotonic() - self.ended_s >= self.rest_s
+        failed = self.future.done() and self.future.exception() is not None and not self.is_over()
+        return failed and time.monotonic() - self.ended_s >= self.rest_s
 
 
 class Starts(Generic[Made]):
@@ -63,7 +68,7 @@ class Starts(Generic[Made]):
 
         Raises:
             StartingError: not ready yet.
-            ConflictError: what `make` raises of it, which trying again does not change.
+            ConflictError: what `make` has raised of it, which trying again does not change.
         """
         going = self._going.get(key)
         if going is None or going.has_rested():
@@ -76,17 +81,16 @@ class Starts(Generic[Made]):
             del self._going[key]
             return going.future.result()
         if isinstance(error, ConflictError):
-            del self._going[key]
-            raise error
+            raise ConflictError(str(error)) from error
         raise StartingError(f"{what} could not be started: {error}; it is tried again") from error
 
     def are_going(self, model: str) -> bool:
         """Whether something of a model is being made, or is to be tried again."""
-        return any(of == model for of, _ in self._going)
+        return any(of == model and not going.is_over() for (of, _), going in self._going.items())
 
     def keep(self, model: str, versions: set[int]) -> None:
-        """Forget the other versions of a model; what is being made is dropped once it is ready."""
-        for key in [key for key in self._going if key[0] == model and key[1] not in versions]:
+        """Forget the other versions of a model, but for those that are being made: they may be asked for once more before a later call."""
+        for key in [key for key, going in self._going.items() if key[0] == model and key[1] not in versions and going.future.done()]:
             del self._going[key]
 
     def _begin(self, key: tuple[str, int], make: Callable[[], Made], rest_s: float) -> _Try[Made]:
@@ -98,10 +102,10 @@ class Starts(Generic[Made]):
         try:
             made = make()
         except Exception as error:  # whatever it is, who looks is told
-            if not isinstance(error, TidemillError):
-                logger.exception("version not started model=%s version=%s", *key)
-            elif not isinstance(error, ConflictError):  # of that, which is not tried again, who takes it tells
-                logger.error("version not started model=%s version=%s error=%s", *key, error)
+            if isinstance(error, TidemillError):
+                logger.error("version not served model=%s version=%s error=%s", *key, error)
+            else:
+                logger.exception("version not served model=%s version=%s", *key)
             going.ended_s = time.monotonic()
             going.future.set_exception(error)
         else:

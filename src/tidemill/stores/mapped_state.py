@@ -96,11 +96,16 @@ class MappedState(SqlState):
             self.files.announce()
 
     def sizes(self) -> list[Size]:
-        """The room that tiles, ids and rows take, now and at the rate of now."""
+        """The room that tiles, ids and rows take, now and at the rate of now.
+
+        Raises:
+            ConflictError: an engine died while it changed the tiles.
+        """
         now_ms = self.position_and_time()[1]
         with reading_cursor(self._engine) as cursor:
             rows = self.tiles.rows.sizes(cursor, self.sets.readable())
-        return self.tiles.sizes(now_ms) + self._ids.sizes(now_ms) + rows
+        with self.files.reading():
+            return self.tiles.sizes(now_ms) + self._ids.sizes(now_ms) + rows
 
     def close(self) -> None:
         """Let go of the files."""

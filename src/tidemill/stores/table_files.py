@@ -130,7 +130,7 @@ class TableFiles:
             fcntl.flock(descriptor, fcntl.LOCK_UN)
 
     def tables(self) -> dict[str, HashTable]:
-        """By name, every table; the catalog is read again when it has changed."""
+        """By name, every table; the catalog is read again when it has changed. Only within `reading` or `writing`."""
         version, tables = self._tables
         if version == self.catalog:
             return tables
@@ -244,7 +244,7 @@ class TableFiles:
                 old.copy_index(made)
             self._change_catalog({**self._entries(), name: _Entry(index.name, rows.name, width)})
         except OSError:
-            if self.catalog < number:  # nobody has heard of it
+            if name not in (entries := self._entries()) or entries[name].index != index.name:  # nobody has heard of it
                 index.unlink(missing_ok=True)
                 if old is None:
                     rows.unlink(missing_ok=True)
@@ -255,8 +255,8 @@ class TableFiles:
 
     def _change_catalog(self, entries: Mapping[str, _Entry]) -> None:
         with self.alone():
+            self._numbers[_CATALOG] += 1  # first: a number that names files twice would have them taken for those of before
             _write_catalog(self.folder, entries)
-            self._numbers[_CATALOG] += 1
             self.tables()
         kept = {name for entry in entries.values() for name in (entry.index, entry.rows)}
         for path in (*self.folder.glob("*.index"), *self.folder.glob("*.rows")):

@@ -94,6 +94,15 @@ def test_who_says_that_it_cannot_begin_is_given_up_at_once(workers: Workers) -> 
     assert rounds(workers, 1, one={"alive": False, "exitcode": STARTUP_FAILURE}, two=BEGINS)
 
 
+def test_while_one_serves_the_other_is_started_anew_whatever_it_says(workers: Workers) -> None:
+    fails = {"alive": False, "exitcode": STARTUP_FAILURE}
+    assert not rounds(workers, 1, one=SERVES, two=BEGINS)
+    assert not rounds(workers, 20, one=SERVES, two=fails)
+    assert not workers.should_exit.is_set()
+    assert not rounds(workers, 1, one=DEAD, two=DEAD), "each has its tries from now on"
+    assert not rounds(workers, 1, one=DEAD, two=DEAD)
+
+
 def test_who_is_told_to_end_has_not_given_up(workers: Workers) -> None:
     workers.handle_term()
     assert not rounds(workers, 1, one=DEAD, two=DEAD)

@@ -20,6 +20,7 @@ from tidemill.errors import NotReadyError, UnavailableError
 from tidemill.project import Workspace
 from tidemill.registry import Named, Registry, Version, snapshot
 from tidemill.serving import Champions, starting
+from tidemill.serving.canary import Canary
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -84,7 +85,7 @@ def test_one_that_reads_other_columns_is_told_of_once(home: Path, project: Proje
         with pytest.raises(NotReadyError, match=said) as raised:
             champions.serving("late_order")
         assert not isinstance(raised.value, UnavailableError)
-        assert [record.message for record in caplog.records if "not served" in record.message] == caplog.messages
+        assert [said for said in caplog.messages if "not served" in said] == caplog.messages
         assert len(caplog.messages) == 1
 
 
@@ -140,6 +141,79 @@ def test_a_shadow_that_could_not_be_had_is_looked_for_again(home: Path, monkeypa
         assert champions.serving("late_order").roles["shadow"].version == 2
 
 
+class Told:
+    """A registry that says what a test has it say, of which some versions cannot be had."""
+
+    def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch, away: set[int]) -> None:
+        self.named = Named({"champion": 1}, 0.0)
+        self.away = away
+        self.loads: list[int] = []
+        self.may = threading.Event()
+        self.registry = Registry(NOWHERE, home)
+        self._load = self.registry.load
+        monkeypatch.setattr(self.registry, "load", self._load_told)
+        monkeypatch.setattr(self.registry, "named", lambda _name: self.named)
+
+    def _load_told(self, name: str, number: int) -> Version:
+        self.loads.append(number)
+        if number in self.away:
+            assert self.may.wait(60)
+            raise UnavailableError("no way there")
+        return self._load(name, number)
+
+
+def served(champions: Champions, told: Told, versions: dict[str, int], percent: float = 0.0, patience_s: float = 60.0) -> dict[str, int]:
+    """Which version has which role once the aliases name these."""
+    told.named = Named(versions, percent)
+    champions.refresh(0, patience_s)
+    return {role: one.version for role, one in champions.serving("late_order").roles.items()}
+
+
+def test_what_cannot_be_had_keeps_no_other_alias_from_being_followed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(Workspace.open(tiny.project, home)) as workspace:
+        hold_version(workspace, 2, snapshot(workspace, tiny.LATE_ORDER))
+        told = Told(home, monkeypatch, away={9})
+        told.may.set()
+        champions = Champions(workspace, told.registry, "test")
+        one, two = {"champion": 1, "previous": 2}, {"champion": 2, "previous": 1}
+        assert served(champions, told, one) == {"champion": 1}
+        assert served(champions, told, {**two, "shadow": 9}) == {"champion": 2}
+        assert served(champions, told, one) == {"champion": 1}, "gone back to what was there before"
+        assert served(champions, told, {"champion": 1, "canary": 2}, 5.0) == {"champion": 1, "canary": 2}
+        served(champions, told, {"champion": 1, "canary": 2, "shadow": 9}, 50.0)
+        served(champions, told, {"champion": 1, "canary": 2}, 5.0)
+        assert champions.serving("late_order").canary == Canary("tiny.late_order:2", 5.0)
+        assert served(champions, told, {"champion": 9, "previous": 1}) == {"champion": 1}, "the canary has ended"
+        assert served(champions, told, {"champion": 9, "previous": 1, "shadow": 2}) == {"champion": 1, "shadow": 2}
+        assert told.loads.count(9) == 1 + 1 + 1, "each time that it was named anew, and then it rests"
+
+
+def test_what_does_not_fit_is_looked_at_and_told_of_once(
+    home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with closing(Workspace.open(RENAMED, home)) as workspace, caplog.at_level(logging.ERROR, "tidemill"):
+        told = Told(home, monkeypatch, away={9})
+        told.may.set()
+        told.named = Named({"champion": 1, "shadow": 9}, 0.0)
+        champions = Champions(workspace, told.registry, "test")
+        for _ in range(5):
+            champions.refresh(0)
+            with pytest.raises(NotReadyError, match="no longer gives it"):
+                champions.serving("late_order")
+        assert (told.loads, len(caplog.messages)) == ([1], 1)
+
+
+def test_one_that_is_being_had_is_not_had_twice(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(Workspace.open(tiny.project, home)) as workspace:
+        told = Told(home, monkeypatch, away={9})
+        champions = Champions(workspace, told.registry, "test")
+        for _ in range(5):
+            served(champions, told, {"champion": 1, "shadow": 9}, patience_s=0.5)
+            assert served(champions, told, {"champion": 1}, patience_s=0.5) == {"champion": 1}
+        assert told.loads == [1, 9]
+        told.may.set()
+
+
 def test_a_download_that_takes_long_holds_up_nothing_else(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     may = threading.Event()
     with closing(Workspace.open(tiny.project, home)) as workspace:
@@ -156,19 +230,19 @@ def test_a_download_that_takes_long_holds_up_nothing_else(home: Path, monkeypatc
         monkeypatch.setattr(registry, "named", lambda _name: named)
         champions = Champions(workspace, registry, "test")
 
-        def served(versions: dict[str, int], now_ms: int) -> dict[str, int]:
+        def at(now_ms: int, versions: dict[str, int]) -> dict[str, int]:
             nonlocal named
             named = Named(versions, 0.0)
             champions.refresh(now_ms, patience_s=1.0 if 3 in versions.values() else 0.0)
             return {role: one.version for role, one in champions.serving("late_order").roles.items()}
 
         champions.refresh(0)
-        assert served({"champion": 2, "previous": 1}, 100_000) == {"champion": 1}, "until the other is ready"
+        assert at(100_000, {"champion": 2, "previous": 1}) == {"champion": 1}, "until the other is ready"
         assert workspace.predictions.servers("late_order", 60_000) == {"test": 1}, "and a deployment goes on waiting for it"
-        assert served({"champion": 1, "shadow": 3}, 101_000) == {"champion": 1, "shadow": 3}, "gone back, while it is still loading"
-        assert served({"champion": 1, "canary": 2, "shadow": 3}, 102_000) == {"champion": 1, "shadow": 3}
+        assert at(101_000, {"champion": 1, "shadow": 3}) == {"champion": 1, "shadow": 3}, "gone back, while it is still loading"
+        assert at(102_000, {"champion": 1, "canary": 2, "shadow": 3}) == {"champion": 1, "shadow": 3}
         may.set()
         end_s = time.monotonic() + 60
-        while "canary" not in served({"champion": 1, "canary": 2, "shadow": 3}, 103_000):
+        while "canary" not in at(103_000, {"champion": 1, "canary": 2, "shadow": 3}):
             assert time.monotonic() < end_s
             time.sleep(0.01)

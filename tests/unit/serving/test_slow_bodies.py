@@ -47,7 +47,7 @@ def begun(served: tuple[Site, Address], path: str, length: int, kind: str = "app
     return link
 
 
-@pytest.mark.parametrize("path", [PATH, PATH + "?explain=false", EVENTS, "/v1/features/by_shop"])
+@pytest.mark.parametrize("path", [PATH, PATH + "?explain=false", EVENTS, "/v1/features/by_shop", "/v1/models/late_order/release"])
 @pytest.mark.parametrize("trickles", [False, True])
 def test_a_body_without_an_end_is_refused(served: tuple[Site, Address], path: str, trickles: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(body, "_FIRST_S", FIRST_S)

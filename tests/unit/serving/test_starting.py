@@ -60,22 +60,47 @@ def test_one_that_failed_says_why_and_is_tried_again(monkeypatch: pytest.MonkeyP
     assert take(starts, make) == "ready"
 
 
-def test_what_trying_again_does_not_change_is_told_as_it_is_and_what_nobody_wants_is_forgotten() -> None:
-    starts, may = Starts[str](lambda: None), threading.Event()
+def test_what_trying_again_does_not_change_is_told_as_it_is_and_not_tried() -> None:
+    starts, may, asked = Starts[str](lambda: None), threading.Event(), list[int]()
 
     def refuse() -> str:
+        asked.append(1)
         assert may.wait(60)
         raise ConflictError("not enabled")
 
     with pytest.raises(StartingError):
         starts.take(KEY, "version 3", refuse)
     may.set()
-    with pytest.raises(ConflictError, match="not enabled"):
+    for _ in range(2):
+        with pytest.raises(ConflictError, match="not enabled"):
+            take(starts, refuse)
+    assert not starts.are_going("refund"), "nothing else comes of it"
+    starts.keep("refund", {4})
+    with pytest.raises(ConflictError):
         take(starts, refuse)
-    assert not starts.are_going("refund")
+    assert asked == [1, 1], "it was forgotten"
+
+
+def test_one_under_way_is_kept_until_it_is_there() -> None:
+    starts, may, made = Starts[str](lambda: None), threading.Event(), list[int]()
+
+    def make() -> str:
+        made.append(1)
+        assert may.wait(60)
+        return "ready"
+
+    for _ in range(3):
+        with pytest.raises(StartingError):
+            starts.take(KEY, "version 3", make)
+        starts.keep("refund", {4})
+    may.set()
+    assert take(starts, make) == "ready", "it was asked for once more"
     may.clear()
     with pytest.raises(StartingError):
-        starts.take(KEY, "version 3", lambda: str(threading.Event().wait(60)))
-    starts.keep("refund", {4})
-    assert not starts.are_going("refund")
+        starts.take(KEY, "version 3", make)
     may.set()
+    end_s = time.monotonic() + 60
+    while starts.are_going("refund"):
+        assert time.monotonic() < end_s
+        starts.keep("refund", {4})
+    assert made == [1, 1], "and let go once nobody did"

@@ -54,7 +54,7 @@
 
   // Whatever unit an outcome has: four digits of a value, and as many places as the step between two ticks needs.
   const digits = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 4 });
-  const places = (step) => Math.min(9, Math.max(0, Math.ceil(-Math.log10(step) - 1e-9)));
+  const places = (step) => [0, 1, 2, 3, 4, 5, 6, 7, 8].find((n) => Math.abs(step * 10 ** n - Math.round(step * 10 ** n)) < 1e-6 * step * 10 ** n) ?? 9;
   const written = (chart, ticks, axis, space, step) => ticks.map((tick) => tick.toFixed(places(step)));
   const roomFor = (chart, ticks) => Math.max(48, 14 + 7 * Math.max(0, ...(ticks ?? []).map((tick) => tick.length)));
 
