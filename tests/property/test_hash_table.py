@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tidemill.stores import table_files
 from tidemill.stores.change_journal import Write
 from tidemill.stores.hash_table import capacity_for
 from tidemill.stores.table_files import TableFiles
@@ -104,3 +106,38 @@ def test_a_change_is_applied_by_whoever_comes_next(tmp_path: Path) -> None:
     assert again.recover(committed=1)
     assert not again.recover(committed=3), "changes are missing that no journal holds"
     again.close()
+
+
+@pytest.mark.parametrize("step", ["before", "after"])
+def test_who_dies_while_a_table_grows_hides_no_row_from_anybody(tmp_path: Path, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next writer knew the tables from before; one reader opens them between the two, another has them open all the time."""
+    next_writer, reader, write_catalog = TableFiles(tmp_path), TableFiles(tmp_path), table_files._write_catalog
+
+    def put(files: TableFiles, first: int, n: int) -> None:
+        a, b = tags_of([(first + place, 1) for place in range(n)])
+        with files.writing():
+            table = files.ensure("one", 1, n)
+            table.put(table.claim(a, b)[0], b, np.ones((n, 1)))
+
+    def found(files: TableFiles) -> int:
+        with files.reading() as tables:
+            return int((tables["one"].find(*tags_of([(1 + place, 1) for place in range(2_000)])) >= 0).sum())
+
+    put(next_writer, 1, 100)
+    assert found(reader) == 100
+
+    def die(folder: Path, entries: Mapping[str, table_files._Entry]) -> None:
+        if step == "after":
+            write_catalog(folder, entries)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(table_files, "_write_catalog", die)
+        put(TableFiles(tmp_path), 101, 900)
+    between = TableFiles(tmp_path)
+    assert (found(reader), found(between)) == (100, 100)
+    put(next_writer, 101, 10)
+    put(next_writer, 111, 1_000)
+    with next_writer.writing():
+        next_writer.ensure("another", 1, 1)
+    assert [found(files) for files in (next_writer, reader, between, TableFiles(tmp_path))] == [1_110] * 4
