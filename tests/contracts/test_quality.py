@@ -18,6 +18,7 @@ from tidemill.features import Label, View, count
 from tidemill.stores import Answered, Databases, Followed, PredictionStore, QualityReader, SqlLog
 from tidemill.stores import quality as module
 from tidemill.stores.cursors import reading_cursor
+from tidemill.stores.predictions import LAST_MS
 from tidemill.stores.state_opening import open_state
 from tidemill.streams import Engine, Entry
 
@@ -144,6 +145,7 @@ def test_quality_counts_what_one_loop_counts(asked: list[Asked], told: list[Told
         judged = reader.judged("m", LABEL, from_minute * MINUTE_MS, (from_minute + minutes) * MINUTE_MS)
         followed = reader.followed("m", LABEL, (from_minute * MINUTE_MS, (from_minute + minutes) * MINUTE_MS))
         again = reader.judged("m", LABEL, from_minute * MINUTE_MS, (from_minute + minutes) * MINUTE_MS)
+        tried = reader.tried("m", LABEL, (from_minute * MINUTE_MS, (from_minute + minutes) * MINUTE_MS), ("frozen", 1))
         reader.close()
     rows = list(
         zip(
@@ -163,6 +165,26 @@ def test_quality_counts_what_one_loop_counts(asked: list[Asked], told: list[Told
     assert again.said.tolist() == judged.said.tolist()
     frozen = judged.of_role("frozen")
     assert frozen.said.tolist() == [row[3] for row in rows if row[0] == "frozen"]
+    assert (tried.own.said.tolist(), tried.one_in) == (frozen.said.tolist(), 1)
+    places = [round(1_000 * said - 1) // 2 for said in frozen.said.tolist()]
+    assert tried.champion.said.tolist() == [probability(place, "champion") for place in places]
+    assert tried.champion.version.tolist() == [asked[place].champion for place in places]
+
+
+def test_of_many_questions_a_trial_is_compared_on_some(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = [Asked(f"k{number % 150}", number // 30, 1, number % 3 > 0) for number in range(300)]
+    write_all(databases, asked, [Told(f"k{number}", 11, number % 2) for number in range(150)])
+    reader = QualityReader(databases)
+    whole = reader.tried("m", LABEL, (0, LAST_MS), ("frozen", 1))
+    monkeypatch.setattr(module, "_MOST_TRIED", 50)
+    some = reader.tried("m", LABEL, (0, LAST_MS), ("frozen", 1))
+    reader.close()
+    assert (whole.one_in, len(whole.own.said), some.one_in) == (1, 100, 4)
+    assert 15 <= len(some.own.said) <= 60
+    for seen in (whole, some):
+        assert seen.own.prediction.tolist() == seen.champion.prediction.tolist()
+        assert (1_000 * (seen.own.said - seen.champion.said)).round().tolist() == [1] * len(seen.own.said)
+        assert seen.own.outcome.tolist() == seen.champion.outcome.tolist()
 
 
 def test_on_every_database_it_counts_the_same(databases: Databases) -> None:
@@ -254,14 +276,16 @@ def test_classes_and_values_meet_their_outcomes_on_every_database(databases: Dat
         store.close()
 
 
-@pytest.mark.parametrize("query", [module._JUDGED, *module._FOLLOWED.values()])
+@pytest.mark.parametrize("query", [module._JUDGED, *module._FOLLOWED.values(), "tried"])
 def test_sqlite_looks_outcomes_and_predictions_up_by_their_key(query: str, tmp_path: Path) -> None:
     databases = Databases(tmp_path)
     open_state(databases, [VIEW], {"m": LABEL}, {"results": VIEW.retention_ms}).close()
     PredictionStore(databases).close()
     reader = QualityReader(databases)
+    asked = reader._here(reader._tried if query == "tried" else query)
+    values = ("m", WITHIN_MS, 0, 1, "shadow", 2, 3)[: 7 if query == "tried" else 4]
     with reading_cursor(reader._engine) as cursor:
-        plan = [row[3] for row in cursor.execute(f"explain query plan {reader._here(query)}", ("m", WITHIN_MS, 0, 1)).fetchall()]
+        plan = [row[3] for row in cursor.execute(f"explain query plan {asked}", values).fetchall()]
     reader.close()
     for step in ("SEARCH o USING INDEX outcome_by_key (model=? AND key=?)", "SEARCH p USING INTEGER PRIMARY KEY (rowid=?)"):
         assert any(each.startswith(step) for each in plan), plan

@@ -56,7 +56,8 @@ def show(told: dict[str, Any]) -> None:
     console.print("  ".join(f"{alias} v{version}" for alias, version in sorted(told["aliases"].items())), highlight=False)
     for trial in told["trials"]:
         share = f" {trial['percent']:g} % of the keys" if trial["role"] == "canary" else ""
-        console.print(f"{trial['role']} v{trial['version']}{share}: {trial['n_outcomes']:,} outcomes", highlight=False)
+        drawn = f", of one question in {trial['one_in']:,}" if trial["one_in"] > 1 else ""
+        console.print(f"{trial['role']} v{trial['version']}{share}: {trial['n_outcomes']:,} outcomes{drawn}", highlight=False)
         if trial["figures"]:
             table = Table("", trial["role"], "champion", box=None)
             for name, value in trial["figures"].items():

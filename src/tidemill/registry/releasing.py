@@ -40,6 +40,7 @@ class Beside:
         n_outcomes: outcomes of what it scored.
         figures: its quality, by metric; empty without outcomes.
         champion: the same of the champion.
+        one_in: of how many questions one was looked at; 1 while there are few enough for all.
     """
 
     role: Role
@@ -48,6 +49,7 @@ class Beside:
     n_outcomes: int
     figures: dict[str, float]
     champion: dict[str, float]
+    one_in: int = 1
 
 
 def try_shadow(registry: Registry, name: str, version: int) -> None:
@@ -102,10 +104,13 @@ def compare_trials(workspace: Workspace, model: Model, named: Named) -> list[Bes
     told = []
     for role, version in tried:
         span = workspace.now_ms() - COMPARED_MS, LAST_MS
-        both = workspace.quality.tried(model.name, model.label, span, (role, version))
-        figures = [{} if not len(one.outcome) else model.objective.quality(one.outcome, np.asarray(one.said)).figures for one in both]
+        seen = workspace.quality.tried(model.name, model.label, span, (role, version))
+        own, champion = (
+            {} if not len(one.outcome) else model.objective.quality(one.outcome, np.asarray(one.said)).figures
+            for one in (seen.own, seen.champion)
+        )
         percent = named.canary_percent if role == "canary" else 0.0
-        told.append(Beside(role, version, percent, len(both[0].outcome), *figures))
+        told.append(Beside(role, version, percent, len(seen.own.outcome), own, champion, seen.one_in))
     return told
 
 

@@ -45,8 +45,15 @@ order by met.id, met.role
 _KEYS_ASKED = "select key from prediction where model = ?1 and at_ms >= ?3 and at_ms < ?4"
 _OF_KEYS = "{of_keys}"  # by which predictions of a key are found, follows from where they are
 _JUDGED = _MET.format(join="join", by_key=_BY_KEY, more="", beside="", of_keys=_OF_KEYS, tried="")
+# Every question in so many that a version was asked, drawn by its number, so that shadow and champion are compared within a second or two.
+_MOST_TRIED = 20_000
+_DRAWN = "{id} * 7919 % 1000003 % ?7 = 0"
 _SCORED_BY = " and exists (select 1 from score tried where tried.prediction_id = p.id and tried.role = ?5 and tried.version = ?6)"
-_TRIED = _MET.format(join="join", by_key=_BY_KEY, more="", beside="", of_keys=_OF_KEYS, tried=_SCORED_BY)
+_SOME = f"{_SCORED_BY} and {_DRAWN.format(id='p.id')}"
+_TRIED = _MET.format(join="join", by_key=_BY_KEY, more="", beside="", of_keys=_OF_KEYS, tried=_SOME)
+_KEYS_TRIED = f"{_KEYS_ASKED} and {_DRAWN.format(id='id')}"
+_N_TRIED = """select count(*) from prediction p join score s on s.prediction_id = p.id and s.role = ? and s.version = ?
+where p.model = ? and p.at_ms >= ? and p.at_ms < ?"""
 _ASKED = " join prediction asked on asked.id = met.id left join prediction_text said on said.prediction_id = met.id"
 _WITH = {"nothing": "", "texts": ", asked.request, said.texts", "vectors": ", asked.request, said.texts, asked.digest, asked.vector"}
 Beside = Literal["nothing", "texts", "vectors"]  # what is read beside predictions and outcomes: of vectors their texts too
@@ -137,6 +144,21 @@ class Followed:
         return len(self.at_ms)
 
 
+@dataclass(frozen=True)
+class Tried:
+    """What a version that is tried said, and the champion, on the same questions; of each key the last that the version was asked.
+
+    Args:
+        own: what it said.
+        champion: what the champion said.
+        one_in: of how many questions one was looked at, drawn from all alike.
+    """
+
+    own: Judged
+    champion: Judged
+    one_in: int = 1
+
+
 class QualityReader:
     """Reads the databases `serving` and `state` side by side; writes nothing."""
 
@@ -145,6 +167,7 @@ class QualityReader:
         self._engine = databases.open_beside("serving", "state", KEYS)
         self._by_key = _BY_KEY if self._engine.dialect.name == "sqlite" else ""
         self._of_keys = of_keys(databases, _KEYS_ASKED, "?1")
+        self._tried = _TRIED.replace(_OF_KEYS, of_keys(databases, _KEYS_TRIED, "?1"))
 
     def judged(self, model: str, label: Label, from_ms: int, to_ms: int) -> Judged:
         """The predictions asked in `[from_ms, to_ms)` whose outcome is known.
@@ -153,8 +176,8 @@ class QualityReader:
         """
         return _known(self._read(_JUDGED, model, label, (from_ms, to_ms)))
 
-    def tried(self, model: str, label: Label, span: tuple[int, int], scored_by: tuple[Role, int]) -> tuple[Judged, Judged]:
-        """What a version that is tried said, and the champion on the same questions; of each key the last that the version was asked.
+    def tried(self, model: str, label: Label, span: tuple[int, int], scored_by: tuple[Role, int]) -> Tried:
+        """What a version that is tried said, beside the champion.
 
         Args:
             model: name.
@@ -163,11 +186,14 @@ class QualityReader:
             scored_by: role and version of the one that is tried.
         """
         role, version = scored_by
-        judged = _known(self._read(_TRIED, model, label, (*span, role, version)))
-        mine = (judged.role == role) & (judged.version == version)
-        theirs = (judged.role == "champion") & np.isin(judged.prediction, judged.prediction[mine])  # another may have been it before
-        both = np.isin(judged.prediction, judged.prediction[theirs])
-        return judged.rows(mine & both), judged.rows(theirs)
+        with reading_cursor(self._engine) as cursor:
+            n_asked: int = cursor.execute(_N_TRIED, (role, version, model, *span)).fetchone()[0]
+        one_in = max(1, -(-n_asked // _MOST_TRIED))
+        judged = _known(self._read(self._tried, model, label, (*span, role, version, one_in)))
+        own = (judged.role == role) & (judged.version == version)
+        champion = (judged.role == "champion") & np.isin(judged.prediction, judged.prediction[own])  # another may have been it before
+        both = np.isin(judged.prediction, judged.prediction[champion])
+        return Tried(judged.rows(own & both), judged.rows(champion), one_in)
 
     def followed(self, model: str, label: Label, span: tuple[int, int], *, beside: Beside = "nothing") -> Followed:
         """The predictions asked in `[span[0], span[1])`, one of each (key, version, role), with the outcome if it is known."""
