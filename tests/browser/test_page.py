@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import time
 from collections.abc import Iterator
@@ -16,6 +17,12 @@ from tidemill.clock import wall_ms
 from tidemill.stores import Alert
 
 SETTLED = "() => { const now = document.querySelector('.plot canvas'); const same = now === window.was; window.was = now; return same }"
+WRITTEN = """window.written = []; const canvases = [], write = CanvasRenderingContext2D.prototype.fillText;
+CanvasRenderingContext2D.prototype.fillText = function (text, ...rest) {
+  if (!canvases.includes(this.canvas)) canvases.push(this.canvas);
+  if (/^-?[\\d.]+$/.test(text)) window.written.push([canvases.indexOf(this.canvas), text]);
+  return write.call(this, text, ...rest);
+}"""  # every number that a chart writes beside its lines
 REFRESHED_MS = 120_000  # a change is told within seconds; a slow machine is no error
 
 
@@ -174,6 +181,29 @@ def test_figures_of_a_small_unit_have_their_places(site: Site, page: Page) -> No
     page.goto(site.url)
     expect(page.locator(".plot .u-legend").first).to_contain_text(re.compile(r"live:? *0\.000000[1-9]\d"))
     assert heard.complaints == []
+
+
+@pytest.mark.parametrize("times", [1e-4, 1.5, 2.1, 2.8, 40_000])
+def test_ticks_are_as_far_apart_as_they_say(site: Site, page: Page, times: float) -> None:
+    def scaled(route: Route) -> None:
+        answer = route.fetch()
+        series = answer.json()
+        for who in ("live", "frozen"):
+            series[who] = {metric: [None if one is None else one * times for one in values] for metric, values in series[who].items()}
+        route.fulfill(response=answer, json=series)
+
+    site.ferry.sail(20)
+    page.add_init_script(WRITTEN)
+    page.route("**/ui/series/**", scaled)
+    page.goto(site.url)
+    expect(page.locator(".plot canvas").first).to_be_visible()
+    page.wait_for_function("() => window.written.length >= 3")
+    charts: dict[int, set[float]] = {}
+    for chart, text in page.evaluate("() => window.written"):
+        charts.setdefault(chart, set()).add(float(text))
+    for ticks in (sorted(found) for found in charts.values() if len(found) > 2):
+        steps = [after - before for before, after in itertools.pairwise(ticks)]
+        assert max(steps) == pytest.approx(min(steps)), ticks
 
 
 def test_an_empty_line_says_what_to_do(site: Site, page: Page) -> None:

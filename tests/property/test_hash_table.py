@@ -11,9 +11,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tidemill.stores import table_files
+from tidemill.stores import table_catalog, table_files
 from tidemill.stores.change_journal import Write
 from tidemill.stores.hash_table import capacity_for
+from tidemill.stores.table_catalog import Entry
 from tidemill.stores.table_files import TableFiles
 
 WIDTH = 2
@@ -111,7 +112,7 @@ def test_a_change_is_applied_by_whoever_comes_next(tmp_path: Path) -> None:
 @pytest.mark.parametrize("step", ["before", "after"])
 def test_who_dies_while_a_table_grows_hides_no_row_from_anybody(tmp_path: Path, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next writer knew the tables from before; one reader opens them between the two, another has them open all the time."""
-    next_writer, reader, write_catalog = TableFiles(tmp_path), TableFiles(tmp_path), table_files._write_catalog
+    next_writer, reader, write_catalog = TableFiles(tmp_path), TableFiles(tmp_path), table_catalog.write_catalog
 
     def put(files: TableFiles, first: int, n: int) -> None:
         a, b = tags_of([(first + place, 1) for place in range(n)])
@@ -126,13 +127,13 @@ def test_who_dies_while_a_table_grows_hides_no_row_from_anybody(tmp_path: Path, 
     put(next_writer, 1, 100)
     assert found(reader) == 100
 
-    def die(folder: Path, entries: Mapping[str, table_files._Entry]) -> None:
+    def die(folder: Path, entries: Mapping[str, Entry]) -> None:
         if step == "after":
             write_catalog(folder, entries)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(table_files, "_write_catalog", die)
+        patched.setattr(table_files, "write_catalog", die)
         put(TableFiles(tmp_path), 101, 900)
     between = TableFiles(tmp_path)
     assert (found(reader), found(between)) == (100, 100)

@@ -52,8 +52,10 @@ def end_in_time(app: FastAPI) -> None:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[Any]:
         async with inner(app) as state:
-            yield state
-            threading.Thread(target=_end_for_good, name="end in time", daemon=True).start()
+            try:
+                yield state
+            finally:  # also where it is given up, as Ctrl-C was pressed once more
+                threading.Thread(target=_end_for_good, name="end in time", daemon=True).start()
 
     app.router.lifespan_context = lifespan
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from socket import socket
 
 from uvicorn import Config
@@ -25,7 +26,7 @@ class Workers(Multiprocess):
         super().__init__(config, sockets)
         self.gave_up = False
         self._serving: set[int | None] = set()  # by process id, those that have come up
-        self._failures = 0  # since one served last
+        self._failures = Counter[int]()  # by place, in a row
 
     def keep_subprocess_alive(self) -> None:
         """Start those anew that have died, or give up."""
@@ -34,26 +35,21 @@ class Workers(Multiprocess):
         self._look()
         before = list(self.processes)
         super().keep_subprocess_alive()
-        if self.should_exit.is_set():  # by uvicorn itself: one of them said that it cannot begin
-            self._serving &= {process.pid for process in self.processes if process.process.is_alive()}
-            if not self._serving:
-                self.gave_up = True
-                return
+        if self.should_exit.is_set():  # uvicorn would end all where one says that it cannot begin
             self.should_exit.clear()
             self._start_dead()
-        self._failures += sum(old is not new and old.pid not in self._serving for old, new in zip(before, self.processes, strict=True))
+        for place, (old, new) in enumerate(zip(before, self.processes, strict=True)):
+            if old is not new:
+                self._failures[place] = 0 if old.pid in self._serving else self._failures[place] + 1
         self._serving &= {process.pid for process in self.processes}
-        if self._serving:
-            self._failures = 0  # of what serves now, each try to come up is still to be made
-        elif self._failures >= _TRIES * self.processes_num:
-            logger.error("given up failures=%s", self._failures)
+        if not self._serving and all(self._failures[place] >= _TRIES for place in range(len(self.processes))):
+            logger.error("given up tries=%s", _TRIES)
             self.gave_up = True
             self.should_exit.set()
 
     def _start_dead(self) -> None:
         for place, process in enumerate(self.processes):
             if not process.process.is_alive():
-                logger.warning("a process could not begin, others serve, and it is started anew pid=%s", process.pid)
                 self.processes[place] = anew = multiprocess.Process(self.config, self.sockets)
                 anew.start()
 

@@ -145,7 +145,7 @@ class Champions:
     def _refresh(self, model: Model, now_wall_ms: int, patience_s: float) -> None:
         try:
             named = self._named(model)
-            self._starts.keep(model.name, set(named.versions.values()))
+            self._starts.keep(model.name, set(named.versions.values()) if CHAMPION in named.versions else set())
             if CHAMPION not in named.versions:
                 self._not_ready.pop(model.name, None)
             elif self._wanted.get(model.name) != named:

@@ -51,7 +51,8 @@ class Guards:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        # of two alike the first counts, as it does for a route
+        headers = {name: value.decode("latin-1") for name, value in reversed(scope["headers"])}
         is_streamed = scope["path"].startswith(_STREAMS) and headers.get(b"content-type", "").encode().startswith(LINES)
         refusal = self._refusal(headers) or (None if is_streamed else self._too_large(headers))
         if refusal is not None:

@@ -81,8 +81,8 @@ class Starts(Generic[Made]):
             del self._going[key]
             return going.future.result()
         if isinstance(error, ConflictError):
-            raise ConflictError(str(error)) from error
-        raise StartingError(f"{what} could not be started: {error}; it is tried again") from error
+            raise ConflictError(str(error))
+        raise StartingError(f"{what} could not be started: {error}; it is tried again")
 
     def are_going(self, model: str) -> bool:
         """Whether something of a model is being made, or is to be tried again."""
@@ -107,7 +107,8 @@ class Starts(Generic[Made]):
             else:
                 logger.exception("version not served model=%s version=%s", *key)
             going.ended_s = time.monotonic()
-            going.future.set_exception(error)
+            told = str(error)  # its traceback would keep what was opened, a process say, for as long as it is held
+            going.future.set_exception(ConflictError(told) if isinstance(error, ConflictError) else UnavailableError(told))
         else:
             going.future.set_result(made)
         self._ready()

@@ -15,38 +15,26 @@ lost pages of any of these files: then the tables are not trusted, but built ane
 from __future__ import annotations
 
 import fcntl
-import json
 import mmap
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from tidemill.errors import ConflictError
 from tidemill.kernels import Ints
-from tidemill.stores.boot import boot_id
 from tidemill.stores.change_journal import Journal, OpenFile, Write
 from tidemill.stores.file_lock import file_lock, try_lock
 from tidemill.stores.full_disk import told_of_room, write_whole
 from tidemill.stores.hash_table import HashTable, capacity_for
+from tidemill.stores.table_catalog import Entry, is_of_this_boot, read_catalog, write_catalog
 
-_FORMAT = 3
 _HEADER_BYTES = 1 << 18
 _NUMBERS, _TEXT_AT = 8, 4_096
 _CATALOG, _CHANGE, _CHANGING, _KNOWN_AT, _TOKEN_BYTES = 1, 2, 3, 4, 5
 _GROWTH = 4
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """One table of the catalog: the names of its files."""
-
-    index: str
-    rows: str
-    width: int
 
 
 class TableFiles:
@@ -139,7 +127,7 @@ class TableFiles:
             opened = {table.index_path.name: table for table in self._tables[1].values()}
             tables = {
                 name: opened.get(entry.index) or HashTable(self.folder / entry.index, self.folder / entry.rows, entry.width)
-                for name, entry in self._entries().items()
+                for name, entry in read_catalog(self.folder).items()
             }
             self._tables = (version, tables)
         return tables
@@ -162,11 +150,11 @@ class TableFiles:
         """Forget tables and give their space back; only within `writing`. Readers that read them still may go on."""
         gone = set(names)
         if gone:
-            self._change_catalog({name: entry for name, entry in self._entries().items() if name not in gone})
+            self._change_catalog({name: entry for name, entry in read_catalog(self.folder).items() if name not in gone})
 
     def announce(self) -> None:
         """Let every reader look again at what there is; only within `writing`."""
-        self._change_catalog(self._entries())
+        self._change_catalog(read_catalog(self.folder))
 
     def prepare(self, change: int, token: str, known_at_ms: int, writes: Sequence[Write]) -> None:
         """Write the journal of a change: it will be applied if, and only if, the database commits its number."""
@@ -224,13 +212,8 @@ class TableFiles:
     def _is_trusted(self) -> bool:
         """Whether the files are what this machine wrote since it started, so that only processes can have died under them."""
         if not self._trusted:
-            found = json.loads((self.folder / "catalog.json").read_bytes())
-            self._trusted = bool(found["format"] == _FORMAT and found["boot"] == boot_id())
+            self._trusted = is_of_this_boot(self.folder)
         return self._trusted
-
-    def _entries(self) -> dict[str, _Entry]:
-        found = json.loads((self.folder / "catalog.json").read_bytes())["tables"]
-        return {name: _Entry(**entry) for name, entry in found.items()}
 
     def _make(self, name: str, width: int, more: int, capacity: int, old: HashTable | None = None) -> HashTable:
         """A table of that capacity, with the rows of a smaller one if it is to follow one; nothing is left of one that finds no room."""
@@ -242,9 +225,9 @@ class TableFiles:
             made.reserve(more)
             if old is not None:
                 old.copy_index(made)
-            self._change_catalog({**self._entries(), name: _Entry(index.name, rows.name, width)})
+            self._change_catalog({**read_catalog(self.folder), name: Entry(index.name, rows.name, width)})
         except OSError:
-            if name not in (entries := self._entries()) or entries[name].index != index.name:  # nobody has heard of it
+            if name not in (entries := read_catalog(self.folder)) or entries[name].index != index.name:  # nobody has heard of it
                 index.unlink(missing_ok=True)
                 if old is None:
                     rows.unlink(missing_ok=True)
@@ -253,10 +236,10 @@ class TableFiles:
             raise
         return self.tables()[name]
 
-    def _change_catalog(self, entries: Mapping[str, _Entry]) -> None:
+    def _change_catalog(self, entries: Mapping[str, Entry]) -> None:
         with self.alone():
             self._numbers[_CATALOG] += 1  # first: a number that names files twice would have them taken for those of before
-            _write_catalog(self.folder, entries)
+            write_catalog(self.folder, entries)
             self.tables()
         kept = {name for entry in entries.values() for name in (entry.index, entry.rows)}
         for path in (*self.folder.glob("*.index"), *self.folder.glob("*.rows")):
@@ -264,7 +247,7 @@ class TableFiles:
                 path.unlink(missing_ok=True)
 
     def _start_anew(self) -> None:
-        _write_catalog(self.folder, {})
+        write_catalog(self.folder, {})
         (self.folder / "journal").unlink(missing_ok=True)
         write_whole(self.folder / "header", bytes(_HEADER_BYTES))
 
@@ -274,8 +257,3 @@ class TableFiles:
             self._own.lock = OpenFile(self.folder / "readers.lock")
         descriptor: int = self._own.lock.descriptor
         return descriptor
-
-
-def _write_catalog(folder: Path, entries: Mapping[str, _Entry]) -> None:
-    tables = {name: {"index": entry.index, "rows": entry.rows, "width": entry.width} for name, entry in entries.items()}
-    write_whole(folder / "catalog.json", json.dumps({"format": _FORMAT, "boot": boot_id(), "tables": tables}).encode())

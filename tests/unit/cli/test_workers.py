@@ -90,8 +90,11 @@ def test_who_has_served_and_dies_is_started_anew(workers: Workers) -> None:
         assert not rounds(workers, 1, one=SERVES, two=SERVES)
 
 
-def test_who_says_that_it_cannot_begin_is_given_up_at_once(workers: Workers) -> None:
-    assert rounds(workers, 1, one={"alive": False, "exitcode": STARTUP_FAILURE}, two=BEGINS)
+def test_who_says_that_it_cannot_begin_has_its_tries_like_any_other(workers: Workers) -> None:
+    fails = {"alive": False, "exitcode": STARTUP_FAILURE}
+    assert not rounds(workers, 20, one=fails, two=BEGINS)
+    assert not rounds(workers, 2, one=fails, two=fails)
+    assert rounds(workers, 1, one=fails, two=fails)
 
 
 def test_while_one_serves_the_other_is_started_anew_whatever_it_says(workers: Workers) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
+import weakref
 
 import pytest
 
 from tidemill.errors import ConflictError, UnavailableError
+from tidemill.serving import starting
 from tidemill.serving.starting import StartingError, Starts
 
 KEY = ("refund", 3)
@@ -104,3 +107,25 @@ def test_one_under_way_is_kept_until_it_is_there() -> None:
         assert time.monotonic() < end_s
         starts.keep("refund", {4})
     assert made == [1, 1], "and let go once nobody did"
+
+
+class Opened:
+    """What is opened on the way, a process say."""
+
+
+@pytest.mark.parametrize("error", [ConflictError("not enabled"), UnavailableError("no memory"), RuntimeError("odd")])
+def test_what_was_opened_by_one_that_failed_is_let_go(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(starting.logger, "disabled", True)  # pytest keeps what is logged
+    held: list[weakref.ref[Opened]] = []
+
+    def make() -> str:
+        opened = Opened()
+        held.append(weakref.ref(opened))
+        raise type(error)(*error.args)
+
+    starts = Starts[str](lambda: None)
+    for _ in range(2):
+        with pytest.raises((ConflictError, StartingError), match=str(error)):
+            starts.take(KEY, "version 3", make, patience_s=60)
+    gc.collect()
+    assert [one() for one in held] == [None]

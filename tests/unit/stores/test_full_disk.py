@@ -224,7 +224,7 @@ def test_of_a_table_that_finds_no_room_nothing_is_left(tmp_path: Path, monkeypat
     table.put(table.claim(digests, digests)[0], digests, digests.astype(np.float64)[:, None])
     before = there()
     for name, more in (("one", 1_000), ("another", 10)):
-        for what in ("tidemill.stores.hash_table.reserve", "tidemill.stores.table_files.write_whole"):
+        for what in ("tidemill.stores.hash_table.reserve", "tidemill.stores.table_catalog.write_whole"):
             with monkeypatch.context() as patched:
                 patched.setattr(what, lambda *_given: no_room(tmp_path, 0, 0))
                 with pytest.raises(UnavailableError, match="a file cannot be written"), files.writing():
