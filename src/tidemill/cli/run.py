@@ -25,7 +25,6 @@ Workers = Annotated[
     int | None, typer.Option(min=1, max=64, help="Processes that share the port, about one a core; the same as TIDEMILL_SERVER__WORKERS.")
 ]
 _KEEP_ALIVE_S = 75  # with uvicorn's 5 s a program that asks every ten seconds would connect each time
-_MORE_S = 20  # than the end of its requests takes, until whom `up` has started is killed
 _HEALTHY_S = 60  # a process that loads a model beside much other work may take long to say that it is there
 
 
@@ -45,7 +44,7 @@ def up(
 
     The API server asks for keys (`tidemill keys create`), unless it is told to be open to this machine.
     """
-    from honcho import manager as honcho
+    from honcho.manager import Manager
 
     from tidemill.cli.environment import shared_environ
     from tidemill.cli.services import refuse_taken_ports, services
@@ -53,8 +52,7 @@ def up(
     settings = opened(settings_for(project), open_)
     wanted = services(settings, work=work)
     refuse_taken_ports(wanted)
-    honcho.KILL_WAIT = settings.server.end_s + _MORE_S  # it asks nobody else how long whom it ends may take
-    manager = honcho.Manager()
+    manager = Manager()
     environ = {**os.environ, **shared_environ(settings)}
     if settings.server.open:
         environ[_OPEN] = "true"
