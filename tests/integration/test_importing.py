@@ -13,8 +13,10 @@ from unittest.mock import patch
 import lightgbm
 import mlflow
 import numpy as np
+import onnx
 import pytest
 import skops.io
+import xgboost
 from sklearn.linear_model import LogisticRegression
 from typer.testing import CliRunner
 
@@ -22,7 +24,8 @@ from tests import tiny
 from tidemill.cli.main import app
 from tidemill.clock import wall_ms
 from tidemill.errors import InputError, NotFoundError
-from tidemill.learning import TrainingSet
+from tidemill.learning import TrainingSet, fit
+from tidemill.learning.export import export
 from tidemill.project import Workspace
 from tidemill.registry import CHALLENGER, CHAMPION, Registry, snapshot
 from tidemill.registry.importing import Import, import_version
@@ -92,3 +95,35 @@ def test_a_file_by_command_and_a_pickle_only_where_it_is_trusted(home: Home, tmp
         assert (found["flavor"], set(found["reads"])) == ("sklearn", set(tiny.LATE_ORDER.columns))
         assert home.registry.alias(NAME, CHALLENGER) == found["version"]
     assert home.workspace.acts.recent(1)[0].act == "import"
+
+
+@pytest.mark.parametrize("flavor", ["xgboost", "sklearn", "onnx"])
+def test_what_mlflow_has_logged_is_read_by_its_flavor(home: Home, flavor: str, tmp_path: Path) -> None:
+    """A run's model, and a registered one: a booster of XGBoost, an estimator kept as skops, and ONNX."""
+    frame = home.rows.frame()
+    mlflow.set_tracking_uri(home.uri)
+    with mlflow.start_run() as run:
+        if flavor == "xgboost":
+            booster = xgboost.train({"objective": "binary:logistic", "nthread": 1}, xgboost.DMatrix(frame[NUMBERS], home.rows.outcome), 10)
+            said = booster.predict(xgboost.DMatrix(frame[NUMBERS].head(50)))
+            mlflow.xgboost.log_model(booster, name="model", pip_requirements=["xgboost"])
+        else:
+            fitted = fit(tiny.LATE_ORDER, home.rows)
+            said = np.asarray(fitted.estimator.predict_proba(frame.head(50)))[:, 1]
+            if flavor == "sklearn":
+                kept = {"serialization_format": "skops", "skops_trusted_types": skops_types(fitted.estimator, tmp_path / "model.skops")}
+                mlflow.sklearn.log_model(fitted.estimator, name="model", pip_requirements=["scikit-learn"], **kept)
+            else:
+                exported = onnx.load_from_string(export(tiny.LATE_ORDER, fitted.estimator, frame.head(50)).content)
+                mlflow.onnx.log_model(exported, name="model", pip_requirements=["onnx"])
+    found = import_version(home.workspace, home.registry, tiny.LATE_ORDER, home.rows, Import(f"runs:/{run.info.run_id}/model"))
+    assert found.flavor == flavor
+    scorer = home.registry.open(home.registry.load(NAME, found.version), tiny.LATE_ORDER.columns)
+    gate = home.rows.rows(np.arange(len(home.rows)) < 50)
+    assert np.allclose(scorer.score(gate.columns), said, atol=1e-5)
+
+
+def skops_types(estimator: object, path: Path) -> list[str]:
+    """What MLflow is told to trust: the types that the file holds."""
+    skops.io.dump(estimator, path)
+    return list(skops.io.get_untrusted_types(file=path))

@@ -90,6 +90,7 @@ def test_it_serves_from_its_own_process_is_swapped_and_falls_alone(home: Home, t
 
     refused = client.post(PREDICT, json={**ASKED, "amount": -1.0})  # its process ends in the middle
     assert (refused.status_code, "exit code 3" in refused.text, "Retry-After" in refused.headers) == (503, True, True)
+    assert "exit code 3" in client.get("/readyz").text, "until it is up again"
 
     home.registry.promote(NAME, plain.version)
     home.registry.set_alias(NAME, SHADOW, own.version)

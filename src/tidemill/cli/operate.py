@@ -122,11 +122,18 @@ def retrain(
 
 
 def promote(model: ModelName, version: Annotated[int, typer.Argument(help="The registered version.")], project: ProjectPath = None) -> None:
-    """Make a version the champion, whatever the gate said of it; it is a decision of yours, and has no probation."""
+    """Make a version the champion, whatever the gate said of it; it is a decision of yours, and has no probation.
+
+    The server does it at once, with a key that may `operate` where it asks for one (TIDEMILL_CLIENT__KEY); without a key, or where no
+    server is up, a flow does, which takes some seconds.
+    """
     settings = settings_for(project)
     workspace = workspace_for(settings)
     name = workspace.project.model(model).name
-    _run(settings, workspace, "deploy", {"model": name, "version": version, "by": getuser()}, act="promote", said=f"version {version}")
+    if (ended := _by_server(settings, f"/v1/models/{name}/promote", {"version": version})) is None:
+        _run(settings, workspace, "deploy", {"model": name, "version": version, "by": getuser()}, act="promote", said=f"version {version}")
+    else:
+        Console().print(f"Deployed: version {ended['to_version']} serves, after {ended['took_ms']} ms", highlight=False)
 
 
 def rollback(model: ModelName, project: ProjectPath = None) -> None:
@@ -136,16 +143,26 @@ def rollback(model: ModelName, project: ProjectPath = None) -> None:
     settings = settings_for(project)
     workspace = workspace_for(settings)
     name = workspace.project.model(model).name
+    if (ended := _by_server(settings, f"/v1/models/{name}/rollback", {})) is None:
+        _run(settings, workspace, "rollback", {"model": name, "by": getuser()})
+    else:
+        Console().print(f"RolledBack: version {ended['to_version']} serves, after {ended['took_ms']} ms", highlight=False)
+
+
+def _by_server(settings: Settings, path: str, asked: dict[str, object]) -> dict[str, Any] | None:
+    """What the server answers; None, and why is said, where a flow has to do it, as without a key a command has its user's rights.
+
+    Raises:
+        DeniedError: the key that is set may not.
+    """
     try:
-        ended = call(settings, "POST", f"/v1/models/{name}/rollback", json.dumps({"by": getuser()}).encode())
+        ended: dict[str, Any] = call(settings, "POST", path, json.dumps({**asked, "by": getuser()}).encode())
     except (UnavailableError, DeniedError) as error:
         if isinstance(error, DeniedError) and settings.client.key.get_secret_value():
             raise
         Console(stderr=True).print(f"by a flow, which takes longer: {error}", highlight=False, markup=False)
-        # without a key a command has its user's rights on the stores, as the others have
-        _run(settings, workspace, "rollback", {"model": name, "by": getuser()})
-        return
-    Console().print(f"RolledBack: version {ended['to_version']} serves, after {ended['took_ms']} ms", highlight=False)
+        return None
+    return ended
 
 
 def freeze(model: ModelName, reason: Annotated[str, typer.Option(help="Why, for the audit.")], project: ProjectPath = None) -> None:

@@ -21,11 +21,15 @@ class Scorer(Protocol):
         task: what it answers.
         classes: what the columns of its probabilities stand for, where it tells several classes apart.
         waits: whether it is answered by another process, so that an event loop must not ask it.
+        down: why it cannot answer just now; "" where it can.
     """
 
     task: Task
     classes: tuple[Class, ...]
     waits: bool
+
+    @property
+    def down(self) -> str: ...
 
     @property
     def reads(self) -> tuple[str, ...]:

@@ -35,6 +35,7 @@ class OnnxModel:
     """
 
     waits = False
+    down = ""
 
     def __init__(self, content: bytes, columns: Mapping[str, FieldKind]) -> None:
         options = ort.SessionOptions()

@@ -37,13 +37,19 @@ class Kept:
         """Start it for the first time; whoever asks for that is told what is wrong with it."""
         self._process.start()
 
+    @property
+    def down(self) -> str:
+        """Why it is down, and when it is started again; "" while it is up."""
+        again_s = self._again_s
+        if again_s is None:
+            return ""
+        wait_s = max(0.0, again_s - time.monotonic())
+        return f"{self._why}; it is started again {f'in {wait_s:.0f} s' if wait_s >= 1 else 'now'}"
+
     def ask(self, table: bytes, n_rows: int, widths: tuple[int, ...]) -> Floats:
         """See `ModelProcess.ask`."""
-        again_s = self._again_s
-        if again_s is not None:
-            wait_s = max(0.0, again_s - time.monotonic())
-            when = f"in {wait_s:.0f} s" if wait_s >= 1 else "now"
-            raise UnavailableError(f"{self._why}; it is started again {when}")
+        if down := self.down:
+            raise UnavailableError(down)
         try:
             said = self._process.ask(table, n_rows, widths)
         except UnavailableError as error:

@@ -81,6 +81,11 @@ class PyfuncModel:
         self._kept.start()
 
     @property
+    def down(self) -> str:
+        """See `Scorer`."""
+        return self._kept.down
+
+    @property
     def reads(self) -> tuple[str, ...]:
         """The columns that it reads."""
         return tuple(self._about.reads.values())

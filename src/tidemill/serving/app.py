@@ -221,11 +221,11 @@ def _health_routes(served: Served) -> APIRouter:
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
-    @router.get("/readyz", summary="The stores can be read and every model has a champion")
+    @router.get("/readyz", summary="The stores can be read and written, and every model has a champion that answers")
     def readyz(request: Request) -> JSONResponse:
         checks = {"stores": _said(served.workspace.books)}
         for model in served.workspace.project.models:
-            checks[f"model {model.name}"] = _said(partial(served.champions.serving, model.name))
+            checks[f"model {model.name}"] = _said(partial(served.champions.check, model.name))
         ready = all(said == "ok" for said in checks.values())
         told = {"ready": ready, "checks": checks} if "read" in request.scope[CALLER].scopes else {"ready": ready}
         return JSONResponse(told, status_code=200 if ready else 503)

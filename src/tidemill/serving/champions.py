@@ -69,6 +69,7 @@ class Champions:
         self._wanted: dict[str, Named] = {}
         self._starts: Starts[Loaded] = Starts(self.hurry)
         self._not_ready: dict[str, TidemillError] = {}  # by model, why what its aliases name is not served yet
+        self._unwritten = ""  # why the store took nothing when it was last written to
         self._stop = threading.Event()
         self._look = threading.Event()
         self._refreshing = threading.Lock()
@@ -88,6 +89,16 @@ class Champions:
                 raise (UnavailableError if isinstance(why, UnavailableError) else NotReadyError)(str(why))
             raise NotReadyError(f"model {model!r} has no champion yet; train one with `tidemill train {model}`")
         return held
+
+    def check(self, model: str) -> None:
+        """Whether a question would be answered: by a champion that can, and logged.
+
+        Raises:
+            NotReadyError: as of `serving`.
+            UnavailableError: as of `serving`; or the champion's process is down, or the store did not take the last word of this server.
+        """
+        if why := self.serving(model).champion.scorer.down or self._unwritten:
+            raise UnavailableError(why)
 
     def refresh(self, now_wall_ms: int, patience_s: float = 60.0) -> None:
         """Load what the aliases name now, and confirm it; what is wrong with one model keeps no other from it.
@@ -152,7 +163,15 @@ class Champions:
                 self._follow(model, named, patience_s)
         finally:  # also what could not be followed: a deployment waits for who is heard of, and else counts this server as gone
             served = self._serving.get(model.name)  # 0 is waited for too, by the first deployment
-            self._workspace.predictions.confirm(self._server, model.name, served.champion.version if served else 0, now_wall_ms)
+            self._confirm(model.name, served.champion.version if served else 0, now_wall_ms)
+
+    def _confirm(self, model: str, version: int, now_wall_ms: int) -> None:
+        try:
+            self._workspace.predictions.confirm(self._server, model, version, now_wall_ms)
+        except UnavailableError as error:
+            self._unwritten = str(error)
+            raise
+        self._unwritten = ""
 
     def _follow(self, model: Model, named: Named, patience_s: float) -> None:
         """Serve what the aliases name, as far as it is ready; the rest is looked at again the next time."""

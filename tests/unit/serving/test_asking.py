@@ -29,6 +29,8 @@ class Scorer:
     def __init__(self, odd: Exception | float | None = None) -> None:
         self._odd = odd
 
+    down = ""
+
     def run(self, vectors: Vectors) -> Floats:
         if isinstance(self._odd, Exception):
             raise self._odd

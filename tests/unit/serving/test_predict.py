@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tracemalloc
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from fastapi.testclient import TestClient
 from tests import tiny
 from tests.held import hold_version, name_versions
 from tidemill.clock import HOUR_MS
+from tidemill.errors import UnavailableError
 from tidemill.learning import OnnxModel, vectors_of
 from tidemill.project import Workspace
 from tidemill.registry import Registry, snapshot
@@ -85,6 +87,25 @@ def test_a_server_starts_from_what_the_home_holds_while_mlflow_is_down(past: Pas
     client = past.client({"champion": 2, "frozen": 1, "previous": 1})
     assert client.get("/readyz").status_code == 200
     assert client.post(PREDICT, json=ASKED).json()["model_version"] == 2
+
+
+def test_who_could_not_log_an_answer_is_not_ready(past: Past, monkeypatch: pytest.MonkeyPatch) -> None:
+    name_versions(past.workspace, {"champion": 2}, 5.0)
+    champions = Champions(past.workspace, Registry(NOWHERE, past.workspace.home), "test")
+    champions.refresh(0)
+    client = TestClient(create_app(past.workspace, Settings(server=ServerSettings(open=True)), champions), base_url="http://127.0.0.1:8000")
+
+    def full(*_given: object) -> None:
+        raise UnavailableError("serving.db cannot be used just now: database or disk is full")
+
+    with monkeypatch.context() as patched, pytest.raises(UnavailableError):
+        patched.setattr(past.workspace.predictions, "confirm", full)
+        champions.refresh(1)
+    answer = client.get("/readyz")
+    assert (answer.status_code, "disk is full" in answer.text) == (503, True)
+    with suppress(UnavailableError):  # of the registry, which is away
+        champions.refresh(2)
+    assert client.get("/readyz").status_code == 200
 
 
 def test_ten_thousand_rows_are_answered_and_logged_in_order(past: Past, ask: Callable[[TestClient, Any], Answers]) -> None:

@@ -240,3 +240,6 @@ def test_the_commands_try_end_and_go_back(ready: Api, tmp_path: Path) -> None:
     assert "RolledBack: version 2 serves" in said("rollback", "late_order")
     assert ready.call("POST", PREDICT, ASKED)[1]["model_version"] == 2
     assert "RolledBack: version 1 serves" in said("rollback", "late_order")
+    assert "Deployed: version 2 serves" in said("promote", "late_order", "2")
+    assert ready.registry.alias(NAME, "champion") == 2
+    assert "RolledBack: version 1 serves" in said("rollback", "late_order")
