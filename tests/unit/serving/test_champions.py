@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +17,8 @@ from tests import tiny
 from tests.held import hold_version, name_versions
 from tidemill import Project, Requests, Stream, View, col, count, mean
 from tidemill.errors import NotReadyError, UnavailableError
+from tidemill.events import FieldKind
+from tidemill.learning import Scorer
 from tidemill.project import Workspace
 from tidemill.registry import Named, Registry, Version, snapshot
 from tidemill.serving import Champions, starting
@@ -148,10 +150,12 @@ class Told:
         self.named = Named({"champion": 1}, 0.0)
         self.away = away
         self.loads: list[int] = []
+        self.opens: list[int] = []
         self.may = threading.Event()
         self.registry = Registry(NOWHERE, home)
-        self._load = self.registry.load
+        self._load, self._open = self.registry.load, self.registry.open
         monkeypatch.setattr(self.registry, "load", self._load_told)
+        monkeypatch.setattr(self.registry, "open", self._open_told)
         monkeypatch.setattr(self.registry, "named", lambda _name: self.named)
 
     def _load_told(self, name: str, number: int) -> Version:
@@ -160,6 +164,10 @@ class Told:
             assert self.may.wait(60)
             raise UnavailableError("no way there")
         return self._load(name, number)
+
+    def _open_told(self, version: Version, columns: Mapping[str, FieldKind]) -> Scorer:
+        self.opens.append(version.number)
+        return self._open(version, columns)
 
 
 def served(champions: Champions, told: Told, versions: dict[str, int], percent: float = 0.0, patience_s: float = 60.0) -> dict[str, int]:
@@ -186,6 +194,45 @@ def test_what_cannot_be_had_keeps_no_other_alias_from_being_followed(home: Path,
         assert served(champions, told, {"champion": 9, "previous": 1}) == {"champion": 1}, "the canary has ended"
         assert served(champions, told, {"champion": 9, "previous": 1, "shadow": 2}) == {"champion": 1, "shadow": 2}
         assert told.loads.count(9) == 1 + 1 + 1, "each time that it was named anew, and then it rests"
+
+
+def test_a_rollback_to_the_last_champion_loads_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(Workspace.open(tiny.project, home)) as workspace:
+        for version in (2, 3):
+            hold_version(workspace, version, snapshot(workspace, tiny.LATE_ORDER))
+        told = Told(home, monkeypatch, away=set())
+        champions = Champions(workspace, told.registry, "test")
+        served(champions, told, {"champion": 1})
+        first = champions.serving("late_order").champion
+        assert served(champions, told, {"champion": 2, "previous": 1}) == {"champion": 2}
+        assert champions.serving("late_order").kept[1] is first
+        assert (told.loads, told.opens) == ([1, 2], [1, 2])
+        assert served(champions, told, {"champion": 1, "previous": 2}) == {"champion": 1}
+        assert champions.serving("late_order").champion is first
+        assert (told.loads, told.opens) == ([1, 2], [1, 2]), "what was loaded before, and nothing for the rollback"
+        served(champions, told, {"champion": 3, "previous": 1})
+        assert set(champions.serving("late_order").kept) == {1, 3}, "what no alias names any more is let go"
+
+
+def test_a_server_that_starts_after_a_promotion_has_the_last_champion_too(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(Workspace.open(tiny.project, home)) as workspace:
+        hold_version(workspace, 2, snapshot(workspace, tiny.LATE_ORDER))
+        told = Told(home, monkeypatch, away=set())
+        champions = Champions(workspace, told.registry, "test")
+        assert served(champions, told, {"champion": 2, "previous": 1}) == {"champion": 2}
+        told.loads.clear()
+        assert served(champions, told, {"champion": 1, "previous": 2}) == {"champion": 1}
+        assert told.loads == []
+
+
+def test_a_version_with_several_roles_is_opened_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(Workspace.open(tiny.project, home)) as workspace:
+        told = Told(home, monkeypatch, away=set())
+        champions = Champions(workspace, told.registry, "test")
+        assert served(champions, told, {"champion": 1, "frozen": 1}) == {"champion": 1, "frozen": 1}
+        roles = champions.serving("late_order").roles
+        assert roles["frozen"] is roles["champion"]
+        assert (told.loads, told.opens) == ([1], [1])
 
 
 def test_what_does_not_fit_is_looked_at_and_told_of_once(
