@@ -157,6 +157,13 @@ def test_a_header_that_holds_no_key_is_refused(site: Site, header: str) -> None:
     assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
 
 
+def test_browsers_are_told_of_https_where_the_settings_name_a_certificate(site: Site) -> None:
+    with_tls = ServerSettings(tls_cert_file="cert.pem", tls_key_file="key.pem")
+    for server, told in ((ServerSettings(), None), (with_tls, "max-age=31536000")):
+        answer = build(site.workspace, Settings(server=server)).get("/healthz")
+        assert answer.headers.get("strict-transport-security") == told
+
+
 def test_a_key_of_another_project_opens_nothing(site: Site) -> None:
     text = new_text()
     site.workspace.keys.add(ApiKey(prefix_of(text) or "", "foreign", ("read",), "elsewhere", "eve", 1), hash_of(text))

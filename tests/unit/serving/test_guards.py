@@ -1,4 +1,4 @@
-"""What is bounded of a body, whatever its sender says of it and whatever the application does meanwhile."""
+"""What is bounded of a body, whatever its sender says of it and whatever the application does, and the headers of every answer."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from tidemill.serving.answering import Receive, Send
-from tidemill.serving.guards import Guards
+from tidemill.serving.guards import HEADERS, Guards
 
 MOST_BYTES = 100
 LINES, JSON = (b"content-type", b"application/x-ndjson"), (b"content-type", b"application/json")
+TLS_ALONE = (b"strict-transport-security", b"max-age=31536000")
 Message = dict[str, Any]
 
 
@@ -51,3 +52,56 @@ def test_lines_alone_may_be_long_and_what_counts_is_what_the_route_goes_by(heade
 
 def test_a_body_that_is_too_large_for_an_answer_under_way_ends_it() -> None:
     assert [one["type"] for one in told([JSON], [b"x" * 40] * 5, answers_first=True)] == ["http.response.start"]
+
+
+def headers_of(*, is_tls: bool, of_route: Sequence[tuple[bytes, bytes]] | None = None) -> list[tuple[bytes, bytes]]:
+    """The headers that an answer without any gets, where its route may leave some of its own."""
+    sent = list[Message]()
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def application(scope: Message, _receive: Receive, send: Send) -> None:
+        if of_route is not None:
+            scope[HEADERS] = of_route
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    scope = {"type": "http", "method": "GET", "path": "/v1/views", "headers": [(b"host", b"127.0.0.1")]}
+    asyncio.run(Guards(application, MOST_BYTES, is_tls=is_tls)(scope, receive, send))
+    found: list[tuple[bytes, bytes]] = sent[0]["headers"]
+    return found
+
+
+def test_an_answer_says_what_a_browser_may_do_with_it() -> None:
+    found = headers_of(is_tls=False)
+    told = dict(found)
+    assert len(found) == len(told), "each once"
+    assert told.pop(b"content-security-policy").split(b"; ") == [
+        b"default-src 'self'",
+        b"img-src 'self' data:",
+        b"style-src 'self' 'unsafe-inline'",
+        b"frame-ancestors 'none'",
+    ]
+    assert told == {
+        b"x-content-type-options": b"nosniff",
+        b"x-frame-options": b"DENY",
+        b"referrer-policy": b"same-origin",
+        b"cross-origin-opener-policy": b"same-origin",
+        b"cross-origin-resource-policy": b"same-origin",
+        b"permissions-policy": b"camera=(), geolocation=(), microphone=()",
+    }
+
+
+def test_browsers_are_told_to_come_back_by_https_where_there_is_nothing_else() -> None:
+    assert TLS_ALONE not in headers_of(is_tls=False)
+    assert headers_of(is_tls=True) == [*headers_of(is_tls=False), TLS_ALONE]
+
+
+@pytest.mark.parametrize("is_tls", [False, True])
+def test_a_route_with_headers_of_its_own_has_them_instead_but_for_the_one_of_tls(is_tls: bool) -> None:
+    mine = [(b"content-security-policy", b"default-src *")]
+    assert headers_of(is_tls=is_tls, of_route=mine) == ([*mine, TLS_ALONE] if is_tls else mine)
