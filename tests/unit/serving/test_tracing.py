@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,9 @@ import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from tests import tiny
+from tests.unit.serving.predict_site import BODY, PATH, open_site
 from tidemill.project import Workspace
+from tidemill.serving.scopes import PREDICT
 from tidemill.serving.tracing import exporting, ids_of, tracing
 from tidemill.settings import TelemetrySettings
 from tidemill.stages import Facts, listening, stage
@@ -36,6 +39,29 @@ def test_a_prediction_links_to_the_commit_of_the_position_it_read(tmp_path: Path
     assert link.context.trace_id == commit.context.trace_id == ids_of(position)[0]
     assert commit.attributes is not None
     assert commit.attributes["makes"] == position
+
+
+@pytest.mark.parametrize("query", [b"", b"explain=true"], ids=["lane", "route"])
+def test_a_predict_request_is_one_trace_and_points_to_the_commit_it_read(tmp_path: Path, query: bytes) -> None:
+    exporter = InMemorySpanExporter()
+    with exporting(exporter, 1.0, "server"), open_site(tmp_path) as site:
+        told = site.ask(PATH, query, site.headers(), [BODY])
+    position = json.loads(told.body)["position"]
+    spans = exporter.get_finished_spans()
+    (commit,) = [span for span in spans if span.attributes is not None and span.attributes.get("makes") == position]
+    (root,) = [span for span in spans if span.name == "http"]
+    assert root.parent is None
+    assert root.attributes is not None
+    assert root.attributes["route"] == PREDICT
+    within = [span for span in spans if span.parent is not None and span.parent.span_id == root.context.span_id]
+    assert {span.context.trace_id for span in within} == {root.context.trace_id}
+    assert [(span.name, [link.context for link in span.links]) for span in sorted(within, key=lambda span: span.start_time or 0)] == [
+        ("predict.parse", []),
+        ("predict.read", []),
+        ("predict.score", [commit.parent]),
+        ("predict.log", []),
+        ("predict.tell", [commit.parent]),
+    ]
 
 
 def test_nothing_is_traced_where_nobody_asked() -> None:
