@@ -63,10 +63,11 @@ def write_lines(how: Literal["text", "json"]) -> None:
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:
     """The values that a message names, where each of its values has a name or none is left out."""
-    places = _ANY.findall(record.msg) if isinstance(record.msg, str) else []
+    if not isinstance(record.msg, str):  # an error, say, which others log as it is
+        return {}
+    starts = [found.start() for found in _ANY.finditer(record.msg)]
     args = record.args if isinstance(record.args, tuple) else ()
-    if len(places) != len(args):
+    if len(starts) != len(args):
         return {}
     named = [(found.start(1), found[1]) for found in _FIELD.finditer(record.msg)]
-    starts = [found.start() for found in _ANY.finditer(record.msg)]
     return {name: args[starts.index(start + len(name) + 1)] for start, name in named if start + len(name) + 1 in starts}
