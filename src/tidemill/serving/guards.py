@@ -55,24 +55,33 @@ class Guards:
         headers = {name: value.decode("latin-1") for name, value in reversed(scope["headers"])}
         is_streamed = scope["path"].startswith(_STREAMS) and headers.get(b"content-type", "").encode().startswith(LINES)
         refusal = self._refusal(headers) or (None if is_streamed else self._too_large(headers))
-        if refusal is not None:
-            await answer(send, *refusal)
-            return
-
-        body = None if is_streamed else Body(scope, receive, self._most)
-        begun = False
 
         async def with_headers(message: dict[str, Any]) -> None:
-            nonlocal begun
             if message["type"] == "http.response.start":
-                if body is not None and body.failure is not None:
-                    raise body.failure  # a route has made another answer of it
-                begun = True
                 message = {**message, "headers": [*message["headers"], *scope.get(HEADERS, _HEADERS), *self._always]}
             await send(message)
 
+        if refusal is not None:
+            await answer(with_headers, *refusal)
+        elif is_streamed:
+            await self._app(scope, receive, with_headers)
+        else:
+            await self._bounded(scope, Body(scope, receive, self._most), with_headers)
+
+    async def _bounded(self, scope: AsgiScope, body: Body, send: Send) -> None:
+        """Let a request through whose body ends it where it is too large or too slow, whatever a route makes of that."""
+        begun = False
+
+        async def told(message: dict[str, Any]) -> None:
+            nonlocal begun
+            if message["type"] == "http.response.start":
+                if body.failure is not None:
+                    raise body.failure
+                begun = True
+            await send(message)
+
         try:
-            await self._app(scope, receive if body is None else body.receive, with_headers)
+            await self._app(scope, body.receive, told)
         except (TooLargeError, TooSlowError) as error:
             if not begun:  # else the answer ends where it is
                 await answer(send, *self._body_refusal(error))

@@ -50,6 +50,15 @@ def test_lines_alone_may_be_long_and_what_counts_is_what_the_route_goes_by(heade
     assert told(headers, [b"x" * 40] * 2)[0]["status"] == 200
 
 
+def test_what_is_refused_says_so_with_the_headers_of_every_answer() -> None:
+    for refused in (
+        told([JSON], [b"x" * 40] * 5),
+        told([JSON, (b"content-length", b"500")], []),
+        told([(b"origin", b"http://elsewhere")], []),
+    ):
+        assert (b"x-content-type-options", b"nosniff") in refused[0]["headers"]
+
+
 def test_a_body_that_is_too_large_for_an_answer_under_way_ends_it() -> None:
     assert [one["type"] for one in told([JSON], [b"x" * 40] * 5, answers_first=True)] == ["http.response.start"]
 
