@@ -1,8 +1,8 @@
 """OpenTelemetry traces of the stages, where an endpoint is set: from events that were committed to the predictions that read them.
 
 ```
- process of the server      http ─ door.append                           http ─ predict.parse, .read, .tell  ┐
- process of the engine               engine.commit  ◄──────────────────────────── link: the position it read ──────┘
+ process of the server      http ─ door.append                  http ─ predict.parse, .read, .score, .log, .tell
+ process of the engine               engine.commit  ◄─────────── link: the position it read ──┴────────────┘
 ```
 A commit and what reads it are in two processes that do not call each other. What they share is the position: a commit's trace has an id
 that follows from the position it made, so whoever reads at that position can point to it without having been told.
