@@ -12,8 +12,12 @@ from tidemill.serving.intake import LINES
 
 HEADERS = "tidemill.headers"  # where a route leaves the headers that its answer has instead of those below
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1", "[::1]"})
+_POLICY = (  # that of the page too: a browser holds to both
+    b"default-src 'self'; img-src 'self' data:; style-src 'self'; style-src-attr 'unsafe-inline'; frame-ancestors 'none'; "
+    b"base-uri 'none'; form-action 'self'"
+)
 _HEADERS = [
-    (b"content-security-policy", b"default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"),
+    (b"content-security-policy", _POLICY),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"same-origin"),

@@ -108,8 +108,9 @@ def test_nothing_is_inline_and_nothing_comes_from_elsewhere(ferry: Ferry, client
     fill(ferry)
     page = client.get("/")
     policy = page.headers["content-security-policy"]
-    assert policy.startswith("default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'")
-    assert "unsafe-eval" not in policy
+    assert policy.startswith("default-src 'self'; img-src 'self' data:; style-src 'self'; style-src-attr 'unsafe-inline'; ")
+    assert policy.count("unsafe-inline") == 1 and "unsafe-eval" not in policy
+    assert "<style" not in page.text
     assert re.findall(r"<script(?![^>]*\bsrc=)", page.text) == []
     assert re.findall(r"\son\w+=", page.text) == []
     for address in re.findall(r'<(?:script|link|img)[^>]*(?:src|href)="([^"]*)"', page.text):
