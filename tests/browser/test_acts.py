@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.site import Heard, Site
 from tests.unit.ui.ferry import START_MS
 from tests.unit.ui.file_registry import NAME, file_registry
-from tidemill.clock import HOUR_MS
+from tidemill.clock import HOUR_MS, wall_ms
 from tidemill.drift import ColumnChange, Heat
 from tidemill.registry import Registry
 
@@ -65,6 +65,45 @@ def test_a_person_freezes_goes_back_and_asks_for_a_retrain(site: Site, registry:
     retrain.get_by_role("button", name="Retrain").click()
     expect(page.locator(".timeline > li:target")).to_contain_text("asked for")
     expect(page.locator(".timeline > li:target")).to_contain_text("a new timetable")
+    assert heard.complaints == []
+
+
+def test_a_person_unfreezes_what_was_frozen(site: Site, page: Page) -> None:
+    site.ferry.workspace.decisions.freeze("late_ferry", "ann", "strike", wall_ms())
+    heard = Heard.of(page)
+    page.goto(site.url)
+    frozen = page.get_by_text("Retraining is frozen by ann: strike")
+    expect(frozen).to_be_visible()
+    fold = page.get_by_text("Retrain, try, promote, roll back or freeze")
+    fold.click()
+    unfreeze = page.get_by_role("form", name="Unfreeze late_ferry")
+    unfreeze.get_by_label("Your name").fill("bob")
+    unfreeze.get_by_role("button", name="Unfreeze").click()
+    expect(page.locator("#model-late_ferry-title")).to_be_in_viewport()
+    expect(frozen).to_have_count(0)
+    fold.click()
+    expect(page.get_by_role("form", name="Freeze late_ferry")).to_be_visible()
+    assert site.ferry.workspace.decisions.frozen("late_ferry") is None
+    assert heard.complaints == []
+
+
+def test_a_person_promotes_a_version_that_they_chose(site: Site, registry: Registry, page: Page) -> None:
+    heard = Heard.of(page)
+    page.goto(site.url)
+    fold = page.get_by_text("Retrain, try, promote, roll back or freeze")
+    fold.click()
+    promote = page.get_by_role("form", name="Promote a version of late_ferry")
+    promote.get_by_role("combobox").select_option("1")
+    promote.get_by_label("Your name").fill("ann")
+    promote.get_by_role("button", name="Promote").click()
+    assert registry.alias(NAME, "champion") == 2, "not without the tick"
+    promote.get_by_role("checkbox", name="it answers from now on").check()
+    promote.get_by_role("button", name="Promote").click()
+    done = page.locator(".timeline > li:target")
+    expect(done).to_contain_text("promoted")
+    expect(done).to_contain_text("v2 → v1")
+    expect(done).to_be_in_viewport()
+    assert (registry.alias(NAME, "champion"), registry.alias(NAME, "previous")) == (1, 2)
     assert heard.complaints == []
 
 

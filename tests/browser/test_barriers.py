@@ -119,6 +119,9 @@ def test_no_barrier(full: Site, look: Page, state: Callable[[Page, Site], None],
 @pytest.mark.parametrize(("size", "colours"), [("phone", "light")])
 def test_an_empty_line_has_no_barrier_either(tmp_path: Path, look: Page, size: str) -> None:
     site = Site.open(tmp_path)
+    heard = Heard.of(look)
     empty(look, site)
     check(look, size)
+    assert heard.hosts == {"127.0.0.1"}
+    assert heard.complaints == []
     site.close()

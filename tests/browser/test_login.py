@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.site import Heard, Server
-from tests.browser.test_barriers import barriers
+from tests.browser.test_barriers import GROUND, SIZES, barriers, check
 from tests.unit.ui.ferry import Ferry
 from tidemill.clock import wall_ms
 from tidemill.registry import Registry
@@ -19,6 +20,9 @@ from tidemill.settings import Settings
 from tidemill.stores import ApiKey
 from tidemill.stores.api_key import hash_of, new_text, prefix_of
 from tidemill.ui import OverviewReader, Shown, alert_router, login_router, page_router, watch_page
+
+# What Swagger UI's own file does not do, by the rules of axe-core: nothing else may be found, and what is found no more is taken off.
+SWAGGER_UI = {"color-contrast", "nested-interactive", "select-name"}
 
 
 @dataclass
@@ -58,14 +62,31 @@ def test_what_can_be_asked_is_shown_by_this_server_alone(site: Site, page: Page)
     expect(page).to_have_title("API · tidemill")
     page.get_by_text("Predict: one request object, or an array of them").first.click()
     expect(page.get_by_text("One request object is answered by one object").first).to_be_visible()
+    assert {found.partition(":")[0] for found in barriers(page)} == SWAGGER_UI
     assert heard.hosts <= {"127.0.0.1", ""}, "its scripts are ours: whatever they do, the person who signed in does"
     assert heard.complaints == []
 
 
-def test_a_person_signs_in_and_out(site: Site, page: Page) -> None:
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("colours", GROUND)
+def test_nobody_is_kept_out_at_the_door(site: Site, page: Page, size: str, colours: Literal["light", "dark"]) -> None:
+    width, height = SIZES[size]
+    page.set_viewport_size({"width": width, "height": height})
+    page.emulate_media(color_scheme=colours)
     page.goto(site.url)
     expect(page).to_have_title("Sign in · tidemill")
-    assert barriers(page) == []
+    check(page, size)
+    page.get_by_label("API key").fill("tm_wrong")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_contain_text("No such key stands")
+    check(page, size)
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == GROUND[colours]
+
+
+def test_a_person_signs_in_and_out(site: Site, page: Page) -> None:
+    heard = Heard.of(page)
+    page.goto(site.url)
+    expect(page).to_have_title("Sign in · tidemill")
     page.get_by_label("API key").fill("tm_wrong")
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("alert")).to_contain_text("No such key stands")
@@ -77,6 +98,8 @@ def test_a_person_signs_in_and_out(site: Site, page: Page) -> None:
     expect(page).to_have_title("Sign in · tidemill")
     page.goto(site.url)
     expect(page).to_have_title("Sign in · tidemill")
+    assert heard.hosts == {"127.0.0.1"}
+    assert [said for said in heard.complaints if "status of 403" not in said] == [], "but for the answer to a wrong key, of which it tells"
 
 
 def test_a_link_from_elsewhere_comes_in_and_a_form_from_elsewhere_does_not(site: Site, page: Page) -> None:
