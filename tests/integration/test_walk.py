@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -82,14 +83,13 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
         first.wait(120)
 
 
-def told(walk: Walk, *command: str) -> list[dict[str, object]]:
+def told(walk: Walk, *command: str) -> Any:
     """What a reading command answers as JSON."""
     done = subprocess.run(
         [program("tidemill"), *command, "--json"], cwd=walk.folder, env=walk.environ, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    found: list[dict[str, object]] = json.loads(done.stdout)
-    return found
+    return json.loads(done.stdout)
 
 
 def test_the_first_prediction_is_answered(walk: Walk) -> None:
@@ -97,8 +97,16 @@ def test_the_first_prediction_is_answered(walk: Walk) -> None:
 
 
 def test_the_first_alert_is_of_the_change_and_none_comes_before(walk: Walk) -> None:
-    asked = [decision for decision in told(walk, "audit", "refunded") if decision["trigger"] == "error"]
+    alerts = sorted(told(walk, "alerts")["alerts"], key=lambda alert: int(alert["at_ms"]))
+    assert alerts, walk.shown
+    first = alerts[0]
+    assert (first["kind"], first["model"], first["severity"]) == ("outcomes", "refunded", "critical")
+    assert re.fullmatch(r"refunded version \d+ has become worse", first["title"])
+    assert BEGIN_MS + CHANGED_FROM * DAY_MS < first["at_ms"] < BEGIN_MS + DAYS * DAY_MS
+    assert re.search(r"\bcritical +refunded\b", walk.shown), "the table that the README's command shows has it too"
+
+
+def test_the_loop_was_asked_by_the_first_alert(walk: Walk) -> None:
+    asked = [int(decision["requested_at_ms"]) for decision in told(walk, "audit", "refunded") if decision["trigger"] == "error"]
     assert asked, walk.shown
-    begun = min(int(str(decision["requested_at_ms"])) for decision in asked)
-    assert BEGIN_MS + CHANGED_FROM * DAY_MS < begun < BEGIN_MS + DAYS * DAY_MS
-    assert "refunded" in walk.shown
+    assert min(asked) == min(alert["at_ms"] for alert in told(walk, "alerts")["alerts"])
