@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import patch
@@ -54,6 +55,16 @@ def test_every_command_teaches(command: str) -> None:
     text = said(command, "--help")
     assert "Usage:" in text
     assert len(text.splitlines()) > 5
+
+
+def test_a_shell_is_given_what_completes_its_words() -> None:
+    with patch("shellingham.detect_shell", return_value=("bash", "/bin/bash")):
+        script = RUNNER.invoke(app, ["--show-completion"], prog_name="tidemill")
+    assert script.exit_code == 0, script.output
+    assert "_TIDEMILL_COMPLETE=complete_bash" in script.stdout
+    assert re.search(r"^complete .*_tidemill_completion tidemill$", script.stdout, re.MULTILINE)
+    asked = {"_TIDEMILL_COMPLETE": "complete_bash", "COMP_WORDS": "tidemill unfr", "COMP_CWORD": "1"}  # as the script does
+    assert RUNNER.invoke(app, [], prog_name="tidemill", env=asked).stdout.split() == ["unfreeze"]
 
 
 def test_status_shows_the_books(home: Path) -> None:
