@@ -52,16 +52,17 @@
     return [low < 0 ? low - pad : Math.max(0, low - pad), high + pad];
   }
 
-  // Whatever unit an outcome has: four digits of a value, and as many places as the step between two ticks needs.
+  // Whatever unit an outcome has: three places of a value or four digits, and as many places as the step between two ticks needs.
   const digits = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 4 });
+  const written = (value) => (0.1 <= Math.abs(value) && Math.abs(value) < 100 ? value.toFixed(3) : digits.format(value));
   const places = (step) => [0, 1, 2, 3, 4, 5, 6, 7, 8].find((n) => Math.abs(step * 10 ** n - Math.round(step * 10 ** n)) < 1e-6 * step * 10 ** n) ?? 9;
-  const written = (chart, ticks, axis, space, step) => ticks.map((tick) => tick.toFixed(places(step)));
+  const tickTexts = (chart, ticks, axis, space, step) => ticks.map((tick) => tick.toFixed(places(step)));
   const roomFor = (chart, ticks) => Math.max(48, 14 + 7 * Math.max(0, ...(ticks ?? []).map((tick) => tick.length)));
 
   // The lines of one chart: of weeks, or of windows with the band that the estimate promises.
   function linesOf(plot, series) {
     const metric = plot.dataset.metric;
-    const number = (chart, value) => (value == null ? "–" : digits.format(value));
+    const number = (chart, value) => (value == null ? "–" : written(value));
     const live = { label: "live", stroke: colour("--tide"), width: 2.5, value: number };
     const frozen = { label: "frozen", stroke: colour("--frozen"), width: 1.75, dash: [5, 4], value: number };
     if (plot.dataset.kind !== "windows") {
@@ -71,7 +72,7 @@
     const [low, high, middle] = ["low", "high", "estimated"].map((name) => windows[name][metric]);
     const end = { width: 0, points: { show: false } };
     const promised = (chart, value, place, at) =>
-      value == null ? "–" : `${digits.format(value)} (${number(chart, low[at])} to ${number(chart, high[at])})`;
+      value == null ? "–" : `${written(value)} (${number(chart, low[at])} to ${number(chart, high[at])})`;
     return {
       at: windows.at,
       step: windows.step,
@@ -106,7 +107,7 @@
       scales: { x: { range: [first, Math.max(last, first + (lines.step < DAY ? lines.step : 7 * DAY))] }, y: { range: padded } },
       axes: [
         { ...axis, size: 30, space: 60, incrs: DAYS.map((days) => days * DAY), values: (chart, ticks) => ticks.map(short) },
-        { ...axis, size: roomFor, values: written },
+        { ...axis, size: roomFor, values: tickTexts },
       ],
       series: [
         { label: lines.step === 7 * DAY ? "week from" : "from", value: (chart, value) => (value == null ? "–" : moment(value)) },
