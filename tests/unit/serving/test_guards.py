@@ -92,8 +92,11 @@ def test_an_answer_says_what_a_browser_may_do_with_it() -> None:
     assert told.pop(b"content-security-policy").split(b"; ") == [
         b"default-src 'self'",
         b"img-src 'self' data:",
-        b"style-src 'self' 'unsafe-inline'",
+        b"style-src 'self'",
+        b"style-src-attr 'unsafe-inline'",
         b"frame-ancestors 'none'",
+        b"base-uri 'none'",
+        b"form-action 'self'",
     ]
     assert told == {
         b"x-content-type-options": b"nosniff",
