@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tidemill.serving.answering import AsgiScope, Headers, Receive, Send, answer
-from tidemill.serving.body import Body, TooLargeError, TooSlowError
+from tidemill.serving.body import WHOLE, Body, TooLargeError, TooSlowError
 from tidemill.serving.intake import LINES
 
 HEADERS = "tidemill.headers"  # where a route leaves the headers that its answer has instead of those below
@@ -67,7 +67,7 @@ class Guards:
 
         if refusal is not None:
             await answer(with_headers, *refusal)
-        elif is_streamed:
+        elif is_streamed or (WHOLE in scope and b"content-length" in headers):  # of that size, and there: nothing is left to bound
             await self._app(scope, receive, with_headers)
         else:
             await self._bounded(scope, Body(scope, receive, self._most), with_headers)
