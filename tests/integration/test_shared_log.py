@@ -36,7 +36,7 @@ from tidemill.settings import KafkaLogSettings, LogSettings
 from tidemill.stores import EVENT_ID, Lookup
 from tidemill.stores.file_lock import try_lock
 
-PATIENCE_S = 240.0
+PATIENCE_S = 420.0  # who waits for the right of an engine that stands still is told after two minutes, and tries again
 PAUSE_S = 0.1  # between what is sent: whatever happens, events are on their way, and two cores have time for engines that start
 PARTITIONS = 4
 CARDS = [f"c{number}" for number in range(9)]
