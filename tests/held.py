@@ -7,11 +7,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from tests import tiny
 from tidemill.drift import profile_reference
 from tidemill.learning import OnnxModel, TrainingSet, to_input
 from tidemill.learning.export import export
 from tidemill.project import Workspace
-from tidemill.registry import Named
+from tidemill.registry import Named, snapshot
 from tidemill.registry.named import hold_aliases
 from tidemill.stores.held_versions import held_folder
 
@@ -36,3 +37,10 @@ def name_versions(workspace: Workspace, versions: Mapping[str, int], canary_perc
     """What the aliases named when MLflow was up."""
     name = workspace.project.registered_name(workspace.project.models[0].name)
     hold_aliases(workspace.home, name, Named(versions, canary_percent))
+
+
+def hold_champion(workspace: Workspace) -> None:
+    """A day of the tiny project, and a champion that has learnt from it."""
+    tiny.live(workspace, 0, 1)
+    hold_version(workspace, 1, snapshot(workspace, tiny.LATE_ORDER))
+    name_versions(workspace, {"champion": 1}, 0.0)

@@ -130,10 +130,8 @@ def promote(model: ModelName, version: Annotated[int, typer.Argument(help="The r
     settings = settings_for(project)
     workspace = workspace_for(settings)
     name = workspace.project.model(model).name
-    if (ended := _by_server(settings, f"/v1/models/{name}/promote", {"version": version})) is None:
+    if not _by_server(settings, f"/v1/models/{name}/promote", {"version": version}, "Deployed"):
         _run(settings, workspace, "deploy", {"model": name, "version": version, "by": getuser()}, act="promote", said=f"version {version}")
-    else:
-        Console().print(f"Deployed: version {ended['to_version']} serves, after {ended['took_ms']} ms", highlight=False)
 
 
 def rollback(model: ModelName, project: ProjectPath = None) -> None:
@@ -143,26 +141,25 @@ def rollback(model: ModelName, project: ProjectPath = None) -> None:
     settings = settings_for(project)
     workspace = workspace_for(settings)
     name = workspace.project.model(model).name
-    if (ended := _by_server(settings, f"/v1/models/{name}/rollback", {})) is None:
+    if not _by_server(settings, f"/v1/models/{name}/rollback", {}, "RolledBack"):
         _run(settings, workspace, "rollback", {"model": name, "by": getuser()})
-    else:
-        Console().print(f"RolledBack: version {ended['to_version']} serves, after {ended['took_ms']} ms", highlight=False)
 
 
-def _by_server(settings: Settings, path: str, asked: dict[str, object]) -> dict[str, Any] | None:
-    """What the server answers; None, and why is said, where a flow has to do it, as without a key a command has its user's rights.
+def _by_server(settings: Settings, path: str, asked: dict[str, object], done: str) -> bool:
+    """Have the server do it; False, and why is said, where a flow has to, as without a key a command has its user's rights.
 
     Raises:
         DeniedError: the key that is set may not.
     """
     try:
-        ended: dict[str, Any] = call(settings, "POST", path, json.dumps({**asked, "by": getuser()}).encode())
+        ended = call(settings, "POST", path, json.dumps({**asked, "by": getuser()}).encode())
     except (UnavailableError, DeniedError) as error:
         if isinstance(error, DeniedError) and settings.client.key.get_secret_value():
             raise
         Console(stderr=True).print(f"by a flow, which takes longer: {error}", highlight=False, markup=False)
-        return None
-    return ended
+        return False
+    Console().print(f"{done}: version {ended['to_version']} serves, after {ended['took_ms']} ms", highlight=False)
+    return True
 
 
 def freeze(model: ModelName, reason: Annotated[str, typer.Option(help="Why, for the audit.")], project: ProjectPath = None) -> None:

@@ -14,7 +14,7 @@ import pytest
 from pydantic import BaseModel
 
 from tests import tiny
-from tests.held import hold_version, name_versions
+from tests.held import hold_champion, hold_version, name_versions
 from tidemill import Project, Requests, Stream, View, col, count, mean
 from tidemill.errors import NotReadyError, UnavailableError
 from tidemill.events import FieldKind
@@ -59,9 +59,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A home with a champion of the tiny project, whose registry is down."""
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with closing(Workspace.open(tiny.project, tmp_path)) as workspace:
-        tiny.live(workspace, 0, 1)
-        hold_version(workspace, 1, snapshot(workspace, tiny.LATE_ORDER))
-        name_versions(workspace, {"champion": 1}, 0.0)
+        hold_champion(workspace)
     yield tmp_path
 
 

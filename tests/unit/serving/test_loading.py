@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from tests import tiny
-from tests.held import hold_version, name_versions
+from tests.held import hold_champion
 from tidemill.errors import NotReadyError
 from tidemill.events import FieldKind
 from tidemill.kernels import Floats
 from tidemill.learning import OnnxModel, Scorer, Vectors
 from tidemill.project import Workspace
-from tidemill.registry import Registry, Version, snapshot
+from tidemill.registry import Registry, Version
 from tidemill.serving import Champions
 
 
@@ -24,9 +24,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Works
     """One whose home holds a champion of the tiny project, while the registry is down."""
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with closing(Workspace.open(tiny.project, tmp_path)) as made:
-        tiny.live(made, 0, 1)
-        hold_version(made, 1, snapshot(made, tiny.LATE_ORDER))
-        name_versions(made, {"champion": 1}, 0.0)
+        hold_champion(made)
         yield made
 
 
