@@ -1,13 +1,15 @@
-"""One connection of HTTP by uvicorn: each answer is one packet, heads are bounded, and a server about to end says so to whoever streams.
+"""One connection of HTTP by uvicorn: an answer is one packet, heads are bounded, the dead are found, and whoever streams hears of the end.
 
 uvicorn writes the head of an answer as soon as it is there and the body after it, and uvloop has the kernel send each at once: two calls
 of the system on this side, and two on the caller's. And it waits for all connections before it tells the application of its end, so a
-stream that nobody ends would keep it for ever. Nor does it bound how long the head of a request may be, or how long it may take to come.
+stream that nobody ends would keep it for ever. Nor does it bound how long the head of a request may be, or how long it may take to come,
+nor does it notice that a silent caller is no more.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -25,6 +27,7 @@ _TOO_LONG = (
     b"content-length: %d\r\n\r\n%s" % (len(_TOO_LONG_SAID), _TOO_LONG_SAID)
 )
 _BEFORE_END = "tidemill_before_end"
+_ASKED_AFTER_S, _ASKED_EVERY_S, _ASKED_TIMES = 60, 20, 3  # whether a silent caller is there still
 
 
 class Connection(HttpToolsProtocol):
@@ -36,6 +39,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own
         """Write through a transport that waits for the end of the loop's round."""
         super().connection_made(Gathered(transport, self.loop))  # type: ignore[arg-type]  # all that uvicorn asks of one
+        _end_when_gone(transport.get_extra_info("socket"))
         self.scope = {}  # of no request yet
         self._head_of = self.scope  # of the head that is coming, or came last in pieces
         self._head_bytes = 0
@@ -99,6 +103,14 @@ class Connection(HttpToolsProtocol):
         if app is not None and (before_end := getattr(app.state, _BEFORE_END, None)) is not None:
             before_end()
         super().shutdown()
+
+
+def _end_when_gone(link: socket.socket) -> None:
+    """Have the system ask a silent caller whether it is there: lines and pages are silent for hours, and a machine goes without a word."""
+    link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (("TCP_KEEPIDLE", _ASKED_AFTER_S), ("TCP_KEEPINTVL", _ASKED_EVERY_S), ("TCP_KEEPCNT", _ASKED_TIMES)):
+        if hasattr(socket, option):  # not everywhere
+            link.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
 
 def end_before(app: FastAPI, before_end: Callable[[], None]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
@@ -22,6 +22,7 @@ _AT_ONCE = 1_000
 _MAX_LINE_BYTES = 4 * MAX_EVENT_BYTES  # of UTF-8, in which a letter takes up to four
 _MAX_TOLD = 1_000
 _PAUSE_S = 0.02
+_NO_MORE_S = 0.005  # without a byte, and what has come is taken: whoever sends one line now and then means each at once
 _PATIENCE_S = 300.0
 _RETRY_AFTER_S = 1
 
@@ -29,8 +30,8 @@ _RETRY_AFTER_S = 1
 async def take(workspace: Workspace, stream: str, request: Request, settings: Settings) -> Received:
     """Append the events of a request to the log; what is answered is durable.
 
-    A body of the type `application/x-ndjson` may be of any length: its lines are appended as they come, a thousand at a time, and are not
-    read while the engine is behind, which makes the sender wait. If it breaks off, what had come before is kept; sent again whole, that
+    A body of the type `application/x-ndjson` may be of any length: its lines are appended as they come, up to a thousand at a time, and are
+    not read while the engine is behind, which makes the sender wait. If it breaks off, what had come before is kept; sent again whole, that
     counts as duplicates. Of its rejected events the first thousand are named.
 
     Raises:
@@ -51,7 +52,7 @@ def _take_body(workspace: Workspace, stream: str, body: bytes, settings: Setting
     return receive(workspace, stream, payloads, wall_ms())
 
 
-async def _take_lines(workspace: Workspace, stream: str, chunks: AsyncIterable[bytes], max_behind: int) -> Received:
+async def _take_lines(workspace: Workspace, stream: str, chunks: AsyncIterator[bytes], max_behind: int) -> Received:
     accepted = duplicates = n_lines = 0
     rejected: list[dict[str, object]] = []
     async for lines in in_lines(chunks, _AT_ONCE):
@@ -77,15 +78,21 @@ async def _wait_for_engine(workspace: Workspace, max_behind: int, n_taken: int) 
         await asyncio.sleep(_PAUSE_S)
 
 
-async def in_lines(chunks: AsyncIterable[bytes], at_once: int) -> AsyncIterator[list[str]]:
-    """The lines of a text that comes in chunks, `at_once` at most; blank ones are none.
+async def in_lines(chunks: AsyncIterator[bytes], at_once: int) -> AsyncGenerator[list[str]]:
+    """The lines of a text that comes in chunks, `at_once` at most, and fewer as soon as no more come; blank ones are none.
 
     Raises:
         InputError: a line is longer than any event may be; those before it were given.
     """
     waiting: list[str] = []
     rest, n_lines = b"", 0
-    async for chunk in chunks:
+    async for chunk in _with_pauses(chunks):
+        if chunk is None:
+            if waiting:
+                n_lines += len(waiting)
+                yield waiting
+                waiting = []
+            continue
         *whole, rest = (rest + chunk).split(b"\n")
         waiting += _texts(whole)
         is_endless = len(rest) > _MAX_LINE_BYTES
@@ -97,6 +104,21 @@ async def in_lines(chunks: AsyncIterable[bytes], at_once: int) -> AsyncIterator[
             raise InputError(f"a line of more than {_MAX_LINE_BYTES} bytes; the events before it were kept", where=f"line {n_lines}")
     if waiting := [*waiting, *_texts([rest])]:
         yield waiting
+
+
+async def _with_pauses(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes | None]:
+    """Chunks, and None once before each that does not come soon."""
+    while True:
+        coming = asyncio.ensure_future(anext(chunks))
+        try:
+            if not (await asyncio.wait({coming}, timeout=_NO_MORE_S))[0]:
+                yield None
+            chunk = await coming
+        except StopAsyncIteration:
+            return
+        finally:
+            coming.cancel()
+        yield chunk
 
 
 def _texts(lines: list[bytes]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import closing
+from contextlib import aclosing, closing
 from pathlib import Path
 
 import pytest
@@ -42,6 +42,42 @@ def test_it_does_not_matter_where_the_text_is_cut(lines: list[str], cuts: list[i
     found = lines_of("\n".join(lines).encode(), cuts, at_once)
     assert [line for piece in found for line in piece] == [line.strip() for line in lines if line.strip()]
     assert all(0 < len(piece) <= at_once for piece in found)
+
+
+def test_lines_after_which_nothing_comes_are_not_held_back() -> None:
+    async def gather() -> list[list[str]]:
+        heard = asyncio.Event()
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield b"a\nb\nhalf"
+            await heard.wait()
+            yield b" a line\n"
+
+        found = []
+        async for lines in in_lines(chunks(), 10):
+            found.append(lines)
+            heard.set()
+        return found
+
+    assert asyncio.run(asyncio.wait_for(gather(), 60)) == [["a", "b"], ["half a line"]]
+
+
+def test_whoever_ends_it_early_ends_the_wait_for_more() -> None:
+    async def begin() -> bool:
+        ended = asyncio.Event()
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield b"a\n"
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.set()
+
+        async with aclosing(in_lines(chunks(), 10)) as lines:
+            assert await anext(lines) == ["a"]
+        return await asyncio.wait_for(ended.wait(), 60)
+
+    assert asyncio.run(begin())
 
 
 def test_bytes_that_are_no_text_are_kept_visibly() -> None:

@@ -89,6 +89,33 @@ def test_lines_come_for_as_long_as_they_come(served: tuple[Site, Address], monke
         assert link.recv(100).startswith(b"HTTP/1.1 200 ")
 
 
+def test_a_line_is_an_event_before_the_next_one_comes(served: tuple[Site, Address]) -> None:
+    log = served[0].workspace.log
+    before = log.end().offset("deliveries")
+    with begun(served, EVENTS, 6, "application/x-ndjson") as link:
+        for n_lines in (1, 2):
+            link.sendall(b"{}\n")
+            until_s = time.monotonic() + 60
+            while log.end().offset("deliveries") < before + n_lines:
+                assert time.monotonic() < until_s
+                time.sleep(0.005)
+        assert link.recv(100).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_silent_sender_is_asked_whether_it_is_there(served: tuple[Site, Address]) -> None:
+    with begun(served, EVENTS, 6, "application/x-ndjson") as link:
+        link.sendall(b"{}\n")
+        theirs = f":{served[1][1]:04X}", f":{link.getsockname()[1]:04X}"
+        until_s = time.monotonic() + 60
+        while True:  # see proc_net_tcp of the kernel: addresses, state, queues, and the timer that runs, of which 2 is keepalive
+            rows = [line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]]
+            (timer,) = [row[5][:2] for row in rows if (row[1][-5:], row[2][-5:]) == theirs]
+            if timer == "02":
+                break
+            assert time.monotonic() < until_s, timer
+            time.sleep(0.01)
+
+
 def test_the_end_of_a_connection_is_waited_for_as_long_as_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(body, "_FIRST_S", 0.1)
 
