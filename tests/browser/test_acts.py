@@ -40,6 +40,9 @@ def test_a_person_freezes_goes_back_and_asks_for_a_retrain(site: Site, registry:
     freeze.get_by_label("because").fill("strike")
     freeze.get_by_label("Your name").fill("ann")
     freeze.get_by_role("button", name="Freeze").click()
+    assert site.ferry.workspace.decisions.frozen("late_ferry") is None, "not without the tick"
+    freeze.get_by_role("checkbox", name="nothing retrains it from now on").check()
+    freeze.get_by_role("button", name="Freeze").click()
     expect(page.get_by_text("Retraining is frozen by ann: strike")).to_be_visible()
 
     fold.click()
@@ -63,6 +66,9 @@ def test_a_person_freezes_goes_back_and_asks_for_a_retrain(site: Site, registry:
     retrain.get_by_label("because").fill("a new timetable")
     retrain.get_by_label("Your name").fill("ann")
     retrain.get_by_role("button", name="Retrain").click()
+    assert {decision.act for decision in site.ferry.workspace.decisions.recent()} == {"rollback"}, "not without the tick"
+    retrain.get_by_role("checkbox", name="a challenger is fitted now").check()
+    retrain.get_by_role("button", name="Retrain").click()
     expect(page.locator(".timeline > li:target")).to_contain_text("asked for")
     expect(page.locator(".timeline > li:target")).to_contain_text("a new timetable")
     assert heard.complaints == []
@@ -78,6 +84,9 @@ def test_a_person_unfreezes_what_was_frozen(site: Site, page: Page) -> None:
     fold.click()
     unfreeze = page.get_by_role("form", name="Unfreeze late_ferry")
     unfreeze.get_by_label("Your name").fill("bob")
+    unfreeze.get_by_role("button", name="Unfreeze").click()
+    assert site.ferry.workspace.decisions.frozen("late_ferry"), "not without the tick"
+    unfreeze.get_by_role("checkbox", name="alarms and schedules may retrain it from now on").check()
     unfreeze.get_by_role("button", name="Unfreeze").click()
     expect(page.locator("#model-late_ferry-title")).to_be_in_viewport()
     expect(frozen).to_have_count(0)
@@ -115,6 +124,9 @@ def test_a_person_tries_a_version_and_ends_the_trial(site: Site, registry: Regis
     shadow = page.get_by_role("form", name="Try a version of late_ferry as shadow")
     shadow.get_by_label("Your name").fill("ann")
     shadow.get_by_role("button", name="Try as shadow").click()
+    assert "shadow" not in registry.named(NAME).versions, "not without the tick"
+    shadow.get_by_role("checkbox", name="it scores every question from now on").check()
+    shadow.get_by_role("button", name="Try as shadow").click()
     expect(page.get_by_role("heading", name="Version 1 is tried as shadow")).to_be_visible()
     expect(page.get_by_role("heading", name="Versions", exact=True)).to_be_in_viewport()
 
@@ -131,8 +143,10 @@ def test_a_person_tries_a_version_and_ends_the_trial(site: Site, registry: Regis
 
     fold.click()
     end = page.get_by_role("form", name="End what is tried of late_ferry")
-    expect(end).to_contain_text("version 1 as shadow and version 1 as canary scores no more")
     end.get_by_label("Your name").fill("ann")
+    end.get_by_role("button", name="End both").click()
+    assert {"shadow", "canary"} <= registry.named(NAME).versions.keys(), "not without the tick"
+    end.get_by_role("checkbox", name="version 1 as shadow and version 1 as canary score no more").check()
     end.get_by_role("button", name="End both").click()
     expect(page.get_by_role("heading", name="is tried as")).to_have_count(0)
     assert not {"shadow", "canary"} & registry.named(NAME).versions.keys()

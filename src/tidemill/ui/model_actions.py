@@ -1,8 +1,8 @@
 """What a person does on the page about a model: retrain, try, promote, roll back, freeze. Plain forms, answered by what came of it.
 
-Each form says what will happen before it is sent; what changes who answers asks for a tick besides. A retrain becomes a decision that the
-loop carries out; a promotion or rollback is carried out here and now. The page then shows the decision, which tells how it goes on. A
-shadow or canary is no decision, as the champion stays: the page shows it among the versions.
+Each form says what will happen, and has a tick beside the sentence that says what begins; without the tick nothing is done. A retrain
+becomes a decision that the loop carries out; a promotion or rollback is carried out here and now. The page then shows the decision, which
+tells how it goes on. A shadow or canary is no decision, as the champion stays: the page shows it among the versions.
 """
 
 from __future__ import annotations
@@ -50,7 +50,13 @@ class Done:
     anchor: str
 
 
-Act = Callable[[Model, Form, str], Done]  # of a model, a form and who sent it
+@dataclass(frozen=True)
+class _Act:
+    """What one form does: of a model, a form and who sent it; and what begins with it, in the words that its tick stands for."""
+
+    path: str
+    do: Callable[[Model, Form, str], Done]
+    begins: Callable[[Model, Form], str]
 
 
 def model_router(workspace: Workspace, registry: Registry, changed: Callable[[], None], now_wall_ms: NowMs = wall_ms) -> APIRouter:
@@ -63,18 +69,18 @@ def model_router(workspace: Workspace, registry: Registry, changed: Callable[[],
         now_wall_ms: the wall clock.
     """
     router, hand = APIRouter(prefix="/ui/models/{model}", include_in_schema=False), _Hand(workspace, registry, now_wall_ms)
-    acts: tuple[tuple[str, Act], ...] = (
-        ("/retrain", hand.retrain),
-        ("/shadow", hand.shadow),
-        ("/canary", hand.canary),
-        ("/end-trials", hand.end_trials),
-        ("/promote", hand.promote),
-        ("/rollback", hand.rollback),
-        ("/freeze", hand.freeze),
-        ("/unfreeze", hand.unfreeze),
+    acts = (
+        _Act("/retrain", hand.retrain, lambda model, _: f"a challenger of {model.name} is fitted now"),
+        _Act("/shadow", hand.shadow, lambda model, form: f"version {_version(form)} of {model.name} scores every question from now on"),
+        _Act("/canary", hand.canary, _answers_a_share),
+        _Act("/end-trials", hand.end_trials, lambda model, _: f"what is tried of {model.name} scores no more"),
+        _Act("/promote", hand.promote, _answers),
+        _Act("/rollback", hand.rollback, _answers),
+        _Act("/freeze", hand.freeze, lambda model, _: f"nothing retrains {model.name} from now on"),
+        _Act("/unfreeze", hand.unfreeze, lambda model, _: f"alarms and schedules may retrain {model.name} from now on"),
     )
-    for path, act in acts:
-        router.add_api_route(path, _action(workspace, act, changed), methods=["POST"])
+    for act in acts:
+        router.add_api_route(act.path, _action(workspace, act, changed), methods=["POST"])
     return router
 
 
@@ -98,7 +104,6 @@ class _Hand:
 
     def canary(self, model: Model, form: Form, _by: str) -> Done:
         version, percent = _version(form), _percent(form)
-        _confirmed(form, f"version {version} of {model.name} answers {percent:g} % of the keys from now on")
         try_canary(self.registry, self._registered(model), version, percent)
         return self._tried(model, f"version {version} as canary of {percent:g} %")
 
@@ -107,16 +112,12 @@ class _Hand:
         return self._tried(model, "")
 
     def promote(self, model: Model, form: Form, by: str) -> Done:
-        version = _version(form)
-        _confirmed(form, f"version {version} of {model.name} answers from now on")
-        asker = _asker(by)
+        version, asker = _version(form), _asker(by)
         decision = request_promotion(self.workspace, self.registry, model, version, asker)
         return self._at_once(model, decision, asker)
 
     def rollback(self, model: Model, form: Form, by: str) -> Done:
-        version = _version(form)
-        _confirmed(form, f"version {version} of {model.name} answers from now on")
-        asker = _asker(by)
+        version, asker = _version(form), _asker(by)
         decision = request_rollback(self.workspace, self.registry, model, asker, version)
         return self._at_once(model, decision, asker)
 
@@ -148,13 +149,18 @@ class _Hand:
         return Done(told, f"decision-{decision.id}")
 
 
-def _action(workspace: Workspace, act: Act, changed: Callable[[], None]) -> Callable[..., object]:
+def _action(workspace: Workspace, act: _Act, changed: Callable[[], None]) -> Callable[..., object]:
+    def carry_out(name: str, form: Form, by: str) -> Done:
+        model = workspace.project.model(name)
+        _confirmed(form, act.begins(model, form))
+        return act.do(model, form, by)
+
     async def answer(request: Request, model: str) -> Response:
         try:
             form = await read_form(request)
             by = caller_of(request).name or said(one(form, "by"), "by")
             say(request, model, "", by)  # who tried it stands in the audit, whatever comes of it
-            done = await run_in_threadpool(lambda: act(workspace.project.model(model), form, by))
+            done = await run_in_threadpool(carry_out, model, form, by)
         except TidemillError as error:
             changed()  # a decision that failed, or waits, is shown at once
             return refused(error)
@@ -184,9 +190,17 @@ def _percent(form: Form) -> float:
     return float(percent)
 
 
-def _confirmed(form: Form, what: str) -> None:
+def _answers(model: Model, form: Form) -> str:
+    return f"version {_version(form)} of {model.name} answers from now on"
+
+
+def _answers_a_share(model: Model, form: Form) -> str:
+    return f"version {_version(form)} of {model.name} answers {_percent(form):g} % of the keys from now on"
+
+
+def _confirmed(form: Form, begins: str) -> None:
     if one(form, "sure") != "yes":
-        raise InputError(f"not confirmed; tick the box that says that {what}", where="sure")
+        raise InputError(f"not confirmed, so nothing was done; tick the box that says that {begins}", where="sure")
 
 
 def _asker(by: str) -> Asker:

@@ -45,8 +45,8 @@ def token(client: TestClient) -> str:
 
 
 def send(client: TestClient, act: str, **fields: str) -> tuple[int, str]:
-    """Status, and where to go next or what is said."""
-    answer = client.post(f"{ACTS}/{act}", data={"by": "ann", **fields, "token": token(client)})
+    """Status, and where to go next or what is said; ticked unless `sure` says otherwise."""
+    answer = client.post(f"{ACTS}/{act}", data={"by": "ann", "sure": "yes", **fields, "token": token(client)})
     return answer.status_code, answer.headers.get("location") or html.unescape(answer.text)
 
 
@@ -64,13 +64,13 @@ def test_a_rollback_and_a_promotion_are_done_here_and_now(ferry: Ferry, client: 
     page = client.get("/").text
     assert "Version 1 answers again" in page
     assert 'name="version" value="1"' in page
-    assert send(client, "rollback", version="1", sure="yes")[0] == 303
-    assert send(client, "rollback", version="1", sure="yes")[0] == 409, "somebody was before, and it is not undone"
+    assert send(client, "rollback", version="1")[0] == 303
+    assert send(client, "rollback", version="1")[0] == 409, "somebody was before, and it is not undone"
     assert registry.alias(NAME, "champion") == 1
     registry.named(NAME)  # as the server does each second
     assert '<option value="2">2' in client.get("/").text
-    assert send(client, "promote", version="1", sure="yes")[0] == 409, "it is the champion"
-    status, place = send(client, "promote", version="2", sure="yes")
+    assert send(client, "promote", version="1")[0] == 409, "it is the champion"
+    status, place = send(client, "promote", version="2")
     newest, before = ferry.workspace.decisions.recent()
     assert (status, place) == (303, f"/#decision-{newest.id}")
     assert [(one.act, one.outcome, one.to_version, one.decided_by) for one in (newest, before)] == [
@@ -85,7 +85,7 @@ def test_a_version_is_tried_as_shadow_and_as_canary_and_the_trial_is_ended(clien
     done = (303, "/#versions-of-late_ferry")
     assert send(client, "shadow", version="1") == done
     assert "Version 1 is tried as shadow" in client.get("/").text, "at once, though a look is shared for a second"
-    assert send(client, "canary", version="1", percent="12.5", sure="yes") == done
+    assert send(client, "canary", version="1", percent="12.5") == done
     named = registry.named(NAME)
     assert (named.versions["shadow"], named.versions["canary"], named.canary_percent) == (1, 1, 12.5)
     page = client.get("/").text
@@ -110,18 +110,15 @@ def test_a_freeze_is_shown_with_who_and_why_and_ended(ferry: Ferry, client: Test
     ("act", "fields", "status", "said"),
     [
         ("retrain", {"reason": " "}, 422, "reason: 0 letters; say it in 1 to 200"),
-        ("promote", {"version": "2"}, 422, "not confirmed; tick the box that says that version 2 of late_ferry answers"),
-        ("promote", {"version": "two", "sure": "yes"}, 422, "version: 'two' is no version"),
-        ("promote", {"version": "9", "sure": "yes"}, 404, "no version"),
+        ("promote", {"version": "two"}, 422, "version: 'two' is no version"),
+        ("promote", {"version": "9"}, 404, "no version"),
         ("shadow", {"version": "2"}, 409, "version 2 of 'ferries.late_ferry' is the champion; try another, e.g. 1"),
         ("shadow", {"version": "9"}, 404, "no version"),
-        ("canary", {"version": "1", "percent": "5"}, 422, "tick the box that says that version 1 of late_ferry answers 5 % of the keys"),
-        ("canary", {"version": "1", "percent": "0", "sure": "yes"}, 422, "percent: 0 is no share"),
-        ("canary", {"version": "1", "percent": "many", "sure": "yes"}, 422, "percent: 'many' is no share"),
+        ("canary", {"version": "1", "percent": "0"}, 422, "percent: 0 is no share"),
+        ("canary", {"version": "1", "percent": "many"}, 422, "percent: 'many' is no share"),
         ("rollback", {}, 422, "no version"),
-        ("rollback", {"version": "1"}, 422, "tick the box that says that version 1 of late_ferry answers from now on"),
-        ("rollback", {"version": "7", "sure": "yes"}, 409, "version 1 of 'late_ferry' is the previous champion by now, not 7"),
-        ("rollback", {"version": "1", "sure": "yes", "by": ""}, 422, "by: 0 letters"),
+        ("rollback", {"version": "7"}, 409, "version 1 of 'late_ferry' is the previous champion by now, not 7"),
+        ("rollback", {"version": "1", "by": ""}, 422, "by: 0 letters"),
     ],
 )
 def test_what_cannot_be_done_says_why_and_what_serves_stays(
@@ -132,8 +129,46 @@ def test_what_cannot_be_done_says_why_and_what_serves_stays(
     assert registry.alias(NAME, "champion") == 2
 
 
+@pytest.mark.parametrize(
+    ("act", "fields", "begins"),
+    [
+        ("retrain", {"reason": "x"}, "a challenger of late_ferry is fitted now"),
+        ("shadow", {"version": "1"}, "version 1 of late_ferry scores every question from now on"),
+        ("canary", {"version": "1", "percent": "5"}, "version 1 of late_ferry answers 5 % of the keys from now on"),
+        ("end-trials", {}, "what is tried of late_ferry scores no more"),
+        ("promote", {"version": "1"}, "version 1 of late_ferry answers from now on"),
+        ("rollback", {"version": "1"}, "version 1 of late_ferry answers from now on"),
+        ("freeze", {"reason": "x"}, "nothing retrains late_ferry from now on"),
+        ("unfreeze", {}, "alarms and schedules may retrain late_ferry from now on"),
+    ],
+)
+@pytest.mark.parametrize("sure", ["", "no"])
+def test_without_its_tick_nothing_is_done_and_it_is_said(
+    ferry: Ferry, client: TestClient, registry: Registry, act: str, fields: dict[str, str], begins: str, sure: str
+) -> None:
+    if frozen := act == "unfreeze":
+        ferry.workspace.decisions.freeze("late_ferry", "ann", "strike", WALL_MS)
+    registry.set_alias(NAME, "shadow", 1)
+    before = registry.named(NAME)
+    status, text = send(client, act, **fields, sure=sure)
+    assert (status, f"sure: not confirmed, so nothing was done; tick the box that says that {begins}" in text) == (422, True), text
+    assert registry.named(NAME) == before
+    assert ferry.workspace.decisions.recent() == []
+    assert (ferry.workspace.decisions.frozen("late_ferry") is not None) == frozen
+
+
+def test_every_form_about_a_model_asks_for_a_tick(ferry: Ferry, client: TestClient, registry: Registry) -> None:
+    registry.set_alias(NAME, "shadow", 1)
+    registry.named(NAME)  # as the server does each second
+    shown = client.get("/").text
+    send(client, "freeze", reason="strike")
+    forms = re.findall(rf'action="{ACTS}/([a-z-]+)"(.*?)</form>', shown + client.get("/").text, re.DOTALL)
+    assert {act for act, _ in forms} == {"retrain", "shadow", "canary", "end-trials", "promote", "rollback", "freeze", "unfreeze"}
+    assert [act for act, text in forms if 'name="sure" value="yes" required' not in text] == []
+
+
 def test_nobody_elses_page_can_do_it_and_no_other_model_is_known(ferry: Ferry, client: TestClient) -> None:
-    form = {"by": "eve", "reason": "x", "token": token(client)}
+    form = {"by": "eve", "reason": "x", "sure": "yes", "token": token(client)}
     assert client.post(f"{ACTS}/freeze", data=form, headers={"origin": "https://elsewhere.example"}).status_code == 403
     assert client.post(f"{ACTS}/freeze", data={**form, "token": "0" * 64}).status_code == 403
     assert client.post("/ui/models/nobody/freeze", data=form).status_code == 404
