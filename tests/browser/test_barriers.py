@@ -5,16 +5,14 @@ axe-core (tests/browser/axe) is run in the page by the browser's debugger, so th
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.site import Heard, Site, fill
+from tests.browser.site import Heard, Site
 
 AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text()
 SIZES = {"desktop": (1280, 800), "phone": (390, 844)}
@@ -23,15 +21,6 @@ GROUND = {"light": "rgb(246, 247, 245)", "dark": "rgb(14, 21, 24)"}
 STICKS_OUT = """[...document.querySelectorAll('body *')]
   .filter(each => !each.closest('.scroll, .u-over, .u-axis, svg, .unseen, nav') && each.getBoundingClientRect().right > innerWidth + 1)
   .map(each => each.outerHTML.slice(0, 120))"""
-
-
-@pytest.fixture(scope="module")
-def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with patch.dict(os.environ, {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}):  # no registry is up, and nobody is to wait for one
-        site = Site.open(tmp_path_factory.mktemp("full"))
-        fill(site.ferry)
-        yield site
-        site.close()
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 // server is reached.
 
 (() => {
-  const charts = new Map(); // plot element -> {revision, chart, series}
-  const parts = new WeakMap(); // element of a part -> the revision it shows
+  const charts = new Map(); // plot element -> {chart, series}
+  const asked = new WeakMap(); // element of a chart or part -> the revision that was asked for
   const HEIGHT = 215;
   const DAY = 86400; // seconds, as all times of the charts
   const DAYS = [1, 7, 14, 28, 56, 112, 364]; // between two dates of the axis: whole weeks, as the points are
@@ -130,46 +130,76 @@
     held.chart.setLegend({ idx: lines.at.length - 1 }, false); // with no pointer over it, the newest one
   }
 
-  async function refresh(plot) {
-    const revision = plot.dataset.revision;
-    if (charts.get(plot)?.revision === revision) return;
-    const held = charts.get(plot) ?? {};
-    charts.set(plot, { ...held, revision });
+  // What is drawn stands in a place of its size, with a line beside it: that it is being read, that this takes long, or why it could not be.
+  // What was drawn before stays meanwhile. A failure is said until it is over: what is tried again and again is not told of each time.
+  const told = (what, bare, why) => ({
+    reading: bare ? `Reading ${what}…` : "",
+    slow: bare ? `Still reading ${what}. This takes longer than usual…` : "Reading what is new…",
+    failed: bare
+      ? `Could not read ${what}: ${why}. It is tried again by itself; if this stays, tidemill doctor says what is wrong.`
+      : "Not up to date; it is tried again.",
+    there: "",
+  });
+  function stand(drawn, state, why) {
+    const line = drawn.nextElementSibling;
+    const isBusy = state === "reading" || state === "slow";
+    if (isBusy) drawn.setAttribute("aria-busy", "true");
+    else drawn.removeAttribute("aria-busy");
+    if (isBusy && line.dataset.state === "failed") return;
+    const words = told(line.dataset.what, drawn.querySelector(".waiting"), why)[state];
+    line.dataset.state = state;
+    if (line.textContent !== words) line.textContent = words;
+  }
+
+  const SLOW_MS = 4_000;
+  const GIVE_UP_MS = 30_000;
+  const AGAIN_MS = 5_000;
+  let again = 0;
+  function reason(error) {
+    if (error.name === "AbortError") return `no answer within ${GIVE_UP_MS / 1e3} seconds`;
+    return error instanceof TypeError ? "the server does not answer" : error.message;
+  }
+
+  // It is large and changes seldom: it is asked for when its revision says so.
+  async function bring(drawn, address, show) {
+    const { revision } = drawn.dataset;
+    if (asked.get(drawn) === revision) return;
+    asked.set(drawn, revision);
+    const isWanted = () => drawn.isConnected && asked.get(drawn) === revision; // no newer one was asked for meanwhile
+    stand(drawn, "reading");
+    const stop = new AbortController();
+    const timers = [setTimeout(() => isWanted() && stand(drawn, "slow"), SLOW_MS), setTimeout(() => stop.abort(), GIVE_UP_MS)];
     try {
-      const response = await fetch(plot.dataset.series);
-      if (!response.ok) throw new Error(`status ${response.status}`);
-      const series = await response.json();
-      const now = charts.get(plot);
-      if (now?.revision !== revision) return; // a newer one was asked for meanwhile
-      now.series = series;
-      delete plot.dataset.failed;
-      draw(plot);
-    } catch {
-      plot.dataset.failed = ""; // said where the chart would be, while there is none
-      if (charts.get(plot)?.revision === revision) charts.get(plot).revision = null; // try again at the next refresh
+      const response = await fetch(address, { signal: stop.signal });
+      if (!response.ok) throw new Error(`the server answers with an error (${response.status})`);
+      const text = await response.text();
+      if (!isWanted()) return;
+      show(drawn, text);
+      stand(drawn, "there");
+    } catch (error) {
+      if (!isWanted()) return;
+      asked.delete(drawn);
+      stand(drawn, "failed", reason(error));
+      clearTimeout(again);
+      again = setTimeout(refreshAll, AGAIN_MS);
+    } finally {
+      timers.forEach((timer) => clearTimeout(timer));
     }
   }
 
-  // A part is large and changes seldom: it is asked for when its revision says so, and keeps what a person has unfolded.
-  async function refreshPart(part) {
-    const revision = part.dataset.revision;
-    if (parts.get(part) === revision) return;
-    parts.set(part, revision);
-    try {
-      const response = await fetch(part.dataset.part);
-      if (!response.ok) throw new Error(`status ${response.status}`);
-      const text = await response.text();
-      if (parts.get(part) !== revision) return; // a newer one was asked for meanwhile
-      const open = [...part.querySelectorAll("details[open]")].map((each) => each.id);
-      const at = part.contains(document.activeElement) ? document.activeElement.closest("details")?.id : undefined;
-      delete part.dataset.failed;
-      part.innerHTML = text;
-      for (const id of open) document.getElementById(id)?.setAttribute("open", "");
-      if (at) document.getElementById(at)?.querySelector("summary").focus({ preventScroll: true });
-    } catch {
-      part.dataset.failed = "";
-      if (parts.get(part) === revision) parts.delete(part); // try again at the next refresh
-    }
+  function showChart(plot, text) {
+    charts.set(plot, { ...charts.get(plot), series: JSON.parse(text) });
+    plot.querySelector(".waiting")?.remove();
+    draw(plot);
+  }
+
+  // It keeps what a person has unfolded.
+  function showPart(part, text) {
+    const open = [...part.querySelectorAll("details[open]")].map((each) => each.id);
+    const at = part.contains(document.activeElement) ? document.activeElement.closest("details")?.id : undefined;
+    part.innerHTML = text;
+    for (const id of open) document.getElementById(id)?.setAttribute("open", "");
+    if (at) document.getElementById(at)?.querySelector("summary").focus({ preventScroll: true });
   }
 
   function refreshAll() {
@@ -179,8 +209,8 @@
         charts.delete(plot);
       }
     }
-    document.querySelectorAll(".plot").forEach(refresh);
-    document.querySelectorAll(".part").forEach(refreshPart);
+    for (const plot of document.querySelectorAll(".plot")) bring(plot, plot.dataset.series, showChart);
+    for (const part of document.querySelectorAll(".part")) bring(part, part.dataset.part, showPart);
   }
 
   const redraw = () => charts.forEach((held, plot) => held.series && plot.isConnected && draw(plot));
@@ -298,6 +328,7 @@
     marks = JSON.parse(event.detail.data);
     say("");
     askForStale();
+    refreshAll(); // what failed while the server was away
   });
   stream.addEventListener("failing", (event) => {
     heardAt = Date.now();
@@ -321,6 +352,10 @@
     refreshAll();
   }, POLL_MS);
 
+  // A part that is read anew stays as it is meanwhile, and says so where that takes a moment.
+  const isPart = (element) => element.matches?.("main, .live");
+  document.addEventListener("htmx:before:request", (event) => isPart(event.target) && event.target.setAttribute("aria-busy", "true"));
+  document.addEventListener("htmx:finally:request", (event) => isPart(event.target) && event.target.removeAttribute("aria-busy"));
   document.addEventListener("htmx:after:request", (event) => {
     const { status } = event.detail.ctx.response;
     if (event.target !== stream) return answered(status);
