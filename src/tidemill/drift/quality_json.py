@@ -5,9 +5,68 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from tidemill.drift.quality_report import QualityReport, VersionFigures
+from typing_extensions import TypedDict
+
+from tidemill.drift.quality_report import Labels, QualityReport, Trust, VersionFigures
 from tidemill.drift.quality_window import QualityWindow
+from tidemill.learning.intervals import Interval
 from tidemill.learning.measured import Measured
+from tidemill.learning.slices import SliceQuality
+
+
+class MeasuredJson(TypedDict, extra_items=Interval):  # type: ignore[call-arg]  # PEP 728, which mypy does not know yet
+    """Metrics by name, over `n` rows."""
+
+    n: int
+
+
+class VersionJson(TypedDict):
+    """One version, or the first model, over all its windows."""
+
+    version: str
+    from_ms: int
+    to_ms: int
+    labelled: int
+    figures: dict[str, Interval]
+
+
+class WindowVersionJson(TypedDict):
+    """One version in one window: what its labels say, and what was to be expected of all its answers."""
+
+    version: int
+    live: MeasuredJson
+    estimated: MeasuredJson
+
+
+class WindowJson(TypedDict):
+    """The questions of one window, and how good the answers were; see `QualityWindow`."""
+
+    start_ms: int
+    closed: bool
+    asked: int
+    labelled: int
+    expected_share: float | None
+    corrected: int
+    live: MeasuredJson
+    frozen: MeasuredJson
+    estimated: MeasuredJson
+    versions: list[WindowVersionJson]
+
+
+class QualityJson(TypedDict):
+    """What is known of a model's quality; see `quality_json`."""
+
+    model: str
+    stream_time_ms: int
+    window_ms: int
+    complete: bool
+    labels: Labels
+    provisional_versions: list[int]
+    trust: dict[str, Trust]
+    versions: list[VersionJson]
+    frozen: VersionJson | None
+    slices: list[SliceQuality]
+    windows: list[WindowJson]
 
 
 def quality_json(model: str, report: QualityReport) -> dict[str, Any]:

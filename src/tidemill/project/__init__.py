@@ -1,6 +1,6 @@
 """Projects: the one file a user writes, found and loaded."""
 
-from tidemill.project.catalogue import FeatureRecord, ViewDetail, ViewSummary, describe_view, describe_views, list_views
+from tidemill.project.catalogue import FeatureRecord, ViewDetail, ViewSummary, describe_view, describe_views, example_views, list_views
 from tidemill.project.csv_history import CsvHistory
 from tidemill.project.example import example_curl, example_event, example_python, example_request
 from tidemill.project.forgetting import Forgotten, forget_entity, look_for_entity
@@ -25,6 +25,7 @@ __all__ = [
     "example_event",
     "example_python",
     "example_request",
+    "example_views",
     "find_project",
     "forget_entity",
     "list_views",

@@ -10,11 +10,12 @@ from typing import Literal
 import numpy as np
 import orjson
 
-from tidemill.clock import duration_text
+from tidemill.clock import SECOND_MS, duration_text
 from tidemill.events import Column
 from tidemill.features import FeatureSource, View
 from tidemill.learning import Model
 from tidemill.project.definitions import aggregate_text
+from tidemill.project.project import Project
 from tidemill.project.workspace import Workspace
 from tidemill.stores.newest_vectors import Vectors
 
@@ -106,40 +107,52 @@ class ViewDetail(ViewSummary):
 
 def list_views(workspace: Workspace, now_wall_ms: int) -> list[ViewSummary]:
     """Every view of the project, then every table, in its order."""
-    look = _Look.at(workspace, now_wall_ms)
+    look = _look(workspace, now_wall_ms)
     return [_summary(look, source) for source in workspace.project.sources]
 
 
 def describe_views(workspace: Workspace, now_wall_ms: int) -> list[ViewDetail]:
     """Every view and table of the project with its features, in order; the vectors of each model are read once."""
-    look = _Look.at(workspace, now_wall_ms)
+    look = _look(workspace, now_wall_ms)
     vectors = {model.name: _newest(workspace, model) for model in workspace.project.models}
-    return [_detail(look, source, vectors) for source in workspace.project.sources]
+    return [_detail(look, source, vectors, _versions(workspace, source)) for source in workspace.project.sources]
 
 
 def describe_view(workspace: Workspace, view: FeatureSource, now_wall_ms: int) -> ViewDetail:
     """One view or table of the project with its features."""
-    look = _Look.at(workspace, now_wall_ms)
-    return _detail(look, view, {model.name: _newest(workspace, model) for model in look.readers(view)})
+    look = _look(workspace, now_wall_ms)
+    vectors = {model.name: _newest(workspace, model) for model in look.readers(view)}
+    return _detail(look, view, vectors, _versions(workspace, view))
+
+
+def example_views(project: Project, at_ms: int) -> list[ViewDetail]:
+    """Every view and table as it would be described a second after the first event of each stream, while no model was asked."""
+    look = _Look(project, at_ms, at_ms, {stream.name: at_ms - SECOND_MS for stream in project.streams}, ())
+    return [_detail(look, source, {}, (VersionRecord(source.version, source.digest, at_ms - SECOND_MS),)) for source in project.sources]
 
 
 @dataclass(frozen=True)
 class _Look:
     """What is read once for all."""
 
-    workspace: Workspace
+    project: Project
     now_ms: int
     now_wall_ms: int
     last_event_ms: Mapping[str, int]
     partial: Sequence[str]
 
-    @classmethod
-    def at(cls, workspace: Workspace, now_wall_ms: int) -> _Look:
-        state = workspace.state
-        return cls(workspace, workspace.now_ms(), now_wall_ms, state.last_event_ms(), state.sets.partial())
-
     def readers(self, view: FeatureSource) -> list[Model]:
-        return [model for model in self.workspace.project.models if view in model.sources]
+        return [model for model in self.project.models if view in model.sources]
+
+
+def _look(workspace: Workspace, now_wall_ms: int) -> _Look:
+    state = workspace.state
+    return _Look(workspace.project, workspace.now_ms(), now_wall_ms, state.last_event_ms(), state.sets.partial())
+
+
+def _versions(workspace: Workspace, view: FeatureSource) -> tuple[VersionRecord, ...]:
+    remembered = workspace.state.definitions.of(view.name)
+    return tuple(VersionRecord(one.version, one.digest, one.first_seen_ms) for one in remembered)
 
 
 def _summary(look: _Look, view: FeatureSource) -> ViewSummary:
@@ -162,15 +175,14 @@ def _summary(look: _Look, view: FeatureSource) -> ViewSummary:
     )
 
 
-def _detail(look: _Look, view: FeatureSource, vectors: Mapping[str, Vectors]) -> ViewDetail:
-    served = _served(view, [(model, vectors[model.name]) for model in look.readers(view)])
-    remembered = look.workspace.state.definitions.of(view.name)
+def _detail(look: _Look, view: FeatureSource, vectors: Mapping[str, Vectors], versions: tuple[VersionRecord, ...]) -> ViewDetail:
+    served = _served(view, [(model, vectors[model.name]) for model in look.readers(view) if model.name in vectors])
     texts = _feature_texts(view) if isinstance(view, View) else [(name, f"newest {name}", "", "") for name in view.columns]
     return ViewDetail(
         **vars(_summary(look, view)),
         features=tuple(_record(text, column) for text, column in zip(texts, served, strict=True)),
         n_served=len(served[0]),
-        versions=tuple(VersionRecord(one.version, one.digest, one.first_seen_ms) for one in remembered),
+        versions=versions,
     )
 
 

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
-
 from fastapi import APIRouter
 
-from tidemill.project import Workspace
+from tidemill.errors import InputError
+from tidemill.project import Project, Workspace
+from tidemill.serving.describing import Examples, answered
+from tidemill.serving.examples import EXAMPLE_MS
+from tidemill.stores import Act
 
 _MOST = 500
+_WRONG = InputError("Input should be a valid integer, unable to parse string as an integer", where="query.limit")
 
 
 def acts_routes(workspace: Workspace) -> APIRouter:
     """The route `GET /v1/acts`."""
     router = APIRouter(prefix="/v1")
+    told = answered(_examples(workspace.project), ("No number of acts", _WRONG))
 
-    @router.get("/acts", summary="What people and programs have done to the system, newest first")
-    def acts(limit: int = 50) -> list[dict[str, Any]]:
-        return [asdict(act) for act in workspace.acts.recent(min(max(limit, 1), _MOST))]
+    @router.get("/acts", summary="What people and programs have done to the system, newest first", **told)
+    def acts(limit: int = 50) -> list[Act]:
+        return workspace.acts.recent(min(max(limit, 1), _MOST))
 
     return router
+
+
+def _examples(project: Project) -> Examples:
+    return {
+        model.name: (
+            f"A promotion of {model.name}",
+            [Act("ann", "key abcdefghij", "POST /v1/models/{model}/promote", model.name, "version 3", EXAMPLE_MS, 200)],
+        )
+        for model in project.models
+    }

@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
-from typing import Annotated, Any
 
-import orjson
-from fastapi import APIRouter, FastAPI, Query, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse
 from fastapi.telemetry import TelemetryConfig
-from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 
 from tidemill.clock import wall_ms
 from tidemill.errors import InputError, TidemillError
 from tidemill.kernels.ahead import compile_kernels
-from tidemill.project import Workspace, describe_view, list_views
-from tidemill.serving.access import CALLER, Access
+from tidemill.project import Workspace
+from tidemill.serving.access import Access
 from tidemill.serving.acts import acts_routes
 from tidemill.serving.answer_log import AnswerLog
 from tidemill.serving.answers import Answers
 from tidemill.serving.champions import Champions
 from tidemill.serving.consoles import Forwarder, console_routes
-from tidemill.serving.examples import event_examples, keys_examples
-from tidemill.serving.features import LATEST_MS, KeysAsked, read_features, read_features_of
+from tidemill.serving.event_route import event_route
+from tidemill.serving.feature_routes import feature_routes
 from tidemill.serving.guards import Guards
-from tidemill.serving.intake import take
+from tidemill.serving.health_routes import health_routes
 from tidemill.serving.keyring import Keyring
 from tidemill.serving.metrics import ServerMetrics
+from tidemill.serving.model_routes import model_routes
 from tidemill.serving.predict_lane import PredictLane
 from tidemill.serving.predict_route import predict_routes
 from tidemill.serving.predictor import Predictor
@@ -51,18 +48,8 @@ logger = logging.getLogger(__name__)
 
 # Watching and tracing.py tell more; FastAPI's would look its settings up at every request
 _NO_TELEMETRY = TelemetryConfig(tracing=False, metrics=False, logs=False, auto_configure=False)
+_SHOWN = 200  # letters of a path
 _WRITTEN = ("log", "serving")  # the databases that a server writes to at every request
-Moment = Annotated[int | None, Query(ge=0, le=LATEST_MS)]
-
-
-@dataclasses.dataclass(frozen=True)
-class Served:
-    """What the routes need: the project's stores, the models held, and the clock."""
-
-    workspace: Workspace
-    settings: Settings
-    champions: Champions
-    metrics: ServerMetrics
 
 
 def create_app(
@@ -87,7 +74,7 @@ def create_app(
     log = AnswerLog(workspace.predictions, server.max_waiting_rows)
     metrics = ServerMetrics(workspace, server.port if server.workers > 1 else None)
     answers = Answers(Predictor(workspace, champions, now_ms), log, metrics, server)
-    served, forwarder = Served(workspace, settings, champions, metrics), Forwarder()
+    forwarder = Forwarder()
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -119,13 +106,15 @@ def create_app(
     app.add_middleware(Watching, metrics=metrics)
     app.add_exception_handler(TidemillError, _explain)
     app.add_exception_handler(RequestValidationError, _explain_invalid)
-    app.include_router(_write_routes(served))
+    app.add_exception_handler(HTTPException, _explain_other)
+    app.include_router(event_route(workspace, settings, metrics))
     app.include_router(predict_routes(workspace.project, answers, server))
     app.include_router(release_routes(workspace, champions.registry))
-    app.include_router(_read_routes(served))
+    app.include_router(feature_routes(workspace, server.max_rows))
+    app.include_router(model_routes(workspace, champions))
     app.include_router(acts_routes(workspace))
     app.include_router(quality_routes(workspace))
-    app.include_router(_health_routes(served))
+    app.include_router(health_routes(workspace, champions, metrics))
     if pages is not None:
         app.include_router(pages)
     app.include_router(console_routes(settings, forwarder))
@@ -147,102 +136,10 @@ async def _explain_invalid(_request: Request, error: Exception) -> JSONResponse:
     return refusal(InputError(str(first["msg"]), where=where))
 
 
-def _write_routes(served: Served) -> APIRouter:
-    router = APIRouter(prefix="/v1")
-    workspace = served.workspace
-
-    sending = event_examples(workspace.project)
-
-    @router.post("/streams/{stream}/events", summary="Send events: a JSON array, or one object a line", **sending)
-    async def send_events(stream: str, request: Request) -> dict[str, Any]:
-        received = await take(workspace, stream, request, served.settings)
-        counts = received.accepted + received.duplicates + len(received.rejected), len(received.rejected)
-        served.metrics.received(stream, *counts)
-        return dataclasses.asdict(received)
-
-    return router
-
-
-def _read_routes(served: Served) -> APIRouter:
-    router = APIRouter(prefix="/v1")
-    workspace, project = served.workspace, served.workspace.project
-
-    @router.get("/features/{view}/{key}", summary="The features of one key of a view or table, now or at a time (ms since the epoch)")
-    def features(view: str, key: str, at: Moment = None) -> dict[str, Any]:
-        return dataclasses.asdict(read_features(workspace, project.source(view), key, at))
-
-    many = "The features of many keys at one position, now or at a time (ms since the epoch)"
-
-    @router.post("/features/{view}", summary=many, **keys_examples(project))
-    async def features_of(view: str, request: Request) -> Response:
-        wanted = project.source(view)
-        asked = KeysAsked.of(await request.body(), served.settings.server.max_rows)
-        found = await run_in_threadpool(read_features_of, workspace, wanted, asked.keys, asked.at)
-        return Response(orjson.dumps(found), media_type="application/json")
-
-    @router.get("/views", summary="Every view and table: what it is about, who reads it, how fresh it is")
-    def views() -> list[dict[str, Any]]:
-        return [dataclasses.asdict(one) for one in list_views(workspace, wall_ms())]
-
-    @router.get("/views/{view}", summary="One view or table: what its features mean, and what they were worth lately")
-    def view(view: str) -> dict[str, Any]:
-        return dataclasses.asdict(describe_view(workspace, project.source(view), wall_ms()))
-
-    @router.get("/models/{model}", summary="A model's versions and what it reads")
-    def model(model: str) -> dict[str, Any]:
-        wanted = project.model(model)
-        loaded = served.champions.serving(wanted.name)
-        return {
-            "model": wanted.name,
-            "registered_name": project.registered_name(wanted.name),
-            "versions": {role: held.version for role, held in loaded.roles.items()},
-            "task": wanted.objective.task,
-            "columns": wanted.columns,
-            "predictions": workspace.predictions.count(wanted.name),
-        }
-
-    @router.get("/models/{model}/drift", summary="What the monitors of a model hold")
-    def drift(model: str) -> dict[str, Any]:
-        wanted = project.model(model).name
-        return {kind: workspace.monitors.load(f"{kind}:{wanted}")[1] for kind in ("outcomes", "windows", "check")}
-
-    @router.get("/decisions", summary="What the loop decided, newest first")
-    def decisions(model: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
-        of = None if model is None else project.model(model).name
-        return [dataclasses.asdict(decision) for decision in workspace.decisions.recent(of, min(max(limit, 1), 500))]
-
-    return router
-
-
-def _health_routes(served: Served) -> APIRouter:
-    router = APIRouter()
-
-    @router.get("/healthz", summary="The process is up")
-    async def healthz() -> dict[str, str]:
-        return {"status": "ok"}
-
-    @router.get("/readyz", summary="The stores can be read and written, and every model has a champion that answers")
-    def readyz(request: Request) -> JSONResponse:
-        checks = {"stores": _said(served.workspace.books)}
-        for model in served.workspace.project.models:
-            checks[f"model {model.name}"] = _said(partial(served.champions.check, model.name))
-        ready = all(said == "ok" for said in checks.values())
-        told = {"ready": ready, "checks": checks} if "read" in request.scope[CALLER].scopes else {"ready": ready}
-        return JSONResponse(told, status_code=200 if ready else 503)
-
-    @router.get("/metrics", summary="Prometheus metrics")
-    def metrics() -> Response:
-        return Response(served.metrics.render(), media_type="text/plain; version=0.0.4")
-
-    return router
-
-
-def _said(check: Callable[[], object]) -> str:
-    try:
-        check()
-    except TidemillError as error:
-        return str(error)
-    except Exception as error:  # a full disk, a file that is gone: whatever it is, this server is not ready, and says so
-        logger.exception("not ready error=%s", type(error).__name__)
-        return type(error).__name__
-    return "ok"
+async def _explain_other(request: Request, error: Exception) -> JSONResponse:
+    """What the router refuses: a body that is no text, a path or a method that there is not."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == 400:
+        return refusal(InputError(error.detail))
+    what = f"{error.detail}: {request.method} {request.url.path[:_SHOWN]!r}; /docs says what there is"
+    return JSONResponse({"error": {"where": "path", "what": what}}, error.status_code, error.headers)

@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from typing_extensions import TypedDict
+
 from tidemill.errors import EventError, InputError
 from tidemill.events import parse_event
 from tidemill.project import Workspace
@@ -13,6 +15,14 @@ from tidemill.stages import stage
 from tidemill.streams import Entry
 
 _MAX_DEPTH = 32
+
+
+class Rejected(TypedDict):
+    """An event that will not be applied: its place among those that were sent, a short code, and the same for a person."""
+
+    index: int
+    reason: str
+    detail: str
 
 
 @dataclass(frozen=True)
@@ -24,7 +34,7 @@ class Received:
 
     accepted: int
     duplicates: int
-    rejected: list[dict[str, object]]
+    rejected: list[Rejected]
 
 
 def split_events(body: bytes, max_events: int) -> list[str]:
@@ -53,7 +63,7 @@ def receive(workspace: Workspace, stream_name: str, payloads: Sequence[str], now
     """
     stream, keys = workspace.project.stream(stream_name), workspace.project.keys[stream_name]
     ids: dict[int, str] = {}
-    rejected: list[dict[str, object]] = []
+    rejected: list[Rejected] = []
     for index, payload in enumerate(payloads):
         try:
             ids[index] = parse_event(payload, stream, now_ms, keys).event_id

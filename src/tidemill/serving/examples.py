@@ -1,16 +1,29 @@
-"""What `/docs` shows of predicting: for each model of the project a request, and an answer as its task gives it."""
+"""What `/docs` shows: for each model of the project a request, and an answer as its task gives it; and what other answers are made of."""
 
 from __future__ import annotations
 
+import random
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import orjson
 
+from tidemill.errors import BusyError, InputError, NotFoundError, NotReadyError
+from tidemill.features import FeatureSource
+from tidemill.kernels import Floats
 from tidemill.learning import Explanation, Model
 from tidemill.learning.explaining import Scale
 from tidemill.project import Project, example_event, example_request
+from tidemill.serving.describing import Examples, Refused, answered
 from tidemill.serving.features import KeysAsked
-from tidemill.stores import Answer, AnswerKind
+from tidemill.serving.prediction import Predicted
+from tidemill.stores import Answer, AnswerKind, Decision
+from tidemill.stores.decision_records import decision_id
+from tidemill.streams import Position
+
+EXAMPLE_MS = 1_736_928_000_000  # 2025-01-15 at 8, as in `example_request`
+EXAMPLE_VERSION = 3
 
 _ANSWERS: dict[AnswerKind, Answer] = {
     "probability": Answer(probability=0.73),
@@ -18,31 +31,30 @@ _ANSWERS: dict[AnswerKind, Answer] = {
     "value": Answer(value=41.5),
 }
 _SCALES: dict[AnswerKind, Scale] = {"probability": "log_odds", "probabilities": "log_share", "value": "value"}
-_REFUSALS: dict[int | str, tuple[str, str, str]] = {
-    404: ("No such model", "nobody", "no model 'nobody'; there is: refund"),
-    409: ("No champion yet", "NotReadyError", "model 'refund' has no champion yet; train one with `tidemill train refund`"),
-    413: ("The body is too large", "body", "5000000 bytes; at most 4000000, send it in parts"),
-    422: ("A request that cannot be understood", "0.amount", "0.amount: Input should be a valid number; a request has the fields ..."),
-    429: ("Too many answers wait to be logged; `Retry-After` says when to come again", "BusyError", "50000 answers wait to be logged, ..."),
-    503: ("The store does not answer; `Retry-After` likewise", "UnavailableError", "PostgreSQL at ... does not answer: ..."),
-}
 
 
 def predict_examples(project: Project) -> dict[str, Any]:
     """The examples of the route that predicts, as arguments of a FastAPI route."""
     requests = {model.name: {"summary": f"A request of {model.name}", "value": example_request(model)} for model in project.models}
-    answers = {
-        model.name: {"summary": f"An answer of {model.name}, a {model.objective.task} model", "value": _answer(model)}
-        for model in project.models
+    answers: Examples = {
+        model.name: (f"An answer of {model.name}, a {model.objective.task} model", _answer(model)) for model in project.models
     }
-    answers |= {
-        f"{model.name}, explained": {"summary": "The same with explain=true, where a column is missing", "value": _explained(model)}
-        for model in project.models
+    explained: Examples = {
+        f"{model.name}, explained": ("The same with explain=true, where a column is missing", _explained(model)) for model in project.models
     }
     body = {"required": True, "content": {"application/json": {"schema": {}, "examples": requests}}}
-    answered = {"description": "One answer, or an array of them", "content": {"application/json": {"examples": answers}}}
-    refused = {status: _refusal(*told) for status, told in _REFUSALS.items()}
-    return {"openapi_extra": {"requestBody": body}, "responses": {200: answered, **refused}}
+    told = answered(
+        {**answers, **explained},
+        no_model(project),
+        no_champion(project),
+        (
+            "A request that cannot be understood",
+            InputError("Input should be a valid number; a request has the fields ...", where="0.amount"),
+        ),
+        ("Too many answers wait to be logged", BusyError("50000 answers wait to be logged, at most 50000 may; ask again", retry_after_s=1)),
+        shape=Predicted | list[Predicted],
+    )
+    return {"openapi_extra": {"requestBody": body}, **told}
 
 
 def event_examples(project: Project) -> dict[str, Any]:
@@ -63,17 +75,64 @@ def keys_examples(project: Project) -> dict[str, Any]:
     return _body({"application/json": {"schema": KeysAsked.model_json_schema(), "examples": asked}})
 
 
+def no_model(project: Project) -> Refused:
+    """What is answered of a model that there is not."""
+    return "No such model", NotFoundError("model", "nobody", [model.name for model in project.models])
+
+
+def no_champion(project: Project) -> Refused:
+    """What is answered while a model has no champion."""
+    name = next((model.name for model in project.models), "refund")
+    return "No champion yet", NotReadyError(f"model {name!r} has no champion yet; train one with `tidemill train {name}`")
+
+
+def example_position(sources: Sequence[FeatureSource]) -> str:
+    """The token of a position in the streams of views and tables."""
+    return Position({source.stream.name: {"0": 1042} for source in sources}).token
+
+
+def example_said(model: Model) -> tuple[Floats, Floats]:
+    """Outcomes of twelve questions, (12,), and what a model said of them, as `Scorer.run` answers."""
+    place: Floats = np.arange(12, dtype=np.float64)
+    if model.objective.kind == "value":
+        return 40.0 + place % 5, 41.5 + place % 3
+    likely = np.array([0.7, 0.2, 0.2, 0.2] * 3)
+    if model.objective.kind == "probability":
+        return np.array([1.0, 0.0, 0.0] * 4), likely
+    return place % 3, np.column_stack((likely, 0.9 - likely, np.full(12, 0.1)))
+
+
+def example_decision(model: Model) -> Decision:
+    """A rollback of a model that has ended."""
+    return Decision(
+        id=decision_id(EXAMPLE_MS, random.Random(model.name)),
+        model=model.name,
+        trigger="manual",
+        alarm_key="rollback:http-1",
+        reason=f"back to version {EXAMPLE_VERSION}, by ann",
+        requested_at_ms=EXAMPLE_MS,
+        requested_wall_ms=EXAMPLE_MS,
+        evidence={"asked_by": "ann"},
+        state="finished",
+        outcome="rolled_back",
+        from_version=str(EXAMPLE_VERSION + 1),
+        to_version=str(EXAMPLE_VERSION),
+        claimed_wall_ms=EXAMPLE_MS + 12,
+        finished_at_ms=EXAMPLE_MS,
+        finished_wall_ms=EXAMPLE_MS + 850,
+        flow_run_id="http-1",
+        act="rollback",
+        decided_by="ann",
+    )
+
+
 def _body(content: dict[str, Any]) -> dict[str, Any]:
     return {"openapi_extra": {"requestBody": {"required": True, "content": content}}}
 
 
-def _refusal(description: str, where: str, what: str) -> dict[str, Any]:
-    return {"description": description, "content": {"application/json": {"example": {"error": {"where": where, "what": what}}}}}
-
-
 def _answer(model: Model) -> dict[str, object]:
     said = _ANSWERS[model.objective.kind].fields()
-    return {"prediction_id": "17", **said, "model_version": 3, "position": '{"orders":{"0":1042}}'}
+    return {"prediction_id": "17", **said, "model_version": EXAMPLE_VERSION, "position": example_position(model.sources)}
 
 
 def _explained(model: Model) -> dict[str, object]:

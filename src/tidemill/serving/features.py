@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
@@ -18,6 +18,8 @@ from tidemill.stores import Lookup, Reading, wait_for_lake
 
 LATEST_MS = 253_402_300_799_999  # the end of the year 9999, which is far enough
 
+Place = Literal["tiles", "rows", "lake"]
+
 
 @dataclass(frozen=True)
 class FeatureAnswer:
@@ -26,7 +28,7 @@ class FeatureAnswer:
     view: str
     key: str
     at_ms: int
-    source: str
+    source: Place
     position: str
     values: dict[str, float | str | None]
 
@@ -75,7 +77,7 @@ def read_features_of(workspace: Workspace, view: FeatureSource, keys: Sequence[s
             raise InputError(f"{key!r} has {len(own)} parts; {view.kind} {view.name!r} needs {','.join(view.entity_fields)}", where="key")
     reading = _read_online(workspace, view, keys, at_ms)
     if reading is not None:
-        found, source, position = reading.values, "rows" if isinstance(view, Table) else "tiles", reading.position.token
+        found, source, position = reading.values, place_of(view), reading.position.token
         asked_ms = reading.known_at_ms if at_ms is None else at_ms
     else:
         assert at_ms is not None  # now is always answered online
@@ -90,6 +92,11 @@ def read_features_of(workspace: Workspace, view: FeatureSource, keys: Sequence[s
         FeatureAnswer(view.name, key, asked_ms, source, position, {name: _plain(values[row]) for name, values in plain.items()})
         for row, key in enumerate(keys)
     ]
+
+
+def place_of(view: FeatureSource) -> Place:
+    """Where the values of now are read."""
+    return "rows" if isinstance(view, Table) else "tiles"
 
 
 def _read_online(workspace: Workspace, view: FeatureSource, keys: Sequence[str], at_ms: int | None) -> Reading | None:

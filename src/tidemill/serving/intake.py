@@ -13,7 +13,7 @@ from tidemill.clock import wall_ms
 from tidemill.errors import BusyError, InputError
 from tidemill.events import MAX_EVENT_BYTES
 from tidemill.project import Workspace
-from tidemill.serving.door import Received, receive, split_events
+from tidemill.serving.door import Received, Rejected, receive, split_events
 from tidemill.settings import Settings
 
 LINES = b"application/x-ndjson"
@@ -54,12 +54,12 @@ def _take_body(workspace: Workspace, stream: str, body: bytes, settings: Setting
 
 async def _take_lines(workspace: Workspace, stream: str, chunks: AsyncIterator[bytes], max_behind: int) -> Received:
     accepted = duplicates = n_lines = 0
-    rejected: list[dict[str, object]] = []
+    rejected: list[Rejected] = []
     async for lines in in_lines(chunks, _AT_ONCE):
         await _wait_for_engine(workspace, max_behind, n_lines)
         said = await run_in_threadpool(receive, workspace, stream, lines, wall_ms())
         accepted, duplicates = accepted + said.accepted, duplicates + said.duplicates
-        rejected += [{**one, "index": n_lines + int(str(one["index"]))} for one in said.rejected[: _MAX_TOLD - len(rejected)]]
+        rejected += [{**one, "index": n_lines + one["index"]} for one in said.rejected[: _MAX_TOLD - len(rejected)]]
         n_lines += len(lines)
     if not n_lines:
         raise InputError("no event; send one object a line")

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal, NotRequired
+
+from typing_extensions import TypedDict
 
 from tidemill.learning import Explanation
-from tidemill.stores import Answer
+from tidemill.learning.explaining import Scale
+from tidemill.stores import Answer, Class
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +47,46 @@ class Prediction:
         if self.explanation is not None:
             told["explanation"] = self.explanation.fields()
         return told
+
+
+class Explained(TypedDict):
+    """An answer taken apart: `typical + sum(contributions) + unexplained == said`; `of` is the explained one of several classes."""
+
+    of: NotRequired[Class]
+    scale: Scale
+    typical: float
+    said: float
+    contributions: dict[str, float]
+    unexplained: float
+
+
+class _Told(TypedDict):
+    prediction_id: str
+    model_version: int
+    position: str
+    missing: NotRequired[dict[str, int | None]]
+    explanation: NotRequired[Explained]
+
+
+class PredictedProbability(_Told):
+    """Of a binary model: the probability of 1, and 1 where it is at least a half. `missing` holds ages in ms."""
+
+    prediction: Literal[0, 1]
+    probability: float
+
+
+class PredictedClass(_Told):
+    """Of a multiclass model: the probability of each class, and the most probable one. `missing` holds ages in ms."""
+
+    prediction: Class
+    probabilities: dict[str, float]
+
+
+class PredictedValue(_Told):
+    """Of a regression: the value to expect. `missing` holds ages in ms."""
+
+    prediction: float
+    value: float
+
+
+Predicted = PredictedProbability | PredictedClass | PredictedValue

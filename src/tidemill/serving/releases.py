@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import asdict
-from typing import Annotated, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated
 
 from fastapi import APIRouter, Body, Request
 from fastapi.openapi.models import Example
 from pydantic import BaseModel, ConfigDict, Field
 
-from tidemill.errors import InputError
+from tidemill.errors import ConflictError, InputError
 from tidemill.learning import Model
-from tidemill.project import Workspace
+from tidemill.project import Project, Workspace
 from tidemill.registry import (
     Asker,
+    Beside,
     Registry,
     act_at_once,
     compare_trials,
@@ -25,7 +27,10 @@ from tidemill.registry import (
     try_shadow,
 )
 from tidemill.serving.access import CALLER, SAID
+from tidemill.serving.describing import Examples, Refused, answered
+from tidemill.serving.examples import EXAMPLE_VERSION, example_decision, example_said, no_model
 from tidemill.stores import Caller, Decision
+from tidemill.stores.decision_records import Act, Outcome
 
 By = Annotated[
     str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f]*$", description="who asks, for the audit; else the key says it")
@@ -34,6 +39,7 @@ Version = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 _NO_NAME = "HTTP"
 _TRY: dict[str, Example] = {"shadow": {"value": {"shadow": 4}}, "canary": {"value": {"canary": 4, "percent": 10}}}
+_WRONG = "A request that cannot be understood", InputError("Input should be greater than or equal to 1", where="version")
 
 
 class Trial(BaseModel):
@@ -64,6 +70,30 @@ class Rollback(BaseModel):
     to_version: Version | None = Field(None, description="the previous champion that is meant; sent twice with it, nothing is done twice")
 
 
+@dataclass(frozen=True)
+class Release:
+    """What serves a model: the versions by alias, and those that are tried beside the champion."""
+
+    model: str
+    aliases: Mapping[str, int]
+    trials: Sequence[Beside]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A promotion or rollback that was asked for, and how it ended; `id` is that of its decision."""
+
+    id: str
+    model: str
+    act: Act
+    outcome: Outcome | None
+    from_version: str | None
+    to_version: str | None
+    decided_by: str
+    reason: str
+    took_ms: int
+
+
 def release_routes(workspace: Workspace, registry: Registry) -> APIRouter:
     """The routes below `/v1/models/{model}` that say and change what serves; each change is in force when it is answered."""
     router = APIRouter(prefix="/v1/models/{model}")
@@ -74,13 +104,14 @@ def release_routes(workspace: Workspace, registry: Registry) -> APIRouter:
 
 def _trial_routes(workspace: Workspace, registry: Registry) -> APIRouter:
     router, project = APIRouter(), workspace.project
+    told, no_such = _release_examples(project), no_model(project)
 
-    @router.get("/release", summary="What serves, and what is tried beside it")
-    def release(model: str) -> dict[str, Any]:
+    @router.get("/release", summary="What serves, and what is tried beside it", **answered(told, no_such))
+    def release(model: str) -> Release:
         return _told(workspace, registry, project.model(model))
 
-    @router.post("/release", summary="Try a version as shadow or canary")
-    def try_version(model: str, trial: Annotated[Trial, Body(openapi_examples=_TRY)], request: Request) -> dict[str, Any]:
+    @router.post("/release", summary="Try a version as shadow or canary", **answered(told, no_such, _champion(project), _WRONG))
+    def try_version(model: str, trial: Annotated[Trial, Body(openapi_examples=_TRY)], request: Request) -> Release:
         wanted = project.model(model)
         name = project.registered_name(wanted.name)
         if trial.shadow is not None and trial.canary is None:
@@ -93,8 +124,8 @@ def _trial_routes(workspace: Workspace, registry: Registry) -> APIRouter:
             raise InputError('say one of the two, {"shadow": VERSION} or {"canary": VERSION, "percent": 10}')
         return _told(workspace, registry, wanted)
 
-    @router.delete("/release", summary="End shadow and canary: the champion answers everything")
-    def end_release(model: str) -> dict[str, Any]:
+    @router.delete("/release", summary="End shadow and canary: the champion answers everything", **answered(told, no_such))
+    def end_release(model: str) -> Release:
         wanted = project.model(model)
         end_trials(registry, project.registered_name(wanted.name))
         return _told(workspace, registry, wanted)
@@ -104,16 +135,17 @@ def _trial_routes(workspace: Workspace, registry: Registry) -> APIRouter:
 
 def _act_routes(workspace: Workspace, registry: Registry) -> APIRouter:
     router, project = APIRouter(), workspace.project
+    told = answered(_ended_examples(project), no_model(project), _champion(project), _WRONG)
 
-    @router.post("/promote", summary="Make a version the champion, whatever the gate said of it")
-    def promote(model: str, promotion: Promotion, request: Request) -> dict[str, Any]:
+    @router.post("/promote", summary="Make a version the champion, whatever the gate said of it", **told)
+    def promote(model: str, promotion: Promotion, request: Request) -> Ended:
         _say(request, model, f"version {promotion.version}", promotion.by)
         wanted, asker = project.model(model), _asker(request, promotion.by)
         decision = request_promotion(workspace, registry, wanted, promotion.version, asker)
         return _ended(act_at_once(workspace, registry, wanted, decision, asker))
 
-    @router.post("/rollback", summary="Make the previous champion the champion again")
-    def rollback(model: str, request: Request, asked: Rollback | None = None) -> dict[str, Any]:
+    @router.post("/rollback", summary="Make the previous champion the champion again", **told)
+    def rollback(model: str, request: Request, asked: Rollback | None = None) -> Ended:
         asked = asked or Rollback()
         _say(request, model, "" if asked.to_version is None else f"to version {asked.to_version}", asked.by)
         wanted, asker = project.model(model), _asker(request, asked.by)
@@ -123,10 +155,9 @@ def _act_routes(workspace: Workspace, registry: Registry) -> APIRouter:
     return router
 
 
-def _told(workspace: Workspace, registry: Registry, model: Model) -> dict[str, Any]:
+def _told(workspace: Workspace, registry: Registry, model: Model) -> Release:
     named = registry.named(workspace.project.registered_name(model.name))
-    trials = [asdict(one) for one in compare_trials(workspace, model, named)]
-    return {"model": model.name, "aliases": dict(named.versions), "trials": trials}
+    return Release(model.name, named.versions, compare_trials(workspace, model, named))
 
 
 def _say(request: Request, about: str, detail: str, by: str = "") -> None:
@@ -140,7 +171,36 @@ def _asker(request: Request, by: str) -> Asker:
     return Asker(caller.name or by, f"http-{uuid.uuid4()}")
 
 
-def _ended(decision: Decision) -> dict[str, Any]:
-    took_ms = (decision.finished_wall_ms or 0) - decision.requested_wall_ms
-    names = ("id", "model", "act", "outcome", "from_version", "to_version", "decided_by")
-    return {name: getattr(decision, name) for name in names} | {"reason": decision.outcome_reason, "took_ms": took_ms}
+def _ended(decision: Decision) -> Ended:
+    return Ended(
+        id=decision.id,
+        model=decision.model,
+        act=decision.act,
+        outcome=decision.outcome,
+        from_version=decision.from_version,
+        to_version=decision.to_version,
+        decided_by=decision.decided_by,
+        reason=decision.outcome_reason,
+        took_ms=(decision.finished_wall_ms or 0) - decision.requested_wall_ms,
+    )
+
+
+def _release_examples(project: Project) -> Examples:
+    return {model.name: (f"A canary of {model.name}", _release(model)) for model in project.models}
+
+
+def _release(model: Model) -> Release:
+    outcome, said = example_said(model)
+    figures, canary = model.objective.quality(outcome, said).figures, EXAMPLE_VERSION + 1
+    beside = Beside("canary", canary, 10.0, len(outcome), figures, figures)
+    return Release(model.name, {"champion": EXAMPLE_VERSION, "previous": 2, "canary": canary}, [beside])
+
+
+def _ended_examples(project: Project) -> Examples:
+    return {model.name: (f"A rollback of {model.name}", _ended(example_decision(model))) for model in project.models}
+
+
+def _champion(project: Project) -> Refused:
+    name = next((model.name for model in project.models), "refund")
+    what = f"version {EXAMPLE_VERSION} of {name!r} is the champion already"
+    return "Something else is the champion than is meant, or a server is behind", ConflictError(what)

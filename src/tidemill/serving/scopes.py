@@ -10,6 +10,7 @@ from fastapi.routing import iter_route_contexts
 from starlette.routing import compile_path
 
 from tidemill.serving.console_scopes import CONSOLE_ROUTES
+from tidemill.serving.describing import everywhere, share_refusal, show_whole
 from tidemill.stores import Scope
 
 PREDICT = "POST /v1/models/{model}/predict"
@@ -60,10 +61,6 @@ ROUTES: dict[str, Scope | None] = {  # None is for everybody: it tells nothing o
 }
 STREAMING = frozenset({"GET /ui/events"})  # answered for as long as the caller likes, so that this is no time to answer
 ROUTE = "tidemill.route"  # where a request's scope says which of them it is
-_DENIED = {
-    "401": {"description": "No key, or none that stands: send `Authorization: Bearer tm_...`"},
-    "403": {"description": "The key may not do this"},
-}
 _HELD_PATHS = 128  # few, as whoever asks says how long they are
 _PATTERNS = [(name, name.split(" ")[0], compile_path(name.split(" ")[1])[0]) for name in ROUTES]
 
@@ -92,7 +89,7 @@ def check_routes(app: FastAPI) -> None:
 
 
 def describe_scopes(app: FastAPI) -> None:
-    """Say in the OpenAPI document which scope each route asks for, and how a key is shown."""
+    """Say in the OpenAPI document which scope each route asks for, how a key is shown, and how a request is refused."""
     plain = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -100,10 +97,14 @@ def describe_scopes(app: FastAPI) -> None:
         parts = made.setdefault("components", {})
         if "securitySchemes" not in parts:  # FastAPI makes the document once, and answers the same one after
             parts["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer", "description": "An API key: `tidemill keys create`"}}
+            shown = {(route.path, method.lower()): route for route in iter_route_contexts(app.routes) for method in route.methods or ()}
             for path, methods in made["paths"].items():
                 for method, said in methods.items():
-                    if (scope := ROUTES[f"{method.upper()} {path}"]) is not None:
-                        said |= {"security": [{"key": []}], "x-scope": scope, "responses": {**said["responses"], **_DENIED}}
+                    scope = ROUTES[f"{method.upper()} {path}"]
+                    show_whole(said, shown[path, method].responses)
+                    everywhere(said, scope)
+                    said |= {} if scope is None else {"security": [{"key": []}], "x-scope": scope}
+            share_refusal(parts["schemas"])
         return made
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
