@@ -14,6 +14,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.flows import load_flow_from_entrypoint
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from pydantic import TypeAdapter
 
 from flows.deploy import deploy
 from flows.monitor import monitor
@@ -31,6 +32,7 @@ from tidemill.learning import RetrainPolicy
 from tidemill.project import project_root
 from tidemill.registry import CHAMPION, FITS, Registry
 from tidemill.serving.age import AgeWatch
+from tidemill.serving.drift_states import CheckState
 from tidemill.stores import Alert, Answered, Decision, Role
 from tidemill.stores.decision_records import Ending, Trigger, decision_id
 
@@ -186,6 +188,7 @@ def test_an_alarm_is_explained_once_by_what_its_version_served(context: Context)
     assert monitor(MODEL, parity_rows=10, return_state=True).is_completed()
     weekly = workspace.monitors.load(f"check:{MODEL}")
     assert weekly[1] is not None
+    TypeAdapter(CheckState).validate_python(weekly[1], strict=True, extra="forbid")
 
     for alert in alerts.values():
         assert workspace.alerts.raise_alert(alert)

@@ -1,4 +1,4 @@
-"""Whatever is sent, the server has an answer: nothing that comes from outside is an error of its own.
+"""Whatever is sent, the server has an answer, one that its OpenAPI document tells of: nothing from outside is an error of its own.
 
 `make fuzz CASES=2000` sends at least as many cases of the OpenAPI document, shared by its routes, with keys and without, and as many odd
 bodies to each of three routes; here it is a tenth of that.
@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from schemathesis import GenerationMode
 
 from tests import tiny
+from tests.documented import Document
 from tidemill.clock import wall_ms
 from tidemill.project import Workspace
 from tidemill.registry import Registry
@@ -44,15 +45,17 @@ class Target:
 
     workspace: Workspace
     client: TestClient
-    document: dict[str, Any]
+    document: Document
     keys: dict[str, str]
     answered: Counter[int] = field(default_factory=Counter)
 
-    def send(self, method: str, path: str, **what: Any) -> int:
-        """The status of an answer, which must be one."""
+    def send(self, method: str, path: str, route: str | None = None, **what: Any) -> int:
+        """The status of an answer, which must be one; of a route of the document it must be as that says."""
         answer = self.client.request(method, path, **what)
         self.answered[answer.status_code] += 1
         assert answer.status_code < 500, f"{method} {path!r}: {answer.status_code} {answer.text[:500]}"
+        if route is not None:
+            assert not self.document.faults(route, answer.status_code, answer.headers["content-type"], answer.content), what
         status: int = answer.status_code
         return status
 
@@ -72,13 +75,13 @@ def target(tmp_path_factory: pytest.TempPathFactory, mlflow_uri: str) -> Iterato
         keys[name] = text
     app = create_app(workspace, Settings(), champions, keyring=Keyring(workspace.keys))
     with TestClient(app, base_url=BASE, raise_server_exceptions=False) as client:
-        yield Target(workspace, client, app.openapi(), keys)
+        yield Target(workspace, client, Document(app.openapi()), keys)
     workspace.close()
 
 
 def test_no_case_of_the_document_is_an_error_of_the_server(target: Target) -> None:
-    described = schemathesis.openapi.from_dict(target.document)
-    routes = [(path, method, asked) for path, methods in target.document["paths"].items() for method, asked in methods.items()]
+    described = schemathesis.openapi.from_dict(target.document.made)
+    routes = [(path, method, asked) for path, methods in target.document.made["paths"].items() for method, asked in methods.items()]
     routes.sort(key=lambda route: _open_ends(route[2]))  # what some cannot take is left for those after them
     before = target.answered.total()
     for number, (path, method, _) in enumerate(routes):
@@ -116,8 +119,8 @@ def _try(target: Target, operation: Any, path: str, cases: int) -> None:
         body = {name: asked[name] for name in ("json", "data", "files", "params") if asked.get(name) is not None}
         if isinstance(body.get("data"), bytes | str):
             body["content"] = body.pop("data")
-        scope = target.document["paths"][case.path][case.method.lower()].get("x-scope")
-        status = target.send(case.method, asked["url"].removeprefix(BASE), headers=headers, **body)
+        scope = target.document.made["paths"][case.path][case.method.lower()].get("x-scope")
+        status = target.send(case.method, asked["url"].removeprefix(BASE), f"{case.method} {case.path}", headers=headers, **body)
         may = scope is None or who == "all" or (who, scope) == ("reader", "read")
         assert (status in (401, 403)) == (not may), (case.method, case.path, who, status)
 
@@ -155,13 +158,13 @@ BODIES = st.one_of(
 KINDS = st.sampled_from(["application/json", "application/x-ndjson", "text/plain", "application/x-www-form-urlencoded", "", "é"])
 
 
-@pytest.mark.parametrize("path", ["/v1/streams/orders/events", "/v1/models/late_order/predict", "/v1/features/by_shop"])
+@pytest.mark.parametrize("path", ["/v1/streams/{stream}/events", "/v1/models/{model}/predict", "/v1/features/{view}"])
 def test_no_body_is_an_error_of_the_server(target: Target, path: str) -> None:
     @QUIETLY
     @given(body=BODIES, kind=KINDS)
     def send(body: bytes, kind: str) -> None:
         headers = {"authorization": f"Bearer {target.keys['all']}", "content-type": kind.encode("latin-1")}
-        status = target.send("POST", path, content=body, headers=headers)
+        status = target.send("POST", path.format(**KNOWN), f"POST {path}", content=body, headers=headers)
         assert status not in (401, 403)
 
     send()

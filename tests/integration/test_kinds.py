@@ -12,6 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests import parcels
+from tests.documented import Document
 from tidemill.clock import DAY_MS, wall_ms
 from tidemill.drift import Alarm
 from tidemill.learning import Model, OnnxModel
@@ -102,13 +103,18 @@ def test_an_answer_holds_what_suits_the_task(run: Run) -> None:
 
 
 def test_the_docs_show_what_a_model_answers(run: Run) -> None:
-    spec = run.client.get("/openapi.json").json()["paths"]["/v1/models/{model}/predict"]["post"]
+    document = Document(run.client.get("/openapi.json").json())
+    spec = document.routes["POST /v1/models/{model}/predict"]
     answers = spec["responses"]["200"]["content"]["application/json"]["examples"]
     requests = spec["requestBody"]["content"]["application/json"]["examples"]
     for model in parcels.project.models:
         assert set(answers[model.name]["value"]) == set(run.answers[model.name][0])
         model.request.model_validate(requests[model.name]["value"])
         assert run.client.get(f"/v1/models/{model.name}").json()["task"] == model.objective.task
+        assert not document.misfits("POST /v1/models/{model}/predict", "200", run.answers[model.name])
+        for path in ("drift", "quality", "release"):
+            answer = run.client.get(f"/v1/models/{model.name}/{path}")
+            assert not document.faults(f"GET /v1/models/{{model}}/{path}", 200, answer.headers["content-type"], answer.content)
 
 
 def test_quality_and_page_tell_the_figures_of_the_task(run: Run) -> None:
