@@ -67,7 +67,7 @@ class ValueCache:
         kept = _read(path)
         found = kept.find(offsets, at_ms)
         missing = found < 0
-        if not missing.any():
+        if len(kept.offsets) and not missing.any():  # of none kept not even the columns are known
             return {name: column[found] for name, column in kept.values.items()}
         values: dict[str, Column] = {}
         for name, fresh in compute(missing).items():

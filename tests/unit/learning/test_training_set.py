@@ -68,6 +68,14 @@ def test_nothing_to_learn_from_says_so(workspace: Workspace) -> None:
         learn(workspace, 60)
 
 
+def test_nothing_to_learn_from_says_so_with_a_cache_that_holds_nothing(workspace: Workspace, tmp_path: Path) -> None:
+    for _ in range(2):
+        with pytest.raises(NotReadyError, match="no labelled question"):
+            learn_again(workspace, 60, ValueCache(tmp_path / "cache"))
+    happen(workspace, ordered(0, "o1"), delivered(30, "o1", 20), ordered(30, "o2"), delivered(40, "o2", 0))
+    assert learn_again(workspace, 300, ValueCache(tmp_path / "cache")).digest == learn(workspace, 300).digest
+
+
 def test_a_row_knows_only_what_was_known_when_it_was_asked(workspace: Workspace) -> None:
     happen(workspace, ordered(0, "o1"), delivered(30, "o1", 20), ordered(30, "o2"), ordered(31, "o3"))
     happen(workspace, delivered(60, "o2", 0), delivered(61, "o3", 40))
