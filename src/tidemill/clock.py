@@ -15,6 +15,7 @@ DAY_MS = 24 * HOUR_MS
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS_MS = {"ms": 1, "s": SECOND_MS, "m": MINUTE_MS, "min": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS}
+_LONGEST_MS = 365_250 * DAY_MS
 
 
 def wall_ms() -> int:
@@ -51,7 +52,7 @@ def duration_ms(text: str | int) -> int:
     """Milliseconds of a duration like `"90s"`, `"15min"`, `"6h"`, `"30d"`; an integer is taken as milliseconds.
 
     Raises:
-        ValueError: no such unit, or not a positive whole number.
+        ValueError: no such unit, not a positive whole number, or more than a thousand years.
 
     >>> duration_ms("6h")
     21600000
@@ -66,7 +67,9 @@ def duration_ms(text: str | int) -> int:
         amount = int(digits)
     if amount <= 0:
         raise ValueError(f"{text!r} is not a positive duration")
-    return amount * _UNITS_MS[unit]
+    if (lasting_ms := amount * _UNITS_MS[unit]) > _LONGEST_MS:
+        raise ValueError(f"{text!r} is more than a thousand years")  # no calendar could name its end
+    return lasting_ms
 
 
 def duration_text(ms: int) -> str:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tidemill.clock import duration_ms, duration_text, to_ms, to_utc, wall_ms
+from tidemill.clock import DAY_MS, duration_ms, duration_text, to_ms, to_utc, wall_ms
 
 
 @given(ms=st.integers(-62_135_596_800_000, 253_402_300_799_999))
@@ -59,6 +59,12 @@ def test_a_duration_is_a_number_and_a_unit(text: str | int, ms: int) -> None:
 def test_anything_else_is_refused(text: str | int) -> None:
     with pytest.raises(ValueError, match=r"is not a (positive )?duration"):
         duration_ms(text)
+
+
+def test_a_duration_has_an_end_that_a_calendar_can_name() -> None:
+    assert duration_ms("365250d") == 365_250 * DAY_MS
+    with pytest.raises(ValueError, match="is more than a thousand years"):
+        duration_ms("365251d")
 
 
 @given(ms=st.integers(1, 10**13))

@@ -12,6 +12,7 @@ from rich.table import Table
 from tidemill.cli.acts import acted
 from tidemill.cli.options import AsJson, ProjectPath, print_json, settings_for, workspace_for
 from tidemill.clock import duration_ms, to_utc, wall_ms
+from tidemill.errors import InputError
 from tidemill.stores import ApiKey
 
 commands = typer.Typer(
@@ -41,7 +42,7 @@ def create(
 
     workspace, now_ms = workspace_for(settings_for(project)), wall_ms()
     text = new_text()
-    until_ms = now_ms + duration_ms(for_) if for_ else None
+    until_ms = now_ms + _lasting_ms(for_) if for_ else None
     key = ApiKey(prefix_of(text) or "", check_name(name), check_scopes(scope), workspace.project.name, getuser(), now_ms, until_ms)
     workspace.keys.add(key, hash_of(text))
     acted(workspace, "keys create", name, f"{key.prefix}: {', '.join(key.scopes)}")
@@ -76,6 +77,13 @@ def revoke(
     ended = workspace.keys.revoke(key.removeprefix("tm_"), getuser(), wall_ms())
     acted(workspace, "keys revoke", ended.name, ended.prefix)
     Console().print(f"{ended.name} (tm_{ended.prefix}) is revoked", highlight=False, markup=False)
+
+
+def _lasting_ms(text: str) -> int:
+    try:
+        return duration_ms(text)
+    except ValueError as error:
+        raise InputError(str(error), where="--for") from error
 
 
 def _facts(key: ApiKey, now_ms: int) -> dict[str, object]:

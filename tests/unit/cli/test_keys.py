@@ -66,6 +66,10 @@ def test_what_cannot_be_is_refused() -> None:
         said("keys", "create", "till", "--scope", "write")
     with pytest.raises(InputError, match="is no name for a key"):
         said("keys", "create", "\x1b[31m", "--scope", "read")
+    with pytest.raises(InputError, match="--for: '90 days' is not a duration"):
+        said("keys", "create", "till", "--scope", "read", "--for", "90 days")
+    with pytest.raises(InputError, match="--for: '9999999d' is more than a thousand years"):
+        said("keys", "create", "till", "--scope", "read", "--for", "9999999d")
     with pytest.raises(NotFoundError, match="no key 'till'"):
         said("keys", "revoke", "till")
     assert "no key yet" in said("keys", "list")
