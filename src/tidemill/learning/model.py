@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from pydantic import BaseModel
@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from tidemill.errors import ProjectError
 from tidemill.events import Column, FieldKind, Stream, to_columns
 from tidemill.features import Derived, Expression, FeatureSource, Label, Table, View, in_order
+from tidemill.features.fields import check_fields
 from tidemill.learning.objective import Objective, objective_of
 from tidemill.learning.policy import Monitor
 from tidemill.learning.retrain_policy import RetrainPolicy
@@ -31,10 +32,17 @@ class Requests:
     Args:
         stream: whose fields hold those of the model's request.
         at: when the question is asked, in ms since the epoch, e.g. `col("scheduled_departure") - HOUR_MS`.
+
+    Raises:
+        ProjectError: `at` reads what is no time or number of the stream.
     """
 
     stream: Stream
     at: Expression
+
+    def __post_init__(self) -> None:
+        """Check the declaration."""
+        check_fields(self.at, self.stream, f"requests on stream {self.stream.name!r}, at")
 
 
 @dataclass(frozen=True)
@@ -61,8 +69,8 @@ class Model:
             version; left out it is the label's key.
 
     Raises:
-        ProjectError: a feature that the request cannot feed, a label key or a `canary_by` that it lacks, or a task that does not fit
-            the label.
+        ProjectError: a feature that the request cannot feed, a label key or a `canary_by` that it lacks, an estimator that is no
+            function, or a task that does not fit the label.
     """
 
     name: str
@@ -94,6 +102,9 @@ class Model:
         if self.canary_key not in fields:
             raise ProjectError(f"canary_by={self.canary_by!r} is not in the request", where=where, fix=f"choose of {', '.join(fields)}")
         self._check_features(where)
+        if not callable(cast("object", self.estimator)):
+            fix = "write estimator=lambda: ..., each fit takes a fresh one"
+            raise ProjectError("the estimator is one, and nothing that makes one", where=where, fix=fix)
         object.__setattr__(self, "objective", objective_of(self.label, self.task, self.metric, where))
         try:
             Sample(self.sample)

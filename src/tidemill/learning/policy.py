@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tidemill.clock import duration_ms
 from tidemill.errors import ProjectError
+from tidemill.features.windows import check_duration
 from tidemill.learning.budget import Budget
 
 
@@ -21,7 +22,7 @@ class Monitor:
         check_every: how often Evidently checks, in stream time.
 
     Raises:
-        ProjectError: a budget that cannot be read.
+        ProjectError: a budget or a duration that cannot be read.
     """
 
     false_alarm_budget: str = "1/30d"
@@ -30,6 +31,8 @@ class Monitor:
 
     def __post_init__(self) -> None:
         """Check the declaration."""
+        check_duration(self.cycle, "cycle", "Monitor(cycle=...)")
+        check_duration(self.check_every, "check_every", "Monitor(check_every=...)")
         try:
             Budget.parse(self.false_alarm_budget)
         except ValueError as error:

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 from tidemill.clock import duration_ms
 from tidemill.errors import ProjectError
+from tidemill.features.windows import check_duration
 
 Cause = Literal["error", "evidently", "schedule"]
 Window = Literal["change", "recent", "all"]
@@ -87,6 +88,12 @@ class RetrainPolicy:
         if self.max_fits < 2:
             fix = "write at least 2: a challenger, and its last fit on all rows"
             raise ProjectError(f"{self.max_fits} fits make no champion", where="RetrainPolicy(max_fits=...)", fix=fix)
+        self._check_durations()
+
+    def _check_durations(self) -> None:
+        for name in ("cooldown", "period", "recent", "max_age", "gate", "probation"):
+            if (lasting := getattr(self, name)) is not None:
+                check_duration(lasting, name, f"RetrainPolicy({name}=...)")
 
     @property
     def cooldown_ms(self) -> int:

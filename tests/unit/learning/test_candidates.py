@@ -16,7 +16,7 @@ from sklearn.preprocessing import FunctionTransformer
 from tests import tiny
 from tidemill.clock import DAY_MS
 from tidemill.errors import ProjectError, UnfitRowsError
-from tidemill.learning import RetrainPolicy, TrainingSet
+from tidemill.learning import Monitor, RetrainPolicy, TrainingSet
 from tidemill.learning.candidates import MIN_JUDGED, Candidate, Wanted, fit_candidates, held_out, rows_of
 from tidemill.learning.retrain_policy import Window
 
@@ -123,11 +123,19 @@ def test_the_winner_is_fitted_again_on_its_window_with_the_newest(window: Window
         ({"follow_ups": (500, 200)}, "does not rise"),
         ({"follow_ups": (0, 200)}, "does not rise"),
         ({"max_fits": 1}, "1 fits make no champion"),
+        ({"cooldown": "weekly"}, r"RetrainPolicy\(cooldown=...\): 'weekly' is not a duration.*write e.g. cooldown='6h'"),
+        ({"probation": "0d"}, r"RetrainPolicy\(probation=...\): '0d' is not a positive duration"),
     ],
 )
 def test_a_mistake_in_the_policy_is_named(wrong: dict[str, object], words: str) -> None:
     with pytest.raises(ProjectError, match=words):
         RetrainPolicy(**wrong)  # type: ignore[arg-type]  # the mistakes
+
+
+@pytest.mark.parametrize("name", ["cycle", "check_every"])
+def test_a_mistake_in_the_monitor_is_named(name: str) -> None:
+    with pytest.raises(ProjectError, match=rf"Monitor\({name}=...\): '1 week' is not a duration"):
+        Monitor(**{name: "1 week"})
 
 
 def other_rows(days: int, since_day: int) -> TrainingSet:
