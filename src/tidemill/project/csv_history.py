@@ -68,13 +68,17 @@ class CsvHistory:
 
     @cached_property
     def _rows(self) -> list[tuple[int, Row]]:
-        """The rows with the times at which they happened, in that order; one whose time nobody can read stays by the row before it."""
-        rows, at_ms = list[tuple[int, Row]](), 0
-        for row in read_rows(self.file):
-            found_ms = moment_ms(str(row.get(self.stream.event_time) or ""))
+        """The rows with the times at which they happened, in that order; one whose time nobody can read stays by the row before it.
+
+        Those at the head of the file stay by the first row that has one.
+        """
+        rows = [{self.stream.event_id: f"row{place}", **row} for place, row in enumerate(read_rows(self.file), start=1)]
+        times = [moment_ms(str(row.get(self.stream.event_time) or "")) for row in rows]
+        at_ms, placed = next((found_ms for found_ms in times if found_ms is not None), 0), list[tuple[int, Row]]()
+        for row, found_ms in zip(rows, times, strict=True):
             at_ms = at_ms if found_ms is None else found_ms
-            rows.append((at_ms, {self.stream.event_id: f"row{len(rows) + 1}", **row}))
-        return sorted(rows, key=lambda one: one[0])
+            placed.append((at_ms, row))
+        return sorted(placed, key=lambda one: one[0])
 
     def _events(self, rows: Sequence[tuple[int, Row]]) -> Iterator[Recorded]:
         outcomes = None if self.model is None or self.model.label.stream == self.stream else self.model.label.stream

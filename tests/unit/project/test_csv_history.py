@@ -150,6 +150,16 @@ def test_rows_without_an_id_are_numbered_and_events_alone_ask_nothing(tmp_path: 
     assert recording.expected() == {"payments": Counts(received=2, applied=2)}
 
 
+def test_a_row_whose_time_nobody_can_read_stays_by_its_neighbour(tmp_path: Path) -> None:
+    file = tmp_path / "times.csv"
+    lines = [f"{name},{at},c1,1,yes" for name, at in (("p1", ""), ("p2", "2026-01-01 01:00"), ("p3", "soon"), ("p4", "2026-01-02 01:00"))]
+    file.write_text("\n".join(["payment_id,paid_at,card,amount_eur,fraud", *lines]))
+    recording = CsvHistory(file, PAYMENTS)(days=30)
+    told = [((event.known_at_ms - BEGIN_MS) // HOUR_MS, json.loads(event.payload)["payment_id"]) for event in recording.events()]
+    assert told == [(1, "p1"), (1, "p2"), (1, "p3"), (25, "p4")]
+    assert recording.expected() == {"payments": Counts(received=4, applied=2, rejected=2)}
+
+
 def test_what_cannot_be_read_says_so(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.csv: cannot be read as CSV"):
         CsvHistory(tmp_path / "none.csv", PAYMENTS)(days=3)
