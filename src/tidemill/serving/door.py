@@ -44,7 +44,7 @@ def split_events(body: bytes, max_events: int) -> list[str]:
         InputError: not UTF-8, an array that is not JSON, too deep or too many.
     """
     try:
-        text = body.decode()
+        text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"not UTF-8 at byte {error.start}; send JSON") from error
     # not by splitlines, which would also split at U+2028, which a text of JSON may hold

@@ -122,5 +122,5 @@ async def _with_pauses(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes | No
 
 
 def _texts(lines: list[bytes]) -> list[str]:
-    texts = (line.decode("utf-8", "backslashreplace").strip() for line in lines)
+    texts = (line.decode("utf-8-sig", "backslashreplace").strip() for line in lines)
     return [text for text in texts if text]

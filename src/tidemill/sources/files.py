@@ -160,7 +160,7 @@ class FileReader:
         if self._source.format == "parquet":
             yield from _parquet_rows(self._files, file)
             return
-        with io.TextIOWrapper(self._files.open_input_stream(file), encoding="utf-8", errors="backslashreplace", newline="") as text:
+        with io.TextIOWrapper(self._files.open_input_stream(file), encoding="utf-8-sig", errors="backslashreplace", newline="") as text:
             if self._source.format == "csv":
                 yield from (row_text(typed_row(row, self._stream)) for row in csv.DictReader(text, restkey="_more"))
             else:

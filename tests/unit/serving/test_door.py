@@ -33,6 +33,11 @@ def test_blank_lines_are_no_events_and_a_torn_line_is_one() -> None:
     assert split_events(b' \n{"a": 1}\r\n\n{"b"\n', 10) == ['{"a": 1}', '{"b"']
 
 
+@pytest.mark.parametrize("body", [b'\xef\xbb\xbf{"a": 1}\r\n', b'\xef\xbb\xbf[{"a": 1}]'])
+def test_a_mark_of_utf_8_is_no_part_of_the_first_event(body: bytes) -> None:
+    assert [json.loads(text) for text in split_events(body, 10)] == [{"a": 1}]
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [(b"\xff", "not UTF-8 at byte 0"), (b"[1, 2", "not a JSON array"), (b"[1, 2, 3]", "3 events; send 1 to 2"), (b"  ", "0 events")],

@@ -84,6 +84,10 @@ def test_bytes_that_are_no_text_are_kept_visibly() -> None:
     assert lines_of(b'{"a": 1}\n\xff\xfe\n', [], 10) == [['{"a": 1}', "\\xff\\xfe"]]
 
 
+def test_a_mark_of_utf_8_is_no_part_of_a_line_as_of_files_that_were_joined() -> None:
+    assert lines_of(b'\xef\xbb\xbf{"a": 1}\n\xef\xbb\xbf{"b": 2}\n', [1], 10) == [['{"a": 1}', '{"b": 2}']]
+
+
 def test_a_sender_does_not_wait_for_ever_for_an_engine_that_is_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intake, "_PATIENCE_S", 0.1)
     with closing(Workspace.open(tiny.project, tmp_path)) as workspace:

@@ -60,6 +60,14 @@ def test_blank_lines_are_none_and_what_is_no_json_is_brought_as_it_stands(tmp_pa
     assert texts(reads(of(tmp_path, "*.jsonl"))) == ['{"n": 1}', "not json", '\\xff{"n": 2}', '{"n": 3}']
 
 
+def test_a_mark_of_utf_8_at_the_head_of_a_file_is_none_of_its_first_name_or_line(tmp_path: Path) -> None:
+    """As Excel writes it."""
+    (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbftap_id,zones\r\nx,3\r\n")
+    (tmp_path / "a.jsonl").write_bytes(b'\xef\xbb\xbf{"n": 1}\r\n')
+    assert [json.loads(text) for text in texts(reads(of(tmp_path, "*.csv")))] == [{"tap_id": "x", "zones": 3}]
+    assert texts(reads(of(tmp_path, "*.jsonl"))) == ['{"n": 1}']
+
+
 def test_a_large_file_comes_in_parts_and_goes_on_where_it_was_copied_to(tmp_path: Path) -> None:
     file = lines(tmp_path, "a.jsonl", *map(str, range(10)))
     parts = reads(of(tmp_path, "*.jsonl"), limit=4)
