@@ -12,7 +12,7 @@ from tidemill.stores.applied import AppliedReader
 from tidemill.stores.backfill import backfill_view, rebuild
 from tidemill.stores.backup import back_up
 from tidemill.stores.backup_manifest import Manifest, verify_backup
-from tidemill.stores.copied_file import copy_file
+from tidemill.stores.copied_file import copy_file, lines_of
 from tidemill.stores.databases import Databases
 from tidemill.stores.decision_records import Decision
 from tidemill.stores.decisions import DecisionStore
@@ -101,6 +101,7 @@ __all__ = [
     "backfill_view",
     "copy_file",
     "lake_schema",
+    "lines_of",
     "open_loop",
     "open_sqlite",
     "open_state",

@@ -18,19 +18,22 @@ def copy_file(log: Log, stream: str, file: Path, now_ms: int) -> int:
     Raises:
         InputError: there is no such file, or it is not text.
     """
-    copied = 0
-    for lines in _batches(file):
-        log.append([Entry(stream, line) for line in lines], now_ms)
-        copied += len(lines)
+    lines, copied = lines_of(file), 0
+    while batch := list(islice(lines, _BATCH)):
+        log.append([Entry(stream, line) for line in batch], now_ms)
+        copied += len(batch)
     return copied
 
 
-def _batches(file: Path) -> Iterator[list[str]]:
+def lines_of(file: Path) -> Iterator[str]:
+    """The lines of a file, without blank ones; a mark of UTF-8 at its head is none of the first.
+
+    Raises:
+        InputError: there is no such file, or it is not text.
+    """
     try:
-        with file.open(encoding="utf-8") as opened:
+        with file.open(encoding="utf-8-sig") as opened:
             lines = (line.strip() for line in opened)
-            full = (line for line in lines if line)
-            while batch := list(islice(full, _BATCH)):
-                yield batch
+            yield from (line for line in lines if line)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read it: {error}", where=str(file)) from error

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from unittest.mock import patch
 
@@ -20,7 +21,7 @@ from tidemill.errors import ConflictError, InputError, NotFoundError, ProjectErr
 from tidemill.project import Workspace
 from tidemill.stores import Decision
 from tidemill.stores.decision_records import Ending
-from tidemill.streams import Entry
+from tidemill.streams import Books, Entry
 
 RUNNER = CliRunner()
 COMMANDS = (
@@ -147,8 +148,29 @@ def test_a_file_is_replayed_as_fast_as_can_be_or_paced(home: Path, tmp_path: Pat
     assert "3 events appended to orders" in said("replay", "orders", str(file), "--speed", "1000")
     with pytest.raises(InputError, match=r"missing\.jsonl"):
         said("replay", "orders", str(tmp_path / "missing.jsonl"))
+    with pytest.raises(InputError, match=r"missing\.jsonl"):
+        said("replay", "orders", str(tmp_path / "missing.jsonl"), "--speed", "1000")
     newest = json.loads(said("acts", "--json"))[0]
     assert (newest["act"], newest["about"], newest["detail"]) == ("replay", "orders", "3 events of orders.jsonl")
+
+
+def test_a_paced_replay_does_not_wait_for_a_line_without_a_time(home: Path, tmp_path: Path) -> None:
+    """Its first line has none, and is as old as 1970 to nobody."""
+    file = tmp_path / "orders.jsonl"
+    lines = ["no event", tiny.order("paced0", tiny.START_MS, "a"), "nor this", tiny.order("paced1", tiny.START_MS + 1, "a")]
+    file.write_bytes(b"\xef\xbb\xbf" + "\n".join(lines).encode())
+    before = books_of_orders(home)
+    with patch("tidemill.cli.pacing.time.sleep", side_effect=AssertionError("waits")):
+        assert "4 events appended to orders" in said("replay", "orders", str(file), "--speed", "1")
+    now = books_of_orders(home)
+    assert (now.late - before.late, now.rejected - before.rejected) == (2, 2)
+
+
+def books_of_orders(home: Path) -> Books:
+    """Once an engine has applied what waits."""
+    with closing(Workspace.open(tiny.project, home)) as workspace:
+        workspace.engine().drain(100)
+        return workspace.books()["orders"]
 
 
 def test_a_freeze_is_kept_until_it_is_lifted(home: Path) -> None:
