@@ -118,6 +118,17 @@ def test_of_a_long_file_the_begin_and_the_end_are_looked_at(tmp_path: Path) -> N
     assert find_roles(sample, Asked(), wants_label=True).last_ms == BEGIN_MS + 29_999 * 60_000
 
 
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_no_row_is_looked_at_twice(mark: str, tmp_path: Path) -> None:
+    """Where begin and end overlap, an id would not be one."""
+    rows = [f"{to_utc(BEGIN_MS + place * 60_000).isoformat()},ö{place},c{place % 9},{place % 2}" for place in range(20_100)]
+    (tmp_path / "long.csv").write_text("\n".join([f"{mark}at,order_id,card,bad", *rows, ""]), encoding="utf-8")
+    sample = read_sample(tmp_path / "long.csv")
+    assert 20_000 < sample.n_rows <= 20_100
+    event_id = find_roles(sample, Asked(), wants_label=True).event_id
+    assert event_id is not None and event_id.name == "order_id"
+
+
 def made(folder: Path, file: Path, asked: Asked | None = None, *, label: bool = True) -> Project:
     """The project that comes of a file."""
     sample = read_sample(file)

@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -123,13 +123,15 @@ def read_sample(file: Path) -> Sample:
     """
     try:
         with file.open(encoding="utf-8-sig", newline="") as text:
-            lines = csv.reader(text)
+            taken = _Taken(text)
+            lines = csv.reader(taken)
             headers = next(lines, [])
             _check_headers(headers, file)
             rows = [cells for cells in islice(lines, SAMPLE_ROWS) if cells]
+            n_bytes = taken.n_bytes
             is_whole = next(lines, None) is None
         if not is_whole:
-            rows += _last_rows(file, len(headers))
+            rows += _last_rows(file, len(headers), n_bytes)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"cannot be read as CSV in UTF-8: {error}", where=str(file)) from error
     if not rows:
@@ -150,10 +152,23 @@ def _check_headers(headers: Sequence[str], file: Path) -> None:
     raise InputError(f"its first line is {said!r}; it must name the columns, with commas between them", where=str(file))
 
 
-def _last_rows(file: Path, width: int) -> list[list[str]]:
-    """The rows in the last bytes; what is torn, or has a line break in it, is left out."""
+class _Taken(Iterator[str]):
+    """The lines of a file, and how many of its bytes those make up that were taken."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines = lines
+        self.n_bytes = 0
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        self.n_bytes += len(line.encode())
+        return line
+
+
+def _last_rows(file: Path, width: int, from_byte: int) -> list[list[str]]:
+    """The rows in the last bytes, but for those before a byte; what is torn, or has a line break in it, is left out."""
     with file.open("rb") as opened:
-        opened.seek(max(file.stat().st_size - _TAIL_BYTES, 0))
+        opened.seek(max(file.stat().st_size - _TAIL_BYTES, from_byte))
         tail = opened.read().decode("utf-8", errors="replace")
     with suppress(csv.Error):
         return [cells for cells in islice(csv.reader(io.StringIO(tail, newline="")), 1, None) if len(cells) == width]
