@@ -93,6 +93,7 @@ def test_a_number_of_seconds_is_a_time_where_the_name_says_so(tmp_path: Path) ->
         ("at,card,n", "2026-03-01,c1,5", "no column looks like an outcome.*--label, of .*--template features"),
         ("at;card;bad", "2026-03-01;c1;1", "separated by ';'.*commas"),
         ("at", "2026-03-01", "must name the columns"),
+        ("at,card,card", "2026-03-01,c1,1", "two columns are called 'card'.*rename one"),
     ],
 )
 def test_what_cannot_be_guessed_is_asked_for_by_name(headers: str, row: str, said: str, tmp_path: Path) -> None:
@@ -101,6 +102,19 @@ def test_what_cannot_be_guessed_is_asked_for_by_name(headers: str, row: str, sai
     file.write_text("\n".join([headers, *[row] * 3, *[other] * 3]))
     with pytest.raises(InputError, match=said):
         guessed(file)
+
+
+def test_what_keeps_a_column_from_being_the_time_is_shown(tmp_path: Path) -> None:
+    times = ["2026-03-01"] * 9
+    for wrong, shown in (("soon", r"at \(soon\)"), ("", r"at \(a row has none\)")):
+        rows = [(at, f"c{place % 2}", place % 2) for place, at in enumerate([*times, wrong])]
+        with pytest.raises(InputError, match=f"no column tells when.*{shown}"):
+            guessed(write(tmp_path / "events.csv", ("at", "card", "bad"), rows))
+
+
+def test_an_id_that_repeats_is_taken_with_a_note(file: Path) -> None:
+    roles = find_roles(read_sample(file), Asked(event_id="merchant kind"), wants_label=True)
+    assert any("merchant kind repeats, or has no value, in" in note and "count once" in note for note in roles.notes)
 
 
 def test_several_outcomes_are_named(tmp_path: Path) -> None:

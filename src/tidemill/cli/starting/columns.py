@@ -143,6 +143,9 @@ def read_sample(file: Path) -> Sample:
 
 
 def _check_headers(headers: Sequence[str], file: Path) -> None:
+    twice = next((header for header, n_columns in Counter(headers).items() if n_columns > 1), None)
+    if twice is not None:
+        raise InputError(f"two columns are called {twice!r}, and one would be lost; rename one", where=str(file))
     if len(headers) > 1:
         return
     said = headers[0] if headers else ""

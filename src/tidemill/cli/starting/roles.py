@@ -125,10 +125,16 @@ def _guess_time(columns: Sequence[Column], sample: Sample) -> Column:
     """Of several times the earliest: others tell what came of it later."""
     times = [column for column in columns if column.kind == "time" and not column.has_gaps]
     if not times:
-        shown = ", ".join(f"{column.header} ({next(iter(column.counts))})" for column in columns[:8])
+        shown = ", ".join(f"{column.header} ({_no_time_of(column)})" for column in columns[:8])
         what = f"no column tells when an event happened: {shown}; times are ISO 8601 (2026-03-01 10:00), or s or ms since 1970"
         raise InputError(f"{what}. Write them so, or name the column by --time", where=str(sample.file))
     return min(times, key=lambda column: sorted(_moments(column))[len(column.values) // 2])
+
+
+def _no_time_of(column: Column) -> str:
+    """What keeps a column from being one of times: its first value that is none, or that a row has none."""
+    values = (value for value in column.counts if moment_ms(value) is None)
+    return next(values, "a row has none" if column.has_gaps else next(iter(column.counts)))
 
 
 def _check_time(column: Column, option: str, sample: Sample) -> None:
@@ -176,6 +182,8 @@ def _notes(sample: Sample, event_id: Column | None, label: Column | None) -> lis
     notes = []
     if event_id is None:
         notes.append("no column is unique, so ids are made of row numbers; live events need an id of their own")
+    elif repeated := len(event_id.values) - len(event_id.counts):
+        notes.append(f"{event_id.header} repeats, or has no value, in {repeated} of {sample.n_rows} rows: events of one id count once")
     if label is not None and len(label.counts) < 2:
         notes.append(f"{label.header} has one value only in what was looked at: a model needs two to tell apart")
     renamed = [f"{column.header} is {column.name}" for column in sample.columns if column.header != column.name]
