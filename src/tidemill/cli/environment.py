@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from tidemill.errors import InputError
 from tidemill.pages import Pages
 from tidemill.project import find_project
 from tidemill.settings import Settings
@@ -40,6 +41,15 @@ def shared_environ(settings: Settings) -> dict[str, str]:
 
 
 def adopt_environ(settings: Settings) -> None:
-    """Set the shared variables for this process; call it before prefect or mlflow is imported."""
-    os.environ.update(shared_environ(settings))
-    Path(os.environ["TIDEMILL_HOME"]).mkdir(parents=True, exist_ok=True)
+    """Set the shared variables for this process; call it before prefect or mlflow is imported.
+
+    Raises:
+        InputError: the home is no folder and cannot be made.
+    """
+    shared = shared_environ(settings)
+    try:
+        Path(shared["TIDEMILL_HOME"]).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        what = f"the folder of all state cannot be made: {error}; name one that you may write by TIDEMILL_HOME"
+        raise InputError(what, where=shared["TIDEMILL_HOME"]) from error
+    os.environ.update(shared)

@@ -154,6 +154,13 @@ def test_a_file_is_replayed_as_fast_as_can_be_or_paced(home: Path, tmp_path: Pat
     assert (newest["act"], newest["about"], newest["detail"]) == ("replay", "orders", "3 events of orders.jsonl")
 
 
+def test_a_home_that_cannot_be_made_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "taken").write_text("a file")
+    monkeypatch.setenv("TIDEMILL_HOME", str(tmp_path / "taken"))
+    with pytest.raises(InputError, match=r"taken: the folder of all state cannot be made.*TIDEMILL_HOME"):
+        said("status")
+
+
 def test_a_paced_replay_does_not_wait_for_a_line_without_a_time(home: Path, tmp_path: Path) -> None:
     """Its first line has none, and is as old as 1970 to nobody."""
     file = tmp_path / "orders.jsonl"
