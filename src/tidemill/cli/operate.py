@@ -26,6 +26,15 @@ _MOST_CLASSES = 3  # that `predict` prints
 _MOST_COLUMNS = 10  # likewise
 
 
+def _worded(reason: str) -> str:
+    if not reason.strip():
+        raise typer.BadParameter("say in a word why")
+    return reason
+
+
+Reason = Annotated[str, typer.Option(help="Why, for the audit.", callback=_worded)]
+
+
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
     for command in (replay, predict, backfill, train, retrain, promote, rollback, freeze, unfreeze):
@@ -108,7 +117,7 @@ def train(model: ModelName, project: ProjectPath = None) -> None:
 
 def retrain(
     model: ModelName,
-    reason: Annotated[str, typer.Option(help="Why, for the audit.")],
+    reason: Reason,
     key: Annotated[
         str, typer.Option(help="For a program: what it is for, e.g. a load's name; asked again with it, nothing is done twice.")
     ] = "",
@@ -162,7 +171,7 @@ def _by_server(settings: Settings, path: str, asked: dict[str, object], done: st
     return True
 
 
-def freeze(model: ModelName, reason: Annotated[str, typer.Option(help="Why, for the audit.")], project: ProjectPath = None) -> None:
+def freeze(model: ModelName, reason: Reason, project: ProjectPath = None) -> None:
     """Keep a model from being retrained until it is unfrozen."""
     workspace = workspace_for(settings_for(project))
     if not workspace.decisions.freeze(workspace.project.model(model).name, getuser(), reason, wall_ms()):

@@ -13,6 +13,8 @@ from tidemill.cli.operate import call
 from tidemill.cli.options import AsJson, ModelName, ProjectPath, print_json, settings_for, workspace_for
 from tidemill.errors import InputError
 
+_SHARE = 5.0  # %
+
 
 def add_to(app: typer.Typer) -> None:
     """Add this command."""
@@ -23,7 +25,9 @@ def release(
     model: ModelName,
     shadow: Annotated[int | None, typer.Option(help="Let this version score every question beside the champion, and answer none.")] = None,
     canary: Annotated[int | None, typer.Option(help="Let this version answer the questions of a share of keys, always the same.")] = None,
-    percent: Annotated[float, typer.Option(help="The canary's share of keys; raise it and the keys it has stay its own.")] = 5.0,
+    percent: Annotated[
+        float | None, typer.Option(help="The canary's share of keys, 5 unless said; raise it and the keys it has stay its own.")
+    ] = None,
     end: Annotated[bool, typer.Option("--end", help="End shadow and canary: the champion answers everything.")] = False,
     project: ProjectPath = None,
     json_: AsJson = False,
@@ -35,12 +39,14 @@ def release(
     """
     if sum((shadow is not None, canary is not None, end)) > 1:
         raise InputError("say one of --shadow, --canary and --end", where="release")
+    if percent is not None and canary is None:
+        raise InputError("it is a canary's; say --canary VERSION too", where="--percent")
     settings = settings_for(project)
     path = f"/v1/models/{workspace_for(settings).project.model(model).name}/release"
     if end:
         told = call(settings, "DELETE", path)
     elif shadow is not None or canary is not None:
-        asked = {"shadow": shadow} if shadow is not None else {"canary": canary, "percent": percent}
+        asked = {"shadow": shadow} if shadow is not None else {"canary": canary, "percent": _SHARE if percent is None else percent}
         told = call(settings, "POST", path, json.dumps(asked).encode())
     else:
         told = call(settings, "GET", path)

@@ -147,5 +147,7 @@ def work(
     from tidemill.serving.tracing import tracing
 
     with closing(workspace_for(settings)) as workspace, tracing(settings.telemetry, "engine"):  # others take over at once what this one had
+        streams = ",".join(stream.name for stream in workspace.project.streams)
+        logger.info("at work project=%s home=%s streams=%s; Ctrl-C ends it", workspace.project.name, workspace.home, streams)
         worker = Worker(workspace, Registry(settings.mlflow_uri, workspace.home, settings.pyfunc), settings.engine, workspace.share())
         keep_going(worker, None if engine_only else Relay(workspace, settings), settings.engine)

@@ -27,6 +27,7 @@ _HEADERS = [
 ]
 _ALWAYS_TLS = (b"strict-transport-security", b"max-age=31536000")
 _LENGTH = re.compile(r"[0-9]{1,15}")  # isdigit would take other scripts too, and int refuses thousands of digits
+_OURS, _PLAIN = "/v1/", "identity"  # the consoles behind us may unpack what they are sent
 _STREAMS = "/v1/streams/"  # lines of events are taken as they come, and never held all at once
 
 
@@ -58,7 +59,7 @@ class Guards:
         # of two alike the first counts, as it does for a route
         headers = {name: value.decode("latin-1") for name, value in reversed(scope["headers"])}
         is_streamed = scope["path"].startswith(_STREAMS) and headers.get(b"content-type", "").encode().startswith(LINES)
-        refusal = self._refusal(headers) or (None if is_streamed else self._too_large(headers))
+        refusal = self._refusal(headers, scope["path"]) or (None if is_streamed else self._too_large(headers))
 
         async def with_headers(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":
@@ -95,13 +96,16 @@ class Guards:
             return 413, "body", f"more than {self._most} bytes; send it in parts", ()
         return 408, "body", "it does not come; send it at once, or events as lines", [(b"connection", b"close")]
 
-    def _refusal(self, headers: dict[bytes, str]) -> tuple[int, str, str] | None:
+    def _refusal(self, headers: dict[bytes, str], path: str) -> tuple[int, str, str] | None:
         host = headers.get(b"host", "")
         if _name(host).lower() not in self._names:
             return 421, "header Host", f"{host[:80]!r} is not a loopback name; call 127.0.0.1, or name it in TIDEMILL_SERVER__HOSTS"
         origin = headers.get(b"origin")
         if origin is not None and _site(origin) != host:
             return 403, "header Origin", f"{origin[:80]!r} is another site; this server answers its own page and programs without an Origin"
+        packed = headers.get(b"content-encoding", _PLAIN)
+        if packed.lower() != _PLAIN and path.startswith(_OURS):
+            return 415, "header Content-Encoding", f"{packed[:80]!r}; send the body as it is, not packed"
         return None
 
     def _too_large(self, headers: dict[bytes, str]) -> tuple[int, str, str] | None:

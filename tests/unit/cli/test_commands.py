@@ -180,6 +180,22 @@ def books_of_orders(home: Path) -> Books:
         return workspace.books()["orders"]
 
 
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        (("freeze", "late_order", "--reason", " "), "say in a word why"),
+        (("retrain", "late_order", "--reason", ""), "say in a word why"),
+        (("release", "late_order", "--percent", "20"), "it is a canary's; say --canary VERSION too"),
+    ],
+    ids=str,
+)
+def test_what_was_left_out_is_asked_for(home: Path, asked: tuple[str, ...], why: str) -> None:
+    refused = RUNNER.invoke(app, list(asked))
+    assert why in (refused.output if refused.exit_code == 2 else str(refused.exception))
+    with closing(Workspace.open(tiny.project, home)) as workspace:
+        assert workspace.decisions.frozen("late_order") is None
+
+
 def test_a_freeze_is_kept_until_it_is_lifted(home: Path) -> None:
     said("freeze", "late_order", "--reason", "a holiday")
     workspace = Workspace.open(tiny.project, home)

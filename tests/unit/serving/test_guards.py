@@ -50,6 +50,13 @@ def test_lines_alone_may_be_long_and_what_counts_is_what_the_route_goes_by(heade
     assert told(headers, [b"x" * 40] * 2)[0]["status"] == 200
 
 
+@pytest.mark.parametrize(("packed", "status"), [(b"gzip", 415), (b"br, gzip", 415), (b"Identity", 200)])
+def test_a_body_that_is_packed_is_named_as_such(packed: bytes, status: int) -> None:
+    sent = told([LINES, (b"content-encoding", packed)], [b"x"])
+    assert sent[0]["status"] == status
+    assert status == 200 or b"send the body as it is" in sent[1]["body"]
+
+
 def test_what_is_refused_says_so_with_the_headers_of_every_answer() -> None:
     for refused in (
         told([JSON], [b"x" * 40] * 5),
