@@ -10,11 +10,11 @@ It stands before the router, so nothing of a body is read for somebody who may n
 from __future__ import annotations
 
 import logging
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import cookie_parser
 
 from tidemill.clock import wall_ms
 from tidemill.errors import BusyError, UnavailableError
@@ -165,13 +165,9 @@ async def _shown(keyring: Keyring, scope: AsgiScope) -> Caller | None:
 
 
 def cookie_of(header: str, name: str) -> str:
-    """The value of a cookie; "" where there is none.
+    """The value of a cookie; "" where there is none. What else this machine's pages have set, on any port, may be in any form.
 
-    >>> cookie_of("a=1; tidemill_session=xyz", "tidemill_session"), cookie_of("", "a")
+    >>> cookie_of('theme=dark mode; a={"b": 1}; tidemill_session=xyz', "tidemill_session"), cookie_of("", "a")
     ('xyz', '')
     """
-    try:
-        held = SimpleCookie(header)
-    except CookieError:
-        return ""
-    return held[name].value if name in held else ""
+    return cookie_parser(header).get(name, "")

@@ -223,6 +223,14 @@ def test_the_page_asks_for_a_key_and_remembers_it(site: Site) -> None:
     assert site.client.get("/").status_code == 303
 
 
+@pytest.mark.parametrize("beside", ["theme=dark mode", 'seen={"a": 1}', "a@[]=1", "lang", "Path=/", 'half="a'])
+def test_a_cookie_of_another_page_on_this_machine_signs_nobody_out(site: Site, beside: str) -> None:
+    assert sign_in(site, site.key("read", name=f"beside {beside.encode().hex()}")) == 303
+    own = next(one.value for one in site.client.cookies.jar if one.name == "tidemill_session")
+    site.client.cookies.clear()
+    assert site.client.get("/", headers={"cookie": f"{beside}; tidemill_session={own}"}).status_code == 200
+
+
 def test_who_may_only_read_sees_no_form(site: Site) -> None:
     assert sign_in(site, site.key("read", name="guest")) == 303
     page = site.client.get("/").text
