@@ -61,7 +61,9 @@ class Access:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        route = scope[ROUTE] if ROUTE in scope else route_of(scope["method"], scope["path"])
+        if ROUTE not in scope:
+            scope[ROUTE] = route_of(scope["method"], scope["path"])
+        route = scope[ROUTE]
         is_public = route is not None and ROUTES[route] is None
         try:
             caller = ANYONE if self._keyring is None else await _shown(self._keyring, scope)
@@ -70,9 +72,7 @@ class Access:
             await answer(send, status, "header Authorization", str(error), [(b"retry-after", str(wait_s).encode())])
             return
         if not is_public and (refusal := self._refusal(caller, ROUTES[route] if route else None, scope)) is not None:
-            who = caller.prefix if caller else "-"
-            logger.info("refused status=%d key=%s method=%s path=%.200r", refusal[0], who, scope["method"], scope["path"])
-            await answer(send, *refusal)
+            await self._refuse(caller, refusal, scope, send)
             return
         scope[CALLER] = caller or _NOBODY
         scope[STANDS] = self._stands  # asked with the scope: one that held itself would wait for the garbage collector
@@ -80,11 +80,23 @@ class Access:
             send = self._audited(scope, route, send)
         await self._app(scope, receive, send)
 
+    async def _refuse(self, caller: Caller | None, refusal: Refusal, scope: AsgiScope, send: Send) -> None:
+        """Answer what is not let through; that a known key has tried what it may not is written down."""
+        who, route = caller.prefix if caller else "-", scope[ROUTE]
+        logger.info("refused status=%d key=%s method=%s path=%.200r", refusal[0], who, scope["method"], scope["path"])
+        if caller is not None and refusal[0] == 403 and route is not None and ROUTES[route] == "operate":
+            scope[CALLER], scope[SAID] = caller, (scope["path"], "", "")
+            send = self._audited(scope, route, send)
+        await answer(send, *refusal)
+
     def _refusal(self, caller: Caller | None, wanted: Scope | None, scope: AsgiScope) -> Refusal | None:
         if caller is None:
             if _is_looked_at(scope):
                 return 303, "header Authorization", "sign in", [(b"location", _door_to(scope).encode())]
             return 401, "header Authorization", f"no key that stands; {_HOW}", [(b"www-authenticate", b'Bearer realm="tidemill"')]
+        if not self._rate.takes(caller.prefix):
+            what = f"{caller.name or 'this machine'} asks more often than TIDEMILL_SERVER__RATE_PER_KEY allows"
+            return 429, "key", what, [(b"retry-after", b"1")]
         if wanted is not None and wanted not in caller.scopes:
             return 403, "key", f"{caller.name!r} may {', '.join(sorted(caller.scopes))}; this asks for {wanted}", ()
         if caller.signed_in and scope["method"] not in _SAFE and not scope["path"].startswith(_FORMS):
@@ -92,9 +104,6 @@ class Access:
                 return 403, "header Authorization", f"the page's cookie opens its own forms alone; {_HOW}", ()
             if not _is_of_own_page(dict(scope["headers"])):
                 return 403, "header Origin", f"a browser's session changes something from a page of this server alone; {_HOW}", ()
-        if not self._rate.takes(caller.prefix):
-            what = f"{caller.name or 'this machine'} asks more often than TIDEMILL_SERVER__RATE_PER_KEY allows"
-            return 429, "key", what, [(b"retry-after", b"1")]
         return None
 
     async def _stands(self, scope: AsgiScope) -> bool:

@@ -231,6 +231,15 @@ def test_a_cookie_of_another_page_on_this_machine_signs_nobody_out(site: Site, b
     assert site.client.get("/", headers={"cookie": f"{beside}; tidemill_session={own}"}).status_code == 200
 
 
+def test_who_tries_what_their_key_may_not_is_written_down(site: Site) -> None:
+    key = site.key("read", name="curious")
+    assert site.call("POST /v1/models/{model}/rollback", key)[0] == 403
+    assert site.call("POST /v1/streams/{stream}/events", key)[0] == 403, "not what would not be an act"
+    act = site.workspace.acts.recent(1)[0]
+    assert (act.by, act.via, act.act) == ("curious", f"key {prefix_of(key)}", "POST /v1/models/{model}/rollback")
+    assert (act.about, act.status) == ("/v1/models/late_order/rollback", 403)
+
+
 def test_who_may_only_read_sees_no_form(site: Site) -> None:
     assert sign_in(site, site.key("read", name="guest")) == 303
     page = site.client.get("/").text
