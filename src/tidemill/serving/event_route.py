@@ -24,10 +24,10 @@ def event_route(workspace: Workspace, settings: Settings, metrics: ServerMetrics
 
     @router.post("/streams/{stream}/events", summary=summary, **event_examples(project), **_answered(project))
     async def send_events(stream: str, request: Request) -> Received:
-        received = await take(workspace, stream, request, settings)
-        counts = received.accepted + received.duplicates + len(received.rejected), len(received.rejected)
-        metrics.received(stream, *counts)
-        return received
+        def tell(some: Received) -> None:
+            metrics.received(stream, some.accepted + some.duplicates + len(some.rejected), len(some.rejected))
+
+        return await take(workspace, stream, request, settings, tell)
 
     return router
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
@@ -27,12 +27,19 @@ _PATIENCE_S = 300.0
 _RETRY_AFTER_S = 1
 
 
-async def take(workspace: Workspace, stream: str, request: Request, settings: Settings) -> Received:
+async def take(workspace: Workspace, stream: str, request: Request, settings: Settings, tell: Callable[[Received], None]) -> Received:
     """Append the events of a request to the log; what is answered is durable.
 
     A body of the type `application/x-ndjson` may be of any length: its lines are appended as they come, up to a thousand at a time, and are
     not read while the engine is behind, which makes the sender wait. If it breaks off, what had come before is kept; sent again whole, that
     counts as duplicates. Of its rejected events the first thousand are named.
+
+    Args:
+        workspace: of the project.
+        stream: whose events they are.
+        request: with them.
+        settings: what is bounded.
+        tell: called with what has become of some events, as soon as they are in the log: lines may come for hours, and then break off.
 
     Raises:
         NotFoundError: no such stream.
@@ -41,8 +48,10 @@ async def take(workspace: Workspace, stream: str, request: Request, settings: Se
     """
     workspace.project.stream(stream)
     if request.headers.get("content-type", "").encode().startswith(LINES):
-        return await _take_lines(workspace, stream, request.stream(), settings.engine.max_behind)
-    return await run_in_threadpool(_take_body, workspace, stream, await request.body(), settings)
+        return await _take_lines(workspace, stream, request.stream(), settings.engine.max_behind, tell)
+    received = await run_in_threadpool(_take_body, workspace, stream, await request.body(), settings)
+    tell(received)
+    return received
 
 
 def _take_body(workspace: Workspace, stream: str, body: bytes, settings: Settings) -> Received:
@@ -52,12 +61,15 @@ def _take_body(workspace: Workspace, stream: str, body: bytes, settings: Setting
     return receive(workspace, stream, payloads, wall_ms())
 
 
-async def _take_lines(workspace: Workspace, stream: str, chunks: AsyncIterator[bytes], max_behind: int) -> Received:
+async def _take_lines(
+    workspace: Workspace, stream: str, chunks: AsyncIterator[bytes], max_behind: int, tell: Callable[[Received], None]
+) -> Received:
     accepted = duplicates = n_lines = 0
     rejected: list[Rejected] = []
     async for lines in in_lines(chunks, _AT_ONCE):
         await _wait_for_engine(workspace, max_behind, n_lines)
         said = await run_in_threadpool(receive, workspace, stream, lines, wall_ms())
+        tell(said)
         accepted, duplicates = accepted + said.accepted, duplicates + said.duplicates
         rejected += [{**one, "index": n_lines + one["index"]} for one in said.rejected[: _MAX_TOLD - len(rejected)]]
         n_lines += len(lines)

@@ -28,6 +28,7 @@ from tidemill.stores.decision_records import Act, Ending
 from tidemill.streams import Entry
 
 Labels = frozenset[tuple[str, str]]
+LINES = {"content-type": "application/x-ndjson"}
 
 
 @pytest.fixture
@@ -116,6 +117,17 @@ def test_events_are_counted_at_the_door_and_those_that_it_names_as_wrong(client:
     told = read(client)
     assert told["tidemill_door_events_total", of(stream="orders")] == 5, "one that was sent twice came twice"
     assert told["tidemill_door_rejected_total", of(stream="orders")] == 1
+
+
+def test_lines_are_counted_as_they_come_however_they_end(client: TestClient) -> None:
+    lines = [tiny.delivery(f"l{number}", tiny.START_MS) for number in range(5)] + ["{"] * 1_500
+    assert client.post("/v1/streams/deliveries/events", content="\n".join(lines), headers=LINES).status_code == 200
+    whole = read(client)
+    assert whole["tidemill_door_events_total", of(stream="deliveries")] == 1_505
+    assert whole["tidemill_door_rejected_total", of(stream="deliveries")] == 1_500, "also those beyond the thousand that are named"
+    broken = "\n".join([*lines[:3], "x" * 300_000])
+    assert client.post("/v1/streams/deliveries/events", content=broken, headers=LINES).status_code == 422
+    assert read(client)["tidemill_door_events_total", of(stream="deliveries")] == 1_508, "what had come before is in the log"
 
 
 def test_a_view_is_as_far_behind_as_its_newest_event(workspace: Workspace, client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
