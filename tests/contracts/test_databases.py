@@ -260,6 +260,8 @@ def test_a_file_is_in_wal_mode(tmp_path: Path) -> None:
     ("url", "kind", "said"),
     [
         ("postgresql://ann:secret@127.0.0.1:1/x", UnavailableError, "ann:***@127.0.0.1:1/x does not answer"),
+        ("postgresql://127.0.0.1:1/x?user=ann&password=secret", UnavailableError, "127.0.0.1:1/x?user=ann does not answer"),
+        ("postgresql://ann:half@secret@127.0.0.1:1/x", SettingsError, "write %40 in its place"),
         ("mysql://ann:secret@127.0.0.1/x", SettingsError, "a database of 'mysql'"),
         ("secret", SettingsError, "cannot be read"),
     ],

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psycopg
 from psycopg.rows import TupleRow
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url
 
 from tidemill.errors import ConflictError, NotReadyError
 from tidemill.stores.databases import NAMES
@@ -105,9 +105,11 @@ def _run(url: str, line: Sequence[str], last: Sequence[str] = ()) -> None:
     """Run one of PostgreSQL's programs; the password goes by the environment, which others cannot read."""
     if shutil.which(line[0]) is None:
         raise NotReadyError(f"there is no {line[0]}; install the client programs of PostgreSQL (Debian's package postgresql-client)")
-    made = make_url(url).set(drivername="postgresql")
-    environ = os.environ | ({"PGPASSWORD": str(made.password)} if made.password else {})
-    address = made.set(password=None).render_as_string(hide_password=False)
+    made = make_url(url)
+    password = made.query.get("password") or made.password  # as the driver has it
+    environ = os.environ | ({"PGPASSWORD": str(password)} if password else {})
+    bare = URL.create("postgresql", made.username, None, made.host, made.port, made.database, made.query)  # `set` keeps what is None
+    address = bare.difference_update_query(["password"]).render_as_string(hide_password=False)
     done = subprocess.run([*line, f"--dbname={address}", *last], env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode != 0:
         raise NotReadyError(f"{line[0]} has failed, and nothing is left of it: {done.stderr[-_SAID:].strip()}")

@@ -151,4 +151,6 @@ def _with_driver(url: str) -> URL:
         raise SettingsError("the URL of the database cannot be read; write postgresql://user:password@host:5432/name") from error
     if made.get_backend_name() != "postgresql":
         raise SettingsError(f"a database of {made.get_backend_name()!r}; the server profile needs PostgreSQL: postgresql://user@host/name")
+    if "@" in (made.host or ""):  # the rest of a password, which would be told as the name of the host
+        raise SettingsError("the password in the URL of the database holds an @; write %40 in its place")
     return made.set(drivername="postgresql+psycopg")

@@ -22,7 +22,8 @@ _IDLE_S = 1.0
 def unavailable(url: URL, error: BaseException) -> UnavailableError:
     """The error to raise from one of psycopg's."""
     said = " ".join(str(error).split())
-    return UnavailableError(f"PostgreSQL at {url.render_as_string(hide_password=True)} does not answer: {said}; try again once it does")
+    told = url.difference_update_query([name for name in url.query if "password" in name])  # those are not hidden
+    return UnavailableError(f"PostgreSQL at {told.render_as_string(hide_password=True)} does not answer: {said}; try again once it does")
 
 
 def is_gone(error: BaseException | None) -> bool:
