@@ -269,6 +269,25 @@ def test_another_champion_meanwhile_begins_it_anew(loop: Loop) -> None:
     decisions.finish(decision.id, Ending("failed", "a test", 1, 1), "run")
 
 
+def test_a_model_that_was_frozen_meanwhile_serves_what_it_did(loop: Loop) -> None:
+    decisions = loop.workspace.decisions
+    loop.serve(1, 1)
+    decision = asked(loop.workspace, "frozen meanwhile")
+    decisions.request(decision)
+    assert decisions.claim(decision.id, "run", wall_ms())
+    keep_learnt(loop.workspace, loop.registry, MODEL, (decision, "run"), loop.learnt)
+    assert decisions.freeze(MODEL.name, "ann", "the feed is wrong", wall_ms())
+    try:
+        with pytest.raises(ConflictError, match="ann has frozen the model meanwhile"):
+            deploy_learnt(loop.workspace, loop.registry, MODEL, (decision, "run"), loop.learnt)
+        assert loop.aliases() == (1, 1)
+        loop.serve(2, 1)  # as a run leaves it that was killed when it had served
+        deploy_learnt(loop.workspace, loop.registry, MODEL, (decision, "run"), loop.learnt)
+    finally:
+        decisions.unfreeze(MODEL.name, "ann", wall_ms())
+    finish(loop.workspace, MODEL, decision, "run", loop.learnt)
+
+
 def test_a_rollback_that_was_overtaken_changes_nothing(loop: Loop) -> None:
     decisions = loop.workspace.decisions
     loop.serve(2, 1)

@@ -44,7 +44,8 @@ def deploy_learnt(workspace: Workspace, registry: Registry, model: Model, claime
     """Deploy what a decision has learnt, for the run that holds it.
 
     Raises:
-        ConflictError: the run holds it no longer, or another version has become the champion than the one it was judged beside.
+        ConflictError: the run holds it no longer, another version has become the champion than the one it was judged beside, or the
+            model was frozen meanwhile.
     """
     decision, run_id = claimed
     mark(workspace, decision, run_id, "deploying")
@@ -53,6 +54,12 @@ def deploy_learnt(workspace: Workspace, registry: Registry, model: Model, claime
         raise ConflictError(
             f"version {learnt.version} of {model.name!r} was judged beside version {learnt.judgement.champion}, and version {champion} "
             "has become the champion meanwhile; retrain again"
+        )
+    freeze = workspace.decisions.frozen(model.name)
+    if freeze is not None and champion != learnt.version:  # else it was begun before
+        raise ConflictError(
+            f"version {learnt.version} of {model.name!r} has passed, and {freeze.by} has frozen the model meanwhile ({freeze.reason}); "
+            "what serves goes on. Promote it by hand, or retrain again once the model is unfrozen"
         )
     servers = deploy(workspace, registry, model, learnt.version)
     mark(workspace, decision, run_id, "deployed")
