@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -299,6 +301,28 @@ def test_a_rollback_that_was_overtaken_changes_nothing(loop: Loop) -> None:
     assert (ended.outcome, ended.decided_by) == ("refused", "guard")
     assert "version 2 has become the champion" in ended.outcome_reason
     assert loop.aliases() == (2, 1)
+
+
+def test_a_promotion_that_is_overtaken_while_servers_follow_ends_at_once(loop: Loop) -> None:
+    decisions, predictions = loop.workspace.decisions, loop.workspace.predictions
+    loop.serve(1, 1)
+    decision = replace(asked(loop.workspace, "overtaken promotion"), act="promote", from_version="1", to_version="2")
+    decisions.request(decision)
+    assert decisions.claim(decision.id, "run", wall_ms())
+    predictions.confirm("slow", MODEL.name, 1, wall_ms())
+    ended: list[bool] = []
+    waiting = threading.Thread(target=lambda: ended.append(carry_out(loop.workspace, loop.registry, MODEL, decision, "run")))
+    waiting.start()
+    until_s = time.monotonic() + 60
+    while loop.registry.alias(NAME, CHAMPION) != 2 and time.monotonic() < until_s:
+        time.sleep(0.01)
+    loop.registry.promote(NAME, 1)  # by somebody else
+    waiting.join(60)
+    assert ended == [False]
+    told = decisions.get(decision.id)
+    assert (told.outcome, told.decided_by) == ("refused", "guard")
+    assert "version 1 of 'late_order' was made the champion while servers went over to 2" in told.outcome_reason
+    predictions.leave("slow")
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ def adopt_environ(settings: Settings) -> None:
     """
     shared = shared_environ(settings)
     try:
-        Path(shared["TIDEMILL_HOME"]).mkdir(parents=True, exist_ok=True)
+        Path(shared["TIDEMILL_HOME"]).mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         what = f"the folder of all state cannot be made: {error}; name one that you may write by TIDEMILL_HOME"
         raise InputError(what, where=shared["TIDEMILL_HOME"]) from error

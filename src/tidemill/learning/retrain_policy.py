@@ -54,7 +54,7 @@ class RetrainPolicy:
     min_labels: int = 2_000
     max_retrains: int | None = None
     period: str | int = "30d"
-    follow_ups: tuple[int, ...] = (500, 1_000, 2_000, 4_000)
+    follow_ups: tuple[int, ...] = (1_000, 2_000, 4_000)
     max_fits: int = 16
     windows: tuple[Window, ...] = ("change", "recent", "all")
     recent: str | int = "28d"

@@ -106,7 +106,7 @@ class Workspace:
                 change of a stream's fields.
         """
         home = home.resolve()
-        home.mkdir(parents=True, exist_ok=True)
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)  # events, predictions and hashes of keys are nobody else's
         databases = Databases(home, database)
         loop = open_loop(databases)
         workspace = cls(

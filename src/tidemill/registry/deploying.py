@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 from tidemill.clock import wall_ms
-from tidemill.errors import ConflictError, NotFoundError, NotReadyError
+from tidemill.errors import ConflictError, NotFoundError, NotReadyError, UnavailableError
 from tidemill.learning import Model
 from tidemill.project import Workspace
 from tidemill.registry.deciding import Ask, Asker, Learnt, mark, request
@@ -24,9 +25,11 @@ def deploy(workspace: Workspace, registry: Registry, model: Model, version: int,
 
     Raises:
         NotFoundError: there is no such version.
+        ConflictError: somebody has made another version the champion before every server served this one.
         NotReadyError: a server that was heard of lately does not serve it in time; the alias stays moved.
     """
-    registry.promote(workspace.project.registered_name(model.name), version)
+    name = workspace.project.registered_name(model.name)
+    registry.promote(name, version)
     deadline_s = time.monotonic() + timeout_s
     while True:
         servers = workspace.predictions.servers(model.name, wall_ms() - HEARD_OF_MS)
@@ -37,6 +40,9 @@ def deploy(workspace: Workspace, registry: Registry, model: Model, version: int,
             raise NotReadyError(
                 f"after {timeout_s:.0f} s version {version} of {model.name!r} is not served by {', '.join(behind)}; see its log"
             )
+        with suppress(UnavailableError):  # the servers are asked, and they tell it sooner or later
+            if (champion := registry.alias(name, CHAMPION)) != version:
+                raise ConflictError(f"version {champion} of {model.name!r} was made the champion while servers went over to {version}")
         time.sleep(0.1)
 
 
@@ -123,11 +129,18 @@ def carry_out(workspace: Workspace, registry: Registry, model: Model, decision: 
     champion = registry.alias(workspace.project.registered_name(model.name), CHAMPION)
     by = str(decision.evidence.get("asked_by") or decision.trigger)
     mark(workspace, decision, run_id, "deploying")
+    overtaken = ""
     if champion != wanted and str(champion) != decision.from_version and decision.from_version is not None:
-        reason = f"Superseded: version {champion} has become the champion since it was asked for"
+        overtaken = f"version {champion} has become the champion since it was asked for"
+    else:
+        try:
+            deploy(workspace, registry, model, wanted)
+        except ConflictError as error:
+            overtaken = str(error)
+    if overtaken:
+        reason = f"Superseded: {overtaken}"
         workspace.decisions.finish(decision.id, Ending("refused", reason, workspace.now_ms(), wall_ms(), decided_by="guard"), run_id)
         return False
-    deploy(workspace, registry, model, wanted)
     mark(workspace, decision, run_id, "deployed")
     outcome: Outcome = "rolled_back" if decision.act == "rollback" else "promoted"
     ending = Ending(outcome, decision.reason, workspace.now_ms(), wall_ms(), to_version=str(wanted), decided_by=by)

@@ -32,6 +32,7 @@ SAID = "tidemill.said"  # where a route of `operate` may leave (about, detail, b
 STANDS = "tidemill.stands"  # where a route that answers for long finds out whether who called still may
 SESSION_COOKIE = "tidemill_session"
 _SAFE = frozenset({"GET", "HEAD"})
+_LOOKED_AT = ("/docs/", *CONSOLES)  # by a browser, which says that it takes HTML
 _FORMS = "/ui/"  # what a browser may send by its cookie alone; each of them asks for the form's token too
 _HOW = "send `Authorization: Bearer tm_...`; `tidemill keys create NAME --scope ...` makes one"
 _MOST_KEPT = 1_000  # letters of what an act was about
@@ -143,7 +144,7 @@ def _is_looked_at(scope: AsgiScope) -> bool:
     if scope["method"] not in _SAFE:
         return False
     accept = dict(scope["headers"]).get(b"accept", b"")
-    return scope["path"] == "/" or (f"{scope['path']}/".startswith(CONSOLES) and b"text/html" in accept)
+    return scope["path"] == "/" or (f"{scope['path']}/".startswith(_LOOKED_AT) and b"text/html" in accept)
 
 
 def _door_to(scope: AsgiScope) -> str:

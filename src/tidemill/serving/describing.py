@@ -123,4 +123,5 @@ _BEFORE_ALL = {
 _OF_BODIES = {
     **_shared(408, "The body does not come", "body", "it does not come; send it at once, or events as lines"),
     **_shared(413, "The body is too large", "body", "5000000 bytes; at most 4000000, send it in parts"),
+    **_shared(415, "The body is packed", "header Content-Encoding", "'gzip'; send the body as it is, not packed"),
 }

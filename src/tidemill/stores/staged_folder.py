@@ -30,7 +30,7 @@ def staged_folder(folder: Path) -> Iterator[Path]:
     refuse_filled(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     staged = folder.with_name(folder.name + _SUFFIX)
-    staged.mkdir(exist_ok=True)
+    staged.mkdir(mode=0o700, exist_ok=True)
     descriptor = os.open(staged, os.O_RDONLY)
     try:
         _hold(descriptor, staged)

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 
 from fastapi import Request, Response
 
-from tidemill.errors import ConflictError, DeniedError, InputError, NotFoundError, NotReadyError, TidemillError
+from tidemill.errors import BusyError, ConflictError, DeniedError, InputError, NotFoundError, NotReadyError, TidemillError
 from tidemill.ui.files import read_files
 from tidemill.ui.form_token import FIELD, check_form
 from tidemill.ui.page import HEADERS, HTML
@@ -22,6 +22,7 @@ _STATUS: tuple[tuple[type[TidemillError], HTTPStatus], ...] = (
     (NotFoundError, HTTPStatus.NOT_FOUND),
     (DeniedError, HTTPStatus.FORBIDDEN),
     (ConflictError, HTTPStatus.CONFLICT),
+    (BusyError, HTTPStatus.TOO_MANY_REQUESTS),
     (NotReadyError, HTTPStatus.SERVICE_UNAVAILABLE),
 )
 
@@ -56,7 +57,8 @@ def refused(error: TidemillError) -> Response:
     """What a person reads whose form was not taken, or whose act has failed."""
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), HTTPStatus.UNPROCESSABLE_ENTITY)
     text = _renderer().refusal(why=str(error))
-    return Response(text, status, {**HEADERS, "Cache-Control": "no-store"}, HTML)
+    again = {"Retry-After": str(error.retry_after_s)} if isinstance(error, BusyError) else {}
+    return Response(text, status, {**HEADERS, **again, "Cache-Control": "no-store"}, HTML)
 
 
 def go_to(place: str) -> Response:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,12 @@ def test_a_new_workspace_is_empty_and_writes_only_into_its_home(workspace: Works
     assert workspace.now_ms() == 0
     assert workspace.books() == {"taps": Books(0, 0, 0, 0, 0, 0)}
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
+
+
+def test_what_lies_in_a_home_is_its_owners_alone(tmp_path: Path) -> None:
+    home = tmp_path / "within" / "home"
+    with closing(Workspace.open(METRO, home)):
+        assert stat.S_IMODE(home.stat().st_mode) == 0o700
 
 
 def test_an_event_goes_all_the_way_and_is_found_again(workspace: Workspace, tmp_path: Path) -> None:

@@ -150,6 +150,16 @@ def test_another_method_is_no_way_around(site: Site, method: str) -> None:
             assert site.client.request(method, path.replace("{", "").replace("}", "")).status_code == 401
 
 
+@pytest.mark.parametrize(
+    ("accept", "status", "location"),
+    [("text/html,*/*", 303, "/ui/login?to=/docs"), ("application/json", 401, None)],
+    ids=["browser", "program"],
+)
+def test_whoever_looks_at_the_docs_is_led_to_the_door(site: Site, accept: str, status: int, location: str | None) -> None:
+    answer = site.client.get("/docs", headers={"accept": accept}, follow_redirects=False)
+    assert (answer.status_code, answer.headers.get("location")) == (status, location)
+
+
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic dXNlcjpwYXNz", "Bearer tm_x", "bearer \xff", "Bearer " + "a" * 5_000])
 def test_a_header_that_holds_no_key_is_refused(site: Site, header: str) -> None:
     answer = site.client.get("/v1/views", headers={"authorization": header.encode("latin-1")})

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import sqlite3
+import stat
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -108,6 +109,7 @@ def test_one_at_a_time_writes_a_folder(tmp_path: Path) -> None:
             pass
         assert (staged / "file").read_text() == "mine"
     assert (tmp_path / "one" / "file").read_text() == "mine"
+    assert stat.S_IMODE((tmp_path / "one").stat().st_mode) == 0o700
 
 
 def test_whoever_waited_at_the_door_while_it_got_its_name_leaves_it_alone(tmp_path: Path) -> None:
