@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _ENDING = (signal.SIGTERM, signal.SIGINT)
-_END_S = 10.0  # from when no request is under way any more, or those that are have been given up
+END_S = 10.0  # from when no request is under way any more, or those that are have been given up
 
 
 def end_at_signals(stopping: threading.Event) -> None:
@@ -61,7 +61,7 @@ def end_in_time(app: FastAPI) -> None:
 
 
 def _end_for_good() -> None:
-    time.sleep(_END_S)
+    time.sleep(END_S)
     kept_by = sorted({one.name for one in threading.enumerate() if not one.daemon and one is not threading.main_thread()})
     logger.error("ended without waiting any longer threads=%s", kept_by)
     logging.shutdown()  # nothing else is written out at an end like this

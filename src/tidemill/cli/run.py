@@ -44,23 +44,20 @@ def up(
 
     The API server asks for keys (`tidemill keys create`), unless it is told to be open to this machine.
     """
-    from honcho.manager import Manager
-
     from tidemill.cli.environment import shared_environ
-    from tidemill.cli.services import refuse_taken_ports, services
+    from tidemill.cli.services import ending, refuse_taken_ports, services
+    from tidemill.cli.supervising import Supervisor
 
     settings = opened(settings_for(project), open_)
     wanted = services(settings, work=work)
     refuse_taken_ports(wanted)
-    manager = Manager()
     environ = {**os.environ, **shared_environ(settings)}
     if settings.server.open:
         environ[_OPEN] = "true"
     environ.pop("PYTHONDONTWRITEBYTECODE", None)  # MLflow and Prefect start many times slower when they compile at each start
-    for service in wanted:
-        manager.add_process(service.name, service.line, env=environ)
-    manager.loop()
-    raise typer.Exit(manager.returncode or 0)
+    supervisor = Supervisor({service.name: service.line for service in wanted}, environ, ending(settings))
+    supervisor.loop()
+    raise typer.Exit(supervisor.returncode or 0)
 
 
 def serve(project: ProjectPath = None, open_: Open = False, workers: Workers = None) -> None:

@@ -18,12 +18,17 @@ from shlex import quote
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from tidemill.cli.ending import END_S
 from tidemill.cli.environment import shared_environ
+from tidemill.cli.supervising import Stage
 from tidemill.errors import NotReadyError
 from tidemill.project import project_root
 from tidemill.settings import Settings
 
 _URL = "TIDEMILL_DATABASE__URL"
+_RUN_S = 30  # so long has a run that Prefect gives up, and then it is killed
+_ASKED_S = 30  # for one that nobody asks any more: on a busy machine Python takes ten seconds to clear away what MLflow is made of
+_LAST_S = 15  # for what a server does after it has waited, and for a run to be told of to Prefect
 
 
 @dataclass(frozen=True)
@@ -64,12 +69,18 @@ def services(settings: Settings, *, work: bool) -> list[Service]:
     if not settings.prefect.api_url:
         started = (str(programs / "prefect"), "server", "start", "--host", "127.0.0.1", "--port", str(settings.prefect.port))
         found.append(Service("prefect", started, f"{settings.prefect_api_url}/health", settings.prefect.port))
-    tidemill = (sys.executable, "-m", "tidemill.cli.main")
+    tidemill = str(programs / "tidemill")
     found.append(Service("flows", (sys.executable, str(project_root() / "deployments" / "serve.py"))))
-    found.append(Service("server", (*tidemill, "serve"), f"{settings.server_url}/healthz", settings.server.port))
+    found.append(Service("server", (tidemill, "serve"), f"{settings.server_url}/healthz", settings.server.port))
     if work:
-        found.append(Service("engine", (*tidemill, "work")))
+        found.append(Service("engine", (tidemill, "work")))
     return found
+
+
+def ending(settings: Settings) -> list[Stage]:
+    """How they are ended: who asks Prefect and MLflow first, as a run that cannot tell Prefect that it was ended tries to for minutes."""
+    asking = Stage(frozenset({"flows", "server", "engine"}), max(_RUN_S, settings.server.end_s + END_S) + _LAST_S)
+    return [asking, Stage(frozenset({"mlflow", "prefect"}), _ASKED_S)]
 
 
 def refuse_taken_ports(wanted: list[Service]) -> None:
@@ -134,7 +145,7 @@ def supervised(settings: Settings, *, work: bool) -> Iterator[list[Service]]:
     refuse_taken_ports(wanted)
     log = settings.home.resolve() / "logs" / "services.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "tidemill.cli.main", "up", *([] if work else ["--no-work"])]
+    command = [str(Path(sys.executable).parent / "tidemill"), "up", *([] if work else ["--no-work"])]
     environ = {**os.environ, **shared_environ(settings), **_own(settings)}
     with log.open("ab") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, env=environ, start_new_session=True)
@@ -142,12 +153,12 @@ def supervised(settings: Settings, *, work: bool) -> Iterator[list[Service]]:
         wait_until_well(wanted, process, log)
         yield wanted
     finally:
-        end(process)
+        end(process, 2 * sum(stage.patience_s for stage in ending(settings)))
 
 
-def end(process: subprocess.Popen[bytes], wait_s: float = 60.0) -> None:
-    """End a supervisor and what it started: ask, wait, then insist."""
-    for how in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
+def end(process: subprocess.Popen[bytes], wait_s: float) -> None:
+    """End a supervisor and what it started: ask, wait, insist, and only then leave behind what it started."""
+    for how in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):
         if process.poll() is not None:
             return
         process.send_signal(how)
