@@ -31,6 +31,7 @@ class Load:
         rate: requests a second, on average.
         seconds: how long.
         heard: told of each answer: the number of the request, and the body.
+        warm_s: seconds before that whose times are not told: connections are opened then, and caches filled.
     """
 
     path: str
@@ -38,6 +39,7 @@ class Load:
     rate: float
     seconds: float
     heard: Callable[[int, bytes], None] | None = None
+    warm_s: float = 0.0
 
     def requests(self, port: int) -> list[bytes]:
         """Whole requests of HTTP/1.1."""
@@ -75,13 +77,15 @@ def send_at_rate(port: int, load: Load) -> Sent:
         RuntimeError: an answer did not come within a minute after the last request.
     """
     rng = np.random.default_rng(int(load.rate))
-    due_s = np.cumsum(rng.exponential(1 / load.rate, max(1, int(load.rate * load.seconds)))).tolist()
+    n_warm = int(load.rate * load.warm_s)
+    due_s = np.cumsum(rng.exponential(1 / load.rate, n_warm + max(1, int(load.rate * load.seconds)))).tolist()
     begin_s, before_s = time.perf_counter(), _cpu_s()
     sender = _Sender(port, load, len(due_s))
     with _collector_off():
         asyncio.run(sender.run(due_s))
     share = (_cpu_s() - before_s) / (time.perf_counter() - begin_s)
-    return Sent(load.rate, sender.took_ms, float(np.quantile(sender.late_ms, 0.99)), share, (sender.failed, sender.first_failed))
+    late_ms = float(np.quantile(sender.late_ms[n_warm:], 0.99))
+    return Sent(load.rate, sender.took_ms[n_warm:], late_ms, share, (sender.failed, sender.first_failed))
 
 
 @contextmanager

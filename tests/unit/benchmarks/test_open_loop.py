@@ -60,6 +60,13 @@ def test_everything_that_is_due_is_answered_and_heard() -> None:
     assert min(sent.took_ms) > 0 and sent.percentile(0.5) <= sent.percentile(0.99)
 
 
+def test_what_warms_up_is_sent_and_not_told() -> None:
+    heard: dict[int, bytes] = {}
+    with echo() as port:
+        sent = send_at_rate(port, Load("/", BODIES[:3], rate=200, seconds=0.1, heard=heard.__setitem__, warm_s=0.2))
+    assert (len(sent.took_ms), len(heard), sent.failed[0]) == (20, 60, 0)
+
+
 def test_an_answer_is_held_against_the_version_that_it_names() -> None:
     said = {1: np.array([0.25, 0.5]), 2: np.array([0.75, 1.0])}
     answers = Answers(Registered("", Path(), pd.DataFrame(), said))
