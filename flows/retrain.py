@@ -54,7 +54,7 @@ def _decide(model: str, decision: Decision, run_id: str) -> State:
         learnt = learn(model, tags, plan(model, decision), partial(mark, decision, run_id))
         keep_learnt(model, decision, run_id, learnt)
     verdict = learnt.judgement.verdict
-    if verdict.promote:
-        deployment.deploy_learnt(model, decision, run_id, learnt)
+    if verdict.promote and (refused := deployment.deploy_learnt(model, decision, run_id, learnt)) is not None:
+        return Completed(name=refused.name, message=refused.reason)
     finish(model, decision, run_id, learnt)
     return Completed(name="Promoted" if verdict.promote else "Rejected", message=verdict.reason)

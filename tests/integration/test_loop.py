@@ -266,9 +266,12 @@ def test_another_champion_meanwhile_begins_it_anew(loop: Loop) -> None:
     third = replace(loop.learnt, judgement=replace(loop.learnt.judgement, champion=7))
     keep_learnt(loop.workspace, loop.registry, MODEL, (decision, "run"), third)
     assert resume(loop.workspace, loop.registry, MODEL, decision) is None
-    with pytest.raises(ConflictError, match="version 1 has become the champion meanwhile"):
-        deploy_learnt(loop.workspace, loop.registry, MODEL, (decision, "run"), third)
-    decisions.finish(decision.id, Ending("failed", "a test", 1, 1), "run")
+    refused = deploy_learnt(loop.workspace, loop.registry, MODEL, (decision, "run"), third)
+    assert refused is not None
+    assert refused.name == "Superseded"
+    assert "version 1 has become the champion meanwhile" in refused.reason
+    ended = decisions.get(decision.id)
+    assert (ended.outcome, ended.to_version, ended.fits, ended.decided_by) == ("refused", str(third.version), third.fits, "guard")
 
 
 def test_a_model_that_was_frozen_meanwhile_serves_what_it_did(loop: Loop) -> None:
@@ -280,11 +283,27 @@ def test_a_model_that_was_frozen_meanwhile_serves_what_it_did(loop: Loop) -> Non
     keep_learnt(loop.workspace, loop.registry, MODEL, (decision, "run"), loop.learnt)
     assert decisions.freeze(MODEL.name, "ann", "the feed is wrong", wall_ms())
     try:
-        with pytest.raises(ConflictError, match="ann has frozen the model meanwhile"):
-            deploy_learnt(loop.workspace, loop.registry, MODEL, (decision, "run"), loop.learnt)
-        assert loop.aliases() == (1, 1)
-        loop.serve(2, 1)  # as a run leaves it that was killed when it had served
-        deploy_learnt(loop.workspace, loop.registry, MODEL, (decision, "run"), loop.learnt)
+        refused = deploy_learnt(loop.workspace, loop.registry, MODEL, (decision, "run"), loop.learnt)
+    finally:
+        decisions.unfreeze(MODEL.name, "ann", wall_ms())
+    assert refused is not None
+    assert refused.name == "Frozen"
+    assert "ann has frozen the model meanwhile (the feed is wrong)" in refused.reason
+    assert loop.aliases() == (1, 1)
+    ended = decisions.get(decision.id)
+    assert (ended.outcome, ended.outcome_reason) == ("refused", f"Frozen: {refused.reason}")
+    assert (ended.fits, ended.metric_challenger) == (loop.learnt.fits, loop.learnt.judgement.metric_challenger)
+
+
+def test_one_that_serves_already_goes_on_though_the_model_is_frozen(loop: Loop) -> None:
+    decisions = loop.workspace.decisions
+    loop.serve(2, 1)  # as a run leaves it that was killed when it had served
+    decision = asked(loop.workspace, "frozen later")
+    decisions.request(decision)
+    assert decisions.claim(decision.id, "run", wall_ms())
+    assert decisions.freeze(MODEL.name, "ann", "a holiday", wall_ms())
+    try:
+        assert deploy_learnt(loop.workspace, loop.registry, MODEL, (decision, "run"), loop.learnt) is None
     finally:
         decisions.unfreeze(MODEL.name, "ann", wall_ms())
     finish(loop.workspace, MODEL, decision, "run", loop.learnt)
@@ -303,26 +322,39 @@ def test_a_rollback_that_was_overtaken_changes_nothing(loop: Loop) -> None:
     assert loop.aliases() == (2, 1)
 
 
-def test_a_promotion_that_is_overtaken_while_servers_follow_ends_at_once(loop: Loop) -> None:
+@pytest.mark.parametrize("what", ["promotion", "retrain"])
+def test_what_is_overtaken_while_servers_follow_ends_at_once(loop: Loop, what: str) -> None:
     decisions, predictions = loop.workspace.decisions, loop.workspace.predictions
     loop.serve(1, 1)
-    decision = replace(asked(loop.workspace, "overtaken promotion"), act="promote", from_version="1", to_version="2")
+    decision = replace(asked(loop.workspace, f"overtaken {what}"), from_version="1", to_version="2")
+    decision = replace(decision, act="promote") if what == "promotion" else decision
     decisions.request(decision)
     assert decisions.claim(decision.id, "run", wall_ms())
     predictions.confirm("slow", MODEL.name, 1, wall_ms())
     ended: list[bool] = []
-    waiting = threading.Thread(target=lambda: ended.append(carry_out(loop.workspace, loop.registry, MODEL, decision, "run")))
+
+    def go() -> None:
+        if what == "promotion":
+            ended.append(carry_out(loop.workspace, loop.registry, MODEL, decision, "run"))
+        else:
+            ended.append(deploy_learnt(loop.workspace, loop.registry, MODEL, (decision, "run"), loop.learnt) is None)
+
+    waiting = threading.Thread(target=go)
     waiting.start()
     until_s = time.monotonic() + 60
     while loop.registry.alias(NAME, CHAMPION) != 2 and time.monotonic() < until_s:
         time.sleep(0.01)
     loop.registry.promote(NAME, 1)  # by somebody else
     waiting.join(60)
+    predictions.leave("slow")
     assert ended == [False]
     told = decisions.get(decision.id)
     assert (told.outcome, told.decided_by) == ("refused", "guard")
-    assert "version 1 of 'late_order' was made the champion while servers went over to 2" in told.outcome_reason
-    predictions.leave("slow")
+    assert (
+        "Superseded: version 2 of 'late_order' was made the champion, and while servers went over version 1 was made it"
+        in told.outcome_reason
+    )
+    assert loop.aliases()[0] == 1
 
 
 @pytest.fixture

@@ -9,8 +9,11 @@ A run that is given up tells Prefect so, an engine and a server ask MLflow to th
 
 from __future__ import annotations
 
+import errno
+import multiprocessing
 import os
 import signal
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +24,7 @@ from honcho.manager import Manager
 from honcho.printer import Message, Printer
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_NOBODY_READS = (errno.EPIPE, errno.EIO, errno.EBADF)
 _LOOK_S = 0.1
 
 
@@ -42,7 +46,9 @@ class Log(Printer):  # type: ignore[misc]  # honcho has no types
         """Write one."""
         try:
             super().write(message)
-        except OSError:
+        except OSError as error:
+            if error.errno not in _NOBODY_READS:
+                return  # a full disk, say, which may have room again
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self.output.fileno())
             os.close(nowhere)
@@ -58,6 +64,8 @@ class Supervisor(Manager):  # type: ignore[misc]  # honcho has no types
     """
 
     def __init__(self, commands: Mapping[str, str], environ: Mapping[str, str], stages: Sequence[Stage]) -> None:
+        if sys.platform == "linux":  # who reads their lines must outlive a closed terminal as we do, which only a fork of ours does
+            multiprocessing.set_start_method("fork", force=True)
         super().__init__(Log())
         for name, command in commands.items():
             self.add_process(name, f"exec {command}", env=dict(environ))  # no shell in between, which knows nothing of how it ended

@@ -9,7 +9,7 @@ from typing import Literal
 from tidemill.clock import DAY_MS, duration_text, to_utc
 from tidemill.stores.decisions import Decision, DecisionStore, Outcome, Trigger
 
-RefusalName = Literal["Frozen", "Running", "BadData", "Cooldown", "BudgetUsed", "TooFewLabels"]
+RefusalName = Literal["Frozen", "Running", "BadData", "Cooldown", "BudgetUsed", "TooFewLabels", "Superseded"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Admitted:
 
 @dataclass(frozen=True)
 class Refused:
-    """The retrain may not start. `passes_at_ms` is the stream time from which this rule lets it, None when time alone does not."""
+    """A retrain may not start, or serve. `passes_at_ms` is the stream time from which this rule lets it, None when time alone does not."""
 
     name: RefusalName
     reason: str

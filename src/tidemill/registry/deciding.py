@@ -175,21 +175,33 @@ def finish(workspace: Workspace, model: Model, decision: Decision, run_id: str, 
     Raises:
         ConflictError: the claim was taken back meanwhile, after too long a silence.
     """
+    verdict = learnt.judgement.verdict
+    ending = Ending("promoted" if verdict.promote else "rejected", verdict.reason, workspace.now_ms(), wall_ms(), decided_by=GATE)
+    _end(workspace, decision, run_id, _with_learnt(ending, model, learnt))
+
+
+def refuse(workspace: Workspace, model: Model, claimed: tuple[Decision, str], learnt: Learnt, refused: Refused) -> None:
+    """Write why what a decision has learnt, and has passed the gate, is not to serve.
+
+    Raises:
+        ConflictError: the claim was taken back meanwhile, after too long a silence.
+    """
+    reason = f"{refused.name}: {refused.reason}"
+    ending = Ending(refused.outcome, reason, workspace.now_ms(), wall_ms(), decided_by=GUARD)
+    _end(workspace, *claimed, _with_learnt(ending, model, learnt))
+
+
+def _with_learnt(ending: Ending, model: Model, learnt: Learnt) -> Ending:
     judgement = learnt.judgement
-    ending = Ending(
-        outcome="promoted" if judgement.verdict.promote else "rejected",
-        reason=judgement.verdict.reason,
-        at_ms=workspace.now_ms(),
-        wall_ms=wall_ms(),
+    return replace(
+        ending,
         from_version=None if judgement.champion is None else str(judgement.champion),
         to_version=str(learnt.version),
         metric_name=model.objective.metric,
         metric_champion=judgement.metric_champion,
         metric_challenger=judgement.metric_challenger,
         fits=learnt.fits,
-        decided_by=GATE,
     )
-    _end(workspace, decision, run_id, ending)
 
 
 def end(workspace: Workspace, decision: Decision, run_id: str, outcome: Outcome, reason: str) -> None:

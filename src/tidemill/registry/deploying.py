@@ -8,8 +8,9 @@ from contextlib import suppress
 from tidemill.clock import wall_ms
 from tidemill.errors import ConflictError, NotFoundError, NotReadyError, UnavailableError
 from tidemill.learning import Model
+from tidemill.loop import Refused
 from tidemill.project import Workspace
-from tidemill.registry.deciding import Ask, Asker, Learnt, mark, request
+from tidemill.registry.deciding import Ask, Asker, Learnt, mark, refuse, request
 from tidemill.registry.named import CHAMPION, PREVIOUS
 from tidemill.registry.registry import Registry
 from tidemill.stores import Decision
@@ -42,34 +43,47 @@ def deploy(workspace: Workspace, registry: Registry, model: Model, version: int,
             )
         with suppress(UnavailableError):  # the servers are asked, and they tell it sooner or later
             if (champion := registry.alias(name, CHAMPION)) != version:
-                raise ConflictError(f"version {champion} of {model.name!r} was made the champion while servers went over to {version}")
+                now = "none is any more" if champion is None else f"version {champion} was made it"
+                raise ConflictError(f"version {version} of {model.name!r} was made the champion, and while servers went over {now}")
         time.sleep(0.1)
 
 
-def deploy_learnt(workspace: Workspace, registry: Registry, model: Model, claimed: tuple[Decision, str], learnt: Learnt) -> dict[str, int]:
-    """Deploy what a decision has learnt, for the run that holds it.
+def deploy_learnt(workspace: Workspace, registry: Registry, model: Model, claimed: tuple[Decision, str], learnt: Learnt) -> Refused | None:
+    """Deploy what a decision has learnt, for the run that holds it; answers why it is not to serve, and then the decision has ended.
+
+    That is so where another version has become the champion than the one it was judged beside, be it while servers follow, or where
+    somebody has frozen the model meanwhile.
 
     Raises:
-        ConflictError: the run holds it no longer, another version has become the champion than the one it was judged beside, or the
-            model was frozen meanwhile.
+        ConflictError: the run holds it no longer.
     """
     decision, run_id = claimed
     mark(workspace, decision, run_id, "deploying")
+    refused = _refused(workspace, registry, model, learnt)
+    if refused is None:
+        try:
+            deploy(workspace, registry, model, learnt.version)
+        except ConflictError as error:
+            refused = Refused("Superseded", str(error))
+    if refused is None:
+        mark(workspace, decision, run_id, "deployed")
+    else:
+        refuse(workspace, model, claimed, learnt, refused)
+    return refused
+
+
+def _refused(workspace: Workspace, registry: Registry, model: Model, learnt: Learnt) -> Refused | None:
     champion = registry.alias(workspace.project.registered_name(model.name), CHAMPION)
-    if champion not in (learnt.judgement.champion, learnt.version):
-        raise ConflictError(
-            f"version {learnt.version} of {model.name!r} was judged beside version {learnt.judgement.champion}, and version {champion} "
-            "has become the champion meanwhile; retrain again"
-        )
+    if champion == learnt.version:  # it serves, or servers follow
+        return None
+    if champion != learnt.judgement.champion:
+        beside = f"version {learnt.version} of {model.name!r} was judged beside version {learnt.judgement.champion}"
+        return Refused("Superseded", f"{beside}, and version {champion} has become the champion meanwhile; retrain again")
     freeze = workspace.decisions.frozen(model.name)
-    if freeze is not None and champion != learnt.version:  # else it was begun before
-        raise ConflictError(
-            f"version {learnt.version} of {model.name!r} has passed, and {freeze.by} has frozen the model meanwhile ({freeze.reason}); "
-            "what serves goes on. Promote it by hand, or retrain again once the model is unfrozen"
-        )
-    servers = deploy(workspace, registry, model, learnt.version)
-    mark(workspace, decision, run_id, "deployed")
-    return servers
+    if freeze is None:
+        return None
+    passed = f"version {learnt.version} of {model.name!r} has passed, and {freeze.by} has frozen the model meanwhile ({freeze.reason})"
+    return Refused("Frozen", f"{passed}; what serves goes on. Promote it by hand, or retrain again once the model is unfrozen")
 
 
 def request_promotion(workspace: Workspace, registry: Registry, model: Model, version: int, asker: Asker) -> Decision:

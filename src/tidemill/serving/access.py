@@ -10,6 +10,9 @@ It stands before the router, so nothing of a body is read for somebody who may n
 from __future__ import annotations
 
 import logging
+import re
+import time
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
@@ -19,9 +22,10 @@ from starlette.requests import cookie_parser
 from tidemill.clock import wall_ms
 from tidemill.errors import BusyError, UnavailableError
 from tidemill.serving.answering import AsgiScope, Headers, Receive, Send, answer
-from tidemill.serving.console_scopes import CONSOLES
+from tidemill.serving.console_scopes import CONSOLE_ROUTES, CONSOLES
 from tidemill.serving.keyring import Keyring
 from tidemill.serving.rate import Rate
+from tidemill.serving.refusing import HOW_TO_CALL
 from tidemill.serving.scopes import ROUTE, ROUTES, route_of
 from tidemill.stores import ANYONE, Act, ActStore, Caller, Scope
 
@@ -34,8 +38,9 @@ SESSION_COOKIE = "tidemill_session"
 _SAFE = frozenset({"GET", "HEAD"})
 _LOOKED_AT = ("/docs/", *CONSOLES)  # by a browser, which says that it takes HTML
 _FORMS = "/ui/"  # what a browser may send by its cookie alone; each of them asks for the form's token too
-_HOW = "send `Authorization: Bearer tm_...`; `tidemill keys create NAME --scope ...` makes one"
 _MOST_KEPT = 1_000  # letters of what an act was about
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_SELDOM_S, _MOST_TRIED = 60.0, 4_096
 _NOBODY = Caller("", frozenset())
 
 Refusal = tuple[int, str, str, Headers]
@@ -56,6 +61,7 @@ class Access:
         self._keyring = keyring
         self._acts = acts
         self._rate = rate
+        self._tried_s: dict[tuple[str, str], float] = {}  # by key and route, when an attempt was last written down
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Let a request through with its caller, or answer it here."""
@@ -85,16 +91,28 @@ class Access:
         """Answer what is not let through; that a known key has tried what it may not is written down."""
         who, route = caller.prefix if caller else "-", scope[ROUTE]
         logger.info("refused status=%d key=%s method=%s path=%.200r", refusal[0], who, scope["method"], scope["path"])
-        if caller is not None and refusal[0] == 403 and route is not None and ROUTES[route] == "operate":
-            scope[CALLER], scope[SAID] = caller, (scope["path"], "", "")
-            send = self._audited(scope, route, send)
+        if caller is not None and refusal[0] == 403 and route is not None and self._is_an_attempt(caller, route):
+            with suppress(UnavailableError):  # the log has it
+                await run_in_threadpool(self._acts.record, _act({**scope, CALLER: caller, SAID: (scope["path"], "", "")}, route, 403))
         await answer(send, *refusal)
+
+    def _is_an_attempt(self, caller: Caller, route: str) -> bool:
+        """Whether it is written down: of a key and a route once a minute, as nothing else bounds how often somebody tries."""
+        if ROUTES[route] != "operate" or route in CONSOLE_ROUTES:
+            return False
+        now_s, which = time.monotonic(), (caller.prefix, route)
+        if now_s - self._tried_s.get(which, -_SELDOM_S) < _SELDOM_S:
+            return False
+        if len(self._tried_s) >= _MOST_TRIED:
+            self._tried_s.clear()
+        self._tried_s[which] = now_s
+        return True
 
     def _refusal(self, caller: Caller | None, wanted: Scope | None, scope: AsgiScope) -> Refusal | None:
         if caller is None:
             if _is_looked_at(scope):
                 return 303, "header Authorization", "sign in", [(b"location", _door_to(scope).encode())]
-            return 401, "header Authorization", f"no key that stands; {_HOW}", [(b"www-authenticate", b'Bearer realm="tidemill"')]
+            return 401, "header Authorization", f"no key that stands; {HOW_TO_CALL}", [(b"www-authenticate", b'Bearer realm="tidemill"')]
         if not self._rate.takes(caller.prefix):
             what = f"{caller.name or 'this machine'} asks more often than TIDEMILL_SERVER__RATE_PER_KEY allows"
             return 429, "key", what, [(b"retry-after", b"1")]
@@ -102,9 +120,9 @@ class Access:
             return 403, "key", f"{caller.name!r} may {', '.join(sorted(caller.scopes))}; this asks for {wanted}", ()
         if caller.signed_in and scope["method"] not in _SAFE and not scope["path"].startswith(_FORMS):
             if not scope["path"].startswith(CONSOLES):
-                return 403, "header Authorization", f"the page's cookie opens its own forms alone; {_HOW}", ()
+                return 403, "header Authorization", f"the page's cookie opens its own forms alone; {HOW_TO_CALL}", ()
             if not _is_of_own_page(dict(scope["headers"])):
-                return 403, "header Origin", f"a browser's session changes something from a page of this server alone; {_HOW}", ()
+                return 403, "header Origin", f"a browser's session changes something from a page of this server alone; {HOW_TO_CALL}", ()
         return None
 
     async def _stands(self, scope: AsgiScope) -> bool:
@@ -135,8 +153,8 @@ def _act(scope: AsgiScope, route: str, status: int) -> Act:
 
 
 def _kept(text: str) -> str:
-    """What PostgreSQL can hold of a text that came from outside."""
-    return text.replace("\x00", "")[:_MOST_KEPT]
+    """What PostgreSQL can hold, and a terminal show, of a text that came from outside."""
+    return _CONTROL.sub(" ", text)[:_MOST_KEPT]
 
 
 def _is_looked_at(scope: AsgiScope) -> bool:

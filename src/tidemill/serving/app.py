@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -43,8 +42,6 @@ from tidemill.serving.watching import Watching
 from tidemill.settings import Settings
 from tidemill.stages import listening
 from tidemill.stores.wal_upkeep import WalUpkeep
-
-logger = logging.getLogger(__name__)
 
 # Watching and tracing.py tell more; FastAPI's would look its settings up at every request
 _NO_TELEMETRY = TelemetryConfig(tracing=False, metrics=False, logs=False, auto_configure=False)

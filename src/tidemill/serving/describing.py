@@ -10,14 +10,13 @@ from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
 from tidemill.errors import TidemillError, UnavailableError
-from tidemill.serving.refusing import refusal
+from tidemill.serving.refusing import HOW_TO_CALL, refusal
 from tidemill.stores import Scope
 
 Examples = Mapping[str, tuple[str, object]]  # by name, what it is an example of, and a value of the answer's type
 Refused = tuple[str, TidemillError]  # when it happens, and an error as it is raised then
 
 _NOT_OURS = ("HTTPValidationError", "ValidationError")  # FastAPI's form of a 422, in which nothing is answered here
-_HOW = "send `Authorization: Bearer tm_...`; `tidemill keys create NAME --scope ...` makes one"
 
 
 class Problem(TypedDict):
@@ -102,7 +101,7 @@ def _shared(status: int, description: str, where: str, what: str) -> dict[str, A
 def _denied(scope: Scope) -> dict[str, Any]:
     other = "predict" if scope == "read" else "read"
     return {
-        **_shared(401, "No key, or none that stands", "header Authorization", f"no key that stands; {_HOW}"),
+        **_shared(401, "No key, or none that stands", "header Authorization", f"no key that stands; {HOW_TO_CALL}"),
         **_shared(403, f"The key has not the scope `{scope}`, or another site asks", "key", f"'ann' may {other}; this asks for {scope}"),
     }
 

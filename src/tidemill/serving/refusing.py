@@ -15,6 +15,7 @@ _STATUS: dict[type[TidemillError], int] = {  # the first that fits
     ConflictError: 409,
     BusyError: 429,
 }
+HOW_TO_CALL = "send `Authorization: Bearer tm_...`; `tidemill keys create NAME --scope ...` makes one"
 _RETRY_S = 2  # once a server that is down may be back
 
 

@@ -106,7 +106,8 @@ def _run(url: str, line: Sequence[str], last: Sequence[str] = ()) -> None:
     if shutil.which(line[0]) is None:
         raise NotReadyError(f"there is no {line[0]}; install the client programs of PostgreSQL (Debian's package postgresql-client)")
     made = make_url(url)
-    password = made.query.get("password") or made.password  # as the driver has it
+    given = made.query.get("password") or made.password  # as the driver has it
+    password = given if given is None or isinstance(given, str) else given[-1]
     environ = os.environ | ({"PGPASSWORD": str(password)} if password else {})
     bare = URL.create("postgresql", made.username, None, made.host, made.port, made.database, made.query)  # `set` keeps what is None
     address = bare.difference_update_query(["password"]).render_as_string(hide_password=False)

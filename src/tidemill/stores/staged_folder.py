@@ -30,7 +30,8 @@ def staged_folder(folder: Path) -> Iterator[Path]:
     refuse_filled(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     staged = folder.with_name(folder.name + _SUFFIX)
-    staged.mkdir(mode=0o700, exist_ok=True)
+    staged.mkdir(exist_ok=True)
+    staged.chmod(0o700)  # what a killed try of an earlier release has left, too
     descriptor = os.open(staged, os.O_RDONLY)
     try:
         _hold(descriptor, staged)

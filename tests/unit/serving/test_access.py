@@ -248,6 +248,10 @@ def test_who_tries_what_their_key_may_not_is_written_down(site: Site) -> None:
     act = site.workspace.acts.recent(1)[0]
     assert (act.by, act.via, act.act) == ("curious", f"key {prefix_of(key)}", "POST /v1/models/{model}/rollback")
     assert (act.about, act.status) == ("/v1/models/late_order/rollback", 403)
+    assert site.call("POST /v1/models/{model}/rollback", key)[0] == 403
+    assert site.call("POST /v1/models/{model}/promote", key)[0] == 403
+    newest = [one.act.rpartition("/")[2] for one in site.workspace.acts.recent(2)]
+    assert newest == ["promote", "rollback"], "of each route one a minute: nothing else bounds how many there are"
 
 
 def test_who_may_only_read_sees_no_form(site: Site) -> None:
