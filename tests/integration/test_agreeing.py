@@ -42,6 +42,7 @@ ASKED = {"order_id": "q1", "shop": "a", "amount": 20.0}
 COUNTED = re.compile(r'^tidemill_predictions_total\{model="late_order",process="(\d+)"\} (\d+)\.0$', re.M)
 N_WORKERS, VERSIONS = 2, range(1, 8)
 _PAUSE_S = 0.01
+_SETTLED_S = 1.5  # a process tells the others what it has counted every second
 
 
 @dataclass(frozen=True)
@@ -81,13 +82,23 @@ class Servers:
 
     def _takes(self, client: httpx.Client) -> str:
         """The process that answers this connection; its counts are up to a second old."""
-        before = self._counted()
+        before = self._settled()
         _version(client)
         until_s = time.monotonic() + PATIENCE_S
         while not (more := [process for process, count in self._counted().items() if count > before.get(process, 0)]):
             assert time.monotonic() < until_s, before
             time.sleep(0.1)
         return more[0]
+
+    def _settled(self) -> dict[str, int]:
+        """What was counted, once what was asked before is in it."""
+        counted: dict[str, int] = {}
+        until_s = time.monotonic() + PATIENCE_S
+        while (now := self._counted()) != counted:
+            assert time.monotonic() < until_s, now
+            counted = now
+            time.sleep(_SETTLED_S)
+        return counted
 
     def _counted(self) -> dict[str, int]:
         said = httpx.get(f"{self.urls[0]}/metrics", timeout=PATIENCE_S).text
