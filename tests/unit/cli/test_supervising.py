@@ -9,8 +9,8 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -38,6 +38,16 @@ def start(commands: Mapping[str, str], stages: object = STAGES, **streams: int) 
     """Keep these up."""
     line = [sys.executable, "-c", RUNS, supervising.__file__, json.dumps(commands), json.dumps(stages)]
     return subprocess.Popen(line, text=True, start_new_session=True, **({"stdout": subprocess.PIPE} | streams))  # type: ignore[call-overload,no-any-return]  # of any streams
+
+
+@contextmanager
+def hanging_up(how: signal.Handlers) -> Iterator[None]:
+    """Have what is started meanwhile begin with this answer to a closed terminal, whoever started the tests."""
+    before = signal.signal(signal.SIGHUP, how)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def read_until(process: subprocess.Popen[str], *wanted: str) -> list[int]:
@@ -107,7 +117,8 @@ def test_who_read_along_may_end_before_them() -> None:
 @pytest.mark.parametrize(("closed", "code"), [(False, 130), (True, 129)], ids=["Ctrl-C", "closed"])
 def test_a_terminal_ends_them(closed: bool, code: int) -> None:
     ours, its = pty.openpty()
-    process = start({"first": "sh -c 'echo $$ is up; exec sleep 600'"}, stdin=its, stdout=its, stderr=its)
+    with hanging_up(signal.SIG_DFL):
+        process = start({"first": "sh -c 'echo $$ is up; exec sleep 600'"}, stdin=its, stdout=its, stderr=its)
     os.close(its)
     said = ""
     while not (found := re.search(r"(\d+) is up", said)):
@@ -125,11 +136,8 @@ def test_a_terminal_ends_them(closed: bool, code: int) -> None:
 
 
 def test_a_closed_terminal_is_nothing_to_who_was_started_with_nohup() -> None:
-    ignored = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
+    with hanging_up(signal.SIG_IGN):
         process = start({"first": ENDS})
-    finally:
-        signal.signal(signal.SIGHUP, ignored)
     read_until(process, "first  | up")
     process.send_signal(signal.SIGHUP)
     process.send_signal(signal.SIGTERM)
