@@ -103,6 +103,13 @@ def asked(workspace: Workspace, name: str) -> Decision:
     return Decision(name, MODEL.name, "manual", name, "a test", now_ms, wall_ms(), from_version="1")
 
 
+def held(loop: Loop, decision: Decision) -> Decision:
+    """The same, in the store and claimed by `run`."""
+    assert loop.workspace.decisions.request(decision)
+    assert loop.workspace.decisions.claim(decision.id, "run", wall_ms())
+    return decision
+
+
 def test_after_a_change_what_is_tried_and_what_is_not_is_written_down(loop: Loop) -> None:
     found = loop.workspace.decisions.get(loop.decision.id)
     told = {one["window"]: one for one in found.findings["candidates"]}
@@ -260,9 +267,7 @@ def test_killed_at_any_step_of_a_promotion_one_champion_and_one_outcome_are_left
 def test_another_champion_meanwhile_begins_it_anew(loop: Loop) -> None:
     decisions = loop.workspace.decisions
     loop.serve(1, 1)
-    decision = asked(loop.workspace, "overtaken")
-    decisions.request(decision)
-    assert decisions.claim(decision.id, "run", wall_ms())
+    decision = held(loop, asked(loop.workspace, "overtaken"))
     third = replace(loop.learnt, judgement=replace(loop.learnt.judgement, champion=7))
     keep_learnt(loop.workspace, loop.registry, MODEL, (decision, "run"), third)
     assert resume(loop.workspace, loop.registry, MODEL, decision) is None
@@ -277,9 +282,7 @@ def test_another_champion_meanwhile_begins_it_anew(loop: Loop) -> None:
 def test_a_model_that_was_frozen_meanwhile_serves_what_it_did(loop: Loop) -> None:
     decisions = loop.workspace.decisions
     loop.serve(1, 1)
-    decision = asked(loop.workspace, "frozen meanwhile")
-    decisions.request(decision)
-    assert decisions.claim(decision.id, "run", wall_ms())
+    decision = held(loop, asked(loop.workspace, "frozen meanwhile"))
     keep_learnt(loop.workspace, loop.registry, MODEL, (decision, "run"), loop.learnt)
     assert decisions.freeze(MODEL.name, "ann", "the feed is wrong", wall_ms())
     try:
@@ -298,9 +301,7 @@ def test_a_model_that_was_frozen_meanwhile_serves_what_it_did(loop: Loop) -> Non
 def test_one_that_serves_already_goes_on_though_the_model_is_frozen(loop: Loop) -> None:
     decisions = loop.workspace.decisions
     loop.serve(2, 1)  # as a run leaves it that was killed when it had served
-    decision = asked(loop.workspace, "frozen later")
-    decisions.request(decision)
-    assert decisions.claim(decision.id, "run", wall_ms())
+    decision = held(loop, asked(loop.workspace, "frozen later"))
     assert decisions.freeze(MODEL.name, "ann", "a holiday", wall_ms())
     try:
         assert deploy_learnt(loop.workspace, loop.registry, MODEL, (decision, "run"), loop.learnt) is None
@@ -312,9 +313,7 @@ def test_one_that_serves_already_goes_on_though_the_model_is_frozen(loop: Loop) 
 def test_a_rollback_that_was_overtaken_changes_nothing(loop: Loop) -> None:
     decisions = loop.workspace.decisions
     loop.serve(2, 1)
-    decision = replace(asked(loop.workspace, "late rollback"), act="rollback", from_version="9", to_version="1")
-    decisions.request(decision)
-    assert decisions.claim(decision.id, "run", wall_ms())
+    decision = held(loop, replace(asked(loop.workspace, "late rollback"), act="rollback", from_version="9", to_version="1"))
     assert not carry_out(loop.workspace, loop.registry, MODEL, decision, "run")
     ended = decisions.get(decision.id)
     assert (ended.outcome, ended.decided_by) == ("refused", "guard")
@@ -327,9 +326,7 @@ def test_what_is_overtaken_while_servers_follow_ends_at_once(loop: Loop, what: s
     decisions, predictions = loop.workspace.decisions, loop.workspace.predictions
     loop.serve(1, 1)
     decision = replace(asked(loop.workspace, f"overtaken {what}"), from_version="1", to_version="2")
-    decision = replace(decision, act="promote") if what == "promotion" else decision
-    decisions.request(decision)
-    assert decisions.claim(decision.id, "run", wall_ms())
+    decision = held(loop, replace(decision, act="promote") if what == "promotion" else decision)
     predictions.confirm("slow", MODEL.name, 1, wall_ms())
     ended: list[bool] = []
 

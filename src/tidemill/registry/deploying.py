@@ -60,16 +60,22 @@ def deploy_learnt(workspace: Workspace, registry: Registry, model: Model, claime
     decision, run_id = claimed
     mark(workspace, decision, run_id, "deploying")
     refused = _refused(workspace, registry, model, learnt)
-    if refused is None:
-        try:
-            deploy(workspace, registry, model, learnt.version)
-        except ConflictError as error:
-            refused = Refused("Superseded", str(error))
+    if refused is None and (overtaken := _overtaken(workspace, registry, model, learnt.version)):
+        refused = Refused("Superseded", overtaken)
     if refused is None:
         mark(workspace, decision, run_id, "deployed")
     else:
         refuse(workspace, model, claimed, learnt, refused)
     return refused
+
+
+def _overtaken(workspace: Workspace, registry: Registry, model: Model, version: int) -> str:
+    """Deploy a version; answers what came in between, "" where nothing did."""
+    try:
+        deploy(workspace, registry, model, version)
+    except ConflictError as error:
+        return str(error)
+    return ""
 
 
 def _refused(workspace: Workspace, registry: Registry, model: Model, learnt: Learnt) -> Refused | None:
@@ -143,14 +149,10 @@ def carry_out(workspace: Workspace, registry: Registry, model: Model, decision: 
     champion = registry.alias(workspace.project.registered_name(model.name), CHAMPION)
     by = str(decision.evidence.get("asked_by") or decision.trigger)
     mark(workspace, decision, run_id, "deploying")
-    overtaken = ""
     if champion != wanted and str(champion) != decision.from_version and decision.from_version is not None:
         overtaken = f"version {champion} has become the champion since it was asked for"
     else:
-        try:
-            deploy(workspace, registry, model, wanted)
-        except ConflictError as error:
-            overtaken = str(error)
+        overtaken = _overtaken(workspace, registry, model, wanted)
     if overtaken:
         reason = f"Superseded: {overtaken}"
         workspace.decisions.finish(decision.id, Ending("refused", reason, workspace.now_ms(), wall_ms(), decided_by="guard"), run_id)

@@ -92,8 +92,9 @@ class Access:
         who, route = caller.prefix if caller else "-", scope[ROUTE]
         logger.info("refused status=%d key=%s method=%s path=%.200r", refusal[0], who, scope["method"], scope["path"])
         if caller is not None and refusal[0] == 403 and route is not None and self._is_an_attempt(caller, route):
+            scope[CALLER], scope[SAID] = caller, (scope["path"], "", "")
             with suppress(UnavailableError):  # the log has it
-                await run_in_threadpool(self._acts.record, _act({**scope, CALLER: caller, SAID: (scope["path"], "", "")}, route, 403))
+                await run_in_threadpool(self._acts.record, _act(scope, route, refusal[0]))
         await answer(send, *refusal)
 
     def _is_an_attempt(self, caller: Caller, route: str) -> bool:

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from tidemill.errors import InputError
 from tidemill.project import Project, Workspace
 from tidemill.serving.describing import Examples, answered
-from tidemill.serving.examples import EXAMPLE_MS
+from tidemill.serving.examples import EXAMPLE_MS, NO_NUMBER
 from tidemill.stores import Act
 
 _MOST = 500
-_WRONG = InputError("Input should be a valid integer, unable to parse string as an integer", where="query.limit")
 
 
 def acts_routes(workspace: Workspace) -> APIRouter:
     """The route `GET /v1/acts`."""
     router = APIRouter(prefix="/v1")
-    told = answered(_examples(workspace.project), ("No number of acts", _WRONG))
+    told = answered(_examples(workspace.project), NO_NUMBER)
 
     @router.get("/acts", summary="What people and programs have done to the system, newest first", **told)
     def acts(limit: int = 50) -> list[Act]:

@@ -24,6 +24,8 @@ from tidemill.streams import Position
 
 EXAMPLE_MS = 1_736_928_000_000  # 2025-01-15 at 8, as in `example_request`
 EXAMPLE_VERSION = 3
+_NO_INTEGER = InputError("Input should be a valid integer, unable to parse string as an integer", where="query.limit")
+NO_NUMBER: Refused = "A limit that is no number", _NO_INTEGER
 
 _ANSWERS: dict[AnswerKind, Answer] = {
     "probability": Answer(probability=0.73),

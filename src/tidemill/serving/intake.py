@@ -99,16 +99,10 @@ async def in_lines(chunks: AsyncIterator[bytes], at_once: int) -> AsyncGenerator
     waiting: list[str] = []
     rest, n_lines = b"", 0
     async for chunk in _with_pauses(chunks):
-        if chunk is None:
-            if waiting:
-                n_lines += len(waiting)
-                yield waiting
-                waiting = []
-            continue
         *whole, rest = (rest + chunk).split(b"\n")
         waiting += _texts(whole)
         is_endless = len(rest) > _MAX_LINE_BYTES
-        while len(waiting) >= at_once or (is_endless and waiting):
+        while len(waiting) >= at_once or (waiting and (is_endless or not chunk)):
             n_lines += len(waiting[:at_once])
             yield waiting[:at_once]
             waiting = waiting[at_once:]
@@ -118,13 +112,13 @@ async def in_lines(chunks: AsyncIterator[bytes], at_once: int) -> AsyncGenerator
         yield waiting
 
 
-async def _with_pauses(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes | None]:
-    """Chunks, and None once before each that does not come soon."""
+async def _with_pauses(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Chunks, and an empty one before each that does not come soon."""
     while True:
         coming = asyncio.ensure_future(anext(chunks))
         try:
             if not (await asyncio.wait({coming}, timeout=_NO_MORE_S))[0]:
-                yield None
+                yield b""
             chunk = await coming
         except StopAsyncIteration:
             return

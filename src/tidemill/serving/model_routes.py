@@ -10,14 +10,13 @@ import orjson
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from tidemill.errors import InputError
 from tidemill.events import FieldKind
 from tidemill.learning import Model, Task
 from tidemill.project import Project, Workspace
 from tidemill.serving.champions import Champions
 from tidemill.serving.describing import answered
 from tidemill.serving.drift_states import DriftStates, example_states
-from tidemill.serving.examples import EXAMPLE_VERSION, example_decision, no_champion, no_model
+from tidemill.serving.examples import EXAMPLE_VERSION, NO_NUMBER, example_decision, no_champion, no_model
 from tidemill.stores import Decision, Role
 
 _MOST = 500
@@ -85,5 +84,4 @@ def _drift_examples(project: Project) -> dict[str, Any]:
 
 def _decision_examples(project: Project) -> dict[str, Any]:
     told = {model.name: (f"A rollback of {model.name}", [example_decision(model)]) for model in project.models}
-    wrong = InputError("Input should be a valid integer, unable to parse string as an integer", where="query.limit")
-    return answered(told, no_model(project), ("No number of decisions", wrong))
+    return answered(told, no_model(project), NO_NUMBER)
