@@ -40,6 +40,7 @@ def test_a_person_freezes_goes_back_and_asks_for_a_retrain(site: Site, registry:
     freeze.get_by_label("because").fill("strike")
     freeze.get_by_label("Your name").fill("ann")
     freeze.get_by_role("button", name="Freeze").click()
+    expect(freeze.locator("input:invalid")).to_have_attribute("name", "sure")
     assert site.ferry.workspace.decisions.frozen("late_ferry") is None, "not without the tick"
     freeze.get_by_role("checkbox", name="nothing retrains it from now on").check()
     freeze.get_by_role("button", name="Freeze").click()
@@ -66,6 +67,7 @@ def test_a_person_freezes_goes_back_and_asks_for_a_retrain(site: Site, registry:
     retrain.get_by_label("because").fill("a new timetable")
     retrain.get_by_label("Your name").fill("ann")
     retrain.get_by_role("button", name="Retrain").click()
+    expect(retrain.locator("input:invalid")).to_have_attribute("name", "sure")
     assert {decision.act for decision in site.ferry.workspace.decisions.recent()} == {"rollback"}, "not without the tick"
     retrain.get_by_role("checkbox", name="a challenger is fitted now").check()
     retrain.get_by_role("button", name="Retrain").click()
@@ -85,6 +87,7 @@ def test_a_person_unfreezes_what_was_frozen(site: Site, page: Page) -> None:
     unfreeze = page.get_by_role("form", name="Unfreeze late_ferry")
     unfreeze.get_by_label("Your name").fill("bob")
     unfreeze.get_by_role("button", name="Unfreeze").click()
+    expect(unfreeze.locator("input:invalid")).to_have_attribute("name", "sure")
     assert site.ferry.workspace.decisions.frozen("late_ferry"), "not without the tick"
     unfreeze.get_by_role("checkbox", name="alarms and schedules may retrain it from now on").check()
     unfreeze.get_by_role("button", name="Unfreeze").click()
@@ -105,6 +108,7 @@ def test_a_person_promotes_a_version_that_they_chose(site: Site, registry: Regis
     promote.get_by_role("combobox").select_option("1")
     promote.get_by_label("Your name").fill("ann")
     promote.get_by_role("button", name="Promote").click()
+    expect(promote.locator("input:invalid")).to_have_attribute("name", "sure")
     assert registry.alias(NAME, "champion") == 2, "not without the tick"
     promote.get_by_role("checkbox", name="it answers from now on").check()
     promote.get_by_role("button", name="Promote").click()
@@ -124,6 +128,7 @@ def test_a_person_tries_a_version_and_ends_the_trial(site: Site, registry: Regis
     shadow = page.get_by_role("form", name="Try a version of late_ferry as shadow")
     shadow.get_by_label("Your name").fill("ann")
     shadow.get_by_role("button", name="Try as shadow").click()
+    expect(shadow.locator("input:invalid")).to_have_attribute("name", "sure")
     assert "shadow" not in registry.named(NAME).versions, "not without the tick"
     shadow.get_by_role("checkbox", name="it scores every question from now on").check()
     shadow.get_by_role("button", name="Try as shadow").click()
@@ -145,6 +150,7 @@ def test_a_person_tries_a_version_and_ends_the_trial(site: Site, registry: Regis
     end = page.get_by_role("form", name="End what is tried of late_ferry")
     end.get_by_label("Your name").fill("ann")
     end.get_by_role("button", name="End both").click()
+    expect(end.locator("input:invalid")).to_have_attribute("name", "sure")
     assert {"shadow", "canary"} <= registry.named(NAME).versions.keys(), "not without the tick"
     end.get_by_role("checkbox", name="version 1 as shadow and version 1 as canary score no more").check()
     end.get_by_role("button", name="End both").click()
