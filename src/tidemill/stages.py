@@ -8,16 +8,18 @@ with stage("predict.read"):      listeners: metrics of the server, an OpenTeleme
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 
-Facts = Mapping[str, str | int]
+Facts = Mapping[str, str | int | Sequence[str]]
 Listener = Callable[[str, Facts], AbstractContextManager[object]]
+Namer = Callable[[], str | None]
 _LISTENERS: list[Listener] = []
+_NAMERS: list[Namer] = []
 _NOTHING: AbstractContextManager[object] = nullcontext()
 
 
-def stage(name: str, **facts: str | int) -> AbstractContextManager[object]:
+def stage(name: str, **facts: str | int | Sequence[str]) -> AbstractContextManager[object]:
     """A piece of work, for as long as the block runs.
 
     Args:
@@ -40,13 +42,36 @@ def stage(name: str, **facts: str | int) -> AbstractContextManager[object]:
 
 
 @contextmanager
-def listening(listener: Listener) -> Iterator[None]:
-    """Tell a listener of every stage of this process, for as long as the block runs."""
+def listening(listener: Listener, namer: Namer | None = None) -> Iterator[None]:
+    """Tell a listener of every stage of this process, for as long as the block runs.
+
+    Args:
+        listener: told.
+        namer: says what `trace_parent` says, where the listener traces.
+    """
+    namers = [] if namer is None else [namer]
     _LISTENERS.append(listener)
+    _NAMERS.extend(namers)
     try:
         yield
     finally:
         _LISTENERS.remove(listener)
+        for one in namers:
+            _NAMERS.remove(one)
+
+
+def is_traced() -> bool:
+    """Whether anybody traces the stages of this process."""
+    return bool(_NAMERS)
+
+
+def trace_parent() -> str | None:
+    """By what another process can point to the stage that goes on here, as W3C's `traceparent`; None where its trace is not kept.
+
+    >>> print(trace_parent())
+    None
+    """
+    return _NAMERS[0]() if _NAMERS else None
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from tidemill.streams import Advance, Entry, Log, Position, Record, Records, Tal
 
 STREAMS = ["taps", "gates"]
 N_APPENDS, PER_APPEND = 60, 5
+TRACES = [f"00-{number:032x}-{number:016x}-01" for number in (1, 2)]
 PATIENCE_S = 240.0
 BROKER, SERVER = "broker", "server"  # the files in a home that say where Kafka and PostgreSQL are
 
@@ -168,6 +169,18 @@ def test_a_read_can_be_repeated_and_goes_on_where_the_last_ended(open_log: Open,
     again = log.read(Position.from_token(after.token), 100)
     assert sorted([*records, *again[0]]) == sorted(whole)
     assert read_all(open_log(), limit) == whole, "whoever opens it later reads the same"
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 100])
+def test_events_are_read_with_the_traces_of_who_brought_them(open_log: Open, limit: int) -> None:
+    log = open_log()
+    brought = {"0": TRACES[0], "1": TRACES[0], "2": None, "3": TRACES[1], "4": None}
+    log.append([Entry(STREAMS[0], text, trace=trace) for text, trace in brought.items()], now_ms=1)
+    after, taken = Position({}), 0
+    while taken < len(brought):
+        records, after = log.read(after, limit)
+        assert sorted(records.traces) == sorted({trace for text in records.payloads if (trace := brought[text]) is not None})
+        taken += len(records)
 
 
 def test_a_position_has_taken_exactly_what_was_read(open_log: Open) -> None:

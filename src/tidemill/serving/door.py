@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 from tidemill.errors import EventError, InputError
 from tidemill.events import parse_event
 from tidemill.project import Workspace
-from tidemill.stages import stage
+from tidemill.stages import stage, trace_parent
 from tidemill.streams import Entry
 
 _MAX_DEPTH = 32
@@ -73,7 +73,8 @@ def receive(workspace: Workspace, stream_name: str, payloads: Sequence[str], now
     known = {event_id for event_id, until_ms in known_until.items() if until_ms >= now_ms}
     fresh = set(ids.values()) - known
     with stage("door.append", stream=stream_name, events=len(payloads)):
-        workspace.log.append([Entry(stream_name, payload) for payload in payloads], now_ms)
+        trace = trace_parent()
+        workspace.log.append([Entry(stream_name, payload, trace=trace) for payload in payloads], now_ms)
     return Received(accepted=len(fresh), duplicates=len(ids) - len(fresh), rejected=rejected)
 
 

@@ -1,11 +1,13 @@
 """OpenTelemetry traces of the stages, where an endpoint is set: from events that were committed to the predictions that read them.
 
 ```
- process of the server      http ─ door.append                  http ─ predict.parse, .read, .score, .log, .tell
- process of the engine               engine.commit  ◄─────────── link: the position it read ──┴────────────┘
+ process of the server      http ─ door.append                        http ─ predict.parse, .read, .score, .log, .tell
+                                        ▲ link: an event says who brought it             │            │
+ process of the engine            engine.commit  ◄──────── link: the position it read ───┴────────────┘
 ```
-A commit and what reads it are in two processes that do not call each other. What they share is the position: a commit's trace has an id
-that follows from the position it made, so whoever reads at that position can point to it without having been told.
+These are in processes that do not call each other. An event lies in the log with the trace of who brought it, and a commit points there. A
+commit and what reads it share the position: a commit's trace has an id that follows from the position it made, so whoever reads at that
+position can point to it without having been told. A request that says whose trace it is part of, by W3C's `traceparent`, is part of it.
 """
 
 from __future__ import annotations
@@ -21,12 +23,16 @@ from tidemill.settings import TelemetrySettings
 from tidemill.stages import Facts, Listener, listening
 
 if TYPE_CHECKING:
+    from opentelemetry.context import Context
     from opentelemetry.sdk.trace.export import SpanExporter
     from opentelemetry.trace import SpanContext
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 logger = logging.getLogger(__name__)
 
 MAKES, READS = "makes", "reads"  # facts of a stage: the position that it makes, or that it reads
+_TRACE_PARENT = "traceparent"
+_WITHIN, _FOLLOWS = "within", "follows"  # others, as `traceparent`: what it is part of, and those that brought what it applies
 
 
 def ids_of(position: str) -> tuple[int, int]:
@@ -75,7 +81,7 @@ def exporting(exporter: SpanExporter, sample: float, part: str) -> Iterator[None
     resource = Resource.create({"service.name": f"tidemill-{part}"})
     provider = TracerProvider(resource=resource, sampler=ParentBased(TraceIdRatioBased(sample)), shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(exporter))
-    with listening(_listener(provider)):
+    with listening(_listener(provider), _trace_parent):
         try:
             yield
         finally:
@@ -90,21 +96,42 @@ def _listener(provider: object) -> Listener:
     tracer = provider.get_tracer("tidemill")
 
     def listen(name: str, facts: Facts) -> AbstractContextManager[object]:
-        links = [Link(_context_of(str(facts[READS])))] if READS in facts else []
-        if MAKES not in facts:
-            return tracer.start_as_current_span(name, attributes=dict(facts), links=links)
-        return _committing(name, facts)
-
-    @contextmanager
-    def _committing(name: str, facts: Facts) -> Iterator[None]:
-        """A span in the trace of its position: what reads there points to it."""
-        from opentelemetry.trace import NonRecordingSpan, set_span_in_context
-
-        parent = set_span_in_context(NonRecordingSpan(_context_of(str(facts[MAKES]))))
-        with tracer.start_as_current_span(name, context=parent, attributes=dict(facts)):
-            yield
+        told = {key: value for key, value in facts.items() if key not in (_WITHIN, _FOLLOWS)}
+        return tracer.start_as_current_span(name, _parent(facts), attributes=told, links=[Link(one) for one in _pointed_to(facts)])
 
     return listen
+
+
+def _parent(facts: Facts) -> Context | None:
+    """What a stage is part of, if that is not the stage around it: the trace of the position that it makes, or its caller's."""
+    from opentelemetry.trace import NonRecordingSpan, set_span_in_context
+
+    if MAKES in facts:
+        return set_span_in_context(NonRecordingSpan(_context_of(str(facts[MAKES]))))
+    return _propagator().extract({_TRACE_PARENT: facts[_WITHIN]}) if _WITHIN in facts else None
+
+
+def _pointed_to(facts: Facts) -> Iterator[SpanContext]:
+    """The commit of the position that a stage reads, and those who brought what it applies, as far as they are kept."""
+    from opentelemetry.trace import get_current_span
+
+    if READS in facts:
+        yield _context_of(str(facts[READS]))
+    brought = facts.get(_FOLLOWS, ())
+    assert not isinstance(brought, int)
+    for trace in brought:
+        context = get_current_span(_propagator().extract({_TRACE_PARENT: trace})).get_span_context()
+        if context.is_valid and context.trace_flags.sampled:
+            yield context
+
+
+def _trace_parent() -> str | None:
+    from opentelemetry.trace import get_current_span
+
+    told: dict[str, str] = {}
+    if get_current_span().get_span_context().trace_flags.sampled:
+        _propagator().inject(told)
+    return told.get(_TRACE_PARENT)
 
 
 def _context_of(position: str) -> SpanContext:
@@ -112,3 +139,9 @@ def _context_of(position: str) -> SpanContext:
 
     trace_id, span_id = ids_of(position)
     return SpanContext(trace_id, span_id, is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+
+
+def _propagator() -> TraceContextTextMapPropagator:
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    return TraceContextTextMapPropagator()

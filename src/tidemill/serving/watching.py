@@ -10,9 +10,10 @@ from starlette.requests import ClientDisconnect
 from tidemill.serving.answering import AsgiScope, Receive, Send
 from tidemill.serving.metrics import ServerMetrics
 from tidemill.serving.scopes import ROUTE, STREAMING, route_of
-from tidemill.stages import stage
+from tidemill.stages import is_traced, stage
 
 _GONE = 499  # nobody is there to hear it
+_TRACE_PARENT = b"traceparent"
 _NO_ROUTE = "other"  # whatever names no route is one, or else anybody could make a series of each path
 
 
@@ -46,7 +47,7 @@ class Watching:
                 status = message["status"]
             await send(message)
 
-        with self._metrics.answering(), stage("http", route=route):
+        with self._metrics.answering(), stage("http", route=route, **_caller(scope)):
             try:
                 await self._app(scope, receive, noted)
             except ClientDisconnect:
@@ -64,3 +65,11 @@ class Watching:
             await send(message)
 
         await self._app(scope, receive, noted)
+
+
+def _caller(scope: AsgiScope) -> dict[str, str]:
+    """Whose trace a request is part of, where its caller says so and anybody wants to know."""
+    if not is_traced():
+        return {}
+    told = next((value for name, value in scope["headers"] if name == _TRACE_PARENT), None)
+    return {} if told is None else {"within": told.decode("latin-1")}

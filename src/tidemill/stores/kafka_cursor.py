@@ -13,7 +13,7 @@ from tidemill.errors import NotReadyError
 from tidemill.sources.kafka_client import opened
 from tidemill.stores.kafka_cluster import KafkaCluster
 from tidemill.stores.kafka_partition import Partition, Row, next_in_time
-from tidemill.stores.kafka_topics import StreamTopic, stamp_ms
+from tidemill.stores.kafka_topics import StreamTopic, stamp_ms, traces_of
 from tidemill.streams import Mark, Position, Records
 
 _WAIT_MS = 50  # for something to come, before it is asked whether there is anything
@@ -91,7 +91,8 @@ class KafkaCursor:
                 if not more:
                     break
                 rows += more
-        return Records.of(rows), self.position()
+        traces = dict.fromkeys(trace for part in self._parts.values() for trace in part.traces())
+        return Records.of(rows, list(traces)), self.position()
 
     def _next(self, wanted: Mapping[TopicPartition, Partition], limit: int, until: Position | None) -> list[Row]:
         """What is next in time of what waits."""
@@ -194,7 +195,8 @@ class KafkaCursor:
         for one, fetched in found.items():
             events = [record for record in fetched if record.value is not None]  # a tombstone is no event
             texts = self._topics[one.topic].texts(events)
-            self._parts[one].add([stamp_ms(record) for record in events], [record.offset + 1 for record in events], texts)
+            offsets = [record.offset + 1 for record in events]
+            self._parts[one].add([stamp_ms(record) for record in events], offsets, texts, traces_of(events))
 
     def _close_gap(self, partitions: Sequence[TopicPartition]) -> None:
         """Go on where these begin, which do not hold what comes next, if that has been decided; never in a topic that was made anew."""

@@ -20,7 +20,7 @@ from tidemill.stores.kafka_checkpoints import KafkaCheckpoints
 from tidemill.stores.kafka_cluster import STAMPED_BY, cluster_of
 from tidemill.stores.kafka_cursors import KafkaCursors
 from tidemill.stores.kafka_share import KafkaShare
-from tidemill.stores.kafka_topics import KNOWN_AT_HEADER, checkpoints_topic, is_log, topics_of
+from tidemill.stores.kafka_topics import KNOWN_AT_HEADER, TRACE_HEADER, checkpoints_topic, is_log, topics_of
 from tidemill.stores.kafka_writer import KafkaWriter, Message
 from tidemill.stores.source_books import SourceBooks
 from tidemill.stores.topic_keeps import CLEANUP, RETENTION, TopicKeeps, topic_keeps
@@ -210,10 +210,10 @@ class KafkaLog:
             if topic is None:
                 raise InputError(f"no stream {entry.stream!r} in the project; there is: {', '.join(sorted(self._topics))}")
             topic.check_writable()
-            headers = []
+            headers = [] if entry.trace is None else [(TRACE_HEADER, entry.trace.encode())]
             if self._replay:
                 last_ms = _known_at(entry, now_ms, last_ms)
-                headers = [(KNOWN_AT_HEADER, str(last_ms).encode())]
+                headers.append((KNOWN_AT_HEADER, str(last_ms).encode()))
             elif entry.known_at_ms is not None:
                 raise InputError("only a replay says when an event became known", where=f"stream {entry.stream!r}")
             messages.append(Message(topic.name, topic.key(entry.payload), entry.payload.encode(), headers))

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -37,12 +37,15 @@ class Partition:
     _known_at_ms: list[int] = field(default_factory=list)
     _offsets: list[int] = field(default_factory=list)
     _payloads: list[str] = field(default_factory=list)
+    _traces: dict[int, str] = field(default_factory=dict)  # by offset
 
     def __len__(self) -> int:
         """How many events wait."""
         return len(self._offsets)
 
-    def add(self, stamps_ms: Sequence[int], offsets: Sequence[int], payloads: Sequence[str]) -> None:
+    def add(
+        self, stamps_ms: Sequence[int], offsets: Sequence[int], payloads: Sequence[str], traces: Mapping[int, str] | None = None
+    ) -> None:
         """Take what was fetched next; a stamp below the last is raised to it.
 
         Clocks of brokers are set back, and partitions move to brokers that are slow. As the mark holds the last `known_at`, whoever reads
@@ -52,6 +55,7 @@ class Partition:
         self._known_at_ms += np.maximum.accumulate([last_ms, *stamps_ms])[1:].tolist()
         self._offsets += offsets
         self._payloads += payloads
+        self._traces |= traces or {}
 
     def up_to(self, offset: int) -> int:
         """How many of those that wait are taken by a position that has this offset."""
@@ -78,6 +82,10 @@ class Partition:
         if n and not self._offsets and fetched is not None:
             self.offset = max(self.offset, fetched if until is None else min(fetched, until))
         return rows
+
+    def traces(self) -> list[str]:
+        """Those by which events were brought that have been given out since it was asked last."""
+        return [self._traces.pop(offset) for offset in sorted(self._traces) if offset <= self.offset]
 
 
 def next_in_time(waiting: Sequence[Sequence[int]], complete: Sequence[bool], limit: int) -> tuple[list[int], list[int]]:

@@ -14,7 +14,7 @@ from tidemill.sources import Kafka
 from tidemill.sources.avro import AvroDecoder
 from tidemill.sources.kafka_values import Payloads, json_text
 
-KNOWN_AT_HEADER = "known_at"
+KNOWN_AT_HEADER, TRACE_HEADER = "known_at", "traceparent"
 _CREATE_TIME = 0
 
 
@@ -84,3 +84,13 @@ def stamp_ms(record: Any) -> int:
             if name == KNOWN_AT_HEADER:
                 return int(value)
     return int(record.timestamp)
+
+
+def traces_of(records: Sequence[Any]) -> dict[int, str]:
+    """Of those records that say by which trace they were brought, it, by the offset behind each."""
+    return {
+        record.offset + 1: value.decode("latin-1")
+        for record in records
+        for name, value in record.headers
+        if name == TRACE_HEADER and value is not None
+    }

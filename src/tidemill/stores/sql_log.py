@@ -6,20 +6,27 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 
 import numpy as np
-from sqlalchemy import Column, LargeBinary, MetaData, Table, insert, select
+from sqlalchemy import Column, LargeBinary, MetaData, String, Table, insert, select
 
 from tidemill.errors import InputError
 from tidemill.events import FORGOTTEN, Copied, Source
 from tidemill.stores.column_types import AsSent, Whole, Word
 from tidemill.stores.cursors import Cursor, reading_cursor, writing_cursor
 from tidemill.stores.databases import Databases
+from tidemill.stores.schema_version import STEPS
 from tidemill.stores.source_books import SourceBooks, add_source_tables, advance_source
 from tidemill.streams import Advance, Entry, Position, Records, Tally
 
 _PARTITION = "0"  # one writer, one order: every stream has one partition, and all share one count of offsets
 _MOST, _MOST_LETTERS = 1_000, 1_000_000  # events and letters in a row
 
-_TABLES = MetaData()
+
+def _trace_of_a_run(cursor: Cursor) -> None:
+    """Version 2: who brought events is known by its trace."""
+    cursor.execute("alter table run add column trace VARCHAR")
+
+
+_TABLES = MetaData(info={STEPS: (_trace_of_a_run,)})
 _RUN = Table(  # neighbouring events of one stream, appended together: a row costs as much for one as for many
     "run",
     _TABLES,
@@ -29,6 +36,7 @@ _RUN = Table(  # neighbouring events of one stream, appended together: a row cos
     Column("known_at_ms", LargeBinary, nullable=False),  # n int64
     Column("lengths", LargeBinary, nullable=False),  # n int64, letters of each payload
     Column("payloads", AsSent, nullable=False),
+    Column("trace", String),  # of who brought them, where it is kept
 )
 _RECEIVED = Table(
     "received",
@@ -47,11 +55,11 @@ add_source_tables(_TABLES)
 
 # Run for every batch: plain SQL with bound parameters, as building it anew with Core costs more than running it.
 _TAIL_NOW = "select log_offset, known_at_ms from tail"
-_APPEND = "insert into run (first_offset, n, stream, known_at_ms, lengths, payloads) values (?, ?, ?, ?, ?, ?)"
+_APPEND = "insert into run (first_offset, n, stream, known_at_ms, lengths, payloads, trace) values (?, ?, ?, ?, ?, ?, ?)"
 _COUNT = "update received set events = events + ? where stream = ?"
 _FROM = "first_offset >= (select coalesce(max(first_offset), 0) from run where first_offset <= ?1)"  # the row that holds an offset, and on
 _UP_TO = "first_offset <= ?2"  # a row holds one event at least
-_READ = f"select first_offset, n, stream, known_at_ms, lengths, payloads from run where {_FROM} and {_UP_TO} order by first_offset"
+_READ = f"select first_offset, n, stream, known_at_ms, lengths, payloads, trace from run where {_FROM} and {_UP_TO} order by first_offset"
 _HOLDING = "select first_offset, n, lengths, payloads from run where first_offset <= ? order by first_offset desc limit 1"
 _REWRITE = "update run set lengths = ?, payloads = ? where first_offset = ?"
 _TAKEN = "case when first_offset > ?1 then 0 when first_offset + n - 1 <= ?1 then n else ?1 - first_offset + 1 end"  # of a row's events
@@ -95,7 +103,8 @@ class SqlLog:
                 lengths = np.fromiter(map(len, payloads), dtype=np.int64, count=len(some))
                 stream, last_ms = some[0].stream, known_at_ms[-1]
                 packed = np.array(known_at_ms, dtype=np.int64).tobytes()
-                cursor.execute(_APPEND, (offset + 1, len(some), stream, packed, lengths.tobytes(), self._kept("".join(payloads))))
+                kept = self._kept("".join(payloads))
+                cursor.execute(_APPEND, (offset + 1, len(some), stream, packed, lengths.tobytes(), kept, some[0].trace))
                 offset += len(some)
                 counts[stream] = counts.get(stream, 0) + len(some)
             if counts:
@@ -171,8 +180,8 @@ class SqlLog:
 
 
 def _pieces(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
-    """Neighbours of one stream, so many as fit in a row."""
-    for _, some in groupby(entries, key=lambda entry: entry.stream):
+    """Neighbours of one stream that one brought, so many as fit in a row."""
+    for _, some in groupby(entries, key=lambda entry: (entry.stream, entry.trace)):
         piece: list[Entry] = []
         letters = 0
         for entry in some:
@@ -209,7 +218,8 @@ def _gather(cursor: Cursor, first: int, limit: int) -> Records:
     offsets: list[int] = []
     known_at_ms: list[int] = []
     payloads: list[str] = []
-    for begin, n_rows, stream, times, lengths, texts in cursor.execute(_READ, (first, first + limit - 1)):
+    traces: dict[str, None] = {}
+    for begin, n_rows, stream, times, lengths, texts, trace in cursor.execute(_READ, (first, first + limit - 1)):
         skip = max(0, first - begin)
         take = min(n_rows - skip, limit - len(offsets))
         if take > 0:
@@ -217,8 +227,10 @@ def _gather(cursor: Cursor, first: int, limit: int) -> Records:
             offsets += range(begin + skip, begin + skip + take)
             known_at_ms += np.frombuffer(times, dtype=np.int64)[skip : skip + take].tolist()
             streams += [stream] * take
+            if trace is not None:
+                traces[trace] = None
         if len(offsets) >= limit:
             break
     if not offsets:
         return Records.of([])
-    return Records(streams, [_PARTITION] * len(offsets), offsets, known_at_ms, payloads)
+    return Records(streams, [_PARTITION] * len(offsets), offsets, known_at_ms, payloads, list(traces))

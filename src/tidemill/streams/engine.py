@@ -141,7 +141,7 @@ class Engine:
         records, after = self._log.read(before, limit)
         if not len(records):
             return 0
-        with stage("engine.commit", events=len(records), makes=after.token):
+        with stage("engine.commit", events=len(records), makes=after.token, follows=records.traces):
             while not self._commit(records, before, after):
                 logger.info("judging again, another engine has applied some of the ids meanwhile")
         self._position = after

@@ -13,11 +13,12 @@ from tidemill.streams.position import Position
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One event to append; `known_at_ms` only in a replay, else the append time."""
+    """One event to append; `known_at_ms` only in a replay, else the append time. `trace` is the `traceparent` of who brings it, if kept."""
 
     stream: str
     payload: str
     known_at_ms: int | None = None
+    trace: str | None = None
 
 
 class Record(NamedTuple):
@@ -37,7 +38,7 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """n events as a log holds them, in its order, as columns: (n,) each.
+    """n events as a log holds them, in its order, as columns: (n,) each; and the traces of who brought them, each once.
 
     >>> records = Records.of([("taps", "0", 1, 50, "{}"), ("gates", "0", 2, 60, "{}")])
     >>> len(records), records[1].stream, list(records.by_stream())
@@ -49,11 +50,15 @@ class Records:
     offsets: Sequence[int]
     known_at_ms: Sequence[int]
     payloads: Sequence[str]
+    traces: Sequence[str] = ()
 
     @classmethod
-    def of(cls, rows: Sequence[tuple[str, str, int, int, str]]) -> Records:
+    def of(cls, rows: Sequence[tuple[str, str, int, int, str]], traces: Sequence[str] = ()) -> Records:
         """The records of n rows, each with the fields of a `Record`."""
-        return cls(*zip(*rows, strict=True)) if rows else cls((), (), (), (), ())
+        if not rows:
+            return cls((), (), (), (), ())
+        streams, partitions, offsets, known_at_ms, payloads = zip(*rows, strict=True)
+        return cls(streams, partitions, offsets, known_at_ms, payloads, traces)
 
     def __len__(self) -> int:
         """How many."""

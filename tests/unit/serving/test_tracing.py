@@ -64,6 +64,26 @@ def test_a_predict_request_is_one_trace_and_points_to_the_commit_it_read(tmp_pat
     ]
 
 
+ORDER = b'{"order_id": "o1", "placed_at": 1767225600000, "shop": "a", "amount": 3.0}'
+CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def test_a_commit_links_to_the_request_that_brought_its_events_which_is_part_of_its_callers_trace(tmp_path: Path) -> None:
+    exporter = InMemorySpanExporter()
+    with open_site(tmp_path) as site, exporting(exporter, 0.0, "server"):  # so of those whose caller keeps no trace none is kept
+        for trace in (CALLER, CALLER[:-1] + "0", "nonsense", None):
+            headers = [*site.headers(), *([] if trace is None else [(b"traceparent", trace.encode())])]
+            assert site.ask("/v1/streams/orders/events", b"", headers, [ORDER]).status == 200
+        site.workspace.engine().drain(100)
+    (root,), (append,), (commit,) = (
+        [span for span in exporter.get_finished_spans() if span.name == name] for name in ("http", "door.append", "engine.commit")
+    )
+    assert root.parent is not None
+    assert (f"{root.parent.trace_id:032x}", f"{root.parent.span_id:016x}") == (CALLER[3:35], CALLER[36:52])
+    assert append.context.trace_id == root.context.trace_id
+    assert [(link.context.trace_id, link.context.span_id) for link in commit.links] == [(append.context.trace_id, append.context.span_id)]
+
+
 def test_nothing_is_traced_where_nobody_asked() -> None:
     with tracing(TelemetrySettings(), "server"):
         assert stage("predict.read") is stage("predict.parse"), "the same that does nothing, each time"
