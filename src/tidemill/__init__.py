@@ -1,74 +1,8 @@
-"""Tidemill: real-time machine learning that a small team can run. What a project file needs is here."""
+"""Tidemill: real-time machine learning that a small team can run. What a project file needs is here, listed in `__init__.pyi`.
 
-from tidemill.client import AsyncClient, Client
-from tidemill.events import Stream
-from tidemill.features import (
-    Label,
-    Table,
-    View,
-    col,
-    count,
-    derive,
-    distinct,
-    first,
-    greatest,
-    last,
-    least,
-    max_,
-    mean,
-    min_,
-    on,
-    quantile,
-    share,
-    std,
-    sum_,
-    variance,
-)
-from tidemill.learning import Model, Monitor, Requests, RetrainPolicy
-from tidemill.project import CsvHistory, Project
-from tidemill.sources import Delta, Files, Kafka, Kinesis, SqlOutbox, SqlTable
-from tidemill.streams import Asked, Counts, Recorded, Recording
-from tidemill.targets import KafkaTopic
+Each name brings its module when it is first asked for: a program that only has a `Client` loads no pandas, nor does `tidemill --help`.
+"""
 
-__all__ = [
-    "Asked",
-    "AsyncClient",
-    "Client",
-    "Counts",
-    "CsvHistory",
-    "Delta",
-    "Files",
-    "Kafka",
-    "KafkaTopic",
-    "Kinesis",
-    "Label",
-    "Model",
-    "Monitor",
-    "Project",
-    "Recorded",
-    "Recording",
-    "Requests",
-    "RetrainPolicy",
-    "SqlOutbox",
-    "SqlTable",
-    "Stream",
-    "Table",
-    "View",
-    "col",
-    "count",
-    "derive",
-    "distinct",
-    "first",
-    "greatest",
-    "last",
-    "least",
-    "max_",
-    "mean",
-    "min_",
-    "on",
-    "quantile",
-    "share",
-    "std",
-    "sum_",
-    "variance",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,4 +1,7 @@
-"""Each package's `__init__.py` is its table of contents: imports and a sorted `__all__` that names them, nothing else."""
+"""Each package's `__init__.py` is its table of contents: imports and a sorted `__all__` that names them, nothing else.
+
+That of tidemill itself is `__init__.pyi`, as its names are loaded when they are asked for.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +68,7 @@ def test_the_packages_are_found() -> None:
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda path: str(path.relative_to(SOURCE.parent)))
 def test_a_package_is_a_table_of_contents(package: Path) -> None:
-    init = package / "__init__.py"
+    init = package / ("__init__.pyi" if package == SOURCE else "__init__.py")
     assert init.exists(), f"{package.name} has modules but no __init__.py"
     assert faults(init.read_text()) == []
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from getpass import getuser
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -11,8 +11,9 @@ from rich.table import Column, Table
 
 from tidemill.cli.options import AsJson, ProjectPath, print_json, settings_for, workspace_for
 from tidemill.clock import to_utc, wall_ms
-from tidemill.project import Workspace
-from tidemill.stores import Act
+
+if TYPE_CHECKING:
+    from tidemill.project import Workspace
 
 
 def add_to(app: typer.Typer) -> None:
@@ -39,4 +40,6 @@ def acts(
 
 def acted(workspace: Workspace, act: str, about: str, detail: str = "") -> None:
     """Write down what this command does, by the name of its user."""
+    from tidemill.stores import Act
+
     workspace.acts.record(Act(getuser(), "cli", act, about, detail, wall_ms()))

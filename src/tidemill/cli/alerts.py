@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from getpass import getuser
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -15,7 +15,9 @@ from tidemill.cli.acts import acted
 from tidemill.cli.moments import moment
 from tidemill.cli.options import AsJson, ProjectPath, print_json, settings_for, workspace_for
 from tidemill.clock import wall_ms
-from tidemill.stores import AlertRecord, Silence
+
+if TYPE_CHECKING:
+    from tidemill.stores import AlertRecord, Silence
 
 _COLOURS = {"info": "", "warning": "yellow", "critical": "red"}
 _HOW_TO_SET = """no channel is set, so alerts go into the log; set one, e.g. TIDEMILL_ALERTS__URLS='["json://127.0.0.1:9000/"]'"""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -13,9 +13,11 @@ from tidemill.cli.moments import moment
 from tidemill.cli.options import AsJson, ModelName, ProjectPath, print_json, settings_for, workspace_for
 from tidemill.clock import to_utc
 from tidemill.errors import NotFoundError
-from tidemill.loop.story import Rival, asked_for, knew, made_ready, rivals, steps
 from tidemill.pages import Pages
-from tidemill.stores import Decision
+
+if TYPE_CHECKING:
+    from tidemill.loop.story import Rival
+    from tidemill.stores import Decision
 
 _MOST = 100_000
 _SHOWN = 200
@@ -39,6 +41,8 @@ def audit(
     The story: what it was asked for, what the guard knew, the challengers beside the champion with the interval of their gain and their
     worst slices, the outcome and who decided, how long each stage took, and where MLflow, Prefect and the report show more.
     """
+    from tidemill.loop.story import steps
+
     workspace = workspace_for(settings_for(project), remember=False)
     name = workspace.project.model(model).name
     decisions = workspace.decisions.recent(name, _MOST)
@@ -92,6 +96,8 @@ def _print_table(model: str, numbered: dict[int, Decision]) -> None:
 
 
 def _print_story(number: int, one: Decision, probation: dict[str, Any] | None, pages: Pages) -> None:
+    from tidemill.loop.story import asked_for, knew, made_ready, rivals, steps
+
     console = Console(markup=False, highlight=False, soft_wrap=True)
     console.print(
         f"decision {number} ({one.id}) about {one.model}: {one.act}, trigger {one.trigger}, {moment(one.requested_at_ms)} of stream time"

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -15,9 +15,10 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from tidemill.cli.options import AsJson, print_json
 from tidemill.clock import to_utc
 from tidemill.settings import read_settings
-from tidemill.stores import Manifest, back_up, restore_home, verify_backup
-from tidemill.stores.copy_progress import Progress as Told
-from tidemill.stores.copy_progress import Tally
+
+if TYPE_CHECKING:
+    from tidemill.stores import Manifest
+    from tidemill.stores.copy_progress import Progress as Told
 
 Folder = Annotated[Path, typer.Argument(help="The folder of the backup.")]
 
@@ -38,6 +39,9 @@ def backup(
     It is of one moment and verified after it was written. Tiles are left out: an engine builds them anew from lake and log. In the server
     profile pg_dump writes what lies in PostgreSQL, tiles too; topics of Kafka are not copied.
     """
+    from tidemill.stores import back_up, verify_backup
+    from tidemill.stores.copy_progress import Tally
+
     settings, begin_s = read_settings(), time.monotonic()
     home, database = settings.home.resolve(), settings.database_url
     with _shown(quiet=json_) as told:
@@ -50,6 +54,8 @@ def restore(folder: Folder, json_: AsJson = False) -> None:
 
     In the server profile pg_restore fills the database (TIDEMILL_DATABASE__URL), which must be empty.
     """
+    from tidemill.stores import restore_home
+
     settings, begin_s = read_settings(), time.monotonic()
     home = settings.home.resolve()
     with _shown(quiet=json_) as told:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from tidemill.cli.acts import acted
 from tidemill.cli.options import AsJson, ProjectPath, print_json, settings_for, workspace_for
-from tidemill.project import Forgotten, forget_entity, look_for_entity
-from tidemill.stores import Entity
+
+if TYPE_CHECKING:
+    from tidemill.project import Forgotten
+    from tidemill.stores import Entity
 
 
 def add_to(app: typer.Typer) -> None:
@@ -36,6 +38,9 @@ def forget(
 
     End the engine first (`tidemill up`, `tidemill work`). Killed in between, run it again: it completes. Books stay as they are.
     """
+    from tidemill.project import forget_entity, look_for_entity
+    from tidemill.stores import Entity
+
     workspace, entity = workspace_for(settings_for(project), remember=False), Entity(field, value)
     try:
         if yes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from getpass import getuser
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -13,7 +13,9 @@ from tidemill.cli.acts import acted
 from tidemill.cli.options import AsJson, ProjectPath, print_json, settings_for, workspace_for
 from tidemill.clock import duration_ms, to_utc, wall_ms
 from tidemill.errors import InputError
-from tidemill.stores import ApiKey
+
+if TYPE_CHECKING:
+    from tidemill.stores import ApiKey
 
 commands = typer.Typer(
     no_args_is_help=True,
@@ -38,6 +40,7 @@ def create(
     json_: AsJson = False,
 ) -> None:
     """Make a key and show it, this once: what is kept does not tell it. Programs send it as `Authorization: Bearer KEY`."""
+    from tidemill.stores import ApiKey
     from tidemill.stores.api_key import check_name, check_scopes, hash_of, new_text, prefix_of
 
     workspace, now_ms = workspace_for(settings_for(project)), wall_ms()

@@ -6,20 +6,20 @@ import json
 import time
 from getpass import getuser
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from urllib3 import PoolManager
-from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from tidemill.cli.acts import acted
 from tidemill.cli.options import AsJson, ModelName, ProjectPath, print_json, settings_for, workspace_for
 from tidemill.clock import HOUR_MS, wall_ms
 from tidemill.errors import ConflictError, DeniedError, InputError, NotReadyError, TidemillError, UnavailableError
 from tidemill.pages import Pages
-from tidemill.project import Workspace
 from tidemill.settings import Settings
+
+if TYPE_CHECKING:
+    from tidemill.project import Workspace
 
 _PATIENCE_S = 30  # with a server that takes long
 _MOST_CLASSES = 3  # that `predict` prints
@@ -213,6 +213,9 @@ def call(settings: Settings, method: str, path: str, body: bytes = b"") -> Any:
         InputError: it refuses the request as wrong.
         NotReadyError: it refuses it for another reason.
     """
+    from urllib3 import PoolManager
+    from urllib3.exceptions import HTTPError, ReadTimeoutError
+
     client = settings.client
     url, key = (client.url or settings.server_url).rstrip("/"), client.key.get_secret_value()
     headers = {"content-type": "application/json", **({"authorization": f"Bearer {key}"} if key else {})}

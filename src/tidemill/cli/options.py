@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tidemill.cli.environment import adopt_environ
 from tidemill.cli.logs import write_lines
-from tidemill.project import Workspace, load_project
 from tidemill.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from tidemill.project import Workspace
 
 ProjectPath = Annotated[
     Path | None,
@@ -36,6 +38,8 @@ def settings_for(project: Path | None) -> Settings:
 
 def workspace_for(settings: Settings, *, remember: bool = True) -> Workspace:
     """The workspace of the settings' project; who only looks does not `remember`, so that a view under work may still change."""
+    from tidemill.project import Workspace, load_project
+
     return Workspace.open(
         load_project(settings.project),
         settings.home,

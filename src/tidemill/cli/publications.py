@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 from rich.console import Console
 from rich.table import Column, Table
@@ -9,8 +11,10 @@ from rich.text import Text
 
 from tidemill.cli.options import AsJson, ProjectPath, print_json, settings_for, workspace_for
 from tidemill.clock import to_utc
-from tidemill.project import Workspace
-from tidemill.stores import PublicationStanding
+
+if TYPE_CHECKING:
+    from tidemill.project import Workspace
+    from tidemill.stores import PublicationStanding
 
 
 def add_to(app: typer.Typer) -> None:

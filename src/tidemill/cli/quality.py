@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -10,9 +10,10 @@ from rich.table import Table
 
 from tidemill.cli.options import AsJson, ModelName, ProjectPath, print_json, settings_for, workspace_for
 from tidemill.clock import DAY_MS, duration_text, to_utc
-from tidemill.drift import QualityMemory, QualityReport, QualityWindow, report_quality
-from tidemill.drift.quality_json import quality_json
-from tidemill.learning import Figures, Interval
+
+if TYPE_CHECKING:
+    from tidemill.drift import QualityReport, QualityWindow
+    from tidemill.learning import Figures, Interval
 
 _SLICES = 15
 
@@ -34,6 +35,9 @@ def quality(
     moved to where the model is unsure; it cannot see a world in which the same inputs have come to mean something else. How far it was
     off so far is said beside it; docs/quality.md tells more.
     """
+    from tidemill.drift import QualityMemory, report_quality
+    from tidemill.drift.quality_json import quality_json
+
     workspace = workspace_for(settings_for(project), remember=False)
     wanted = workspace.project.model(model)
     report = report_quality(QualityMemory(budget_s=float("inf")).read(workspace, wanted, workspace.now_ms()))
@@ -130,6 +134,8 @@ def _windows(report: QualityReport, n_windows: int) -> Table:
 
 def _live(window: QualityWindow) -> Figures:
     """Their own intervals take rows as independent, so beside the estimate's they would promise too much."""
+    from tidemill.learning import Interval
+
     return {name: Interval(figure.value) for name, figure in window.live.figures.items()}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
@@ -11,8 +12,10 @@ from rich.text import Text
 
 from tidemill.cli.options import AsJson, ProjectPath, plain, print_json, settings_for, workspace_for
 from tidemill.clock import duration_ms, duration_text
-from tidemill.features import Reaction
-from tidemill.stores import ReactionStanding
+
+if TYPE_CHECKING:
+    from tidemill.features import Reaction
+    from tidemill.stores import ReactionStanding
 
 _NOT_BEGUN = "not begun; is `tidemill work` running?"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -15,7 +15,9 @@ from tidemill.cli.moments import moment
 from tidemill.cli.options import AsJson, ModelName, ProjectPath, print_json, settings_for, workspace_for
 from tidemill.clock import wall_ms
 from tidemill.errors import InputError, NotReadyError
-from tidemill.project import Workspace, send_again
+
+if TYPE_CHECKING:
+    from tidemill.project import Workspace
 
 
 def add_to(app: typer.Typer) -> None:
@@ -179,6 +181,8 @@ def deadletters(
 
 def _send_again(workspace: Workspace, stream: str, now_ms: int, as_json: bool) -> None:
     """Send the dead letters of a stream again, and tell what became of them."""
+    from tidemill.project import send_again
+
     done = send_again(workspace, stream, now_ms)
     acted(workspace, "deadletters --replay", stream, f"{done.sent} sent again")
     if as_json:

@@ -7,15 +7,17 @@ import os
 from contextlib import closing, suppress
 from ipaddress import ip_address
 from ssl import PROTOCOL_TLS_SERVER, SSLContext
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tidemill.cli.options import ProjectPath, settings_for, workspace_for
 from tidemill.clock import wall_ms
 from tidemill.errors import SettingsError
-from tidemill.project import Workspace
 from tidemill.settings import ServerSettings, Settings, read_settings
+
+if TYPE_CHECKING:
+    from tidemill.project import Workspace
 
 logger = logging.getLogger(__name__)
 

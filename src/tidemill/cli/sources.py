@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 from rich.console import Console
 from rich.table import Column, Table
 
 from tidemill.cli.options import AsJson, ProjectPath, plain, print_json, settings_for, workspace_for
 from tidemill.clock import SECOND_MS, to_utc, wall_ms
-from tidemill.stores import Standing
+
+if TYPE_CHECKING:
+    from tidemill.stores import Standing
 
 _SILENT_S = 15
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -12,8 +12,10 @@ from rich.text import Text
 from tidemill.cli.options import AsJson, ProjectPath, plain, print_json, settings_for, workspace_for
 from tidemill.clock import to_utc, wall_ms
 from tidemill.errors import InputError
-from tidemill.features import FeatureSource
-from tidemill.project import FeatureRecord, ViewDetail, ViewSummary, Workspace, describe_view, list_views
+
+if TYPE_CHECKING:
+    from tidemill.features import FeatureSource
+    from tidemill.project import FeatureRecord, ViewDetail, ViewSummary, Workspace
 
 _TO_FILL = Text("to be filled", style="yellow")
 
@@ -34,6 +36,8 @@ def views(
     """List the views and tables, or describe one: what its features mean, who reads them, how fresh and how complete they are."""
     if key is not None and view is None:
         raise InputError("say of which view: `tidemill views VIEW --key KEY`", where="--key")
+    from tidemill.project import describe_view, list_views
+
     settings = settings_for(project)
     # it only looks, so a definition under work is not held fast by it
     workspace = workspace_for(settings, remember=False)
