@@ -7,13 +7,12 @@ from pathlib import Path
 
 from tidemill.errors import InputError
 from tidemill.pages import Pages
+from tidemill.project_file import find_project
 from tidemill.settings import Settings
 
 
 def shared_environ(settings: Settings) -> dict[str, str]:
     """Variables for MLflow, Prefect and our own processes; no telemetry, no ephemeral server, one thread a numeric library."""
-    from tidemill.project import find_project
-
     home, prefect = settings.home.resolve(), Pages.abroad(settings).prefect
     behind_us = {"PREFECT_SERVER_UI_SERVE_BASE": "/prefect", "PREFECT_SERVER_UI_API_URL": "/prefect/api"}
     return {

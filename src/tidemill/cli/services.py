@@ -22,7 +22,7 @@ from tidemill.cli.ending import END_S
 from tidemill.cli.environment import shared_environ
 from tidemill.cli.supervising import Stage
 from tidemill.errors import NotReadyError
-from tidemill.project import project_root
+from tidemill.project_file import project_root
 from tidemill.settings import Settings
 
 _URL = "TIDEMILL_DATABASE__URL"

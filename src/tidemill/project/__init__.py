@@ -4,10 +4,11 @@ from tidemill.project.catalogue import FeatureRecord, ViewDetail, ViewSummary, d
 from tidemill.project.csv_history import CsvHistory
 from tidemill.project.example import example_curl, example_event, example_python, example_request
 from tidemill.project.forgetting import Forgotten, forget_entity, look_for_entity
-from tidemill.project.loader import DEFAULT, find_project, load_project, project_root
+from tidemill.project.loader import DEFAULT, load_project
 from tidemill.project.project import Project
 from tidemill.project.sending_again import SentAgain, send_again
 from tidemill.project.workspace import Workspace
+from tidemill.project_file import find_project, project_root
 
 __all__ = [
     "DEFAULT",

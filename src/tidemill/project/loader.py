@@ -1,4 +1,4 @@
-"""Finding and loading a project file."""
+"""Loading a project file."""
 
 from __future__ import annotations
 
@@ -9,27 +9,9 @@ from pathlib import Path
 
 from tidemill.errors import ProjectError
 from tidemill.project.project import Project
+from tidemill.project_file import find_project, project_root
 
 DEFAULT = Path("examples/flights/project.py")
-
-
-def project_root() -> Path:
-    """The folder that holds `flows/`, `tasks/` and `examples/`: the checkout, or their copy in the wheel."""
-    package = Path(__file__).resolve().parents[1]
-    copied = package / "_project"
-    return copied if copied.is_dir() else package.parents[1]
-
-
-def find_project(path: Path) -> Path:
-    """The absolute path of a project file; a relative one is looked for here, then beside the shipped examples.
-
-    Raises:
-        ProjectError: there is no such file.
-    """
-    for candidate in (path, path / "project.py", project_root() / path):
-        if candidate.is_file():
-            return candidate.resolve()
-    raise ProjectError("no such project file", where=str(path), fix="give one with --project PATH, e.g. examples/flights/project.py")
 
 
 def load_project(path: Path = DEFAULT) -> Project:
