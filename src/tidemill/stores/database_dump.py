@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import psycopg
 from psycopg.rows import TupleRow
@@ -22,6 +23,8 @@ _LOG_END = b"select log_offset from log.tail"
 _HAS_LOG = b"select to_regclass('log.tail') is not null"
 _SIZE = b"select sum(pg_total_relation_size(oid))::int8 from pg_class where relkind = 'r' and relnamespace::regnamespace::text = any(%s)"
 _SAID = 2_000
+_KEY_PASSWORD = "sslpassword"
+_SERVICE = "tidemill"
 
 
 class DatabaseSnapshot:
@@ -102,18 +105,29 @@ def load(url: str, dump: Path) -> None:
 
 
 def _run(url: str, line: Sequence[str], last: Sequence[str] = ()) -> None:
-    """Run one of PostgreSQL's programs; the password goes by the environment, which others cannot read."""
+    """Run one of PostgreSQL's programs; neither password is among its arguments, which everybody can read."""
     if shutil.which(line[0]) is None:
         raise NotReadyError(f"there is no {line[0]}; install the client programs of PostgreSQL (Debian's package postgresql-client)")
     made = make_url(url)
-    given = made.query.get("password") or made.password  # as the driver has it
-    password = given if given is None or isinstance(given, str) else given[-1]
-    environ = os.environ | ({"PGPASSWORD": str(password)} if password else {})
+    password = _given(made, "password") or made.password
     bare = URL.create("postgresql", made.username, None, made.host, made.port, made.database, made.query)  # `set` keeps what is None
-    address = bare.difference_update_query(["password"]).render_as_string(hide_password=False)
-    done = subprocess.run([*line, f"--dbname={address}", *last], env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    bare = bare.difference_update_query(["password", _KEY_PASSWORD])
+    environ = os.environ | ({"PGPASSWORD": str(password)} if password else {})
+    with NamedTemporaryFile("w", prefix="tidemill-", encoding="utf-8") as service:  # its owner's alone
+        if key_password := _given(made, _KEY_PASSWORD):  # for which there is no variable
+            service.write(f"[{_SERVICE}]\n{_KEY_PASSWORD}={key_password}\n")
+            service.flush()
+            environ["PGSERVICEFILE"] = service.name
+            bare = bare.update_query_dict({"service": _SERVICE})
+        address = bare.render_as_string(hide_password=False)
+        done = subprocess.run([*line, f"--dbname={address}", *last], env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode != 0:
         raise NotReadyError(f"{line[0]} has failed, and nothing is left of it: {done.stderr[-_SAID:].strip()}")
+
+
+def _given(url: URL, name: str) -> str | None:
+    """An option of a URL; of one that is given several times the last, as the driver has it."""
+    return next(reversed(url.normalized_query.get(name, ())), None)
 
 
 def _connected(url: str) -> psycopg.Connection[TupleRow]:
