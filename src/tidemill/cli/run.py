@@ -48,17 +48,19 @@ def up(
     """
     from tidemill.cli.environment import shared_environ
     from tidemill.cli.services import ending, refuse_taken_ports, services
+    from tidemill.cli.sole_up import sole_up
     from tidemill.cli.supervising import Supervisor
 
     settings = opened(settings_for(project), open_)
     wanted = services(settings, work=work)
-    refuse_taken_ports(wanted)
     environ = {**os.environ, **shared_environ(settings)}
     if settings.server.open:
         environ[_OPEN] = "true"
     environ.pop("PYTHONDONTWRITEBYTECODE", None)  # MLflow and Prefect start many times slower when they compile at each start
-    supervisor = Supervisor({service.name: service.line for service in wanted}, environ, ending(settings))
-    supervisor.loop()
+    with sole_up(settings.home.resolve()) as note:
+        refuse_taken_ports(wanted)
+        supervisor = Supervisor({service.name: service.line for service in wanted}, environ, ending(settings), note)
+        supervisor.loop()
     raise typer.Exit(supervisor.returncode or 0)
 
 

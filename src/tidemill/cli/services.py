@@ -20,6 +20,7 @@ from urllib.request import urlopen
 
 from tidemill.cli.ending import END_S
 from tidemill.cli.environment import shared_environ
+from tidemill.cli.sole_up import sole_up
 from tidemill.cli.supervising import Stage
 from tidemill.errors import NotReadyError
 from tidemill.project_file import project_root
@@ -142,7 +143,8 @@ def wait_until_well(wanted: list[Service], process: subprocess.Popen[bytes], log
 def supervised(settings: Settings, *, work: bool) -> Iterator[list[Service]]:
     """The services in the background while the block runs, all of them ended after it; their output goes to `logs/services.log`."""
     wanted = services(settings, work=work)
-    refuse_taken_ports(wanted)
+    with sole_up(settings.home.resolve()):
+        refuse_taken_ports(wanted)
     log = settings.home.resolve() / "logs" / "services.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [str(Path(sys.executable).parent / "tidemill"), "up", *([] if work else ["--no-work"])]

@@ -15,7 +15,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from queue import Empty
 from typing import Any
@@ -61,9 +61,12 @@ class Supervisor(Manager):  # type: ignore[misc]  # honcho has no types
         commands: by name, a command for a shell.
         environ: what each of them has.
         stages: how they are ended, first to last; each has its place in one.
+        note: told the name and the process id of each that has been started.
     """
 
-    def __init__(self, commands: Mapping[str, str], environ: Mapping[str, str], stages: Sequence[Stage]) -> None:
+    def __init__(
+        self, commands: Mapping[str, str], environ: Mapping[str, str], stages: Sequence[Stage], note: Callable[[str, int], None]
+    ) -> None:
         if sys.platform == "linux":  # who reads their lines must outlive a closed terminal as we do, which only a fork of ours does
             multiprocessing.set_start_method("fork", force=True)
         super().__init__(Log())
@@ -71,8 +74,10 @@ class Supervisor(Manager):  # type: ignore[misc]  # honcho has no types
             self.add_process(name, f"exec {command}", env=dict(environ))  # no shell in between, which knows nothing of how it ended
         self.returncode: int | None = None
         self._stages = stages
+        self._note = note
         self._told: list[signal.Signals] = []
         self._heard = 0
+        self._times_told = 0
         self._stage = -1
         self._until_s = 0.0
         self._sent: dict[str, signal.Signals] = {}
@@ -89,9 +94,14 @@ class Supervisor(Manager):  # type: ignore[misc]  # honcho has no types
             self._go_on()
 
     def _hear(self) -> None:
-        """A signal comes at any moment, in the middle of a line say: it is only noted then, and seen to here."""
-        for how in self._told[self._heard :]:
-            self._heard += 1
+        """A signal comes at any moment, in the middle of a line say: it is only noted then, and seen to here.
+
+        Several at the same time are one: `timeout` tells the process, and then the group that it is in.
+        """
+        told = self._told[self._heard :]
+        self._heard += len(told)
+        self._times_told += bool(told)
+        for how in told:
             self._system_print(f"{how.name} received\n")
             self.returncode = 128 + how if self.returncode is None else self.returncode
 
@@ -104,6 +114,7 @@ class Supervisor(Manager):  # type: ignore[misc]  # honcho has no types
             self._printer.write(message)
         elif message.type == "start":
             self._processes[message.name]["pid"] = message.data["pid"]
+            self._note(message.name, message.data["pid"])
             self._system_print(f"{message.name} started (pid={message.data['pid']})\n")
         else:
             self._note_end(message.name, message.data["returncode"])
@@ -121,7 +132,7 @@ class Supervisor(Manager):  # type: ignore[misc]  # honcho has no types
         while self._stage < 0 or (not self._left() and self._stage + 1 < len(self._stages)):
             self._stage += 1
             self._until_s = time.monotonic() + self._stages[self._stage].patience_s
-        late = self._heard > 1 or time.monotonic() > self._until_s
+        late = self._times_told > 1 or time.monotonic() > self._until_s
         for name in self._left():
             self._send(name, signal.SIGKILL if late else signal.SIGTERM)
 

@@ -25,7 +25,7 @@ if os.isatty(0):
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 module = runpy.run_path(sys.argv[1])
 stages = [module["Stage"](frozenset(names), patience_s) for names, patience_s in json.loads(sys.argv[3])]
-supervisor = module["Supervisor"](json.loads(sys.argv[2]), os.environ, stages)
+supervisor = module["Supervisor"](json.loads(sys.argv[2]), os.environ, stages, lambda name, pid: None)
 supervisor.loop()
 sys.exit(supervisor.returncode)
 """
@@ -101,6 +101,18 @@ def test_one_that_does_not_end_is_killed(patience_s: float, told: int) -> None:
     said, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130
     assert [said.count(f"sending SIGKILL to {name}") for name in ("first", "last")] == [1, 1], said
+    assert gone(pids)
+
+
+def test_signals_that_come_together_are_one() -> None:
+    process = start({"first": ENDS, "last": ENDS})
+    pids = read_until(process, "first  | up", "last   | up")
+    for how in (signal.SIGSTOP, signal.SIGTERM, signal.SIGINT, signal.SIGCONT):  # as `timeout` tells the process, and then its group
+        process.send_signal(how)
+    said, _ = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode in (130, 143)
+    assert all(f"{how} received" in said for how in ("SIGTERM", "SIGINT"))
+    assert "SIGKILL" not in said
     assert gone(pids)
 
 
