@@ -34,6 +34,8 @@ def is_gone(error: BaseException | None) -> bool:
 class PlainPool(QueuePool):
     """A pool that says of itself, where none of its connections comes back in time, what is said of a server that does not answer."""
 
+    _sqla_logger_namespace = "sqlalchemy.pool.QueuePool"  # what it logs of itself is SQLAlchemy's, which is asked for warnings alone
+
     def _do_get(self) -> ConnectionPoolEntry:
         try:
             return super()._do_get()
