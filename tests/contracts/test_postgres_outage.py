@@ -22,7 +22,7 @@ from tidemill.errors import UnavailableError
 from tidemill.serving import waiting
 from tidemill.stores import AlertStore, Answered, Databases, Lookup, PredictionStore, SqlLog, open_loop, open_state, postgres
 from tidemill.stores.alerts import Alert
-from tidemill.stores.cursors import reading, reading_cursor
+from tidemill.stores.cursors import reading, reading_cursor, writing_cursor
 from tidemill.streams import Entry, Position
 
 
@@ -109,6 +109,19 @@ def test_a_pool_that_has_run_dry_says_so(tmp_path: Path, postgres_url: str, monk
             reading(engine).connect()
         with pytest.raises(UnavailableError, match="all connections of this process are in use"), reading_cursor(engine):
             pass
+
+
+def test_a_server_that_goes_in_the_middle_of_a_transaction_is_one_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with postgres_server() as server, disposing(Disposed(tmp_path, server.url)) as databases:
+        engine = databases.open("loop", MetaData())
+        with pytest.raises(UnavailableError, match="does not answer"), writing_cursor(engine) as cursor:
+            cursor.execute("select 1")
+            server.stop()
+            cursor.execute("select 1")
+        assert caplog.messages == [], "it is told by whoever asked"
+        server.start()
+        with writing_cursor(engine) as cursor:
+            assert cursor.execute("select 1").fetchone() == (1,)
 
 
 def test_every_store_says_so_and_goes_on(tmp_path: Path) -> None:

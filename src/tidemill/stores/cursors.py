@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import Engine
 
+from tidemill.errors import UnavailableError
 from tidemill.stores.postgres_cursor import begin_reading, begin_writing
 from tidemill.stores.postgres_errors import GONE, is_gone, unavailable
 from tidemill.stores.sqlite_errors import unusable
@@ -76,6 +77,10 @@ def _cursor(engine: Engine, begin_postgres: Any, begin_sqlite: str) -> Iterator[
                 cursor.execute(begin_sqlite)
                 yield connection, cursor
                 cursor.close()
+    except UnavailableError:
+        if engine.dialect.name == "postgresql":
+            connection.invalidate()  # a rollback would be one more error of a connection that has gone
+        raise
     finally:
         connection.close()  # back to the pool, which rolls back what was not committed
 
