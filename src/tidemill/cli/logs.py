@@ -11,16 +11,47 @@ from typing import Literal
 
 _FIELD = re.compile(r"(\w+)=%[-.\d]*[a-z]")
 _ANY = re.compile(r"%[-.\d]*[a-z]")
+_MINUTE_S = 60.0
+_FORGOTTEN_S = 600.0
 _TEXT = "%(asctime)s %(levelname)s %(name)s %(message)s"
+
+
+class Repeats:
+    """A warning that comes again word for word is written once a minute, with how often it has come meanwhile.
+
+    A server that is away is asked every second by each who needs it, for as long as it is.
+    """
+
+    def __init__(self) -> None:
+        self._written: dict[tuple[str, str, str], tuple[float, int]] = {}
+
+    def lets_through(self, record: logging.LogRecord) -> bool:
+        """Whether to write it; the record then says how often it has come."""
+        said = (record.name, record.getMessage(), str(record.exc_info and record.exc_info[1]))
+        at_s, n_kept_back = self._written.get(said, (-_MINUTE_S, 0))
+        if 0 <= record.created - at_s < _MINUTE_S:  # a clock that was set back is no reason to be silent
+            self._written[said] = at_s, n_kept_back + 1
+            return False
+        recent = {one: (at_s, n) for one, (at_s, n) in self._written.items() if 0 <= record.created - at_s < _FORGOTTEN_S}
+        self._written = recent | {said: (record.created, 0)}
+        if n_kept_back and isinstance(record.args, tuple):
+            text = str(record.msg) if record.args else str(record.msg).replace("%", "%%")
+            record.msg, record.args = f"{text} again=%d", (*record.args, n_kept_back)
+        return True
 
 
 class CurrentStderr(logging.Handler):
     """A progress display stands in for stderr while it is up; a line written past it would run into its figures."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._repeats = Repeats()
+
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one line."""
+        """Write one line, unless it has just been written."""
         try:
-            print(self.format(record), file=sys.stderr)
+            if record.levelno < logging.WARNING or self._repeats.lets_through(record):
+                print(self.format(record), file=sys.stderr)
         except Exception:  # as every handler of the standard library: logging must not end what it tells of
             self.handleError(record)
 

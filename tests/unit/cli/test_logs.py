@@ -11,6 +11,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 from rich.live import Live
 
@@ -35,6 +36,26 @@ def test_an_error_that_is_logged_as_it_is_makes_a_line_too() -> None:
     record = logging.LogRecord("others", logging.ERROR, "", 0, OSError(98, "Address already in use"), None, None)
     told = json.loads(JsonLines().format(record))
     assert (told["level"], told["message"], told["fields"]) == ("error", "[Errno 98] Address already in use", {})
+
+
+def test_a_warning_that_comes_again_is_written_once_a_minute_with_how_often(capsys: pytest.CaptureFixture[str]) -> None:
+    handler = CurrentStderr()
+
+    def log(at_s: float, level: int, message: str, *args: object) -> list[str]:
+        record = logging.LogRecord("a test", level, "", 0, message, args, None)
+        record.created = at_s
+        handler.handle(record)
+        return capsys.readouterr().err.splitlines()
+
+    assert log(100, logging.WARNING, "away error=%s", "down") == ["away error=down"]
+    assert log(101, logging.WARNING, "away error=%s", "starting") == ["away error=starting"], "news"
+    assert [log(at_s, logging.WARNING, "away error=%s", "down") for at_s in (102, 120, 159)] == [[], [], []]
+    assert log(160, logging.WARNING, "away error=%s", "down") == ["away error=down again=3"]
+    assert log(161, logging.WARNING, "away error=%s", "down") == []
+    assert log(99, logging.WARNING, "away error=%s", "down") == ["away error=down again=1"], "the clock was set back"
+    assert [log(100, logging.WARNING, "100 % of it") for _ in range(2)] == [["100 % of it"], []]
+    assert log(170, logging.WARNING, "100 % of it") == ["100 % of it again=1"]
+    assert [log(200, logging.INFO, "promoted") for _ in range(2)] == [["promoted"]] * 2, "news, each of them"
 
 
 def test_a_process_that_is_told_to_writes_one_json_object_a_line(tmp_path: Path) -> None:
