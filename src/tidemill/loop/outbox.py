@@ -11,6 +11,8 @@ from tidemill.stores.decisions import DecisionStore, OutboxEvent
 
 logger = logging.getLogger(__name__)
 
+_DOUBLED_AT_MOST = 3
+
 
 @dataclass(frozen=True)
 class Relayed:
@@ -21,7 +23,10 @@ class Relayed:
 
 
 def relay(store: DecisionStore, emit: Callable[[OutboxEvent], None], wall_ms: int, retry_after_ms: int = MINUTE_MS) -> Relayed:
-    """Emit what nobody claimed; at least once each, and again every `retry_after_ms`, for a claim lets only one run go on.
+    """Emit what nobody claimed: at least once, again after `retry_after_ms`, then after twice as long each time, at most eight times.
+
+    A claim lets only one run go on. Each emission is a run, though: where those that can be taken up are fewer than are asked for, as on a
+    busy machine or after an outage, they would be ever more.
 
     An `emit` that raises stays due and is tried in the next round, so an orchestrator that is down delays a retrain, never loses it.
     """
@@ -33,7 +38,8 @@ def relay(store: DecisionStore, emit: Callable[[OutboxEvent], None], wall_ms: in
             logger.warning("not emitted decision=%s model=%s error=%s", event.decision_id, event.model, type(error).__name__)
             failed += 1
             continue
-        store.mark_emitted(event.decision_id, wall_ms)
+        longer = 2 ** min(event.emits, _DOUBLED_AT_MOST) - 1
+        store.mark_emitted(event.decision_id, wall_ms + longer * retry_after_ms)
         logger.info("emitted decision=%s model=%s emits=%d", event.decision_id, event.model, event.emits + 1)
         emitted += 1
     return Relayed(emitted, failed)

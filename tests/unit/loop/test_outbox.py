@@ -28,6 +28,14 @@ def test_events_go_out_until_claimed(store: DecisionStore) -> None:
     assert [event.decision_id for event in sent] == ["a", "b", "b"]
 
 
+def test_what_nobody_takes_up_is_asked_for_ever_less_often(store: DecisionStore) -> None:
+    assert store.claim("b", "run", wall_ms=0)
+    sent: list[int] = []
+    for now_s in range(400):
+        relay(store, lambda _, now_s=now_s: sent.append(now_s), wall_ms=now_s * 1_000, retry_after_ms=10_000)  # type: ignore[misc]  # its default
+    assert sent == [0, 10, 30, 70, 150, 230, 310, 390]
+
+
 def test_a_failing_emit_stays_due_and_does_not_hold_up_the_next(store: DecisionStore) -> None:
     sent: list[str] = []
 
