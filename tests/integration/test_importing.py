@@ -60,7 +60,7 @@ def test_a_registered_booster_becomes_the_champion(home: Home) -> None:
     mlflow.set_tracking_uri(home.uri)
     with mlflow.start_run():
         mlflow.lightgbm.log_model(booster, name="model", registered_model_name="elsewhere", pip_requirements=["lightgbm"])
-    found = import_version(home.workspace, home.registry, tiny.LATE_ORDER, home.rows, Import("models:/elsewhere/1"))
+    found = import_version(home.workspace, home.registry, tiny.LATE_ORDER, lambda: home.rows, Import("models:/elsewhere/1"))
     assert (found.flavor, sorted(found.reads)) == ("lightgbm", sorted(NUMBERS))
     assert 0.5 < found.figures["auc"] <= 1 and found.largest_difference is not None and found.largest_difference < 1e-5
     assert home.registry.alias(NAME, CHALLENGER) == found.version
@@ -79,9 +79,7 @@ def test_a_file_by_command_and_a_pickle_only_where_it_is_trusted(home: Home, tmp
     model = LogisticRegression().fit(home.rows.frame()[NUMBERS].fillna(0.0), home.rows.outcome)
     (tmp_path / "model.pkl").write_bytes(pickle.dumps(model))
     with pytest.raises(InputError, match="is a pickle, and opening one runs whatever it holds"):
-        import_version(home.workspace, home.registry, tiny.LATE_ORDER, home.rows, Import(str(tmp_path / "model.pkl")))
-    with pytest.raises(NotFoundError, match=r"no file 'gone\.onnx'"):
-        import_version(home.workspace, home.registry, tiny.LATE_ORDER, home.rows, Import("gone.onnx"))
+        import_version(home.workspace, home.registry, tiny.LATE_ORDER, lambda: home.rows, Import(str(tmp_path / "model.pkl")))
 
     fitted = tiny.make_estimator().fit(home.rows.frame(), home.rows.outcome)
     skops.io.dump(fitted, tmp_path / "model.skops")
@@ -95,6 +93,28 @@ def test_a_file_by_command_and_a_pickle_only_where_it_is_trusted(home: Home, tmp
         assert (found["flavor"], set(found["reads"])) == ("sklearn", set(tiny.LATE_ORDER.columns))
         assert home.registry.alias(NAME, CHALLENGER) == found["version"]
     assert home.workspace.acts.recent(1)[0].act == "import"
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "said"),
+    [
+        (Import("gone.onnx"), NotFoundError, r"no file 'gone\.onnx'"),
+        (Import("models:/nobody/1"), NotFoundError, "models:/nobody/1 in MLflow"),
+        (Import("model.onnx", renamed={"amount": "price"}), InputError, "it reads 'price', which the vector does not have"),
+    ],
+)
+def test_what_is_wrong_with_it_is_told_before_the_rows_are_made(
+    home: Home, given: Import, error: type[Exception], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    fitted = fit(tiny.LATE_ORDER, home.rows)
+    Path("model.onnx").write_bytes(export(tiny.LATE_ORDER, fitted.estimator, home.rows.frame().head(50)).content)
+
+    def too_soon() -> TrainingSet:
+        raise AssertionError("the rows were made first")
+
+    with pytest.raises(error, match=said):
+        import_version(home.workspace, home.registry, tiny.LATE_ORDER, too_soon, given)
 
 
 @pytest.mark.parametrize("flavor", ["xgboost", "sklearn", "onnx"])
@@ -116,7 +136,7 @@ def test_what_mlflow_has_logged_is_read_by_its_flavor(home: Home, flavor: str, t
             else:
                 exported = onnx.load_from_string(export(tiny.LATE_ORDER, fitted.estimator, frame.head(50)).content)
                 mlflow.onnx.log_model(exported, name="model", pip_requirements=["onnx"])
-    found = import_version(home.workspace, home.registry, tiny.LATE_ORDER, home.rows, Import(f"runs:/{run.info.run_id}/model"))
+    found = import_version(home.workspace, home.registry, tiny.LATE_ORDER, lambda: home.rows, Import(f"runs:/{run.info.run_id}/model"))
     assert found.flavor == flavor
     scorer = home.registry.open(home.registry.load(NAME, found.version), tiny.LATE_ORDER.columns)
     gate = home.rows.rows(np.arange(len(home.rows)) < 50)

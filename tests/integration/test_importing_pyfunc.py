@@ -57,7 +57,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, mlflow_uri: str) -> Iterator[
 def test_it_is_refused_where_that_is_not_enabled(home: Home, mlflow_uri: str) -> None:
     wanted = Import(str(home.folder / "model"), READS)
     with pytest.raises(ConflictError, match=r"becomes no ONNX: it runs code of its own.* set TIDEMILL_PYFUNC__ENABLED=true"):
-        import_version(home.workspace, Registry(mlflow_uri, home.workspace.home), tiny.LATE_ORDER, home.rows, wanted)
+        import_version(home.workspace, Registry(mlflow_uri, home.workspace.home), tiny.LATE_ORDER, lambda: home.rows, wanted)
     assert home.registry.versions(NAME) == []
 
 
@@ -66,8 +66,8 @@ def test_it_serves_from_its_own_process_is_swapped_and_falls_alone(home: Home, t
     marker.unlink(missing_ok=True)
     fitted = fit(tiny.LATE_ORDER, home.rows)
     (tmp_path / "model.onnx").write_bytes(export(tiny.LATE_ORDER, fitted.estimator, home.rows.frame().head(50)).content)
-    plain = import_version(home.workspace, home.registry, tiny.LATE_ORDER, home.rows, Import(str(tmp_path / "model.onnx")))
-    own = import_version(home.workspace, home.registry, tiny.LATE_ORDER, home.rows, Import(str(home.folder / "model"), READS))
+    plain = import_version(home.workspace, home.registry, tiny.LATE_ORDER, lambda: home.rows, Import(str(tmp_path / "model.onnx")))
+    own = import_version(home.workspace, home.registry, tiny.LATE_ORDER, lambda: home.rows, Import(str(home.folder / "model"), READS))
     assert (own.flavor, list(own.reads), own.largest_difference) == ("pyfunc", READS, None)
     assert 0 <= own.figures["auc"] <= 1
 

@@ -53,7 +53,7 @@ def import_(
     registry = Registry(settings.mlflow_uri, workspace.home, settings.pyfunc)
     named = _pairs(rename or [])
     asked = Import(source, _listed(columns), named, _listed(classes), trust_pickle, pyfunc)
-    found = import_version(workspace, registry, wanted, snapshot(workspace, wanted), asked)
+    found = import_version(workspace, registry, wanted, lambda: snapshot(workspace, wanted), asked)
     acted(workspace, "import", wanted.name, f"version {found.version} of {source}")
     if json_:
         print_json(found)

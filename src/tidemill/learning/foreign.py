@@ -61,6 +61,15 @@ class Adopted:
     largest_difference: float | None
 
 
+def refuse_other_columns(model: Model, foreign: Foreign) -> None:
+    """Refuse what `adopt` would for the columns that it reads, before there are rows.
+
+    Raises:
+        InputError: it reads a column that the vector lacks, or of another kind; the message says what it reads.
+    """
+    _read_columns(onnx.load_model_from_string(foreign.onnx), model.columns, foreign)
+
+
 def adopt(model: Model, foreign: Foreign, frame: pd.DataFrame) -> Adopted:
     """Make an ONNX file that reads columns of a model's vector and answers its task.
 

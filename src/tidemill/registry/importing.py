@@ -23,7 +23,7 @@ from tidemill.errors import ExportError, InputError, NotReadyError
 from tidemill.learning import Fitted, Model, OnnxModel, TrainingSet
 from tidemill.learning.by_parts import from_bytes
 from tidemill.learning.fitting import MIN_ROWS
-from tidemill.learning.foreign import Foreign, adopt
+from tidemill.learning.foreign import Foreign, adopt, refuse_other_columns
 from tidemill.learning.foreign_fits import of_lightgbm, of_sklearn, of_xgboost
 from tidemill.project import Workspace
 from tidemill.registry.importing_pyfunc import as_pyfunc, describe
@@ -39,6 +39,7 @@ _BOOSTERS: Mapping[str, tuple[str, Callable[[Model, Path, Sequence[str]], Foreig
 _FLAVORS = ("onnx", "lightgbm", "xgboost", "sklearn")  # the first that a model has: what is nearest to ONNX
 _FILES = {"lightgbm": "data", "xgboost": "data", "onnx": "data", "sklearn": "pickled_model"}
 _PYFUNC = "python_function"
+_Held = tuple[Made, float | None]  # the model, and how far its ONNX form lies apart from it where that is known
 _PICKLES = (".pkl", ".pickle", ".joblib", ".cloudpickle")
 
 
@@ -82,14 +83,15 @@ class Imported:
     reads: Sequence[str]
 
 
-def import_version(workspace: Workspace, registry: Registry, model: Model, rows: TrainingSet, wanted: Import) -> Imported:
+def import_version(workspace: Workspace, registry: Registry, model: Model, rows: Callable[[], TrainingSet], wanted: Import) -> Imported:
     """Register a model from elsewhere as a version of `model`, and point `challenger` at it; promotes nothing.
 
     Args:
         workspace: of the project.
         registry: where it is registered, and where URIs are looked up.
         model: of the project.
-        rows: labelled rows: the older ones for drift to be held against, the newest for its figures; see `snapshot`.
+        rows: makes the labelled rows: the older ones for drift to be held against, the newest for its figures; see `snapshot`. It is
+            called once everything is known to be right that can be without them, as they may take minutes.
         wanted: which.
 
     Raises:
@@ -99,19 +101,26 @@ def import_version(workspace: Workspace, registry: Registry, model: Model, rows:
         ConflictError: it becomes no ONNX, and models with code of their own are not enabled.
         ExportError: it cannot be converted, or its ONNX form says something else.
     """
-    train, gate = rows.split(model.policy.gate_ms)
-    for part, name in ((train, "hold drift against"), (gate, "judge it by")):
-        if len(part) < MIN_ROWS:
-            raise NotReadyError(f"model {model.name!r} has {len(part)} labelled rows to {name}; {MIN_ROWS} are needed, import it later")
     wanted = replace(wanted, classes=[one if model.label.is_text else _whole(one) for one in wanted.classes])
     with TemporaryDirectory() as scratch:
-        flavor, made, apart = _made(registry, model, registry.fetch(wanted.source, Path(scratch)), wanted, gate)
+        flavor, held_against = _read(registry, model, registry.fetch(wanted.source, Path(scratch)), wanted)
+        train, gate = _parts(model, rows())
+        made, apart = held_against(gate)
         said = made.scorer.score(gate.columns, gate.classes)
         fitted = Fitted(None, train, gate, said, model.objective.quality(gate.outcome, said), fits=0)
         name = workspace.project.registered_name(model.name)
         version = registry.register(release_of(workspace, model, fitted, made, _about(wanted, flavor, apart)))
     registry.set_alias(name, CHALLENGER, version)
     return Imported(version, flavor, fitted.quality.figures, apart, made.scorer.reads)
+
+
+def _parts(model: Model, rows: TrainingSet) -> tuple[TrainingSet, TrainingSet]:
+    """The older rows and the newest."""
+    train, gate = rows.split(model.policy.gate_ms)
+    for part, name in ((train, "hold drift against"), (gate, "judge it by")):
+        if len(part) < MIN_ROWS:
+            raise NotReadyError(f"model {model.name!r} has {len(part)} labelled rows to {name}; {MIN_ROWS} are needed, import it later")
+    return train, gate
 
 
 def _whole(one: Class) -> int:
@@ -144,17 +153,23 @@ def _about(wanted: Import, flavor: str, apart: float | None) -> About:
     return About({"estimator": f"imported ({flavor})"}, metrics, tags)
 
 
-def _made(registry: Registry, model: Model, path: Path, wanted: Import, gate: TrainingSet) -> tuple[str, Made, float | None]:
-    """What kind it is, the model, and how far its ONNX form lies apart from it where that is known."""
+def _read(registry: Registry, model: Model, path: Path, wanted: Import) -> tuple[str, Callable[[TrainingSet], _Held]]:
+    """What kind it is, and what makes it one of ours by the newest rows."""
     about = None if path.is_file() else _read_about(path)
     if about is not None and _PYFUNC in about.flavors and (wanted.as_pyfunc or not set(_FLAVORS) & set(about.flavors)):
         pyfunc = describe(model, path, wanted.columns or _columns_of(about), wanted.renamed, wanted.classes)
-        return "pyfunc", as_pyfunc(registry, model, pyfunc, wanted.source, gate), None
+        scorer = registry.open_pyfunc(pyfunc, model.columns, wanted.source)
+        return "pyfunc", lambda gate: (as_pyfunc(model, pyfunc, scorer, wanted.source, gate), None)
     if wanted.as_pyfunc:
         raise InputError("only a model that MLflow has written, with its flavor python_function, runs as one", where="--pyfunc")
     flavor, foreign = _foreign(model, path, about, wanted)
+    refuse_other_columns(model, foreign)
+    return flavor, lambda gate: _adopted(model, foreign, gate)
+
+
+def _adopted(model: Model, foreign: Foreign, gate: TrainingSet) -> _Held:
     adopted = adopt(model, foreign, gate.frame())
-    return flavor, Made(OnnxModel(adopted.onnx, model.columns), adopted.onnx), adopted.largest_difference
+    return Made(OnnxModel(adopted.onnx, model.columns), adopted.onnx), adopted.largest_difference
 
 
 def _read_about(path: Path) -> Any:

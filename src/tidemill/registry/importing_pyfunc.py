@@ -8,30 +8,27 @@ from pathlib import Path
 import numpy as np
 
 from tidemill.errors import ExportError, InputError
-from tidemill.learning import Model, TrainingSet
+from tidemill.learning import Model, Scorer, TrainingSet
 from tidemill.pyfunc import About
-from tidemill.registry.registry import Registry
 from tidemill.registry.release import Pyfunc
 from tidemill.registry.training import Made
 from tidemill.stores import Class
 
 
-def as_pyfunc(registry: Registry, model: Model, pyfunc: Pyfunc, source: str, gate: TrainingSet) -> Made:
-    """Start its process and ask it of the newest rows.
+def as_pyfunc(model: Model, pyfunc: Pyfunc, scorer: Scorer, source: str, gate: TrainingSet) -> Made:
+    """Ask its process of the newest rows.
 
     Args:
-        registry: which knows whether that is wanted.
         model: whose versions it is to be one of.
         pyfunc: what it is.
+        scorer: its process.
         source: where it comes from, for messages.
         gate: the newest rows.
 
     Raises:
-        ConflictError: models with code of their own are not enabled.
-        ExportError: it tells yes or no where the probability of yes is asked for, or needs what is not installed for a model.
-        NotReadyError: its environment cannot be made, or its process does not start or answer.
+        ExportError: it tells yes or no where the probability of yes is asked for.
+        UnavailableError: its process does not start or answer.
     """
-    scorer = registry.open_pyfunc(pyfunc, model.columns, source)
     said = scorer.score(gate.columns)
     if model.objective.task != "regression" and np.isin(said, (0.0, 1.0)).all():
         raise ExportError(f"{source} says 0 or 1 of every row, and no probability; have its predict answer probabilities")
