@@ -15,7 +15,8 @@ from tidemill.cli.services import is_taken, is_well, services
 from tidemill.errors import TidemillError
 from tidemill.project import Project, Workspace, load_project
 from tidemill.pyfunc.bounds import bounds_of
-from tidemill.pyfunc.environments import find_python, find_uv, may_run
+from tidemill.pyfunc.environments import find_python, find_uv, kept_from, may_run
+from tidemill.pyfunc.model import folder_of
 from tidemill.settings import PyfuncSettings, Settings
 from tidemill.stores import Databases, total_text
 
@@ -34,7 +35,7 @@ class Finding:
 
 def examine(settings: Settings) -> list[Finding]:
     """Everything looked at, in the order one would mend it."""
-    return [_python(), *_packages(), _disk(settings), *_project(settings), *_pyfunc(settings.pyfunc), *_ports(settings)]
+    return [_python(), *_packages(), _disk(settings), *_project(settings), *_pyfunc(settings.pyfunc, settings.home), *_ports(settings)]
 
 
 def _python() -> Finding:
@@ -54,12 +55,16 @@ def _packages() -> list[Finding]:
 
 def _disk(settings: Settings) -> Finding:
     home = settings.home.resolve()
-    existing = next(folder for folder in (home, *home.parents) if folder.exists())
-    free_gb = shutil.disk_usage(existing).free / 1e9
+    free_gb = shutil.disk_usage(_existing(home)).free / 1e9
     said = f"{free_gb:.0f} GB free for {home}"
     return (
         Finding("disk", "ok", said) if free_gb >= _LEAST_FREE_GB else Finding("disk", "bad", f"{said}; a year of the demo takes about 3 GB")
     )
+
+
+def _existing(folder: Path) -> Path:
+    """A folder, or the nearest above it that there is."""
+    return next(one for one in (folder, *folder.parents) if one.exists())
 
 
 def _project(settings: Settings) -> list[Finding]:
@@ -93,7 +98,7 @@ def _tables(project: Project, settings: Settings) -> list[Finding]:
     return found
 
 
-def _pyfunc(settings: PyfuncSettings) -> list[Finding]:
+def _pyfunc(settings: PyfuncSettings, home: Path) -> list[Finding]:
     """Whether models with code of their own can run, and as whom; nothing where they are not wanted."""
     if not settings.enabled:
         return []
@@ -101,7 +106,8 @@ def _pyfunc(settings: PyfuncSettings) -> list[Finding]:
     try:
         user = bounds_of(settings).user
         if settings.environment:
-            if not may_run(Path(settings.environment), user):
+            python = settings.environment
+            if not may_run(Path(python), user):
                 problem = f"{settings.environment} cannot be run by whom they run as; TIDEMILL_PYFUNC__ENVIRONMENT names its interpreter"
                 return [Finding(what, "bad", problem)]
             made = f"in the environment of {settings.environment}"
@@ -109,11 +115,13 @@ def _pyfunc(settings: PyfuncSettings) -> list[Finding]:
             uv, here = find_uv(), f"{sys.version_info[0]}.{sys.version_info[1]}"
             python = settings.python or str(find_python(here, user))
             made = f"in environments that {uv} makes with {python}"
+        if why := kept_from(Path(python), user, _existing(folder_of(settings, home))):
+            return [Finding(what, "bad", why)]
     except TidemillError as error:
         return [Finding(what, "bad", str(error))]
     if user is None:
-        kept_from = "without network or secrets of the environment" if not settings.network else "without secrets of the environment"
-        return [Finding(what, "note", f"{made}, {kept_from}, but as this user: they may read its files; root would give them a user")]
+        without = "without network or secrets of the environment" if not settings.network else "without secrets of the environment"
+        return [Finding(what, "note", f"{made}, {without}, but as this user: they may read its files; root would give them a user")]
     return [Finding(what, "ok", f"{made}, as user {settings.user}")]
 
 

@@ -75,20 +75,29 @@ def find_python(version: str, user: tuple[int, int] | None) -> Path:
 
 
 def may_run(python: Path, user: tuple[int, int] | None) -> bool:
-    """Whether a user may run an interpreter: tried, as every folder on the way to it and to its library counts."""
+    """Whether a user may run an interpreter."""
+    return not kept_from(python, user)
+
+
+def kept_from(python: Path, user: tuple[int, int] | None, folder: Path = Path("/")) -> str:
+    """Why a user may not run an interpreter in a folder; empty where it may.
+
+    It is tried, as every folder on the way to it and to its library counts.
+    """
     told: dict[str, object] = {
         "command": [str(python), "-I", "-c", "pass"],
         "environ": {},
         "limits": {},
         "user": user,
         "network": True,
-        "cwd": "/",
+        "cwd": str(folder),
     }
     command = [sys.executable, "-I", "-S", confine.__file__, json.dumps(told)]
     try:
-        return subprocess.run(command, capture_output=True, env={}, check=False, timeout=60).returncode == 0
+        done = subprocess.run(command, capture_output=True, env={}, check=False, timeout=60)
     except subprocess.TimeoutExpired:
-        return False
+        return f"{python} did not start within 60 s"
+    return "" if done.returncode == 0 else readable(done.stderr) or f"{python} ended with exit code {done.returncode}"
 
 
 def make_environment(requirements: Sequence[str], python: Path, folder: Path) -> Path:

@@ -11,12 +11,12 @@ from typing import cast
 
 import numpy as np
 
-from tidemill.errors import ConflictError, UnavailableError
+from tidemill.errors import ConflictError, NotReadyError, UnavailableError
 from tidemill.events import Column, FieldKind
 from tidemill.kernels import Floats
 from tidemill.learning import Task, Vectors, in_classes
 from tidemill.pyfunc.bounds import bounds_of
-from tidemill.pyfunc.environments import find_python, make_environment, python_of, requirements_of
+from tidemill.pyfunc.environments import find_python, kept_from, make_environment, python_of, requirements_of
 from tidemill.pyfunc.kept import Kept
 from tidemill.pyfunc.process import ModelProcess
 from tidemill.settings import PyfuncSettings
@@ -128,6 +128,11 @@ class Place:
     what: str
 
 
+def folder_of(settings: PyfuncSettings, home: Path) -> Path:
+    """Where environments and working copies are kept; who models run as has to be able to enter it."""
+    return (Path(settings.folder) if settings.folder else home / "pyfunc").absolute()
+
+
 def open_model(model: Path, about: About, columns: Mapping[str, FieldKind], place: Place) -> PyfuncModel:
     """Start a model's process, in an environment that is made where there is none yet.
 
@@ -140,7 +145,7 @@ def open_model(model: Path, about: About, columns: Mapping[str, FieldKind], plac
     Raises:
         ConflictError: models with code of their own are not wanted.
         ExportError: it requires what is not installed for a model.
-        NotReadyError: its environment cannot be made.
+        NotReadyError: its environment cannot be made, or who it runs as may not enter the folder.
         UnavailableError: it does not start, or says something that is no answer.
     """
     settings, what = place.settings, place.what
@@ -149,14 +154,17 @@ def open_model(model: Path, about: About, columns: Mapping[str, FieldKind], plac
             f"{what} becomes no ONNX: it runs code of its own, in a process of its own, and that is not enabled; "
             "where you trust its code set TIDEMILL_PYFUNC__ENABLED=true, for commands, flows and every server (docs/importing.md)"
         )
-    bounds, folder = bounds_of(settings), Path(settings.folder) if settings.folder else place.home / "pyfunc"
-    folder = folder.absolute()
+    bounds, folder = bounds_of(settings), folder_of(settings, place.home)
+    runs = folder / "runs"
+    runs.mkdir(parents=True, exist_ok=True)
     if settings.environment:
         python = Path(settings.environment)
     else:
         base = Path(settings.python) if settings.python else find_python(python_of(model), bounds.user)
+        if why := kept_from(base, bounds.user, runs):  # before an environment is made, which takes minutes
+            raise NotReadyError(f"{what} cannot run: {why}")
         python = make_environment(requirements_of(model), base, folder / "environments")
-    return PyfuncModel(about, columns, ModelProcess(what, python, model, folder / "runs", bounds))
+    return PyfuncModel(about, columns, ModelProcess(what, python, model, runs, bounds))
 
 
 def as_stream(columns: Mapping[str, Column]) -> bytes:

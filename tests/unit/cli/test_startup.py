@@ -116,6 +116,9 @@ def test_the_doctor_tells_whether_models_with_code_can_run_and_as_whom() -> None
     if os.getuid() == 0:
         ((state, said),) = found(enabled="true", user="no-such-user")
         assert state == "bad" and "TIDEMILL_PYFUNC__USER" in said
+        if Path("/usr/bin/python3").exists():
+            ((state, said),) = found(enabled="true", environment="/usr/bin/python3")
+            assert state == "bad" and "set TIDEMILL_PYFUNC__FOLDER to one that it may" in said, "a home is its owner's alone"
     ((state, said),) = found(enabled="true")
     assert (
         (state == "ok" and "as user nobody" in said) or (state == "note" and "as this user" in said) or (state == "bad" and "set " in said)

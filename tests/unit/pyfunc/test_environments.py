@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import subprocess
 import sys
 import zipfile
@@ -12,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from tidemill.errors import ExportError, NotReadyError
+from tidemill.pyfunc import About, Place, open_model
 from tidemill.pyfunc.environments import find_python, make_environment, python_of, requirements_of
+from tidemill.settings import PyfuncSettings
 
 
 def model(folder: Path, requirements: str, mlmodel: str = "mlflow_version: 3.17.2\n") -> Path:
@@ -49,6 +52,16 @@ def test_the_python_is_the_one_that_the_model_was_made_with(tmp_path: Path) -> N
     assert find_python(own, None).exists()
     with pytest.raises(NotReadyError, match=r"no Python 2\.6 .*was found \(looked at /usr/bin/python2\.6.*set TIDEMILL_PYFUNC__PYTHON"):
         find_python("2.6", None)
+
+
+@pytest.mark.skipif(os.getuid() != 0 or not Path("/usr/bin/python3").exists(), reason="only root gives models another user")
+def test_a_folder_that_a_models_user_may_not_enter_is_told_before_an_environment_is_made(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    about = About("binary", (), {"amount": "amount"})
+    settings = PyfuncSettings(enabled=True, python="/usr/bin/python3")
+    with pytest.raises(NotReadyError, match=r"may not enter .*; set TIDEMILL_PYFUNC__FOLDER to one that it may"):
+        open_model(model(tmp_path, "no-such-package==1"), about, {"amount": "number"}, Place(settings, tmp_path / "home", "m"))
+    assert not (tmp_path / "home" / "pyfunc" / "environments").exists()
 
 
 def test_it_is_made_once_of_wheels_and_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
