@@ -54,9 +54,18 @@ class Document:
         """Why a JSON value is none that the schema of an answer allows; empty where it is one."""
         if (route, status) not in self._validators:
             schema = self.routes[route]["responses"][status]["content"][JSON]["schema"]
-            whole = {**schema, "components": {"schemas": self.made["components"]["schemas"]}}
-            self._validators[route, status] = Draft202012Validator(_strict(whole))
+            self._validators[route, status] = Draft202012Validator(_strict(self._whole(schema)))
         return [f"{one.instance_path} {one.message}" for one in self._validators[route, status].iter_errors(value)]
+
+    def takes(self, route: str, body: object) -> bool:
+        """Whether a JSON value is a body that a route says it takes; of fields that it does not name there may be more."""
+        schema = self.routes[route]["requestBody"]["content"][JSON]["schema"]
+        return Draft202012Validator(self._whole(schema)).is_valid(body)
+
+    def bodies(self, route: str) -> Iterator[object]:
+        """The examples of bodies of a route in JSON."""
+        shown: dict[str, dict[str, Any]] = self.routes[route]["requestBody"]["content"][JSON]["examples"]
+        yield from (one["value"] for one in shown.values())
 
     def examples(self) -> Iterator[tuple[str, str, object]]:
         """Route, status and value of each example of an answer in JSON."""
@@ -75,6 +84,10 @@ class Document:
         if schema.get("type") == "array":
             return self.is_empty(schema.get("items", {}))
         return not schema.get("properties") if schema.get("type") == "object" else "type" not in schema
+
+    def _whole(self, schema: Mapping[str, Any]) -> dict[str, Any]:
+        """A schema beside the ones that it names."""
+        return {**schema, "components": {"schemas": self.made["components"]["schemas"]}}
 
 
 def _strict(schema: dict[str, Any]) -> dict[str, Any]:

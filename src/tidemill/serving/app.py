@@ -22,6 +22,7 @@ from tidemill.serving.answers import Answers
 from tidemill.serving.champions import Champions
 from tidemill.serving.consoles import Forwarder, console_routes
 from tidemill.serving.event_route import event_route
+from tidemill.serving.examples import request_schemas
 from tidemill.serving.feature_routes import feature_routes
 from tidemill.serving.guards import Guards
 from tidemill.serving.health_routes import health_routes
@@ -116,7 +117,7 @@ def create_app(
         app.include_router(pages)
     app.include_router(console_routes(settings, forwarder))
     check_routes(app)
-    describe_scopes(app)
+    describe_scopes(app, request_schemas(workspace.project))
     return app
 
 

@@ -35,8 +35,20 @@ _ANSWERS: dict[AnswerKind, Answer] = {
 _SCALES: dict[AnswerKind, Scale] = {"probability": "log_odds", "probabilities": "log_share", "value": "value"}
 
 
-def predict_examples(project: Project) -> dict[str, Any]:
-    """The examples of the route that predicts, as arguments of a FastAPI route."""
+def request_schemas(project: Project) -> dict[str, Any]:
+    """The JSON schema of each model's request, by its name among the schemas of the document."""
+    made = {_schema_name(model): {**model.request.model_json_schema(), "title": f"A request of {model.name}"} for model in project.models}
+    schemas: dict[str, Any] = orjson.loads(orjson.dumps(made))  # a default that is no number becomes null
+    return schemas
+
+
+def predict_examples(project: Project, max_rows: int) -> dict[str, Any]:
+    """The body and the examples of the route that predicts, as arguments of a FastAPI route.
+
+    Args:
+        project: whose models are asked.
+        max_rows: requests that a body may hold.
+    """
     requests = {model.name: {"summary": f"A request of {model.name}", "value": example_request(model)} for model in project.models}
     answers: Examples = {
         model.name: (f"An answer of {model.name}, a {model.objective.task} model", _answer(model)) for model in project.models
@@ -44,7 +56,10 @@ def predict_examples(project: Project) -> dict[str, Any]:
     explained: Examples = {
         f"{model.name}, explained": ("The same with explain=true, where a column is missing", _explained(model)) for model in project.models
     }
-    body = {"required": True, "content": {"application/json": {"schema": {}, "examples": requests}}}
+    refs = [{"$ref": f"#/components/schemas/{_schema_name(model)}"} for model in project.models]
+    many = [{"type": "array", "items": ref, "minItems": 1, "maxItems": max_rows} for ref in refs]
+    schema = {"anyOf": refs + many} if refs else {"type": "object"}
+    body = {"required": True, "content": {"application/json": {"schema": schema, "examples": requests}}}
     told = answered(
         {**answers, **explained},
         no_model(project),
@@ -130,6 +145,10 @@ def example_decision(model: Model) -> Decision:
 
 def _body(content: dict[str, Any]) -> dict[str, Any]:
     return {"openapi_extra": {"requestBody": {"required": True, "content": content}}}
+
+
+def _schema_name(model: Model) -> str:
+    return f"{model.name}.{model.request.__name__}"  # of two models the requests may have one name, which may be one of ours too
 
 
 def _answer(model: Model) -> dict[str, object]:

@@ -35,7 +35,7 @@ def predict_routes(project: Project, answers: Answers, server: ServerSettings) -
     router = APIRouter(prefix="/v1")
     summary = "Predict: one request object, or an array of them"
 
-    @router.post("/models/{model}/predict", summary=summary, description=_DESCRIPTION, **predict_examples(project))
+    @router.post("/models/{model}/predict", summary=summary, description=_DESCRIPTION, **predict_examples(project, server.max_rows))
     async def predict(model: str, request: Request, at: At = None, explain: Explain = False) -> Response:
         wanted = project.model(model)
         if at is not None and not server.replay:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -88,8 +89,13 @@ def check_routes(app: FastAPI) -> None:
                 raise LookupError(f"the route '{method} {route.path}' has no scope; say in {__name__}.ROUTES who may call it")
 
 
-def describe_scopes(app: FastAPI) -> None:
-    """Say in the OpenAPI document which scope each route asks for, how a key is shown, and how a request is refused."""
+def describe_scopes(app: FastAPI, schemas: Mapping[str, Any]) -> None:
+    """Say in the OpenAPI document which scope each route asks for, how a key is shown, and how a request is refused.
+
+    Args:
+        app: whose document it is.
+        schemas: that its routes name beside FastAPI's, by name.
+    """
     plain = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -105,6 +111,7 @@ def describe_scopes(app: FastAPI) -> None:
                     everywhere(said, scope)
                     said |= {} if scope is None else {"security": [{"key": []}], "x-scope": scope}
             share_refusal(parts["schemas"])
+            parts["schemas"] |= schemas
         return made
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the document

@@ -32,6 +32,7 @@ from tidemill.stores.api_key import check_scopes, hash_of, new_text, prefix_of
 
 BASE = "http://127.0.0.1:8000"
 NAME = "tiny.late_order"
+PREDICT = "POST /v1/models/{model}/predict"
 FILLED = {"stream": "orders", "view": "by_shop", "key": "a", "model": "late_order"}
 BARE = Project("bare", streams=[Stream("orders", schema=tiny.Order, event_time="placed_at", event_id="order_id")])
 DAY = 24 * tiny.AN_HOUR
@@ -86,6 +87,13 @@ def test_every_refusal_has_the_one_form_and_an_example(described: Document) -> N
 def test_every_example_is_an_answer_as_its_schema_has_it(described: Document) -> None:
     faults = [fault for route, status, value in described.examples() for fault in described.misfits(route, status, value)]
     assert not faults
+
+
+def test_a_body_of_predictions_is_of_a_models_request(described: Document) -> None:
+    shown = list(described.bodies(PREDICT))
+    assert len(shown) == len([name for name in described.made["components"]["schemas"] if "." in name])
+    assert all(described.takes(PREDICT, one) and described.takes(PREDICT, [one, one]) for one in shown)
+    assert not any(described.takes(PREDICT, {"nothing": 1}) or described.takes(PREDICT, []) for _ in shown)
 
 
 def test_every_route_shows_what_it_answers(tmp_path: Path) -> None:
@@ -171,6 +179,15 @@ def test_every_route_answers_what_the_document_says(site: Site) -> None:
     assert told["GET /v1/models/{model}/quality"]["windows"] and told["GET /v1/models/{model}/quality"]["slices"]
     assert len(told["GET /v1/decisions"]) == 2 and told["GET /v1/acts"] and told["POST /v1/streams/{stream}/events"]["rejected"]
     assert told["GET /v1/views/{view}"]["n_served"]
+
+
+@pytest.mark.parametrize(
+    "change", [{}, {"amount": None}, {"amount": "much"}, {"amount": True}, {"shop": 7}, {"order_id": None}, {"more": 1}]
+)
+@pytest.mark.parametrize("many", [False, True])
+def test_what_a_model_is_asked_is_taken_as_the_document_says(site: Site, change: dict[str, object], many: bool) -> None:
+    body: object = [ASKED[1], {**ASKED[0], **change}] if many else {**ASKED[0], **change}
+    assert site.ask(PREDICT, json=body)[0] == (200 if site.document.takes(PREDICT, body) else 422)
 
 
 @pytest.mark.parametrize(
