@@ -14,7 +14,7 @@ from rich.console import Console
 from tidemill.cli.acts import acted
 from tidemill.cli.options import AsJson, ModelName, ProjectPath, print_json, settings_for, workspace_for
 from tidemill.clock import HOUR_MS, wall_ms
-from tidemill.errors import ConflictError, DeniedError, InputError, NotReadyError, TidemillError, UnavailableError
+from tidemill.errors import ConflictError, DeniedError, InputError, NotReadyError, UnavailableError
 from tidemill.pages import Pages
 from tidemill.settings import Settings
 
@@ -233,6 +233,6 @@ def call(settings: Settings, method: str, path: str, body: bytes = b"") -> Any:
     if answer.status != 200:
         if answer.status in (401, 403):
             raise DeniedError(f"{content['error']['what']}; commands show the key of TIDEMILL_CLIENT__KEY", where=url)
-        failed: type[TidemillError] = InputError if answer.status == 422 else NotReadyError
-        raise failed(str(content["error"]["what"]) if "error" in content else str(content))
+        where, what = (content["error"]["where"], content["error"]["what"]) if "error" in content else ("body", str(content))
+        raise InputError(what.removeprefix(f"{where}: "), where=where) if answer.status == 422 else NotReadyError(what)
     return content

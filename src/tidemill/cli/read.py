@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from tidemill.cli.acts import acted
-from tidemill.cli.moments import moment
+from tidemill.cli.moments import moment, read_moment
 from tidemill.cli.options import AsJson, ModelName, ProjectPath, print_json, settings_for, workspace_for
 from tidemill.clock import wall_ms
 from tidemill.errors import InputError, NotReadyError
@@ -68,7 +68,9 @@ def doctor(project: ProjectPath = None, json_: AsJson = False) -> None:
 def features(
     view: Annotated[str, typer.Argument(help="The name of a view or table.")],
     key: Annotated[str, typer.Argument(help="The entity's key; several fields joined by commas, e.g. EWR,UA.")],
-    at: Annotated[int | None, typer.Option(help="A time, in ms since the epoch; now when left out.")] = None,
+    at: Annotated[
+        str | None, typer.Option(help="A time: ISO 8601, UTC where it names no zone, or s or ms since 1970; now when left out.")
+    ] = None,
     project: ProjectPath = None,
     json_: AsJson = False,
 ) -> None:
@@ -76,7 +78,7 @@ def features(
     from tidemill.serving import read_features
 
     workspace = workspace_for(settings_for(project), remember=False)
-    answer = read_features(workspace, workspace.project.source(view), key, at)
+    answer = read_features(workspace, workspace.project.source(view), key, None if at is None else read_moment(at))
     if json_:
         print_json(answer)
         return

@@ -1,7 +1,7 @@
 """Events: what they look like and whether one is valid."""
 
 from tidemill.events.batch import Column, Columns, EventBatch, to_column, to_columns
-from tidemill.events.event import FORGOTTEN, MAX_EVENT_BYTES, MAX_KEY_BYTES, Event, Keys, parse_event, unfit, unfit_key
+from tidemill.events.event import FORGOTTEN, MAX_EVENT_BYTES, MAX_KEY_BYTES, Event, Keys, parse_event, unfit, unfit_key, words_of
 from tidemill.events.parsing import EventParser, Parsed
 from tidemill.events.source import Arrived, Copied, Reader, Source
 from tidemill.events.stream import FieldKind, Stream
@@ -28,4 +28,5 @@ __all__ = [
     "to_columns",
     "unfit",
     "unfit_key",
+    "words_of",
 ]

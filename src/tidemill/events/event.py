@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from tidemill.clock import to_ms
 from tidemill.errors import EventError
@@ -78,7 +79,16 @@ def _schema_error(error: ValidationError, stream: Stream) -> EventError:
         return EventError("not_json", first["msg"])
     if where == stream.event_time and first["type"] == "missing":
         return EventError("no_time", f"{where}: missing; every event says when it happened")
-    return EventError("schema", f"{where or 'the event'}: {first['msg']} (stream {stream.name!r} expects {stream.schema.__name__})")
+    words = words_of(first)
+    if where == stream.event_time and first["type"] == "int_type":
+        words += "; send whole milliseconds since 1970"
+    return EventError("schema", f"{where or 'the event'}: {words} (stream {stream.name!r} expects {stream.schema.__name__})")
+
+
+def words_of(fault: ErrorDetails) -> str:
+    """What pydantic says of a value; of a time that it does not take also what to send, as many a program has a number."""
+    is_time = fault["type"].startswith("datetime")
+    return fault["msg"] + ("; send ISO 8601 with its zone, e.g. '2026-03-01T10:00:00Z'" if is_time else "")
 
 
 def _check_values(fields: BaseModel, keys: Keys) -> None:

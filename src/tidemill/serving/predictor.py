@@ -12,7 +12,7 @@ from pydantic import BaseModel, FailFast, TypeAdapter, ValidationError
 
 from tidemill.clock import NowMs, wall_ms
 from tidemill.errors import ConflictError, InputError, NoAnswerError
-from tidemill.events import Column, unfit, unfit_key
+from tidemill.events import Column, unfit, unfit_key, words_of
 from tidemill.kernels import Floats
 from tidemill.learning import Explanation, Model, Vectors, explain
 from tidemill.project import Workspace
@@ -109,7 +109,7 @@ class Predictor:
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part) for part in first["loc"]) or "body"
-            raise InputError(f"{first['msg']}; a request has the fields {', '.join(model.request_kinds)}", where=where) from error
+            raise InputError(f"{words_of(first)}; a request has the fields {', '.join(model.request_kinds)}", where=where) from error
         if is_one and len(requests) > 1:
             raise InputError("several objects; put brackets around them")
         if not 0 < len(requests) <= max_rows:

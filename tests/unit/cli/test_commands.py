@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from tests import tiny
 from tests.unit.ui.ferry import CANDIDATES
 from tidemill.cli.main import app
-from tidemill.clock import HOUR_MS
+from tidemill.clock import HOUR_MS, to_utc
 from tidemill.errors import ConflictError, InputError, NotFoundError, ProjectError
 from tidemill.project import Workspace
 from tidemill.stores import Decision
@@ -87,6 +87,11 @@ def test_features_come_from_the_tiles_or_for_an_earlier_time_from_the_lake(home:
     then = json.loads(said("features", "by_shop", "a", "--at", str(now["at_ms"] - 6 * HOUR_MS), "--json"))
     assert (now["source"], then["source"]) == ("tiles", "lake")
     assert then["values"]["n_3h"] > 0
+    for same in (to_utc(then["at_ms"]).isoformat(), f"{to_utc(then['at_ms']):%Y-%m-%d %H:%M}"):
+        assert json.loads(said("features", "by_shop", "a", "--at", same, "--json")) == then
+    for odd in ("yesterday", "99999999999999999"):
+        with pytest.raises(InputError, match=r"--at: '\w+' is no time .* write e\.g\. 2026-03-01T10:00:00Z"):
+            said("features", "by_shop", "a", "--at", odd)
     assert "mean_delay_3h" in said("features", "by_shop", "a")
 
 

@@ -11,10 +11,13 @@ from collections.abc import Iterator
 
 import pytest
 from fastapi.testclient import TestClient
+from typer.testing import CliRunner
 
 from tests.held import hold_version, name_versions
 from tests.served import serving
 from tests.services import free_port
+from tidemill.cli.main import app
+from tidemill.errors import InputError
 from tidemill.project import Workspace, example_curl, example_python, load_project, project_root
 from tidemill.registry import Registry, snapshot
 from tidemill.serving import Champions, create_app
@@ -46,9 +49,9 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TestClient,
         patch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
         champions.refresh(0)  # else the first question might come before the thread has
         port = free_port()
-        app = create_app(workspace, Settings(server=ServerSettings(open=True, port=port)), champions)
-        with serving(app, port) as url:
-            yield TestClient(app, base_url="http://127.0.0.1:8000"), workspace, url
+        made = create_app(workspace, Settings(server=ServerSettings(open=True, port=port)), champions)
+        with serving(made, port) as url:
+            yield TestClient(made, base_url="http://127.0.0.1:8000"), workspace, url
     workspace.close()
 
 
@@ -65,6 +68,22 @@ def test_the_page_runs(shop: tuple[TestClient, Workspace, str], monkeypatch: pyt
     assert "1000" in lines
     assert "0.amount" in lines and "('refund',)" in lines
     assert workspace.predictions.count("refund") == 1 + 1_000 + 20
+
+
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        ("notjson", "body: Invalid JSON: expected "),
+        ("[]", "body: 0 requests; send 1 to "),
+        ('{"amount": "much"}', "0.order_id: Field required;"),
+    ],
+)
+def test_the_command_says_once_where_it_is_wrong(
+    shop: tuple[TestClient, Workspace, str], monkeypatch: pytest.MonkeyPatch, asked: str, why: str
+) -> None:
+    monkeypatch.setenv("TIDEMILL_CLIENT__URL", shop[2])
+    refused = CliRunner().invoke(app, ["predict", "refund", asked])
+    assert isinstance(refused.exception, InputError) and str(refused.exception).startswith(why)
 
 
 def test_the_line_for_the_shell_is_true(shop: tuple[TestClient, Workspace, str]) -> None:

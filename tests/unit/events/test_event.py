@@ -47,7 +47,7 @@ def test_a_valid_event_keeps_its_fields() -> None:
         ('{"at": 1}', "schema", "tap_id: Field required (stream 'taps' expects Tap)"),
         ('{"tap_id": "", "at": 1}', "schema", "tap_id: empty"),
         ('{"tap_id": 7, "at": 1}', "schema", "tap_id: "),
-        ('{"tap_id": "t1", "at": "1"}', "schema", "at: "),
+        ('{"tap_id": "t1", "at": "1"}', "schema", "at: Input should be a valid integer; send whole milliseconds since 1970 (stream"),
         ('{"tap_id": "t1", "at": null}', "schema", "at: "),
         ('{"tap_id": "t1", "at": -1}', "schema", "at: outside 1970 to 2100"),
         ('{"tap_id": "t1", "at": 1, "fare": "3"}', "schema", "fare: "),
@@ -69,6 +69,11 @@ def test_a_bad_event_is_refused_with_reason_place_and_value(text: str, reason: s
 @pytest.mark.parametrize(
     ("changes", "detail"),
     [
+        (
+            {"at": 1_356_998_400_000},
+            "at: Input should be a valid datetime; send ISO 8601 with its zone, e.g. '2026-03-01T10:00",
+        ),
+        ({"seen_at": "1.1.2013"}, "; send ISO 8601 with its zone, e.g. "),
         ({"at": "2013-01-01T00:00:00"}, "at: 2013-01-01T00:00:00 has no time zone; add one"),
         ({"seen_at": "2013-01-01T00:00:00"}, "seen_at: 2013-01-01T00:00:00 has no time zone; add one"),
         ({"seen_at": "0001-01-01T00:00:00+05:00"}, "seen_at: 0001-01-01T00:00:00+05:00 lies outside the years 1 to 9999 of UTC"),
