@@ -177,7 +177,7 @@ late_arrival = Model(
         on=("error", "evidently"),
         cooldown="14d",
         min_labels=2000,
-        follow_ups=(500, 1_000, 2_000, 4_000),  # some 840 flights a day: after half a day, a day, two and five
+        # some 840 flights a day: the default `follow_ups` are after a day, two and five
         probation="3d",
         probation_labels=1_000,
     ),
