@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 NowMs = Callable[[], int]
@@ -16,6 +18,7 @@ DAY_MS = 24 * HOUR_MS
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS_MS = {"ms": 1, "s": SECOND_MS, "m": MINUTE_MS, "min": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS}
 _LONGEST_MS = 365_250 * DAY_MS
+_MS_FROM = 100_000_000_000  # a number is of milliseconds from here on (of 1973), else of seconds
 
 
 def wall_ms() -> int:
@@ -30,6 +33,34 @@ def to_utc(ms: int) -> datetime:
     '2013-01-01T00:00:00+00:00'
     """
     return _EPOCH + timedelta(milliseconds=ms)  # exact, which a float of seconds is not
+
+
+def moment_of(text: str) -> datetime | None:
+    """The moment that a text tells: ISO 8601, UTC where no zone is named, or a number of s or ms since 1970; else None.
+
+    >>> moment_of("2026-03-01 10:00") == moment_of("2026-03-01T11:00+01:00") == moment_of("1772359200") == moment_of("1772359200000")
+    True
+    >>> str(moment_of("2026-03-01 10:00")), moment_of("03/01/2026")
+    ('2026-03-01 10:00:00+00:00', None)
+    """
+    text = text.strip()
+    with suppress(ValueError, OverflowError):
+        if re.fullmatch(r"\d+(\.\d+)?", text) and not re.fullmatch(r"(19|20)\d{6}", text):  # those are dates
+            number = float(text)
+            return to_utc(int(number) if number >= _MS_FROM else round(number * 1_000))
+        moment = datetime.fromisoformat(text)
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return None
+
+
+def moment_ms(text: str) -> int | None:
+    """The same as integer milliseconds since the epoch.
+
+    >>> moment_ms("2026-03-01 10:00")
+    1772359200000
+    """
+    moment = moment_of(text)
+    return None if moment is None else to_ms(moment)
 
 
 def to_ms(moment: datetime) -> int:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from tidemill.clock import to_utc
+from tidemill.clock import moment_ms, to_utc
 from tidemill.errors import InputError
 from tidemill.events.event import MAX_TIME_MS
-from tidemill.project.csv_history import moment_ms
 
 
 def moment(at_ms: int | None) -> str:

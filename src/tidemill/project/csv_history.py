@@ -8,21 +8,19 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from pydantic import BaseModel
 
-from tidemill.clock import DAY_MS, duration_ms, to_ms, to_utc
+from tidemill.clock import DAY_MS, duration_ms, moment_ms, to_utc
 from tidemill.errors import EventError, InputError
 from tidemill.events import Keys, Stream, parse_event
 from tidemill.learning import Model
 from tidemill.sources.rows import row_text, typed_row
 from tidemill.streams import Asked, Counts, Recorded, Recording
-
-_MS_FROM = 100_000_000_000  # a whole number is of milliseconds from here on (of 1973), else of seconds
 
 Row = Mapping[str, object]
 
@@ -156,31 +154,12 @@ def field_names(headers: Sequence[str]) -> list[str]:
     return names
 
 
-def moment_ms(text: str) -> int | None:
-    """The moment that a text tells, integer ms since the epoch: ISO 8601, UTC where no zone is named, or a number of s or ms; else None.
-
-    >>> moment_ms("2026-03-01 10:00") == moment_ms("1772359200") == moment_ms("1772359200000") == 1_772_359_200_000
-    True
-    >>> moment_ms("03/01/2026") is None
-    True
-    """
-    text = text.strip()
-    with suppress(ValueError, OverflowError):
-        if re.fullmatch(r"\d+(\.\d+)?", text) and not re.fullmatch(r"(19|20)\d{6}", text):  # those are dates
-            number = float(text)
-            return int(number) if number >= _MS_FROM else round(number * 1_000)
-        moment = datetime.fromisoformat(text)
-        return to_ms(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
-    return None
-
-
 def _typed(row: Row, stream: Stream) -> dict[str, object]:
     """The fields of a stream, with the types that its schema asks for; what does not fit stays text, for the engine to judge."""
     values = typed_row({name: row.get(name) for name in stream.kinds}, stream)
-    for name, python_type in stream.python_types.items():
-        wants_ms = name == stream.event_time and python_type is int
-        if (python_type is datetime or wants_ms) and (found_ms := moment_ms(str(row.get(name) or ""))) is not None:
-            values[name] = found_ms if wants_ms else to_utc(found_ms).isoformat()
+    time = stream.event_time
+    if stream.python_types[time] is int and (found_ms := moment_ms(str(row.get(time) or ""))) is not None:
+        values[time] = found_ms
     return values
 
 

@@ -79,9 +79,11 @@ class DeltaReader:
                 self._rows = islice(self._open(place), place.rows, None)
             payloads = list(islice(self._rows, limit))
         except (DeltaError, TableNotFoundError, OSError, pa.ArrowInvalid) as error:
-            at = f" after version {self._place.version}" if self._place else ""
+            what = f"{self._source.description} cannot be read"
+            if self._place is None:
+                raise NotReadyError(f"{what} yet: {error}") from error
             raise NotReadyError(
-                f"{self._source.description} cannot be read{at}: {error}; if vacuum or log retention has removed what was not copied, "
+                f"{what} after version {self._place.version}: {error}; if vacuum or log retention has removed what was not copied, "
                 "copy its files with Files(...) and follow it under another stream"
             ) from error
         whole = len(payloads) < limit

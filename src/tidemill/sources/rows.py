@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from tidemill.clock import moment_of
 from tidemill.events import Stream
 
 _TRUE, _FALSE = ("true", "t", "yes", "1"), ("false", "f", "no", "0")
@@ -31,7 +32,7 @@ def row_text(row: Mapping[str | Any, object]) -> str:
 def typed_row(row: Mapping[str | Any, Any], stream: Stream) -> dict[str, object]:
     """A row of texts with the types that the stream's schema asks for; what does not fit stays text, for the engine to judge.
 
-    An empty text is null.
+    An empty text is null, and times are read as `moment_of` does.
     """
     return {name: _typed(text, stream.python_types.get(name, str)) for name, text in row.items() if name is not None}
 
@@ -65,7 +66,7 @@ def _typed(text: str | list[str] | None, wanted: type) -> object:
     if wanted is bool:
         return text.lower() in _TRUE if text.lower() in (*_TRUE, *_FALSE) else text
     if wanted is datetime:
-        return text
+        return moment_of(text) or text
     with suppress(ValueError):
         return wanted(text)
     return text

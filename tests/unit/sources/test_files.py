@@ -119,7 +119,7 @@ def test_values_of_a_csv_become_what_the_schema_asks_for_and_what_does_not_fit_s
         "16",
     )
     rows = [json.loads(text) for text in texts(reads(of(tmp_path, "*.csv")))]
-    at = "2026-03-01T00:00:00Z"
+    at = "2026-03-01T00:00:00+00:00"
     assert rows[0] == {"tap_id": "12", "at": at, "gate": "7", "fare": 1.5, "zones": 2, "is_child": True, "unknown": "9"}
     assert rows[1] == {"tap_id": "13", "at": at, "gate": None, "fare": None, "zones": 2, "is_child": False, "unknown": None}
     assert (rows[2]["fare"], rows[2]["zones"], rows[2]["is_child"]) == ("cheap", "2.5", "perhaps")
@@ -129,6 +129,18 @@ def test_values_of_a_csv_become_what_the_schema_asks_for_and_what_does_not_fit_s
     assert parse_event(orjson.dumps(rows[0]).decode(), stream, 2**41).event_id == "12"
     with pytest.raises(EventError, match="fare"):
         parse_event(orjson.dumps(rows[2]).decode(), stream, 2**41)
+
+
+def test_times_of_a_csv_without_a_zone_are_utc_and_numbers_are_times_too(tmp_path: Path) -> None:
+    told = ["2026-03-01T00:00:00", "2026-03-01 00:00", "2026-03-01", "2026-03-01T01:00+01:00", "1772323200", "1772323200000", "03/01/2026"]
+    lines(tmp_path, "a.csv", "tap_id,at,zones,is_child", *(f"{place},{at},1,no" for place, at in enumerate(told)))
+    *times, other = texts(reads(of(tmp_path, "*.csv")))
+    stream = project_of(of(tmp_path, "*.csv")).streams[0]
+    nulls = {"gate": None, "fare": None}
+    events = [parse_event(orjson.dumps({**json.loads(text), **nulls}).decode(), stream, 2**41) for text in times]
+    assert [event.event_time_ms for event in events] == [1_772_323_200_000] * len(events)
+    with pytest.raises(EventError, match="send ISO 8601 with its zone"):
+        parse_event(orjson.dumps({**json.loads(other), **nulls}).decode(), stream, 2**41)
 
 
 def test_a_parquet_file_that_is_none_is_an_error_that_names_it(tmp_path: Path) -> None:

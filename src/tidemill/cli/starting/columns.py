@@ -15,8 +15,9 @@ from math import isfinite
 from pathlib import Path
 from typing import Literal
 
+from tidemill.clock import moment_ms
 from tidemill.errors import InputError
-from tidemill.project.csv_history import field_names, moment_ms
+from tidemill.project.csv_history import field_names
 
 Kind = Literal["time", "flag", "whole", "number", "text", "empty"]
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from tidemill.cli.starting.columns import KEY_NAME, Column, Sample
+from tidemill.clock import moment_ms
 from tidemill.errors import InputError
 from tidemill.learning.task import Task
-from tidemill.project.csv_history import moment_ms
 
 _MOST_CATEGORIES = 50
 _MOST_CLASSES = 20

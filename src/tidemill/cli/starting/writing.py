@@ -13,9 +13,9 @@ from typing import Any
 
 from tidemill.cli.starting.columns import Column, Sample
 from tidemill.cli.starting.roles import Roles
-from tidemill.clock import DAY_MS, duration_ms
+from tidemill.clock import DAY_MS, duration_ms, moment_ms
 from tidemill.errors import ConflictError, InputError
-from tidemill.project.csv_history import field_names, moment_ms
+from tidemill.project.csv_history import field_names
 
 FILES = {
     "project.py": "project.py.jinja",
