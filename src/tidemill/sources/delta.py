@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -12,6 +12,7 @@ import msgspec
 import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
+from pyarrow.dataset import FileSystemDataset
 
 from tidemill.errors import NotReadyError
 from tidemill.events import Arrived, Copied, Stream
@@ -19,6 +20,8 @@ from tidemill.sources.rows import row_text
 
 _MAX_WAIT_S = 1.0
 _CHANGE_COLUMNS = ("_change_type", "_commit_version", "_commit_timestamp")
+_Changed = tuple[Iterable[str], Iterable[str]]  # rows that came, and rows that went
+_CAME, _WENT = ("insert", "update_postimage"), ("delete", "update_preimage")
 
 
 @dataclass(frozen=True)
@@ -117,8 +120,7 @@ class DeltaReader:
 def _held(table: DeltaTable, version: int) -> Iterator[str]:
     """All rows of a version, in the order of its files."""
     table.load_as_version(version)
-    for batch in table.to_pyarrow_dataset().to_batches():
-        yield from map(row_text, batch.to_pylist())
+    yield from _texts(table.to_pyarrow_dataset())
 
 
 def _added(table: DeltaTable, version: int) -> list[str]:
@@ -126,9 +128,38 @@ def _added(table: DeltaTable, version: int) -> list[str]:
 
     A file that is rewritten, as by a delete, brings its rows as deleted and added again; those are nothing new.
     """
+    try:
+        came, went = _by_feed(table, version)
+    except DeltaError:  # as of a version with another column or property than the one before, where the feed was not switched on
+        came, went = _by_files(table, version)
+    added = Counter(came)
+    added.subtract(went)
+    return sorted(text for text, times in added.items() for _ in range(times))
+
+
+def _by_feed(table: DeltaTable, version: int) -> _Changed:
+    """The rows that the change feed of a version tells as added, and as gone."""
     changes = pa.table(table.load_cdf(starting_version=version, ending_version=version))
     kinds = changes.column("_change_type").to_pylist()
     texts = [row_text(row) for row in changes.drop_columns(list(_CHANGE_COLUMNS)).to_pylist()]
-    added = Counter(text for text, kind in zip(texts, kinds, strict=True) if kind in ("insert", "update_postimage"))
-    added.subtract(text for text, kind in zip(texts, kinds, strict=True) if kind in ("delete", "update_preimage"))
-    return sorted(text for text, times in added.items() for _ in range(times))
+    came, went = ([text for text, kind in zip(texts, kinds, strict=True) if kind in those] for those in (_CAME, _WENT))
+    return came, went
+
+
+def _by_files(table: DeltaTable, version: int) -> _Changed:
+    """The rows of the files that a version has and the one before has not, and the other way round."""
+    table.load_as_version(version - 1)
+    before = table.to_pyarrow_dataset()
+    table.load_as_version(version)
+    now = table.to_pyarrow_dataset()
+    return _texts(_without(now, before)), _texts(_without(before, now))
+
+
+def _without(one: FileSystemDataset, other: FileSystemDataset) -> FileSystemDataset:
+    fragments = [fragment for fragment in one.get_fragments() if fragment.path not in other.files]
+    return FileSystemDataset(fragments, one.schema, one.format, one.filesystem)
+
+
+def _texts(rows: FileSystemDataset) -> Iterator[str]:
+    for batch in rows.to_batches():
+        yield from map(row_text, batch.to_pylist())

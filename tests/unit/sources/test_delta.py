@@ -68,6 +68,22 @@ def test_merged_files_and_deleted_rows_bring_nothing_twice(following: Following)
     assert following.look() == [105]
 
 
+def test_a_table_that_changes_its_columns_or_properties_is_followed(following: Following) -> None:
+    """Of a version that does, Delta's change feed tells nothing where it was not switched on."""
+    table = following.source.table
+    write_deltalake(table, pa.table({"n": [1, 2], "day": ["mo", "tu"]}), partition_by=["day"])
+    assert sorted(following.look()) == [1, 2]
+    write_deltalake(table, pa.table({"n": [3, 4], "day": ["mo", "mo"], "note": ["a", "b"]}), mode="append", schema_mode="merge")
+    assert sorted(following.look()) == [3, 4]
+    DeltaTable(table).alter.set_table_properties({"delta.logRetentionDuration": "interval 90 days"})
+    write_deltalake(table, pa.table({"n": [5], "day": ["tu"]}), mode="append", schema_mode="merge")
+    DeltaTable(table).delete("n = 1")
+    assert following.look() == [5]
+    write_deltalake(table, pa.table({"n": [2.5, 3.0], "day": ["mo", "tu"]}), mode="overwrite", schema_mode="overwrite")
+    write_deltalake(table, pa.table({"n": [2.5, 4.5], "day": ["mo", "we"], "more": [1, 2]}), mode="overwrite", schema_mode="overwrite")
+    assert sorted(following.look()) == [2.5, 2.5, 3.0, 4.5], "a row that has a column more has changed"
+
+
 def test_infinite_numbers_are_left_for_the_engine_to_reject_and_nan_is_null(tmp_path: Path) -> None:
     write_deltalake(str(tmp_path), pa.table({"n": [1.5, float("nan"), float("inf"), -float("inf")]}))
     reader = Delta(str(tmp_path)).open(project_of(Delta("x")).streams[0], Copied("", lambda _name: False))
