@@ -267,6 +267,18 @@ def test_a_topic_that_is_not_there_is_said(server: KafkaServer, tmp_path: Path) 
         assert "no-such-topic" not in server.admin.list_topics()
 
 
+def test_a_topic_that_is_deleted_under_a_reader_is_not_made_again(server: KafkaServer, tmp_path: Path) -> None:
+    topic = server.new_topic(partitions=2)
+    server.send(topic, values(taps(0, 10)))
+    with home(kafka(topic, server), tmp_path) as workspace, closing(copier_of(workspace)) as copier:
+        wait_until(lambda: n_in(workspace) == 10, copier.step)
+        server.forget()  # the tests' own client would have it made anew
+        server.admin.delete_topics([topic])
+        with pytest.raises(NotReadyError, match=r"there is no such topic; make it"):
+            wait_until(lambda: False, copier.step)
+        assert topic not in server.admin.list_topics()
+
+
 def committed(server: KafkaServer, group: str) -> dict[int, int]:
     """What a tool shows of a group."""
     found: dict[TopicPartition, Any] = server.admin.list_group_offsets({group: None})[group]

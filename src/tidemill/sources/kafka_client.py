@@ -1,4 +1,4 @@
-"""Opening a Kafka client so that a failure says why, and leaves nothing running."""
+"""Opening a Kafka client so that a failure says why, and leaves nothing running, and that it makes no topic."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from tidemill.sources.kafka_sockets import DIRECTLY
 
 # the client says here why a broker did not let it in, and then raises only that none did
 _SAYS_WHY = logging.getLogger("kafka.net.manager")
+# An option of consumers and producers that they do not pass on: whoever looks for a topic that was just deleted would have it made anew.
+_MAKES_TOPICS = "allow_auto_create_topics"
 
 
 def opened(make: Callable[..., Any], where: str, config: Mapping[str, object]) -> Any:
-    """A client of kafka-python; when it cannot be made, its thread is ended, which it would leave running.
+    """A client of kafka-python that has no broker make a topic; when it cannot be made, its thread is ended, which it would leave running.
 
     Args:
         make: its class.
@@ -30,8 +32,10 @@ def opened(make: Callable[..., Any], where: str, config: Mapping[str, object]) -
     begun: list[Any] = []
 
     def connections(**settings: object) -> Any:
-        begun.append(KafkaConsumer.DEFAULT_CONFIG["kafka_client"](**{**settings, "proxy_url": DIRECTLY}))
-        return begun[-1]
+        made = KafkaConsumer.DEFAULT_CONFIG["kafka_client"](**{**settings, "proxy_url": DIRECTLY})
+        made.cluster.config[_MAKES_TOPICS] = False
+        begun.append(made)
+        return made
 
     reasons = _Reasons(str(config["client_id"]))
     _SAYS_WHY.addHandler(reasons)

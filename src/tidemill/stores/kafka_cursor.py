@@ -28,7 +28,6 @@ _CONSUMER = {
     "enable_auto_commit": False,
     "isolation_level": "read_committed",
     "auto_offset_reset": "none",  # never skip or repeat on its own
-    "allow_auto_create_topics": False,
     "metrics_enabled": False,
     "max_partition_fetch_bytes": _FETCH_BYTES,
     "client_id": "tidemill-log",

@@ -30,7 +30,6 @@ _WAIT_MS = 1_000  # while the group has given us nothing; the client forgets an 
 _HUNG_MS = 60_000  # an engine that takes nothing for so long hangs, though it may still beat
 _CONSUMER = {
     "enable_auto_commit": False,
-    "allow_auto_create_topics": False,
     "metrics_enabled": False,
     "metadata_max_age_ms": 10_000,  # partitions that are added find an engine
     "max_poll_interval_ms": _HUNG_MS,

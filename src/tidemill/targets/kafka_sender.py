@@ -89,7 +89,7 @@ class KafkaSender:
             self._producer.close(_FLUSH_S)
 
     def _check_topic(self, config: Mapping[str, object]) -> None:
-        """Ask before anything is sent: kafka-python's producer lets the broker make a topic that is not there, whatever it is told."""
+        """Ask before anything is sent: the producer would wait for a topic that is not there, and then say that no answer came."""
         admin = opened(KafkaAdminClient, self._where, {**config, "request_timeout_ms": _ANSWER_MS})
         try:
             (found,) = admin.describe_topics([self._topic])
