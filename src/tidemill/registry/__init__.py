@@ -25,7 +25,7 @@ from tidemill.registry.named import CANARY, CHALLENGER, CHAMPION, FROZEN, PREVIO
 from tidemill.registry.probation import Probation, examine, judge_probation
 from tidemill.registry.registry import KEPT_REPORTS, REPORT, Registry
 from tidemill.registry.release import DatasetRef, Release
-from tidemill.registry.releasing import Beside, act_at_once, compare_trials, end_trials, try_canary, try_shadow
+from tidemill.registry.releasing import Beside, act_at_once, compare_trials, end_trials, name_trials, try_canary, try_shadow
 from tidemill.registry.training import FITS, IMPORTANT, Ready, code_version, make_ready, register, snapshot
 from tidemill.registry.updating import due_update, learn_more, request_update
 from tidemill.registry.version import Version
@@ -84,6 +84,7 @@ __all__ = [
     "make_ready",
     "mark",
     "measure_latency",
+    "name_trials",
     "numbers_left",
     "plan_of",
     "put_back",

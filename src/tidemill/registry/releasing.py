@@ -11,6 +11,7 @@ tried no more.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,20 +90,38 @@ def try_canary(registry: Registry, name: str, version: int, percent: float) -> N
     registry.set_alias(name, CANARY, version)
 
 
-def end_trials(registry: Registry, name: str) -> None:
-    """Let the champion answer everything, and nothing score beside it but the frozen first model."""
-    registry.drop_alias(name, CANARY)
-    registry.drop_alias(name, SHADOW)
+def end_trials(registry: Registry, name: str, meant: Mapping[Role, int] | None = None) -> None:
+    """Let the champion answer what a canary did, and a shadow score no more.
+
+    Args:
+        registry: of the versions.
+        name: the registered name.
+        meant: the trials that are meant, each with its version; what else is tried goes on. Whatever is tried, where left out.
+
+    Raises:
+        ConflictError: by now another version is tried than they mean; nothing is ended. One that has ended already is no such case.
+    """
+    tried = _tried(registry.named(name))
+    for role, version in (tried if meant is None else meant).items():
+        if tried.get(role, version) != version:
+            raise ConflictError(f"version {tried[role]} of {name!r} is tried as {role} by now, not {version}; look, and ask again")
+    for role in tried if meant is None else meant:
+        registry.drop_alias(name, role)
+
+
+def name_trials(trials: Mapping[Role, int]) -> str:
+    """What is tried, in words.
+
+    >>> name_trials({"shadow": 4, "canary": 5})
+    'version 4 as shadow and version 5 as canary'
+    """
+    return " and ".join(f"version {version} as {role}" for role, version in trials.items())
 
 
 def compare_trials(workspace: Workspace, model: Model, named: Named) -> list[Beside]:
     """What is tried now, beside the champion."""
-    roles: tuple[tuple[Role, str], ...] = (("shadow", SHADOW), ("canary", CANARY))
-    tried = [(role, named.versions[alias]) for role, alias in roles if alias in named.versions]
-    if not tried:
-        return []
     told = []
-    for role, version in tried:
+    for role, version in _tried(named).items():
         span = workspace.now_ms() - COMPARED_MS, LAST_MS
         seen = workspace.quality.tried(model.name, model.label, span, (role, version))
         own, champion = (
@@ -133,6 +152,12 @@ def act_at_once(workspace: Workspace, registry: Registry, model: Model, decision
         end(workspace, decision, asker.run_id, "failed", f"{type(error).__name__}: {error}")
         raise
     return workspace.decisions.get(decision.id)
+
+
+def _tried(named: Named) -> dict[Role, int]:
+    """The version of each role that one is tried in; the roles are called as their aliases."""
+    roles: tuple[Role, ...] = ("shadow", "canary")
+    return {role: named.versions[role] for role in roles if role in named.versions}
 
 
 def _refuse_champion(named: Named, name: str, version: int) -> None:

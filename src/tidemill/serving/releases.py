@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Request
+from fastapi import APIRouter, Body, Query, Request
 from fastapi.openapi.models import Example
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -21,6 +21,7 @@ from tidemill.registry import (
     act_at_once,
     compare_trials,
     end_trials,
+    name_trials,
     request_promotion,
     request_rollback,
     try_canary,
@@ -29,7 +30,7 @@ from tidemill.registry import (
 from tidemill.serving.access import CALLER, SAID
 from tidemill.serving.describing import Examples, Refused, answered
 from tidemill.serving.examples import EXAMPLE_VERSION, example_decision, example_said, no_model
-from tidemill.stores import Caller, Decision
+from tidemill.stores import Caller, Decision, Role
 from tidemill.stores.decision_records import Act, Outcome
 
 By = Annotated[
@@ -50,6 +51,20 @@ class Trial(BaseModel):
     shadow: Version | None = Field(None, description="the version that scores every question and answers none")
     canary: Version | None = Field(None, description="the version that answers the questions of a share of keys")
     percent: float = Field(5.0, gt=0, le=100, description="the canary's share")
+
+
+class Meant(BaseModel):
+    """Which trials are to end; whatever is tried, where neither is said."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    shadow: Version | None = Field(None, description="the version that is meant; refused where another one is the shadow by now")
+    canary: Version | None = Field(None, description="the version that is meant; refused where another one is the canary by now")
+
+    def trials(self) -> dict[Role, int]:
+        """The version of each role."""
+        said: dict[Role, int | None] = {"shadow": self.shadow, "canary": self.canary}
+        return {role: version for role, version in said.items() if version is not None}
 
 
 class Promotion(BaseModel):
@@ -124,10 +139,13 @@ def _trial_routes(workspace: Workspace, registry: Registry) -> APIRouter:
             raise InputError('say one of the two, {"shadow": VERSION} or {"canary": VERSION, "percent": 10}')
         return _told(workspace, registry, wanted)
 
-    @router.delete("/release", summary="End shadow and canary: the champion answers everything", **answered(told, no_such))
-    def end_release(model: str) -> Release:
-        wanted = project.model(model)
-        end_trials(registry, project.registered_name(wanted.name))
+    ended = answered(told, no_such, _champion(project), _WRONG)
+
+    @router.delete("/release", summary="End shadow and canary: the champion answers everything", **ended)
+    def end_release(model: str, meant: Annotated[Meant, Query()], request: Request) -> Release:
+        wanted, trials = project.model(model), meant.trials()
+        _say(request, model, name_trials(trials))
+        end_trials(registry, project.registered_name(wanted.name), trials or None)
         return _told(workspace, registry, wanted)
 
     return router

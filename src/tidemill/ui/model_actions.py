@@ -26,13 +26,14 @@ from tidemill.registry import (
     Registry,
     act_at_once,
     end_trials,
+    name_trials,
     request_promotion,
     request_retrain,
     request_rollback,
     try_canary,
     try_shadow,
 )
-from tidemill.stores import Decision
+from tidemill.stores import Decision, Role
 from tidemill.ui.caller import caller_of, say
 from tidemill.ui.forms import Form, go_to, one, read_form, refused
 
@@ -73,7 +74,7 @@ def model_router(workspace: Workspace, registry: Registry, changed: Callable[[],
         _Act("/retrain", hand.retrain, lambda model, _: f"a challenger of {model.name} is fitted now"),
         _Act("/shadow", hand.shadow, lambda model, form: f"version {_version(form)} of {model.name} scores every question from now on"),
         _Act("/canary", hand.canary, _answers_a_share),
-        _Act("/end-trials", hand.end_trials, lambda model, _: f"what is tried of {model.name} scores no more"),
+        _Act("/end-trials", hand.end_trials, lambda model, form: f"{name_trials(_trials(form))} of {model.name} scores no more"),
         _Act("/promote", hand.promote, _answers),
         _Act("/rollback", hand.rollback, _answers),
         _Act("/freeze", hand.freeze, lambda model, _: f"nothing retrains {model.name} from now on"),
@@ -107,9 +108,10 @@ class _Hand:
         try_canary(self.registry, self._registered(model), version, percent)
         return self._tried(model, f"version {version} as canary of {percent:g} %")
 
-    def end_trials(self, model: Model, _form: Form, _by: str) -> Done:
-        end_trials(self.registry, self._registered(model))
-        return self._tried(model, "")
+    def end_trials(self, model: Model, form: Form, _by: str) -> Done:
+        meant = _trials(form)
+        end_trials(self.registry, self._registered(model), meant)
+        return self._tried(model, name_trials(meant))
 
     def promote(self, model: Model, form: Form, by: str) -> Done:
         version, asker = _version(form), _asker(by)
@@ -176,11 +178,20 @@ def _reason(form: Form) -> str:
     return said(one(form, "reason"), "reason")
 
 
-def _version(form: Form) -> int:
-    version = one(form, "version")
+def _version(form: Form, field: str = "version") -> int:
+    version = one(form, field)
     if not _VERSION.fullmatch(version):
-        raise InputError(f"{version[:20]!r} is no version; choose one of the list", where="version")
+        raise InputError(f"{version[:20]!r} is no version; choose one of the list", where=field)
     return int(version)
+
+
+def _trials(form: Form) -> dict[Role, int]:
+    """What is meant to end, as the form showed it."""
+    roles: tuple[Role, ...] = ("shadow", "canary")
+    meant = {role: _version(form, role) for role in roles if role in form}
+    if not meant:
+        raise InputError("say which version is tried no more, as shadow=VERSION or canary=VERSION", where="form")
+    return meant
 
 
 def _percent(form: Form) -> float:

@@ -178,7 +178,12 @@ def test_trials_end_at_once(ready: Api) -> None:
     assert ready.call("POST", f"{MODEL}/release", {"canary": 9, "percent": 60})[0] == 404
     named = ready.registry.named(NAME)
     assert (named.versions["canary"], named.canary_percent) == (2, 40), "what is tried goes on"
-    assert ready.call("DELETE", f"{MODEL}/release")[1]["trials"] == []
+    status, told = ready.call("DELETE", f"{MODEL}/release?canary=1")
+    assert (status, "version 2 of 'tiny.late_order' is tried as canary by now, not 1" in told["error"]["what"]) == (409, True), told
+    assert ready.call("DELETE", f"{MODEL}/release?canery=2")[0] == 422, "what is not understood ends nothing"
+    assert ready.call("DELETE", f"{MODEL}/release?shadow=2")[1]["aliases"]["canary"] == 2, "there was no shadow, and it alone was meant"
+    assert ready.call("DELETE", f"{MODEL}/release?canary=2")[1]["trials"] == []
+    assert ready.call("GET", "/v1/acts")[1][0]["detail"] == "version 2 as canary"
     _wait_for_roles(ready, {"champion": 1, "frozen": 1})
     assert ready.call("DELETE", f"{MODEL}/release")[0] == 200, "there is nothing to end, and nothing wrong with that"
     ready.registry.set_alias(NAME, "canary", 2)  # as somebody would in MLflow

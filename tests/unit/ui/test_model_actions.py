@@ -90,9 +90,25 @@ def test_a_version_is_tried_as_shadow_and_as_canary_and_the_trial_is_ended(clien
     assert (named.versions["shadow"], named.versions["canary"], named.canary_percent) == (1, 1, 12.5)
     page = client.get("/").text
     assert "Version 1 is tried as canary of 12.5 % of the keys" in page and "End both" in page
-    assert send(client, "end-trials") == done
+    assert send(client, "end-trials", shadow="1", canary="1") == done
     assert not {"shadow", "canary"} & registry.named(NAME).versions.keys()
     assert "is tried as" not in client.get("/").text
+
+
+def test_only_the_trials_that_a_form_showed_are_ended(client: TestClient, registry: Registry) -> None:
+    registry.set_alias(NAME, "shadow", 1)
+    registry.named(NAME)  # as the server does each second
+    form = re.search(r'action="/ui/models/late_ferry/end-trials"(.*?)</form>', client.get("/").text, re.DOTALL)
+    assert form is not None
+    assert re.findall(r'type="hidden" name="(shadow|canary)" value="(\d+)"', form[1]) == [("shadow", "1")]
+    registry.set_alias(NAME, "canary", 1)  # which somebody else has begun meanwhile
+    assert send(client, "end-trials", shadow="1") == (303, "/#versions-of-late_ferry")
+    assert registry.named(NAME).versions.get("canary") == 1
+    registry.set_alias(NAME, "shadow", 1)
+    status, text = send(client, "end-trials", shadow="1", canary="2")
+    assert (status, "version 1 of 'ferries.late_ferry' is tried as canary by now, not 2" in text) == (409, True), text
+    assert registry.named(NAME).versions.items() >= {"shadow": 1, "canary": 1}.items(), "nothing was ended"
+    assert send(client, "end-trials", shadow="1")[0] == send(client, "end-trials", shadow="1")[0] == 303, "what has ended is ended"
 
 
 def test_a_freeze_is_shown_with_who_and_why_and_ended(ferry: Ferry, client: TestClient) -> None:
@@ -116,6 +132,8 @@ def test_a_freeze_is_shown_with_who_and_why_and_ended(ferry: Ferry, client: Test
         ("shadow", {"version": "9"}, 404, "no version"),
         ("canary", {"version": "1", "percent": "0"}, 422, "percent: 0 is no share"),
         ("canary", {"version": "1", "percent": "many"}, 422, "percent: 'many' is no share"),
+        ("end-trials", {}, 422, "say which version is tried no more"),
+        ("end-trials", {"shadow": "all"}, 422, "shadow: 'all' is no version"),
         ("rollback", {}, 422, "no version"),
         ("rollback", {"version": "7"}, 409, "version 1 of 'late_ferry' is the previous champion by now, not 7"),
         ("rollback", {"version": "1", "by": ""}, 422, "by: 0 letters"),
@@ -135,7 +153,7 @@ def test_what_cannot_be_done_says_why_and_what_serves_stays(
         ("retrain", {"reason": "x"}, "a challenger of late_ferry is fitted now"),
         ("shadow", {"version": "1"}, "version 1 of late_ferry scores every question from now on"),
         ("canary", {"version": "1", "percent": "5"}, "version 1 of late_ferry answers 5 % of the keys from now on"),
-        ("end-trials", {}, "what is tried of late_ferry scores no more"),
+        ("end-trials", {"shadow": "1"}, "version 1 as shadow of late_ferry scores no more"),
         ("promote", {"version": "1"}, "version 1 of late_ferry answers from now on"),
         ("rollback", {"version": "1"}, "version 1 of late_ferry answers from now on"),
         ("freeze", {"reason": "x"}, "nothing retrains late_ferry from now on"),
