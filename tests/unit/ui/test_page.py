@@ -53,6 +53,18 @@ def test_the_page_holds_the_fragment_and_every_section(ferry: Ferry, client: Tes
         assert f'href="#{name}"' in page.text
 
 
+def test_the_weekly_check_says_what_is_usual(ferry: Ferry, client: TestClient) -> None:
+    fill(ferry)
+    cursor, check = ferry.workspace.monitors.load("check:late_ferry")
+    assert check is not None
+    as_usual = check | {"failed": [], "failed_twice": [], "share": 0.0, "domain": {"auc": 0.9999, "threshold": 1.0, "columns": []}}
+    ferry.workspace.monitors.save("check:late_ferry", cursor, cursor + 1, as_usual)
+    told = " ".join(re.sub(r"<[^>]*>", "", client.get("/ui/parts/drift").text).split())
+    assert "all within their thresholds 0 % of the columns drifted" in told
+    assert "no more than usual a classifier tells" in told
+    assert "with an AUC of 1.000, in ordinary cycles up to 1.000" in told
+
+
 def test_an_alert_shows_its_report_once_there_is_one(ferry: Ferry, client: TestClient) -> None:
     ferry.workspace.alerts.raise_alert(Alert("a", "late_ferry", "critical", "Errors rose", "20 %", "", START_MS, explain="1"))
     ferry.tell("a")
