@@ -6,11 +6,12 @@ from getpass import getuser
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Column, Table
 
+from tidemill.cli.moments import moment
 from tidemill.cli.options import AsJson, ProjectPath, print_json, settings_for, workspace_for
-from tidemill.clock import to_utc, wall_ms
+from tidemill.cli.terminal import terminal
+from tidemill.clock import wall_ms
 
 if TYPE_CHECKING:
     from tidemill.project import Workspace
@@ -33,9 +34,9 @@ def acts(
         return
     table = Table("when", "by", "via", "act", Column("about", overflow="fold"), Column("detail", overflow="fold"), "status", box=None)
     for one in found:
-        when = f"{to_utc(one.wall_ms):%Y-%m-%d %H:%M:%S}"
+        when = moment(one.wall_ms, seconds=True)
         table.add_row(when, one.by, one.via, one.act, one.about, one.detail, str(one.status or ""))
-    Console(markup=False, highlight=False).print(table if found else "nothing yet")
+    terminal().print(table if found else "nothing yet")
 
 
 def acted(workspace: Workspace, act: str, about: str, detail: str = "") -> None:

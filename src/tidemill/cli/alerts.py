@@ -7,13 +7,13 @@ from getpass import getuser
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
 from tidemill.cli.acts import acted
 from tidemill.cli.moments import moment
 from tidemill.cli.options import AsJson, ProjectPath, print_json, settings_for, workspace_for
+from tidemill.cli.terminal import terminal
 from tidemill.clock import wall_ms
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ def show(
     if json_:
         print_json({"alerts": [_facts(record) for record in records], "silences": silences})
         return
-    console = Console()
+    console = terminal()
     for silence in silences:
-        console.print(_silence_line(silence), style="yellow", highlight=False, markup=False)
+        console.print(_silence_line(silence), style="yellow")
     table = Table("found", "severity", Column("what", overflow="fold"), "goes on", "delivery", Column("key", overflow="fold"), box=None)
     for record in records:
         table.add_row(*_cells(record))
@@ -70,7 +70,7 @@ def ack(
     workspace = workspace_for(settings_for(project))
     count = workspace.alerts.acknowledge(keys, getuser(), wall_ms())
     acted(workspace, "alerts ack", " ".join(keys), f"{count} acknowledged")
-    Console().print(f"{count} acknowledged by {getuser()}" if count else "all of them had been acknowledged before", highlight=False)
+    terminal().print(f"{count} acknowledged by {getuser()}" if count else "all of them had been acknowledged before")
 
 
 @commands.command()
@@ -87,7 +87,7 @@ def silence(
     workspace = workspace_for(settings_for(project))
     begun = silence(workspace, SilenceAsked(model, kind, for_, reason, getuser()), wall_ms())
     acted(workspace, "alerts silence", model, f"{kind or 'everything'} for {for_}: {reason}")
-    Console().print(f"{_silence_line(begun)}; `tidemill alerts unsilence {model}` ends it", highlight=False, markup=False)
+    terminal().print(f"{_silence_line(begun)}; `tidemill alerts unsilence {model}` ends it")
 
 
 @commands.command()
@@ -98,7 +98,7 @@ def unsilence(model: Subject, kind: Kind = "", project: ProjectPath = None) -> N
     workspace = workspace_for(settings_for(project))
     ended = end_silence(workspace, model, kind, getuser(), wall_ms())
     acted(workspace, "alerts unsilence", model, kind or "everything")
-    Console().print(f"{len(ended)} ended; what still goes on is told now")
+    terminal().print(f"{len(ended)} ended; what still goes on is told now")
 
 
 @commands.command()
@@ -112,12 +112,12 @@ def test(project: ProjectPath = None, json_: AsJson = False) -> None:
     if json_:
         print_json([{"channel": channel.name, "severity": channel.severity, "error": error} for channel, error in found])
     elif not found:
-        Console().print(_HOW_TO_SET, highlight=False, markup=False)
+        terminal().print(_HOW_TO_SET)
     else:
         table = Table("channel", "least severity", "sent", box=None)
         for channel, error in found:
             table.add_row(channel.name, channel.severity, Text(error, style="red") if error else Text("yes", style="green"))
-        Console().print(table)
+        terminal().print(table)
     if any(error for _, error in found):
         raise typer.Exit(1)
 
@@ -151,4 +151,4 @@ def _goes_on(record: AlertRecord) -> str:
 
 def _silence_line(silence: Silence) -> str:
     what = f"{silence.model}, {silence.kind}" if silence.kind else silence.model
-    return f"{what} is silenced by {silence.by} until {moment(silence.until_wall_ms)} UTC: {silence.reason}"
+    return f"{what} is silenced by {silence.by} until {moment(silence.until_wall_ms)}: {silence.reason}"

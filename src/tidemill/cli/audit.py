@@ -11,7 +11,7 @@ from rich.padding import Padding
 
 from tidemill.cli.moments import moment
 from tidemill.cli.options import AsJson, ModelName, ProjectPath, print_json, settings_for, workspace_for
-from tidemill.clock import to_utc
+from tidemill.cli.terminal import terminal
 from tidemill.errors import NotFoundError
 from tidemill.pages import Pages
 
@@ -77,7 +77,7 @@ def find(numbered: dict[int, Decision], wanted: str) -> tuple[int, Decision]:
 
 def _print_table(model: str, numbered: dict[int, Decision]) -> None:
     """A line for each, and below it why it ended so: beside the other columns a reason would have no room in a narrow terminal."""
-    console = Console(markup=False, highlight=False)
+    console = terminal()
     if not numbered:
         console.print(f"no decision about {model} yet")
         return
@@ -98,7 +98,7 @@ def _print_table(model: str, numbered: dict[int, Decision]) -> None:
 def _print_story(number: int, one: Decision, probation: dict[str, Any] | None, pages: Pages) -> None:
     from tidemill.loop.story import asked_for, knew, made_ready, rivals, steps
 
-    console = Console(markup=False, highlight=False, soft_wrap=True)
+    console = terminal(soft_wrap=True)
     console.print(
         f"decision {number} ({one.id}) about {one.model}: {one.act}, trigger {one.trigger}, {moment(one.requested_at_ms)} of stream time"
     )
@@ -115,7 +115,7 @@ def _print_story(number: int, one: Decision, probation: dict[str, Any] | None, p
     if probation is not None:
         console.print(f"  probation: {'over' if probation['ended'] else 'runs'}; {probation['found']}")
     for step in steps(one):
-        console.print(f"  {_wall(step.wall_ms)}  {step.took_s:>9.1f} s  {step.name:<11}{step.meaning}")
+        console.print(f"  {moment(step.wall_ms, seconds=True)}  {step.took_s:>9.1f} s  {step.name:<11}{step.meaning}")
     links = {"MLflow": one.findings.get("mlflow_run"), "report": one.evidence.get("report")}
     links["Prefect"] = pages.flow_run(one.flow_run_id)
     _print_pairs(console, "links", tuple((name, pages.shown(str(link))) for name, link in links.items() if link))
@@ -137,7 +137,3 @@ def _print_pairs(console: Console, title: str, pairs: tuple[tuple[str, str], ...
 
 def _versions(one: Decision) -> str:
     return f"{one.from_version or '-'} → {one.to_version}" if one.to_version else one.from_version or ""
-
-
-def _wall(ms: int) -> str:
-    return f"{to_utc(ms):%Y-%m-%d %H:%M:%S}"

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from tidemill.cli.moments import moment
 from tidemill.cli.options import AsJson, print_json
-from tidemill.clock import to_utc
+from tidemill.cli.terminal import terminal
 from tidemill.settings import read_settings
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def restore(folder: Folder, json_: AsJson = False) -> None:
     _say(manifest, f"{home} restored from {folder}", time.monotonic() - begin_s, as_json=json_)
     if not json_:
         tiles = "" if settings.database_url else "builds the tiles anew and "
-        Console().print(f"the next `tidemill up` or `tidemill work` {tiles}goes on from there", highlight=False, soft_wrap=True)
+        terminal().print(f"the next `tidemill up` or `tidemill work` {tiles}goes on from there", soft_wrap=True)
 
 
 def _say(manifest: Manifest, what: str, took_s: float, *, as_json: bool) -> None:
@@ -83,11 +83,9 @@ def _say(manifest: Manifest, what: str, took_s: float, *, as_json: bool) -> None
         }
         print_json(about)
         return
-    console = Console()
-    console.print(
-        f"{what}: {manifest.n_bytes / 1e6:,.0f} MB in {len(manifest.files):,} files, {took_s:.1f} s", highlight=False, soft_wrap=True
-    )
-    stood = f", stream time {to_utc(manifest.known_at_ms):%Y-%m-%d %H:%M:%S}" if manifest.known_at_ms else ""
+    console = terminal()
+    console.print(f"{what}: {manifest.n_bytes / 1e6:,.0f} MB in {len(manifest.files):,} files, {took_s:.1f} s", soft_wrap=True)
+    stood = f", stream time {moment(manifest.known_at_ms, seconds=True)}" if manifest.known_at_ms else ""
     console.print(
         f"made {manifest.made_at} by tidemill {manifest.tidemill}; position {manifest.offset:,}{stood}; "
         f"{waiting:,} events behind it wait in the log",
@@ -100,7 +98,7 @@ def _say(manifest: Manifest, what: str, took_s: float, *, as_json: bool) -> None
 def _shown(*, quiet: bool) -> Iterator[Told]:
     """A bar on stderr for each thing that is at work."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet) as bars:
+    with Progress(*columns, console=terminal(stderr=True), transient=True, disable=quiet) as bars:
         tasks = {}
 
         def told(what: str, done: int, total: int) -> None:

@@ -21,6 +21,7 @@ from tidemill.cli.relay import Relay
 from tidemill.cli.replay import Replay
 from tidemill.cli.services import supervised
 from tidemill.cli.summary import Summary, summarise
+from tidemill.cli.terminal import terminal
 from tidemill.clock import DAY_MS
 from tidemill.errors import ConflictError, NotReadyError, ProjectError
 from tidemill.pages import Pages
@@ -73,8 +74,8 @@ def run_demo(settings: Settings, plan: Plan, *, fresh: bool) -> Summary:
     _prepare_topics(settings, project, fresh)
     adopt_environ(settings)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as Ctrl-C does: the services must not outlive the demo
-    console = Console(stderr=True)
-    console.print("starting MLflow, Prefect, the flows and the API server; logs in", settings.home / "logs", highlight=False)
+    console = terminal(stderr=True)
+    console.print("starting MLflow, Prefect, the flows and the API server; logs in", settings.home / "logs")
     with supervised(settings, work=False):
         console.print(f"services healthy after {time.monotonic() - begin_s:.0f} s")
         _print_urls(settings, console)
@@ -150,7 +151,7 @@ def _prepare_topics(settings: Settings, project: Project, fresh: bool) -> None:
 def _print_urls(settings: Settings, console: Console) -> None:
     pages = Pages.abroad(settings)
     for name, url in (("dashboard", settings.public_url), ("MLflow", f"{pages.mlflow}/"), ("Prefect", f"{pages.prefect}/")):
-        console.print(f"  {name:<10} {url}", highlight=False)
+        console.print(f"  {name:<10} {url}")
 
 
 def _stay(settings: Settings, workspace: Workspace, console: Console) -> None:
@@ -162,7 +163,7 @@ def _stay(settings: Settings, workspace: Workspace, console: Console) -> None:
             f"  PREFECT_API_URL={settings.prefect_api_url} prefect deployment run retrain/{workspace.project.name} -p model={model.name}",
             highlight=False,
         )
-        console.print(f'  tidemill retrain {model.name} --reason "just to see"', highlight=False)
+        console.print(f'  tidemill retrain {model.name} --reason "just to see"')
     _print_urls(settings, console)
     keep_going(worker, Relay(workspace, settings), settings.engine)
     console.print("ending")

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from tidemill.cli.acts import acted
 from tidemill.cli.options import AsJson, ProjectPath, print_json, settings_for, workspace_for
+from tidemill.cli.terminal import terminal
 
 if TYPE_CHECKING:
     from tidemill.project import Forgotten
@@ -44,7 +45,7 @@ def forget(
     workspace, entity = workspace_for(settings_for(project), remember=False), Entity(field, value)
     try:
         if yes:
-            console = Console(stderr=True)
+            console = terminal(stderr=True)
             with console.status("") as status:
                 found = forget_entity(workspace, entity, status.update, topic_keeps=topic_keeps)
             acted(workspace, "forget", field, f"{sum(found.log.values())} events")  # whose stays unsaid: it was to be forgotten
@@ -59,8 +60,8 @@ def forget(
 
 
 def _print(found: Forgotten, entity: Entity) -> None:
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(f"{entity.field} {entity.value}: {'deleted' if found.done else 'found, and nothing deleted yet'}", markup=False)
+    console = terminal(soft_wrap=True)
+    console.print(f"{entity.field} {entity.value}: {'deleted' if found.done else 'found, and nothing deleted yet'}")
     rows = {
         "events in the log": found.log,
         "dead letters among them": found.dead_letters,
@@ -71,9 +72,7 @@ def _print(found: Forgotten, entity: Entity) -> None:
         "matches of reactions": found.reactions,
     }
     for what, counts in rows.items():
-        console.print(
-            f"  {what:<24} {', '.join(f'{count:,} of {name}' for name, count in counts.items() if count) or 'none'}", markup=False
-        )
+        console.print(f"  {what:<24} {', '.join(f'{count:,} of {name}' for name, count in counts.items() if count) or 'none'}")
     if found.cached:
         console.print(f"  {found.cached} files of values cached for training, with those of others")
     if found.built_anew:
@@ -89,8 +88,8 @@ def _print_remains(found: Forgotten, console: Console) -> None:
     elif not found.remains:
         console.print("it remains nowhere else in the home" if not found.done else "it is nowhere in the home any more")
     for keeps in found.topics:
-        console.print(f"  remains: topic {keeps.topic} ({keeps.events:,} events) {keeps.until}", markup=False)
-        console.print(f"    kafka-delete-records.sh deletes them, and all before them, with {keeps.cut_json}", markup=False)
+        console.print(f"  remains: topic {keeps.topic} ({keeps.events:,} events) {keeps.until}")
+        console.print(f"    kafka-delete-records.sh deletes them, and all before them, with {keeps.cut_json}")
     for remain in found.remains:
-        console.print(f"  remains: {remain.where} ({remain.files} files): {remain.why}", markup=False)
+        console.print(f"  remains: {remain.where} ({remain.files} files): {remain.why}")
     console.print("not touched: backups, sources outside the home, and what others keep of it. An event that is sent again is a new one")

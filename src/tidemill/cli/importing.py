@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from tidemill.cli.acts import acted
 from tidemill.cli.options import AsJson, ModelName, ProjectPath, print_json, settings_for, workspace_for
+from tidemill.cli.terminal import terminal
 from tidemill.errors import InputError
 
 
@@ -60,7 +60,7 @@ def import_(
         return
     figures = ", ".join(f"{name} {value:.4f}" for name, value in found.figures.items())
     apart = "" if found.largest_difference is None else f", its ONNX form at most {found.largest_difference:.1g} apart from it"
-    console = Console(highlight=False, markup=False)
+    console = terminal()
     console.print(f"version {found.version} of {wanted.name}: {found.flavor}, reads {len(found.reads)} columns{apart}")
     console.print(f"on the newest labelled rows, which it may have seen: {figures}")
     console.print(f"try it: tidemill release {wanted.name} --shadow {found.version}, or tidemill promote {wanted.name} {found.version}")

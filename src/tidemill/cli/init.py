@@ -8,9 +8,9 @@ from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from tidemill.cli.terminal import terminal
 from tidemill.clock import DAY_MS, duration_ms, wall_ms
 from tidemill.errors import InputError
 
@@ -67,7 +67,7 @@ def init(
         roles = find_roles(sample, asked, wants_label=template is Template.MODEL)
         start = Start(folder, sample, roles, outcome_after, is_own=from_ is not None)
         files = write_project(start)
-    console = Console(highlight=False, markup=False)
+    console = terminal()
     table = Table("column", "is", box=None)
     for header, what in describe(start).items():
         table.add_row(header, what.replace("`", ""))

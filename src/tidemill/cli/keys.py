@@ -6,12 +6,13 @@ from getpass import getuser
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from tidemill.cli.acts import acted
+from tidemill.cli.moments import moment
 from tidemill.cli.options import AsJson, ProjectPath, print_json, settings_for, workspace_for
-from tidemill.clock import duration_ms, to_utc, wall_ms
+from tidemill.cli.terminal import terminal
+from tidemill.clock import duration_ms, wall_ms
 from tidemill.errors import InputError
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def create(
     if json_:
         print_json({"key": text, **_facts(key, now_ms)})
         return
-    Console(stderr=True).print(f"{name} may {', '.join(key.scopes)}. The key is shown this once:", highlight=False, markup=False)
+    terminal(stderr=True).print(f"{name} may {', '.join(key.scopes)}. The key is shown this once:")
     typer.echo(text)
 
 
@@ -66,8 +67,8 @@ def list_(project: ProjectPath = None, json_: AsJson = False) -> None:
         return
     table = Table("name", "prefix", "may", "made", "by", "stands", box=None)
     for key in keys:
-        table.add_row(key.name, f"tm_{key.prefix}", ", ".join(key.scopes), _day(key.made_wall_ms), key.made_by, _standing(key, now_ms))
-    Console(markup=False, highlight=False).print(table if keys else "no key yet; `tidemill keys create NAME --scope read` makes one")
+        table.add_row(key.name, f"tm_{key.prefix}", ", ".join(key.scopes), moment(key.made_wall_ms), key.made_by, _standing(key, now_ms))
+    terminal().print(table if keys else "no key yet; `tidemill keys create NAME --scope read` makes one")
 
 
 @commands.command()
@@ -79,7 +80,7 @@ def revoke(
     workspace = workspace_for(settings_for(project))
     ended = workspace.keys.revoke(key.removeprefix("tm_"), getuser(), wall_ms())
     acted(workspace, "keys revoke", ended.name, ended.prefix)
-    Console().print(f"{ended.name} (tm_{ended.prefix}) is revoked", highlight=False, markup=False)
+    terminal().print(f"{ended.name} (tm_{ended.prefix}) is revoked")
 
 
 def _lasting_ms(text: str) -> int:
@@ -105,11 +106,7 @@ def _facts(key: ApiKey, now_ms: int) -> dict[str, object]:
 
 def _standing(key: ApiKey, now_ms: int) -> str:
     if key.revoked_by and key.revoked_wall_ms is not None:
-        return f"no: revoked by {key.revoked_by}, {_day(key.revoked_wall_ms)}"
+        return f"no: revoked by {key.revoked_by}, {moment(key.revoked_wall_ms)}"
     if key.until_wall_ms is None:
         return "yes"
-    return f"until {_day(key.until_wall_ms)}" if key.stands(now_ms) else f"no: ended {_day(key.until_wall_ms)}"
-
-
-def _day(ms: int) -> str:
-    return f"{to_utc(ms):%Y-%m-%d %H:%M}"
+    return f"until {moment(key.until_wall_ms)}" if key.stands(now_ms) else f"no: ended {moment(key.until_wall_ms)}"

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from tidemill.cli.acts import acted
 from tidemill.cli.options import AsJson, ModelName, ProjectPath, print_json, settings_for, workspace_for
+from tidemill.cli.terminal import terminal
 from tidemill.clock import HOUR_MS, wall_ms
 from tidemill.errors import ConflictError, DeniedError, InputError, NotReadyError, UnavailableError
 from tidemill.pages import Pages
@@ -53,7 +53,7 @@ def replay(
     workspace = workspace_for(settings_for(project))
     count = paced(workspace.log, workspace.project.stream(stream), file, speed)
     acted(workspace, "replay", stream, f"{count} events of {file.name}")
-    Console().print(f"{count} events appended to {stream}")
+    terminal().print(f"{count} events appended to {stream}")
 
 
 def predict(
@@ -72,12 +72,12 @@ def predict(
         return
     for one in answer if isinstance(answer, list) else [answer]:
         said = _said(one)
-        Console().print(f"{said}  (version {one['model_version']}, prediction {one['prediction_id']})", highlight=False, markup=False)
+        terminal().print(f"{said}  (version {one['model_version']}, prediction {one['prediction_id']})")
         for column, age_ms in one.get("missing", {}).items():
             since = "" if age_ms is None else f", newest event of its stream {age_ms / HOUR_MS:.1f} h before"
-            Console().print(f"  missing {column}{since}", highlight=False, markup=False)
+            terminal().print(f"  missing {column}{since}")
         for column, moved in _moved(one):
-            Console().print(f"  {moved:+.4f} {column}", highlight=False, markup=False)
+            terminal().print(f"  {moved:+.4f} {column}")
 
 
 def _moved(answer: dict[str, Any]) -> list[tuple[str, float]]:
@@ -99,7 +99,7 @@ def _said(answer: dict[str, Any]) -> str:
 
 def backfill(view: Annotated[str, typer.Argument(help="The name of a view or table.")], project: ProjectPath = None) -> None:
     """Fill what a view or table lacks from the lake, as if it had been there from the start. Killed, it goes on where it stopped."""
-    console, workspace = Console(), workspace_for(settings_for(project))
+    console, workspace = terminal(), workspace_for(settings_for(project))
     with console.status(f"{view}: reading the lake") as status:
         count = workspace.backfill(view, lambda done: status.update(f"{view}: {done:,} events"))
     if count:
@@ -165,9 +165,9 @@ def _by_server(settings: Settings, path: str, asked: dict[str, object], done: st
     except (UnavailableError, DeniedError) as error:
         if isinstance(error, DeniedError) and settings.client.key.get_secret_value():
             raise
-        Console(stderr=True).print(f"by a flow, which takes longer: {error}", highlight=False, markup=False)
+        terminal(stderr=True).print(f"by a flow, which takes longer: {error}")
         return False
-    Console().print(f"{done}: version {ended['to_version']} serves, after {ended['took_ms']} ms", highlight=False)
+    terminal().print(f"{done}: version {ended['to_version']} serves, after {ended['took_ms']} ms")
     return True
 
 
@@ -177,7 +177,7 @@ def freeze(model: ModelName, reason: Reason, project: ProjectPath = None) -> Non
     if not workspace.decisions.freeze(workspace.project.model(model).name, getuser(), reason, wall_ms()):
         raise ConflictError(f"{model} is frozen already; `tidemill acts` says by whom, and why")
     acted(workspace, "freeze", model, reason)
-    Console().print(f"{model} is frozen; `tidemill unfreeze {model}` ends it")
+    terminal().print(f"{model} is frozen; `tidemill unfreeze {model}` ends it")
 
 
 def unfreeze(model: ModelName, project: ProjectPath = None) -> None:
@@ -186,20 +186,20 @@ def unfreeze(model: ModelName, project: ProjectPath = None) -> None:
     if not workspace.decisions.unfreeze(workspace.project.model(model).name, getuser(), wall_ms()):
         raise ConflictError(f"{model} is not frozen")
     acted(workspace, "unfreeze", model)
-    Console().print(f"{model} is no longer frozen")
+    terminal().print(f"{model} is no longer frozen")
 
 
 def _run(settings: Settings, workspace: Workspace, flow: str, parameters: dict[str, Any], *, act: str = "", said: str = "") -> None:
     """Start a flow on Prefect, write down that it was asked for, and wait for how it ends."""
     from tidemill.cli import runs
 
-    console = Console()
+    console = terminal()
     run = runs.start(f"{flow}/{workspace.project.name}", parameters)
     acted(workspace, act or flow, parameters["model"], said)
     with console.status(f"{flow} runs; see {Pages.abroad(settings).flow_run(str(run))}"):
         while (end := runs.ended(run)) is None:
             time.sleep(0.5)
-    console.print(f"{end.name}: {end.message}", highlight=False)
+    console.print(f"{end.name}: {end.message}")
     if not end.completed:
         raise typer.Exit(1)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from tidemill.cli.moments import moment
 from tidemill.cli.options import AsJson, ProjectPath, print_json, settings_for, workspace_for
-from tidemill.clock import to_utc
+from tidemill.cli.terminal import terminal
 
 if TYPE_CHECKING:
     from tidemill.project import Workspace
@@ -37,7 +37,7 @@ def publications(project: ProjectPath = None, json_: AsJson = False) -> None:
     table = Table("what", Column("to", overflow="fold"), "sent", "waiting", "refused", "last sent", "state", box=None)
     for kind, facts in found.items():
         table.add_row(kind, workspace.project.publish[kind].description, *_cells(facts))
-    Console().print(table if found else "the project publishes nothing")
+    terminal().print(table if found else "the project publishes nothing")
 
 
 def _facts(workspace: Workspace, kind: str, said: PublicationStanding | None) -> dict[str, object]:
@@ -53,5 +53,5 @@ def _cells(facts: dict[str, object]) -> tuple[Text | str, ...]:
         return "0", "", "0", "never", Text("not begun; is `tidemill work` running?", style="yellow")
     counts = (f"{facts[name]:,}" for name in ("sent", "waiting", "refused"))
     last = facts["last_sent_wall_ms"]
-    when = to_utc(last).strftime("%Y-%m-%d %H:%M:%S") if isinstance(last, int) else "never"
+    when = moment(last, seconds=True) if isinstance(last, int) else "never"
     return *counts, when, Text(str(facts["last_error"]), style="red") if facts["last_error"] else Text("ok")

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from tidemill.cli.options import AsJson, ModelName, ProjectPath, print_json, settings_for, workspace_for
+from tidemill.cli.terminal import terminal
 from tidemill.clock import DAY_MS, duration_text, to_utc
 
 if TYPE_CHECKING:
@@ -44,17 +45,17 @@ def quality(
     if json_:
         print_json(quality_json(wanted.name, report))
         return
-    _print(Console(), wanted.name, report, windows)
+    _print(terminal(), wanted.name, report, windows)
 
 
 def _print(console: Console, model: str, report: QualityReport, n_windows: int) -> None:
     if not report.windows:
         console.print(f"no prediction of {model} yet; quality appears once it was asked, and more of it with the first labels")
         return
-    console.print(_labels(report), highlight=False)
+    console.print(_labels(report))
     if report.provisional:
-        console.print(_provisional(report), highlight=False)
-    console.print(_trust(model, report), highlight=False)
+        console.print(_provisional(report))
+    console.print(_trust(model, report))
     console.print(_versions(report))
     if report.slices:
         console.print(_slices(report))
@@ -97,7 +98,7 @@ def _trust(model: str, report: QualityReport) -> str:
 def _versions(report: QualityReport) -> Table:
     rows = [*report.versions, *([report.frozen] if report.frozen else [])]
     metrics = sorted({name for row in rows for name in row.figures})
-    table = Table("version", "from", "labelled", *metrics, box=None, title="by version", title_justify="left")
+    table = Table("version", Column("from", no_wrap=True), "labelled", *metrics, box=None, title="by version", title_justify="left")
     for row in rows:
         table.add_row(row.version, _day(row.from_ms), f"{row.n:,}", *(_figure(row.figures.get(name)) for name in metrics))
     return table
@@ -122,12 +123,11 @@ def _slices(report: QualityReport) -> Table:
 def _windows(report: QualityReport, n_windows: int) -> Table:
     shown = list(reversed(report.windows))[:n_windows]
     metrics = sorted({name for window in shown for each in (window.live, window.estimated) for name in each.figures})
-    columns = [f"{name} {kind}" for name in metrics for kind in ("live", "estimated")]
-    table = Table(
-        "from", "asked", "labelled", *columns, box=None, title=f"by {duration_text(report.window_ms)}, newest first", title_justify="left"
-    )
+    columns = [f"{name}, live and estimated" for name in metrics]  # one below the other: side by side they leave no room for the time
+    title = f"by {duration_text(report.window_ms)} of UTC, newest first"
+    table = Table(Column("from", no_wrap=True), "asked", "labelled", *columns, box=None, title=title, title_justify="left")
     for window in shown:
-        pairs = [_figure(figures.get(name)) for name in metrics for figures in (_live(window), window.estimated.figures)]
+        pairs = [f"{_figure(_live(window).get(name))}\n{_figure(window.estimated.figures.get(name))}" for name in metrics]
         table.add_row(_when(window.start_ms, report.window_ms), f"{window.n_asked:,}", f"{window.live.n:,}", *pairs)
     return table
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from tidemill.cli.options import AsJson, ProjectPath, plain, print_json, settings_for, workspace_for
+from tidemill.cli.terminal import terminal
 from tidemill.clock import duration_ms, duration_text
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def reactions(project: ProjectPath = None, json_: AsJson = False) -> None:
     table = Table("reaction", "stream", "when", "once per", "does", "matches", "sent", "waiting", "given up", "last error", box=None)
     for reaction in declared:
         table.add_row(*map(Text, _facts(reaction).values()), *_cells(standing.get(reaction.name)))
-    Console().print(table if declared else "the project declares no reaction")
+    terminal().print(table if declared else "the project declares no reaction")
 
 
 def _facts(reaction: Reaction) -> dict[str, str]:

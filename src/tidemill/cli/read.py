@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from tidemill.cli.acts import acted
 from tidemill.cli.moments import moment, read_moment
 from tidemill.cli.options import AsJson, ModelName, ProjectPath, print_json, settings_for, workspace_for
+from tidemill.cli.terminal import terminal
 from tidemill.clock import wall_ms
 from tidemill.errors import InputError, NotReadyError
 
 if TYPE_CHECKING:
     from tidemill.project import Workspace
+
+_COLOURS = {"ok": "green", "note": "yellow", "bad": "red"}
 
 
 def add_to(app: typer.Typer) -> None:
@@ -40,13 +43,13 @@ def status(
     if live:
         if json_:
             raise InputError("a view for a person; ask `tidemill status --json` as often as you need it", where="--live")
-        follow(workspace, settings, Console(), every)
+        follow(workspace, settings, terminal(), every)
         return
     standing = read_standing(workspace, settings)
     if json_:
         print_json({name: value for name, value in vars(standing).items() if name != "at_wall_ms"})
     else:
-        Console().print(render(standing), highlight=False)
+        terminal().print(render(standing))
 
 
 def doctor(project: ProjectPath = None, json_: AsJson = False) -> None:
@@ -57,10 +60,9 @@ def doctor(project: ProjectPath = None, json_: AsJson = False) -> None:
     if json_:
         print_json(findings)
     else:
-        console = Console()
+        console = terminal()
         for finding in findings:
-            mark = {"ok": "[green]ok[/green]", "note": "[yellow]note[/yellow]", "bad": "[red]bad[/red]"}[finding.state]
-            console.print(mark, f"{finding.what}: {escape(finding.said)}", highlight=False)
+            console.print(Text(finding.state, style=_COLOURS[finding.state]), f"{finding.what}: {finding.said}")
     if any(finding.state == "bad" for finding in findings):
         raise typer.Exit(1)
 
@@ -82,8 +84,8 @@ def features(
     if json_:
         print_json(answer)
         return
-    console = Console()
-    console.print(f"{view} of {key} at {moment(answer.at_ms)}, from the {answer.source}", highlight=False)
+    console = terminal()
+    console.print(f"{view} of {key} at {moment(answer.at_ms)}, from the {answer.source}")
     table = Table(box=None, show_header=False)
     for name, value in answer.values.items():
         table.add_row(name, "missing" if value is None else value if isinstance(value, str) else f"{value:g}")
@@ -98,23 +100,21 @@ def drift(model: ModelName, project: ProjectPath = None, json_: AsJson = False) 
     if json_:
         print_json(states)
         return
-    console = Console()
+    console = terminal()
     _tell_watched(console, states["windows"] or {})
     check = states["check"]
     if check is None:
         console.print(f"no check of {name} yet; it runs every {workspace.project.model(model).monitor.check_every} of stream time")
         return
-    console.print(f"Evidently at {moment(check['at_ms'])}, version {check['version']}: {check['reason']}", highlight=False)
+    console.print(f"Evidently at {moment(check['at_ms'])}, version {check['version']}: {check['reason']}")
     table = Table("column", "distance", "threshold", "failed", box=None)
     for column, value in sorted(check["values"].items(), key=lambda item: -item[1] / check["thresholds"][item[0]]):
         table.add_row(column, f"{value:.3f}", f"{check['thresholds'][column]:.3f}", "yes" if column in check["failed"] else "")
     console.print(table)
     if domain := check.get("domain"):
-        usual = f", ordinary cycles stay below {domain['threshold']:.3f}" if domain["threshold"] is not None else ""
-        console.print(
-            f"a classifier tells what was served from what was learnt from with an AUC of {domain['auc']:.3f}{usual}", highlight=False
-        )
-    console.print(check["url"])
+        usual = f", in ordinary cycles up to {domain['threshold']:.3f}" if domain["threshold"] is not None else ""
+        console.print(f"a classifier tells what was served from what was learnt from with an AUC of {domain['auc']:.3f}{usual}")
+    console.print(check["url"], soft_wrap=True)
 
 
 def _tell_watched(console: Console, state: Mapping[str, Any]) -> None:
@@ -122,9 +122,9 @@ def _tell_watched(console: Console, state: Mapping[str, Any]) -> None:
     from tidemill.drift import data_faults
 
     for fault in data_faults(state):
-        console.print(f"data fault: {fault}", highlight=False)
+        console.print(f"data fault: {fault}")
     for warning in state.get("active", ()):
-        console.print(f"{warning['column']}: {warning['detail']}, since {moment(warning['since_ms'])}", highlight=False)
+        console.print(f"{warning['column']}: {warning['detail']}, since {moment(warning['since_ms'])}")
 
 
 def parity(
@@ -144,9 +144,11 @@ def parity(
     if json_:
         print_json(found)
     else:
-        Console().print(f"{found.checked} vectors recomputed, {len(found.mismatches)} values differ, lag skew {found.lag_skew:.2%}")
+        terminal().print(f"{found.checked} vectors recomputed, {len(found.mismatches)} values differ, lag skew {found.lag_skew:.2%}")
         for one in found.mismatches[:50]:
-            Console().print(f"  prediction {one.prediction_id} of {one.key}: {one.column} served {one.served}, recomputed {one.recomputed}")
+            terminal().print(
+                f"  prediction {one.prediction_id} of {one.key}: {one.column} served {one.served}, recomputed {one.recomputed}"
+            )
     if found.mismatches:
         raise typer.Exit(1)
 
@@ -176,9 +178,8 @@ def deadletters(
     else:
         table = Table("offset", "known at", "reason", "detail", box=None)
         for letter in letters:
-            detail = escape(letter["detail"])
-            table.add_row(place_text(letter["log_offset"]), moment(letter["known_at_ms"]), letter["reason"], detail)
-        Console().print(table if letters else f"stream {stream} has no dead letters")
+            table.add_row(place_text(letter["log_offset"]), moment(letter["known_at_ms"]), letter["reason"], letter["detail"])
+        terminal().print(table if letters else f"stream {stream} has no dead letters")
 
 
 def _send_again(workspace: Workspace, stream: str, now_ms: int, as_json: bool) -> None:
@@ -192,4 +193,4 @@ def _send_again(workspace: Workspace, stream: str, now_ms: int, as_json: bool) -
         return
     left = f"; {', '.join(f'{n} {reason}' for reason, n in sorted(done.left.items()))} would be refused once more" if done.left else ""
     known = f"; {done.known} applied before, or copies" if done.known else ""
-    Console().print(f"{done.sent} sent again, which the engine judges anew{known}{left}", highlight=False, markup=False)
+    terminal().print(f"{done.sent} sent again, which the engine judges anew{known}{left}")

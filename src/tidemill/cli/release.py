@@ -6,11 +6,11 @@ import json
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from tidemill.cli.operate import call
 from tidemill.cli.options import AsJson, ModelName, ProjectPath, print_json, settings_for, workspace_for
+from tidemill.cli.terminal import terminal
 from tidemill.errors import InputError
 
 _SHARE = 5.0  # %
@@ -58,12 +58,12 @@ def release(
 
 def show(told: dict[str, Any]) -> None:
     """What serves, and each trial beside the champion."""
-    console = Console()
-    console.print("  ".join(f"{alias} v{version}" for alias, version in sorted(told["aliases"].items())), highlight=False)
+    console = terminal()
+    console.print("  ".join(f"{alias} v{version}" for alias, version in sorted(told["aliases"].items())))
     for trial in told["trials"]:
         share = f" {trial['percent']:g} % of the keys" if trial["role"] == "canary" else ""
         drawn = f", of one question in {trial['one_in']:,}" if trial["one_in"] > 1 else ""
-        console.print(f"{trial['role']} v{trial['version']}{share}: {trial['n_outcomes']:,} outcomes{drawn}", highlight=False)
+        console.print(f"{trial['role']} v{trial['version']}{share}: {trial['n_outcomes']:,} outcomes{drawn}")
         if trial["figures"]:
             table = Table("", trial["role"], "champion", box=None)
             for name, value in trial["figures"].items():

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
 from rich.table import Column, Table
+from rich.text import Text
 
+from tidemill.cli.moments import moment
 from tidemill.cli.options import AsJson, ProjectPath, plain, print_json, settings_for, workspace_for
-from tidemill.clock import SECOND_MS, to_utc, wall_ms
+from tidemill.cli.terminal import terminal
+from tidemill.clock import SECOND_MS, wall_ms
 
 if TYPE_CHECKING:
     from tidemill.stores import Standing
@@ -42,24 +44,24 @@ def sources(project: ProjectPath = None, json_: AsJson = False) -> None:
             table.add_row(stream.name, stream.source.description, "it is the log, nothing is copied")
         else:
             table.add_row(stream.name, stream.source.description, *_cells(said, wall_ms()))
-    Console().print(table)
+    terminal().print(table)
 
 
 def _plain(said: Standing | None) -> dict[str, object]:
     return {} if said is None else {name: value for name, value in plain(said).items() if name != "stream"}
 
 
-def _cells(said: Standing | None, now_ms: int) -> tuple[str, ...]:
+def _cells(said: Standing | None, now_ms: int) -> tuple[Text | str, ...]:
     """Events copied, events a second, events waiting, the last one, and whether all is well."""
     if said is None:
-        return "0", "", "", "never", "[yellow]not begun; is `tidemill work` running?[/yellow]"
-    last = to_utc(said.last_ms).strftime("%Y-%m-%d %H:%M:%S") if said.last_ms else "never"
+        return "0", "", "", "never", Text("not begun; is `tidemill work` running?", style="yellow")
+    last = moment(said.last_ms, seconds=True)
     rate = "" if said.events_per_s is None else f"{said.events_per_s:,.0f}"
     return f"{said.events:,}", rate, "" if said.lag is None else f"{said.lag:,}", last, _state(said, now_ms)
 
 
-def _state(said: Standing, now_ms: int) -> str:
+def _state(said: Standing, now_ms: int) -> Text:
     if said.error is not None:
-        return f"[red]{said.error}[/red]"
+        return Text(said.error, style="red")
     silent_s = (now_ms - (said.told_ms or 0)) // SECOND_MS
-    return "ok" if silent_s <= _SILENT_S else f"[yellow]not heard of for {silent_s} s; is `tidemill work` running?[/yellow]"
+    return Text("ok") if silent_s <= _SILENT_S else Text(f"not heard of for {silent_s} s; is `tidemill work` running?", style="yellow")

@@ -92,20 +92,20 @@ def read_standing(workspace: Workspace, settings: Settings) -> Standing:
 
 def render(now: Standing, before: Standing | None = None) -> RenderableType:
     """For a person; with an earlier look beside it how many events and predictions came a second."""
-    services = "  ".join(f"{name} {'up' if up else '[red]down[/red]'}" for name, up in now.services.items())
+    services = [Text(f"{name} ").append(*(("up",) if up else ("down", "red"))) for name, up in now.services.items()]
     parts: list[RenderableType] = [
         Text(f"project {now.project}, stream time {moment(now.stream_time_ms)}"),
-        Text.from_markup(services),
+        Text("  ").join(services),
         _streams(now, before),
     ]
     if now.models:
         parts.append(_models(now, before))
     for name, kind in now.partial_views.items():
-        lacking = f"[yellow]{kind} {name} knows only events since it was declared or changed[/yellow]"
-        parts.append(Text.from_markup(f"{lacking}; `tidemill backfill {name}` fills it"))
+        lacking = Text(f"{kind} {name} knows only events since it was declared or changed", style="yellow")
+        parts.append(Text.assemble(lacking, f"; `tidemill backfill {name}` fills it"))
     for kind, published in now.publications.items():
         if published.last_error:
-            parts.append(Text.from_markup(f"[yellow]{kind} are not published[/yellow]; see `tidemill publications`"))
+            parts.append(Text.assemble((f"{kind} are not published", "yellow"), "; see `tidemill publications`"))
     for decision in now.decisions:
         ended = f"{decision.outcome or decision.state} {decision.outcome_reason}"
         parts.append(Text(f"{moment(decision.requested_at_ms)} {decision.model} {decision.trigger}: {ended}"))
@@ -140,7 +140,7 @@ def _models(now: Standing, before: Standing | None) -> Table:
         counts = [f"{model.predictions:,}"]
         if before is not None:
             counts.append(_rate(model.predictions - before.models[place].predictions, now, before))
-        alerts = f"[red]{model.alerts}[/red]" if model.alerts else "0"
+        alerts = Text(str(model.alerts), style="red" if model.alerts else "")
         table.add_row(model.name, " and ".join(map(str, model.serving)) or "none is served", *counts, alerts)
     return table
 

@@ -9,8 +9,10 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from tidemill.cli.moments import moment
 from tidemill.cli.options import AsJson, ProjectPath, plain, print_json, settings_for, workspace_for
-from tidemill.clock import to_utc, wall_ms
+from tidemill.cli.terminal import terminal
+from tidemill.clock import wall_ms
 from tidemill.errors import InputError
 
 if TYPE_CHECKING:
@@ -60,11 +62,6 @@ def _values_now(workspace: Workspace, view: FeatureSource, key: str) -> dict[str
     return read_features(workspace, view, key, None).values
 
 
-def _console() -> Console:
-    """A console that prints what project files say as it stands: `quantile[0.01]` is no markup."""
-    return Console(markup=False, highlight=False)
-
-
 def _print_list(found: list[ViewSummary]) -> None:
     view = Column("view", no_wrap=True)  # whole even in a narrow terminal: it is what every other command asks for
     table = Table(view, "version", "entity", "stream", "features", "owner", "models", "freshness", "state", box=None)
@@ -72,13 +69,13 @@ def _print_list(found: list[ViewSummary]) -> None:
         models = ", ".join(one.models) or "-"
         facts = (str(one.version), ",".join(one.entity), one.stream, str(one.n_features), one.owner or "-", models)
         table.add_row(_title(one), *facts, _age(one.freshness_ms), "whole" if one.whole else _TO_FILL)
-    console = _console()
+    console = terminal()
     console.print(table if found else "the project defines no view or table")
     _print_unfilled(console, found)
 
 
 def _print_detail(detail: ViewDetail, key: str | None, values: dict[str, float | str | None] | None) -> None:
-    console = _console()
+    console = terminal()
     console.print(f"{_title(detail)} version {detail.version}: {detail.description or 'no description'}")
     facts = [
         ("stream", detail.stream),
@@ -117,12 +114,12 @@ def _title(one: ViewSummary) -> str:
 def _freshness(view: ViewSummary) -> str:
     if view.last_event_ms is None:
         return "no event yet"
-    newest = to_utc(view.last_event_ms).strftime("%Y-%m-%d %H:%M:%S")
-    return f"{_age(view.freshness_ms)} of stream time, {_age(view.wall_age_ms)} of wall time since the newest event ({newest} UTC)"
+    newest = moment(view.last_event_ms, seconds=True)
+    return f"{_age(view.freshness_ms)} of stream time, {_age(view.wall_age_ms)} of wall time since the newest event ({newest})"
 
 
 def _seen(version: int, first_seen_ms: int) -> str:
-    when = f"from {to_utc(first_seen_ms):%Y-%m-%d %H:%M}" if first_seen_ms else "from the beginning"
+    when = f"from {moment(first_seen_ms)}" if first_seen_ms else "from the beginning"
     return f"version {version} {when}"
 
 

@@ -116,8 +116,8 @@ def _rival(told: Mapping[str, Any]) -> Rival:
     window = str(told.get("window"))
     if "left_out" in told:
         return Rival(window, f"not fitted: {told['left_out']}", None, None, None, (), False)
-    rows = f"{told['rows']:,} rows {_day(told['from_ms'])} to {_day(told['to_ms'])}, "
-    rows += f"judged on {told['judged_rows']:,} up to {_day(told['judged_to_ms'])}"
+    rows = f"{told['rows']:,} rows {_utc(told['from_ms'])} to {_utc(told['to_ms'])}, "
+    rows += f"judged on {told['judged_rows']:,} up to {_utc(told['judged_to_ms'])}"
     notes = [str(told.get("verdict", ""))]
     if told.get("calibration"):
         notes.append(f"calibration error {told['calibration'][1]:.4f}, the champion's {told['calibration'][0]:.4f}")
@@ -134,7 +134,7 @@ def _rival(told: Mapping[str, Any]) -> Rival:
 
 def _text(name: str, value: Any) -> str:
     if name.endswith("_ms") and isinstance(value, int):
-        return f"{to_utc(value):%Y-%m-%d %H:%M} UTC"
+        return _utc(value)
     if isinstance(value, float):
         return f"{value:.5g}"
     if isinstance(value, Mapping):
@@ -142,5 +142,5 @@ def _text(name: str, value: Any) -> str:
     return ", ".join(str(each) for each in value) if isinstance(value, list | tuple) else str(value)
 
 
-def _day(at_ms: int) -> str:
-    return f"{to_utc(at_ms):%Y-%m-%d %H:%M}"
+def _utc(at_ms: int) -> str:
+    return f"{to_utc(at_ms):%Y-%m-%d %H:%M} UTC"

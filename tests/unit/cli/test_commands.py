@@ -95,6 +95,16 @@ def test_features_come_from_the_tiles_or_for_an_earlier_time_from_the_lake(home:
     assert "mean_delay_3h" in said("features", "by_shop", "a")
 
 
+@pytest.mark.parametrize("key", ["[/x]", "[red]a"])
+def test_what_a_key_says_is_printed_as_it_stands(home: Path, key: str) -> None:
+    assert said("features", "by_shop", key).startswith(f"by_shop of {key} at 20")
+
+
+def test_a_time_is_told_with_its_zone(home: Path) -> None:
+    for told in (said("status"), said("deadletters", "orders"), said("features", "by_shop", "a")):
+        assert len(re.findall(r"\d\d:\d\d(?! UTC)", told)) == 0 < len(re.findall(r"\d\d:\d\d UTC", told))
+
+
 def test_a_model_without_a_past_says_so(home: Path) -> None:
     assert "no check of late_order yet" in said("drift", "late_order")
     assert "no decision about late_order yet" in said("audit", "late_order")

@@ -65,7 +65,9 @@ def test_what_was_sent_what_waits_and_why(workspace: Workspace) -> None:
     workspace.alerts.raise_alert(Alert("a1", "busy", "info", "t", "b", "", at_ms=1))
     workspace.publications.advance("predictions", 0, 1, Passed(sent=1, refused=0, wall_ms=1_795_600_800_000))
     text = said("publications")
-    assert re.search(r"predictions kafka topic \S+ at \S+ 1 2 0 2026-11-25 10:00:00 ok alerts kafka topic \S+ at \S+ 0 1 0 never ok", text)
+    assert re.search(
+        r"predictions kafka topic \S+ at \S+ 1 2 0 2026-11-25 10:00:00 UTC ok alerts kafka topic \S+ at \S+ 0 1 0 never ok", text
+    )
     assert "not published" not in said("status")
     with pytest.raises(NotReadyError, match="no broker lets us in") as failed:
         predictions.step()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -84,9 +85,17 @@ def test_the_command_tells_labels_versions_slices_and_windows(home: Path) -> Non
         "by version",
         "by slice, worst first",
         "shop a",
-        "by 1d, newest first",
+        "by 1d of UTC, newest first",
     ):
         assert part in said.output
+
+
+def test_a_narrow_terminal_shows_each_window_with_its_day(home: Path) -> None:
+    with patch.dict(os.environ, {"COLUMNS": "80"}):
+        said = RUNNER.invoke(app, ["quality", "late_order"])
+    windows = said.output.partition("by 1d of UTC")[2]
+    assert len(re.findall(r"^ 20\d\d-\d\d-\d\d  .*\d", windows, re.MULTILINE)) == DAYS, windows
+    assert "…" not in said.output
 
 
 def test_an_interval_of_few_windows_is_said_to_be_provisional(home: Path, tmp_path: Path) -> None:
