@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
+from shlex import quote
 from tempfile import TemporaryDirectory
 from typing import Annotated
 
@@ -75,7 +76,10 @@ def init(
     for note in roles.notes:
         console.print(f"note: {note}", soft_wrap=True)
     console.print(f"\nwritten: {', '.join(str(path) for path in files)}", soft_wrap=True)
-    console.print(f"next: cd {folder}, and {_next(start.days, start.first_fit, template)}; README.md goes on from there", soft_wrap=True)
+    if start.name != folder.resolve().name:
+        console.print(f"note: the project is called {start.name}, since names are of small letters, digits and underscores", soft_wrap=True)
+    there = "" if folder.resolve() == Path.cwd() else f"cd {quote(str(folder))}, and "
+    console.print(f"next: {there}{_next(start.days, start.first_fit, template)}; README.md goes on from there", soft_wrap=True)
 
 
 def _next(days: int, first_fit: int, template: Template) -> str:

@@ -231,6 +231,24 @@ def test_nothing_is_overwritten(shop: Path) -> None:
     assert not (shop / "new").exists()
 
 
+def test_a_folder_that_cannot_be_made_and_a_file_that_is_not_there_are_named(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(InputError, match=r"taken/data: cannot be written: Not a directory; name another folder"):
+        CliRunner().invoke(app, ["init", str(tmp_path / "taken")], catch_exceptions=False)
+    with pytest.raises(InputError, match=r"^\S+nowhere\.csv: cannot be read: No such file or directory$"):
+        CliRunner().invoke(app, ["init", str(tmp_path / "new"), "--from", str(tmp_path / "nowhere.csv")], catch_exceptions=False)
+
+
+def test_what_comes_next_can_be_pasted_and_another_name_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = CliRunner().invoke(app, ["init", "my shop"], catch_exceptions=False).output
+    assert "next: cd 'my shop', and tidemill demo" in said
+    assert "note: the project is called my_shop, since names are" in said
+    (tmp_path / "shop").mkdir()
+    monkeypatch.chdir("shop")
+    assert "next: tidemill demo" in CliRunner().invoke(app, ["init", "."], catch_exceptions=False).output
+
+
 def test_in_its_folder_no_option_names_the_project(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert read_settings({}).project == Path("examples/flights/project.py")
     monkeypatch.chdir(shop)

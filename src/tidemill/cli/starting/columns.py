@@ -133,7 +133,9 @@ def read_sample(file: Path) -> Sample:
             is_whole = next(lines, None) is None
         if not is_whole:
             rows += _last_rows(file, len(headers), n_bytes)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", where=str(file)) from error
+    except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"cannot be read as CSV in UTF-8: {error}", where=str(file)) from error
     if not rows:
         raise InputError("has no row below its first line; give a file with some events in it", where=str(file))

@@ -99,19 +99,22 @@ def write_project(start: Start) -> list[Path]:
 
     Raises:
         ConflictError: one of them is there already.
+        InputError: the folder cannot be made, or written to.
     """
     names = [Path(name) for name in FILES] + [Path("data") / start.sample.file.name]
     for name in names:
         path = start.folder / name
         if path.exists() and path.resolve() != start.sample.file.resolve():
             raise ConflictError(f"{path} is there already, and nothing is overwritten; name another folder, or move it away")
-    texts = render(start)
-    (start.folder / "data").mkdir(parents=True, exist_ok=True)
-    for file, text in texts.items():
-        (start.folder / file).write_text(text, encoding="utf-8")
-    history = start.folder / names[-1]
-    if not history.exists():
-        shutil.copyfile(start.sample.file, history)
+    texts, history = render(start), start.folder / names[-1]
+    try:
+        history.parent.mkdir(parents=True, exist_ok=True)
+        for file, text in texts.items():
+            (start.folder / file).write_text(text, encoding="utf-8")
+        if not history.exists():
+            shutil.copyfile(start.sample.file, history)
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror}; name another folder", where=str(error.filename)) from error
     return [start.folder / name for name in names]
 
 
