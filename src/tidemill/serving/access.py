@@ -159,19 +159,23 @@ def _kept(text: str) -> str:
 
 
 def _is_looked_at(scope: AsgiScope) -> bool:
-    """Whether a person looks at it in a browser, who is better led to the door than told of a header."""
+    """Whether a person looks at it in a browser, or sent a form of the page, who is better led to the door than told of a header."""
+    takes_html = b"text/html" in dict(scope["headers"]).get(b"accept", b"")
     if scope["method"] not in _SAFE:
-        return False
-    accept = dict(scope["headers"]).get(b"accept", b"")
-    return scope["path"] == "/" or (f"{scope['path']}/".startswith(_LOOKED_AT) and b"text/html" in accept)
+        return scope["path"].startswith(_FORMS) and takes_html
+    return scope["path"] == "/" or (f"{scope['path']}/".startswith(_LOOKED_AT) and takes_html)
 
 
 def _door_to(scope: AsgiScope) -> str:
-    """Where a person signs in who then goes on to what was asked.
+    """Where a person signs in who then goes on to what was asked; or, after a form that was not taken, is told so.
 
-    >>> _door_to({"path": "/", "query_string": b""}), _door_to({"path": "/mlflow/runs", "query_string": b"a=1&b"})
-    ('/ui/login', '/ui/login?to=/mlflow/runs%3Fa%3D1%26b')
+    >>> _door_to({"method": "GET", "path": "/", "query_string": b""}), _door_to({"method": "POST", "path": "/ui/alerts/ack"})
+    ('/ui/login', '/ui/login?ended=yes')
+    >>> _door_to({"method": "GET", "path": "/mlflow/runs", "query_string": b"a=1&b"})
+    '/ui/login?to=/mlflow/runs%3Fa%3D1%26b'
     """
+    if scope["method"] not in _SAFE:
+        return "/ui/login?ended=yes"
     query = scope["query_string"].decode("latin-1")
     asked = quote(scope["path"]) + (f"?{query}" if query else "")
     return "/ui/login" if asked == "/" else f"/ui/login?to={quote(asked)}"

@@ -19,6 +19,8 @@ _SESSION_S = 12 * 3_600
 _OWN_ADDRESS = re.compile(r"/(?![/\\])[!-\[\]-~]{0,2000}")  # of this server: no host, no backslash, nothing that a browser leaves out
 _WRONG = "No such key stands. It may be misspelled, revoked, or of another project."
 
+_ENDED = "Your session had ended, so nothing was done. Sign in, and do it again."
+
 
 class Sessions(Protocol):
     """What begins and ends sessions: the keyring of the server."""
@@ -47,7 +49,7 @@ class _Door:
         self._renderer = Renderer(read_files())
 
     async def show(self, request: Request) -> Response:
-        return self._page(request)
+        return self._page(request, _ENDED if "ended" in request.query_params else "")
 
     async def sign_in(self, request: Request) -> Response:
         try:

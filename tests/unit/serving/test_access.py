@@ -233,6 +233,13 @@ def test_the_page_asks_for_a_key_and_remembers_it(site: Site) -> None:
     assert site.client.get("/").status_code == 303
 
 
+def test_a_form_of_a_session_that_has_ended_leads_to_the_door_which_says_so(site: Site) -> None:
+    answer = site.client.post("/ui/alerts/ack", data={"key": "a1"}, headers={"accept": "text/html,*/*"}, follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/ui/login?ended=yes")
+    assert "Your session had ended, so nothing was done." in site.client.get(answer.headers["location"]).text
+    assert site.client.post("/ui/alerts/ack", data={"key": "a1"}, headers={"accept": "application/json"}).status_code == 401
+
+
 @pytest.mark.parametrize("beside", ["theme=dark mode", 'seen={"a": 1}', "a@[]=1", "lang", "Path=/", 'half="a'])
 def test_a_cookie_of_another_page_on_this_machine_signs_nobody_out(site: Site, beside: str) -> None:
     assert sign_in(site, site.key("read", name=f"beside {beside.encode().hex()}")) == 303
