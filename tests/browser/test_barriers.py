@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser.site import Heard, Site
 
 AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text()
-SIZES = {"desktop": (1280, 800), "phone": (390, 844)}
+SIZES = {"desktop": (1280, 800), "phone": (390, 844), "narrow": (320, 700)}  # the last is a desktop at a zoom of 400 %
 GROUND = {"light": "rgb(246, 247, 245)", "dark": "rgb(14, 21, 24)"}
 # What reaches beyond the right edge and is not in a region that scrolls by itself.
 STICKS_OUT = """[...document.querySelectorAll('body *')]
@@ -33,12 +33,12 @@ def look(chromium: Browser, size: str, colours: str) -> Iterator[Page]:
 
 
 def barriers(page: Page) -> list[str]:
-    """What axe-core calls serious or critical, with the first element it is found in."""
+    """What axe-core calls serious or critical, and headings that leave a level out, with the first elements it is found in."""
     page.evaluate(AXE)
     told: dict[str, Any] = page.evaluate("axe.run(document)")
     assert len(told["passes"]) > 10, "it has looked"
     found: list[dict[str, Any]] = told["violations"]
-    grave = [one for one in found if one["impact"] in ("serious", "critical")]
+    grave = [one for one in found if one["impact"] in ("serious", "critical") or one["id"] == "heading-order"]
     return [
         f"{one['id']}: {one['help']}: {node['html'][:160]} {node['failureSummary'][:300]}" for one in grave for node in one["nodes"][:3]
     ]
@@ -90,7 +90,8 @@ def empty(page: Page, site: Site) -> None:
 @pytest.mark.parametrize(
     ("state", "size", "colours"),
     [
-        *((full_page, size, colours) for size in SIZES for colours in GROUND),
+        *((full_page, size, colours) for size in ("desktop", "phone") for colours in GROUND),
+        (full_page, "narrow", "light"),
         (refusal, "phone", "light"),
         (failure, "desktop", "dark"),
     ],
