@@ -2,7 +2,7 @@
 
 A file stays in one process, with the fixtures of its module. So do all files that ask for Prefect or MLflow, which take half a minute to
 start: there is one server of each a session. Every process starts the other servers that it needs for itself. Whatever takes longest
-is begun first, so that none is left alone with it in the end; the browser comes last.
+is begun first, so that none is left alone with it in the end.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from xdist.scheduler import LoadGroupScheduling
 
 _TOGETHER = {"prefect_api_url", "mlflow_uri"}
 _FIRST = ["tests/integration/test_demo.py", "tests/integration/test_chaos.py", "tests/integration", "tests/contracts"]
-_LAST = "tests/browser"  # what drives the browser keeps an event loop running, and after it no test of the process can run one of its own
 
 
 class ByFile(LoadGroupScheduling):  # type: ignore[misc]  # xdist has no types
@@ -35,6 +34,4 @@ def arrange(items: list[pytest.Item]) -> None:
 def _place(item: pytest.Item) -> int:
     if item.get_closest_marker("xdist_group"):
         return 0
-    if item.nodeid.startswith(_LAST):
-        return len(_FIRST) + 1
     return next((place for place, begin in enumerate(_FIRST) if item.nodeid.startswith(begin)), len(_FIRST))

@@ -1,4 +1,4 @@
-"""One Chromium a session, and for who looks only one site a file that has seen everything."""
+"""One Chromium a file, and for who looks only one site a file that has seen everything."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tests.browser.chromium import PATIENCE_MS, launched
 from tests.browser.site import Site, fill
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """The installed Chromium, headless."""
+    """The installed Chromium, ended with the file: while one runs, no other test of the process can run an event loop, or a second one."""
     with launched() as browser:
         yield browser
 
