@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
+from rich.measure import Measurement
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -20,6 +21,8 @@ from tidemill.stores import Decision, PublicationStanding
 from tidemill.streams import Books
 
 _SEEN_MS = 60_000  # a server that has not said what it serves for so long is gone
+_LAST = "last event"  # which may take two lines
+_WIDE = 1_000  # columns of a terminal in which any table fits
 _COLUMNS = ("received", "applied", "duplicate", "late", "rejected", "pending")
 
 
@@ -112,6 +115,25 @@ def render(now: Standing, before: Standing | None = None) -> RenderableType:
     return Group(*parts)
 
 
+@dataclass(frozen=True)
+class _Rows:
+    """A table where the terminal has room for it, else a line for each row: half a figure would be read as another one."""
+
+    names: Sequence[str]
+    rows: Sequence[Sequence[str | Text]]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        table = Table(*(Column(name, no_wrap=name != _LAST) for name in self.names), box=None)
+        for row in self.rows:
+            table.add_row(*row)
+        if Measurement.get(console, options.update(max_width=_WIDE), table).minimum <= options.max_width:
+            yield table
+            return
+        for row in self.rows:
+            cells = [Text.assemble(f"{name} ", cell) for name, cell in zip(self.names, row, strict=True)]
+            yield Text("  ").join(cells)
+
+
 def follow(workspace: Workspace, settings: Settings, console: Console, every_s: float) -> None:
     """Show it anew every few seconds until Ctrl-C."""
     stopping = threading.Event()
@@ -124,25 +146,25 @@ def follow(workspace: Workspace, settings: Settings, console: Console, every_s: 
             now, before = read_standing(workspace, settings), now
 
 
-def _streams(now: Standing, before: Standing | None) -> Table:
-    table = Table(Column("stream", no_wrap=True), *_COLUMNS, *_rates(before), "last event", box=None)
+def _streams(now: Standing, before: Standing | None) -> _Rows:
+    rows = []
     for name, books in sorted(now.books.items()):
         counts = [f"{getattr(books, column):,}" for column in _COLUMNS]
         if before is not None:
             counts.append(_rate(books.applied - before.books[name].applied, now, before))
-        table.add_row(name, *counts, moment(now.last_event_ms.get(name, 0)))
-    return table
+        rows.append((name, *counts, moment(now.last_event_ms.get(name, 0))))
+    return _Rows(("stream", *_COLUMNS, *_rates(before), _LAST), rows)
 
 
-def _models(now: Standing, before: Standing | None) -> Table:
-    table = Table(Column("model", no_wrap=True), "champion", "predictions", *_rates(before), "alerts", box=None)
+def _models(now: Standing, before: Standing | None) -> _Rows:
+    rows: list[tuple[str | Text, ...]] = []
     for place, model in enumerate(now.models):
         counts = [f"{model.predictions:,}"]
         if before is not None:
             counts.append(_rate(model.predictions - before.models[place].predictions, now, before))
         alerts = Text(str(model.alerts), style="red" if model.alerts else "")
-        table.add_row(model.name, " and ".join(map(str, model.serving)) or "none is served", *counts, alerts)
-    return table
+        rows.append((model.name, " and ".join(map(str, model.serving)) or "none is served", *counts, alerts))
+    return _Rows(("model", "champion", "predictions", *_rates(before), "alerts"), rows)
 
 
 def _rates(before: Standing | None) -> tuple[str, ...]:

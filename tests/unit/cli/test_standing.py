@@ -25,8 +25,8 @@ from tidemill.stores import Alert
 MOMENT_S = 120.0
 
 
-def shown(now: Standing, before: Standing | None = None) -> str:
-    console = Console(width=140, record=True, file=open(os.devnull, "w"))  # noqa: SIM115  # ends with the test
+def shown(now: Standing, before: Standing | None = None, width: int = 140) -> str:
+    console = Console(width=width, record=True, file=open(os.devnull, "w"))  # noqa: SIM115  # ends with the test
     console.print(render(now, before), highlight=False)
     return console.export_text()
 
@@ -51,6 +51,10 @@ def test_what_came_between_two_looks_is_told_by_the_second(tmp_path: Path) -> No
     alone = words(shown(now))
     assert alone["orders"][6:8] == ["0", "2025-01-16"]
     assert alone["mlflow"][1] == "down"
+    narrow = shown(now, before, width=50)
+    assert "…" not in narrow
+    assert "stream orders  received 1,260  applied 1,260" in narrow
+    assert words(shown(now, before, width=90))["orders"][1:8] == lines["orders"][1:8], "a table, as long as there is room for its figures"
     workspace.close()
 
 
