@@ -313,3 +313,13 @@ def test_the_keyboard_reaches_the_sections(site: Site, page: Page) -> None:
     expect(page.locator("main")).to_be_focused()
     page.keyboard.press("Tab")
     expect(page.locator(".lights a").first).to_be_focused()
+
+
+def test_what_a_version_is_now_stands_together_on_a_phone(full: Site, page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(full.url)
+    chips = page.locator("#version-late_ferry-1 .chip")
+    expect(chips).to_have_text(["previous", "frozen"])
+    left, right = chips.nth(0).bounding_box(), chips.nth(1).bounding_box()
+    assert left is not None and right is not None
+    assert 0 < right["x"] - left["x"] - left["width"] < 12
