@@ -7,7 +7,9 @@ from getpass import getuser
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Column, Table
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
 from tidemill.cli.acts import acted
@@ -55,10 +57,10 @@ def show(
     console = terminal()
     for silence in silences:
         console.print(_silence_line(silence), style="yellow")
-    table = Table("found", "severity", Column("what", overflow="fold"), "goes on", "delivery", Column("key", overflow="fold"), box=None)
     for record in records:
-        table.add_row(*_cells(record))
-    console.print(table if records else "no alert yet")
+        _print_alert(console, record)
+    if not records:
+        console.print("no alert yet")
 
 
 @commands.command()
@@ -128,25 +130,22 @@ def _facts(record: AlertRecord) -> dict[str, Any]:
     return {**alert, "kind": record.alert.kind, "delivery": record.delivery, **facts, "channels": sorted(record.channels)}
 
 
-def _cells(record: AlertRecord) -> tuple[Text, ...]:
+def _print_alert(console: Console, record: AlertRecord) -> None:
+    """When and what, how it stands, and its key on a line of its own, so that it is copied whole from the narrowest terminal."""
     alert = record.alert
     what = f"{alert.title}: {alert.body}" + (f" ({alert.harm})" if alert.harm else "")
+    console.print(Text.assemble(moment(alert.at_ms), "  ", (alert.severity, _COLOURS[alert.severity]), "  ", what))
     known = f", known to {record.acked_by}" if record.acked_by else ""
     delivery = record.delivery + (f" until {moment(record.held_until_ms)}" if record.delivery == "held" else "")
-    return (
-        Text(moment(alert.at_ms)),
-        Text(alert.severity, style=_COLOURS[alert.severity]),
-        Text(what),
-        Text(_goes_on(record) + known),
-        Text(f"{delivery} {record.last_error}".strip(), style="red" if record.last_error else ""),
-        Text(alert.key),
-    )
+    said = (f"{delivery} {record.last_error}".strip(), "red" if record.last_error else "")
+    console.print(Padding(Text.assemble(_goes_on(record) + known, "; delivery: ", said), (0, 0, 0, 2)))
+    console.print(f"  {alert.key}", style="dim", soft_wrap=True)
 
 
 def _goes_on(record: AlertRecord) -> str:
     if record.ended_at_ms is not None:
-        return f"over {moment(record.ended_at_ms)}"
-    return "yes" if record.alert.condition else "-"
+        return f"over since {moment(record.ended_at_ms)}"
+    return "goes on" if record.alert.condition else "happened once"
 
 
 def _silence_line(silence: Silence) -> str:

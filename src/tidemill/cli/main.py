@@ -28,6 +28,7 @@ from tidemill.cli import (
     sources,
     views,
 )
+from tidemill.cli.help_texts import unwrap_help
 from tidemill.cli.logs import log_to_stderr
 from tidemill.errors import TidemillError
 
@@ -60,6 +61,7 @@ _MODULES = (
 )
 for module in _MODULES:
     module.add_to(app)
+unwrap_help(app)
 
 
 def main() -> None:

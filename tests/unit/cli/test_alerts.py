@@ -48,8 +48,8 @@ def said(*arguments: str, exit_code: int = 0) -> str:
 
 def test_alerts_are_shown_newest_first(workspace: Workspace) -> None:
     text = said()
-    assert "it has become worse: sum 12 (31% to 38%) - waiting outcomes:late_order:1:error:9" in text
-    assert "more than usual: 12 of 90 yes waiting deadletters:orders:8" in text
+    assert "it has become worse: sum 12 (31% to 38%) happened once; delivery: waiting outcomes:late_order:1:error:9" in text
+    assert "more than usual: 12 of 90 goes on; delivery: waiting deadletters:orders:8" in text
     assert text.index("worse") < text.index("usual")
     assert "usual" not in said("--model", "late_order")
     assert said("--model", "nobody") == "no alert yet"
@@ -60,10 +60,17 @@ def test_alerts_are_shown_newest_first(workspace: Workspace) -> None:
     assert found["silences"] == []
 
 
+@pytest.mark.usefixtures("workspace")
+def test_a_key_can_be_copied_from_a_narrow_terminal() -> None:
+    with patch.dict(os.environ, {"COLUMNS": "20"}):
+        lines = RUNNER.invoke(app, ["alerts"], catch_exceptions=False).stdout.splitlines()
+    assert {"outcomes:late_order:1:error:9", "deadletters:orders:8"} <= {line.strip() for line in lines}
+
+
 def test_an_acknowledgement_is_written_down(workspace: Workspace) -> None:
     assert said("ack", "deadletters:orders:8") == f"1 acknowledged by {getuser()}"
     assert said("ack", "deadletters:orders:8") == "all of them had been acknowledged before"
-    assert f"yes, known to {getuser()}" in said()
+    assert f"goes on, known to {getuser()}" in said()
     with pytest.raises(NotFoundError, match="no alert 'nobody'"):
         RUNNER.invoke(app, ["alerts", "ack", "nobody"], catch_exceptions=False)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 
 import pytest
+from typer.testing import CliRunner
 
 from tidemill.cli import main
+from tidemill.cli.main import app
 from tidemill.errors import ConflictError
 
 
@@ -21,3 +23,8 @@ def test_an_error_is_told_as_it_is(what: str, monkeypatch: pytest.MonkeyPatch, c
     with pytest.raises(SystemExit, match="1"):
         main()
     assert capsys.readouterr().err == f"error {what}\n"
+
+
+def test_help_breaks_its_lines_where_the_terminal_does() -> None:
+    told = {" ".join(one.split()) for one in CliRunner().invoke(app, ["promote", "--help"], env={"COLUMNS": "400"}).stdout.splitlines()}
+    assert any(line.startswith("The server does it at once") and line.endswith("takes some seconds.") for line in told)
