@@ -117,9 +117,9 @@ def test_what_is_wrong_with_it_is_told_before_the_rows_are_made(
         import_version(home.workspace, home.registry, tiny.LATE_ORDER, too_soon, given)
 
 
-@pytest.mark.parametrize("flavor", ["xgboost", "sklearn", "onnx"])
+@pytest.mark.parametrize("flavor", ["xgboost", "lightgbm", "sklearn", "onnx"])
 def test_what_mlflow_has_logged_is_read_by_its_flavor(home: Home, flavor: str, tmp_path: Path) -> None:
-    """A run's model, and a registered one: a booster of XGBoost, an estimator kept as skops, and ONNX."""
+    """A run's model, and a registered one: a booster of XGBoost, an estimator of LightGBM or scikit-learn kept as skops, and ONNX."""
     frame = home.rows.frame()
     mlflow.set_tracking_uri(home.uri)
     with mlflow.start_run() as run:
@@ -127,6 +127,10 @@ def test_what_mlflow_has_logged_is_read_by_its_flavor(home: Home, flavor: str, t
             booster = xgboost.train({"objective": "binary:logistic", "nthread": 1}, xgboost.DMatrix(frame[NUMBERS], home.rows.outcome), 10)
             said = booster.predict(xgboost.DMatrix(frame[NUMBERS].head(50)))
             mlflow.xgboost.log_model(booster, name="model", pip_requirements=["xgboost"])
+        elif flavor == "lightgbm":
+            estimator = lightgbm.LGBMClassifier(n_estimators=10, verbose=-1, n_jobs=1).fit(frame[NUMBERS], home.rows.outcome)
+            said = np.asarray(estimator.predict_proba(frame[NUMBERS].head(50)))[:, 1]
+            mlflow.lightgbm.log_model(estimator, name="model", pip_requirements=["lightgbm"])
         else:
             fitted = fit(tiny.LATE_ORDER, home.rows)
             said = np.asarray(fitted.estimator.predict_proba(frame.head(50)))[:, 1]

@@ -6,6 +6,7 @@ rebuilt, and no pickle, which would run whatever it holds. Types beyond those th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -43,12 +44,14 @@ def to_bytes(estimator: Any) -> bytes:
     return bytes(io.dumps(estimator))
 
 
-def from_bytes(content: bytes, where: str) -> Any:
+def from_bytes(content: bytes, where: str, also: Sequence[str] = (), instead: str = "retrain the model instead") -> Any:
     """The estimator of a skops file.
 
     Args:
         content: the file.
         where: what it is called, for the message.
+        also: types of other libraries that are trusted too.
+        instead: what to do where it names yet others.
 
     Raises:
         NotReadyError: it names types of other libraries than those that are trusted; nothing was built of it.
@@ -56,9 +59,9 @@ def from_bytes(content: bytes, where: str) -> Any:
     from skops import io
 
     unknown = [str(name) for name in io.get_untrusted_types(data=content)]
-    foreign = [name for name in unknown if not name.startswith(TRUSTED)]
+    foreign = [name for name in unknown if not name.startswith(TRUSTED) and name not in also]
     if foreign:
-        raise NotReadyError(f"{where} names the types {', '.join(sorted(foreign))}, which are not trusted; retrain the model instead")
+        raise NotReadyError(f"{where} names the types {', '.join(sorted(foreign))}, which are not trusted; {instead}")
     return io.loads(content, trusted=unknown)
 
 

@@ -38,6 +38,7 @@ _BOOSTERS: Mapping[str, tuple[str, Callable[[Model, Path, Sequence[str]], Foreig
 }
 _FLAVORS = ("onnx", "lightgbm", "xgboost", "sklearn")  # the first that a model has: what is nearest to ONNX
 _FILES = {"lightgbm": "data", "xgboost": "data", "onnx": "data", "sklearn": "pickled_model"}
+_BOOSTED = ("lightgbm.basic.Booster", "lightgbm.sklearn.LGBMClassifier", "lightgbm.sklearn.LGBMRegressor")  # in skops; MLflow has them so
 _PYFUNC = "python_function"
 _Held = tuple[Made, float | None]  # the model, and how far its ONNX form lies apart from it where that is known
 _PICKLES = (".pkl", ".pickle", ".joblib", ".cloudpickle")
@@ -231,7 +232,7 @@ def _with_classes(foreign: Foreign, wanted: Import) -> Foreign:
 def _estimator(path: Path, wanted: Import) -> Any:
     """An estimator from a skops file, whose types are looked at first; or from a pickle, where that is trusted."""
     if path.suffix.lower() == ".skops":
-        return from_bytes(path.read_bytes(), str(path))
+        return from_bytes(path.read_bytes(), path.name, _BOOSTED, "have it saved as ONNX, or in its library's own format")
     if path.suffix.lower() not in _PICKLES:
         known = ", ".join([".onnx", *_BOOSTERS, ".skops", *_PICKLES])
         raise InputError(f"{path.name!r} is none of {known}", where="source")
