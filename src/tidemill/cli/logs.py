@@ -11,6 +11,7 @@ from typing import Literal
 
 _FIELD = re.compile(r"(\w+)=%[-.\d]*[a-z]")
 _ANY = re.compile(r"%[-.\d]*[a-z]")
+_TOLD_BY_US = "kafka."  # of a broker that is away its client says ten lines, each time it tries; what comes of it is an error of ours
 _MINUTE_S = 60.0
 _FORGOTTEN_S = 600.0
 _TEXT = "%(asctime)s %(levelname)s %(name)s %(message)s"
@@ -50,7 +51,7 @@ class CurrentStderr(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line, unless it has just been written."""
         try:
-            if record.levelno < logging.WARNING or self._repeats.lets_through(record):
+            if not record.name.startswith(_TOLD_BY_US) and (record.levelno < logging.WARNING or self._repeats.lets_through(record)):
                 print(self.format(record), file=sys.stderr)
         except Exception:  # as every handler of the standard library: logging must not end what it tells of
             self.handleError(record)

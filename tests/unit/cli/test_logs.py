@@ -58,6 +58,13 @@ def test_a_warning_that_comes_again_is_written_once_a_minute_with_how_often(caps
     assert [log(200, logging.INFO, "promoted") for _ in range(2)] == [["promoted"]] * 2, "news, each of them"
 
 
+def test_what_a_kafka_client_says_beside_its_errors_is_no_line(capsys: pytest.CaptureFixture[str]) -> None:
+    handler = CurrentStderr()
+    for name in ("kafka.net.manager", "tidemill.stores.kafka_log"):
+        handler.handle(logging.LogRecord(name, logging.ERROR, "", 0, f"{name}: no broker", None, None))
+    assert capsys.readouterr().err.splitlines() == ["tidemill.stores.kafka_log: no broker"]
+
+
 def test_a_process_that_is_told_to_writes_one_json_object_a_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         ours = {
