@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kafka import KafkaConsumer
-from kafka.errors import KafkaTimeoutError
+from kafka.errors import KafkaError, KafkaTimeoutError
 
-from tidemill.errors import NotReadyError
+from tidemill.errors import NotReadyError, UnavailableError
 from tidemill.sources.kafka_sockets import DIRECTLY
 
 # the client says here why a broker did not let it in, and then raises only that none did
@@ -27,7 +27,7 @@ def opened(make: Callable[..., Any], where: str, config: Mapping[str, object]) -
         config: with a `client_id` of its own.
 
     Raises:
-        NotReadyError: no broker has let us in; with the reasons.
+        UnavailableError: no broker has let us in; with the reasons.
     """
     begun: list[Any] = []
 
@@ -47,10 +47,15 @@ def opened(make: Callable[..., Any], where: str, config: Mapping[str, object]) -
         if isinstance(error, KafkaTimeoutError):
             # a broker that refuses a login hangs up, often before the client has read why
             hint = "; is the login right?" if "sasl_mechanism" in config else ""
-            raise NotReadyError(f"{where}: no broker lets us in: {'; '.join(reasons.found) or error}{hint}") from error
+            raise UnavailableError(f"{where}: no broker lets us in: {'; '.join(reasons.found) or error}{hint}") from error
         raise
     finally:
         _SAYS_WHY.removeHandler(reasons)
+
+
+def unanswered(what: str, error: KafkaError) -> NotReadyError:
+    """What to raise from an error of the client's: of a cluster that may answer soon, or of one that does not want what it is told."""
+    return (UnavailableError if error.retriable else NotReadyError)(what)
 
 
 class _Reasons(logging.Handler):

@@ -20,7 +20,7 @@ from kafka.errors import KafkaError
 
 from tidemill.errors import NotReadyError
 from tidemill.events import Copied
-from tidemill.sources.kafka_client import opened
+from tidemill.sources.kafka_client import opened, unanswered
 from tidemill.stores.kafka_cluster import KafkaCluster
 from tidemill.stores.kafka_writer import Message
 from tidemill.streams import Advance
@@ -56,7 +56,7 @@ class KafkaCheckpoints:
             try:
                 self._read_on()
             except KafkaError as error:
-                raise NotReadyError(f"{self._cluster.where}: {error!r}") from error
+                raise unanswered(f"{self._cluster.where}: {error!r}", error) from error
             return Copied(self._checkpoints.get(stream, ""), partial(self._is_finished, stream))
 
     def is_of_replay(self) -> bool:

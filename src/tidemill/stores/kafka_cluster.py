@@ -13,9 +13,9 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import GroupIdNotFoundError, KafkaError, NoError, TopicAlreadyExistsError
 from kafka.structs import OffsetAndMetadata
 
-from tidemill.errors import NotReadyError
+from tidemill.errors import NotReadyError, UnavailableError
 from tidemill.settings import KafkaLogSettings
-from tidemill.sources.kafka_client import opened
+from tidemill.sources.kafka_client import opened, unanswered
 from tidemill.sources.kafka_security import KafkaSecurity, keep_secrets_out_of_logs
 
 _ANSWER_MS = 5_000
@@ -57,6 +57,7 @@ class KafkaCluster:
         self.config = dict(config)
         self._lock = threading.Lock()
         self._admin: Any = None
+        self._away: str | None = None  # what was said last, while it does not answer
         self._partitions = dict[str, int]()
         self._ids = dict[str, str]()
         self._looked_s = -_LOOK_EVERY_S
@@ -195,17 +196,42 @@ class KafkaCluster:
     def asked(self) -> Iterator[Any]:
         """The client, for one question.
 
+        While the cluster does not answer, one at a time asks whether it does again; others are told so at once, and hold up no thread.
+
         Raises:
             NotReadyError: no answer, or the answer is no; a new client asks next time.
         """
-        with self._lock:
-            try:
-                if self._admin is None:
-                    self._admin = opened(KafkaAdminClient, self.where, {**self.config, "client_id": "tidemill-log-admin"})
-                yield self._admin
-            except KafkaError as error:
-                self._hang_up()
-                raise NotReadyError(f"{self.where}: {error}") from error
+        self._take_turn()
+        try:
+            if self._admin is None:
+                self._admin = opened(KafkaAdminClient, self.where, {**self.config, "client_id": "tidemill-log-admin"})
+            yield self._admin
+            self._away = None
+        except KafkaError as error:
+            self._hang_up()
+            told = unanswered(f"{self.where}: {error}", error)
+            self._away = str(told) if isinstance(told, UnavailableError) else None
+            raise told from error
+        except UnavailableError as error:
+            self._away = str(error)
+            raise
+        finally:
+            self._lock.release()
+
+    def _take_turn(self) -> None:
+        """Have the lock on return.
+
+        Raises:
+            UnavailableError: somebody else asks, or has asked meanwhile, and the cluster does not answer.
+        """
+        if self._lock.acquire(blocking=False):
+            return
+        if not self._away:
+            self._lock.acquire()
+            if self._away is None:
+                return
+            self._lock.release()
+        raise UnavailableError(self._away or self.where)
 
     def close(self) -> None:
         """Let go of the connections."""

@@ -10,7 +10,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, LogTruncationError, OffsetOutOfRangeError
 
 from tidemill.errors import NotReadyError
-from tidemill.sources.kafka_client import opened
+from tidemill.sources.kafka_client import opened, unanswered
 from tidemill.stores.kafka_cluster import KafkaCluster
 from tidemill.stores.kafka_partition import Partition, Row, next_in_time
 from tidemill.stores.kafka_topics import StreamTopic, stamp_ms, traces_of
@@ -211,4 +211,4 @@ class KafkaCursor:
         try:
             yield
         except KafkaError as error:
-            raise NotReadyError(f"{self._cluster.where}: {error!r}") from error
+            raise unanswered(f"{self._cluster.where}: {error!r}", error) from error

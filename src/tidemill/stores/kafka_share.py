@@ -16,8 +16,8 @@ from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from kafka.errors import KafkaError, RetriableError
 from kafka.structs import OffsetAndMetadata
 
-from tidemill.errors import ConflictError, NotReadyError
-from tidemill.sources.kafka_client import opened
+from tidemill.errors import ConflictError
+from tidemill.sources.kafka_client import opened, unanswered
 from tidemill.stores.kafka_cluster import KafkaCluster
 from tidemill.stores.kafka_cursor import KafkaCursor
 from tidemill.stores.kafka_topics import StreamTopic
@@ -117,7 +117,7 @@ class KafkaShare:
         except KafkaError as error:
             if not isinstance(error, RetriableError):
                 self._leave()
-            raise NotReadyError(f"{self._cluster.where}: group {self._group}: {error!r}") from error
+            raise unanswered(f"{self._cluster.where}: group {self._group}: {error!r}", error) from error
         return self._given.partitions
 
     def _join(self) -> None:

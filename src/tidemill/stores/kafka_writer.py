@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from kafka import KafkaProducer, TopicPartition
 from kafka.errors import KafkaError, MessageSizeTooLargeError, ProducerFencedError
 
-from tidemill.errors import ConflictError, InputError, NotReadyError
-from tidemill.sources.kafka_client import opened
+from tidemill.errors import ConflictError, InputError
+from tidemill.sources.kafka_client import opened, unanswered
 
 _PATIENCE_MS = 30_000
 _MAX_BYTES = 16_000_000
@@ -73,7 +73,7 @@ class KafkaWriter:
             raise InputError(f"{self._where}: an event is larger than its topic takes: {error}") from error
         except KafkaError as error:
             self._replace(producer)
-            raise NotReadyError(f"{self._where}: not all events were taken, send them again: {error!r}") from error
+            raise unanswered(f"{self._where}: not all events were taken, send them again: {error!r}", error) from error
 
     def is_copying(self, stream: str) -> bool:
         """Whether the transactions of a stream's source are ours, unless somebody has taken them over since."""
@@ -96,7 +96,7 @@ class KafkaWriter:
             producer.init_transactions()
         except KafkaError as error:
             producer.close(timeout=0)
-            raise NotReadyError(f"{self._where}: {error!r}") from error
+            raise unanswered(f"{self._where}: {error!r}", error) from error
         self._copying[stream] = producer
 
     def write_together(self, stream: str, messages: Iterable[Message]) -> dict[TopicPartition, int]:
@@ -117,7 +117,7 @@ class KafkaWriter:
             if isinstance(error, ProducerFencedError):
                 raise ConflictError(f"another process copies the source of {stream!r}; it has moved on meanwhile") from error
             if isinstance(error, KafkaError):
-                raise NotReadyError(f"{self._where}: {error!r}") from error
+                raise unanswered(f"{self._where}: {error!r}", error) from error
             raise
 
     def leave(self, stream: str) -> None:
