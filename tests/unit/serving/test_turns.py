@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from tests import tiny
 from tests.unit.serving.predict_site import PATH, Site, Told, asked, open_site, scope_of
-from tidemill.errors import ProjectError, TidemillError, UnavailableError
+from tidemill.errors import ConflictError, ProjectError, TidemillError, UnavailableError
 from tidemill.learning import Model
 from tidemill.serving.answer_log import AnswerLog
 from tidemill.serving.predictor import Predictor, Scored
@@ -139,6 +139,14 @@ def test_an_error_reaches_all_of_a_turn_and_the_next_is_answered(site: Site) -> 
         log.close()
 
     asyncio.run(ask())
+
+
+def test_a_clock_behind_the_newest_event_answers_as_of_that_event(site: Site) -> None:
+    predictor, model = Predictor(site.workspace, site.champions, lambda: 1), tiny.LATE_ORDER
+    scored = predictor.score(model, [[model.request.model_validate(request(0, "a"))]])
+    assert scored.answered.at_ms == site.workspace.now_ms() > 1
+    with pytest.raises(ConflictError, match="lies before"):
+        predictor.score(model, [[model.request.model_validate(request(0, "a"))]], 1)
 
 
 class Picky(Predictor):
