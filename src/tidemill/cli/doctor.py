@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import shutil
+import stat
 import sys
 from contextlib import closing
 from dataclasses import dataclass
@@ -35,7 +36,8 @@ class Finding:
 
 def examine(settings: Settings) -> list[Finding]:
     """Everything looked at, in the order one would mend it."""
-    return [_python(), *_packages(), _disk(settings), *_project(settings), *_pyfunc(settings.pyfunc, settings.home), *_ports(settings)]
+    found = [_python(), *_packages(), _disk(settings), *_home(settings), *_project(settings)]
+    return [*found, *_pyfunc(settings.pyfunc, settings.home), *_ports(settings)]
 
 
 def _python() -> Finding:
@@ -65,6 +67,15 @@ def _disk(settings: Settings) -> Finding:
 def _existing(folder: Path) -> Path:
     """A folder, or the nearest above it that there is."""
     return next(one for one in (folder, *folder.parents) if one.exists())
+
+
+def _home(settings: Settings) -> list[Finding]:
+    """Whether a home that was there before, or is of an earlier release, is open to others; its files have the mode of any file."""
+    home = settings.home.resolve()
+    if not home.exists() or not (mode := stat.S_IMODE(home.stat().st_mode)) & 0o077:
+        return []
+    said = f"{home} has mode {mode:o}: other users of this machine may read events, predictions and hashes of keys; close it with chmod 700"
+    return [Finding("home", "note", said)]
 
 
 def _project(settings: Settings) -> list[Finding]:

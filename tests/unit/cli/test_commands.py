@@ -226,6 +226,17 @@ def test_a_freeze_is_kept_until_it_is_lifted(home: Path) -> None:
     assert [act.act for act in workspace.acts.recent(10) if "freeze" in act.act] == ["unfreeze", "freeze"], "what changed nothing is no act"
 
 
+def test_doctor_says_of_a_home_that_others_may_read_how_to_close_it(home: Path) -> None:
+    def findings() -> dict[str, str]:
+        return {one["what"]: one["said"] for one in json.loads(RUNNER.invoke(app, ["doctor", "--json"]).stdout)}
+
+    home.mkdir(exist_ok=True)
+    home.chmod(0o750)
+    assert f"{home.resolve()} has mode 750" in findings()["home"]
+    home.chmod(0o700)
+    assert "home" not in findings()
+
+
 def test_doctor_names_what_it_looked_at(home: Path) -> None:
     result = RUNNER.invoke(app, ["doctor", "--json"])
     found = {finding["what"]: finding for finding in json.loads(result.stdout)}
