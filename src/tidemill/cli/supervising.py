@@ -22,6 +22,7 @@ from typing import Any
 
 from honcho.manager import Manager
 from honcho.printer import Message, Printer
+from honcho.process import Process
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _NOBODY_READS = (errno.EPIPE, errno.EIO, errno.EBADF)
@@ -54,6 +55,17 @@ class Log(Printer):  # type: ignore[misc]  # honcho has no types
             os.close(nowhere)
 
 
+class Reader(Process):  # type: ignore[misc]  # honcho has no types
+    """Reads the lines of one and passes them on, in a process of its own; it ends with it, also where nobody is left to pass them on to."""
+
+    def run(self, events: Any = None, ignore_signals: bool = False) -> None:
+        """Start it, and read until it has ended."""
+        reads_for = os.getppid()
+        super().run(events, ignore_signals)
+        if os.getppid() != reads_for:  # killed: what nobody reads any more would be waited for, for ever
+            events.cancel_join_thread()
+
+
 class Supervisor(Manager):  # type: ignore[misc]  # honcho has no types
     """Starts all of them, and ends all as soon as it is told to, or one of them has ended. Told a second time, it kills what is left.
 
@@ -70,6 +82,7 @@ class Supervisor(Manager):  # type: ignore[misc]  # honcho has no types
         if sys.platform == "linux":  # who reads their lines must outlive a closed terminal as we do, which only a fork of ours does
             multiprocessing.set_start_method("fork", force=True)
         super().__init__(Log())
+        self._process_ctor = Reader
         for name, command in commands.items():
             self.add_process(name, f"exec {command}", env=dict(environ))  # no shell in between, which knows nothing of how it ended
         self.returncode: int | None = None

@@ -22,8 +22,9 @@ from pathlib import Path
 from tidemill.cli.sole_up import sole_up
 from tidemill.cli.supervising import Stage, Supervisor
 
+talks = "sh -c 'trap \\"yes | head -c 300000; exit\\" TERM; while :; do sleep 0.1; done'"  # more than a pipe holds that nobody reads
 with sole_up(Path(sys.argv[1])) as note:
-    Supervisor({"server": "sleep 600", "flows": "sleep 600"}, os.environ, [Stage(frozenset({"server", "flows"}), 600.0)], note).loop()
+    Supervisor({"server": talks, "flows": "sleep 600"}, os.environ, [Stage(frozenset({"server", "flows"}), 600.0)], note).loop()
 """
 
 
