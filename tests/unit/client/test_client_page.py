@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import re
 import shlex
 from collections.abc import Iterator
+from unittest.mock import patch
 
 import pytest
 from fastapi.testclient import TestClient
@@ -78,11 +80,10 @@ def test_the_page_runs(shop: tuple[TestClient, Workspace, str], monkeypatch: pyt
         ('{"amount": "much"}', "0.order_id: Field required;"),
     ],
 )
-def test_the_command_says_once_where_it_is_wrong(
-    shop: tuple[TestClient, Workspace, str], monkeypatch: pytest.MonkeyPatch, asked: str, why: str
-) -> None:
-    monkeypatch.setenv("TIDEMILL_CLIENT__URL", shop[2])
-    refused = CliRunner().invoke(app, ["predict", "refund", asked])
+def test_the_command_says_once_where_it_is_wrong(shop: tuple[TestClient, Workspace, str], asked: str, why: str) -> None:
+    _, workspace, url = shop
+    with patch.dict(os.environ, {"TIDEMILL_HOME": str(workspace.home), "TIDEMILL_CLIENT__URL": url}):  # a command sets more
+        refused = CliRunner().invoke(app, ["predict", "refund", asked])
     assert isinstance(refused.exception, InputError) and str(refused.exception).startswith(why)
 
 
