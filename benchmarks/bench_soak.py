@@ -41,6 +41,7 @@ _MODEL = "/v1/models/alone"
 _BODIES = 1_000
 _NEAR = 1e-5  # what ONNX in float32 may differ by
 _LOOK_S = 5.0
+_LOOKS_A_LINE, _SWAPS_A_LINE = 12, 10  # of what is said meanwhile
 _LARGEST_GROWTH = 0.02
 
 
@@ -90,6 +91,8 @@ class Swaps:
             self.took_ms.append((time.monotonic() - at_s) * 1e3)
             if status != 200:
                 self.failed.append(f"{asked[0]}: {status} {told[:300]!r}")
+            if len(self.took_ms) % _SWAPS_A_LINE == 0:
+                print(f"{len(self.took_ms)} of {self.n_swaps} swaps, {len(self.failed)} failed", file=sys.stderr)
 
     def _ask(self, act: str, body: dict[str, Any]) -> tuple[int, bytes]:
         link = HTTPConnection("127.0.0.1", self.port, timeout=240)
@@ -115,6 +118,8 @@ class Memory:
         """Until told to stop."""
         while not self.stop.wait(_LOOK_S):
             self.seen_mb.append(rss_mb(self.pid))
+            if len(self.seen_mb) % _LOOKS_A_LINE == 0:
+                print(f"{len(self.seen_mb) * _LOOK_S / 60:.0f} minutes of load, {self.seen_mb[-1]:.0f} MB", file=sys.stderr)
 
     def growth(self) -> float:
         """From the median of the first tenth to that of the last, as a share; 0 where there were too few looks."""
