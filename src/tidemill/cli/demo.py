@@ -161,7 +161,6 @@ def _stay(settings: Settings, workspace: Workspace, console: Console) -> None:
     for model in workspace.project.models:
         console.print(
             f"  PREFECT_API_URL={settings.prefect_api_url} prefect deployment run retrain/{workspace.project.name} -p model={model.name}",
-            highlight=False,
         )
         console.print(f'  tidemill retrain {model.name} --reason "just to see"')
     _print_urls(settings, console)

@@ -6,6 +6,7 @@ import json
 import logging
 import re
 import sys
+from copy import copy
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -26,19 +27,20 @@ class Repeats:
     def __init__(self) -> None:
         self._written: dict[tuple[str, str, str], tuple[float, int]] = {}
 
-    def lets_through(self, record: logging.LogRecord) -> bool:
-        """Whether to write it; the record then says how often it has come."""
+    def written(self, record: logging.LogRecord) -> logging.LogRecord | None:
+        """What to write: the record, or a copy that says how often it has come meanwhile; None where it has just been written."""
         said = (record.name, record.getMessage(), str(record.exc_info and record.exc_info[1]))
         at_s, n_kept_back = self._written.get(said, (-_MINUTE_S, 0))
         if 0 <= record.created - at_s < _MINUTE_S:  # a clock that was set back is no reason to be silent
             self._written[said] = at_s, n_kept_back + 1
-            return False
+            return None
         recent = {one: (at_s, n) for one, (at_s, n) in self._written.items() if 0 <= record.created - at_s < _FORGOTTEN_S}
         self._written = recent | {said: (record.created, 0)}
-        if n_kept_back and isinstance(record.args, tuple):
-            text = str(record.msg) if record.args else str(record.msg).replace("%", "%%")
-            record.msg, record.args = f"{text} again=%d", (*record.args, n_kept_back)
-        return True
+        if n_kept_back and isinstance(args := record.args, tuple):
+            text = str(record.msg) if args else str(record.msg).replace("%", "%%")
+            record = copy(record)  # which others may write too
+            record.msg, record.args = f"{text} again=%d", (*args, n_kept_back)
+        return record
 
 
 class CurrentStderr(logging.Handler):
@@ -51,8 +53,11 @@ class CurrentStderr(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line, unless it has just been written."""
         try:
-            if not record.name.startswith(_TOLD_BY_US) and (record.levelno < logging.WARNING or self._repeats.lets_through(record)):
-                print(self.format(record), file=sys.stderr)
+            if record.name.startswith(_TOLD_BY_US):
+                return
+            told = record if record.levelno < logging.WARNING else self._repeats.written(record)
+            if told is not None:
+                print(self.format(told), file=sys.stderr)
         except Exception:  # as every handler of the standard library: logging must not end what it tells of
             self.handleError(record)
 

@@ -13,6 +13,7 @@ import typer
 from tidemill.cli.acts import acted
 from tidemill.cli.options import AsJson, ModelName, ProjectPath, print_json, settings_for, workspace_for
 from tidemill.cli.terminal import terminal
+from tidemill.client.failures import told_in
 from tidemill.clock import HOUR_MS, wall_ms
 from tidemill.errors import ConflictError, DeniedError, InputError, NotReadyError, UnavailableError
 from tidemill.pages import Pages
@@ -231,8 +232,8 @@ def call(settings: Settings, method: str, path: str, body: bytes = b"") -> Any:
     except ValueError as error:
         raise NotReadyError(f"the server answered {answer.status} with something that is not JSON; see its log") from error
     if answer.status != 200:
+        where, what = told_in(content)
         if answer.status in (401, 403):
-            raise DeniedError(f"{content['error']['what']}; commands show the key of TIDEMILL_CLIENT__KEY", where=url)
-        where, what = (content["error"]["where"], content["error"]["what"]) if "error" in content else ("body", str(content))
-        raise InputError(what.removeprefix(f"{where}: "), where=where) if answer.status == 422 else NotReadyError(what)
+            raise DeniedError(f"{what}; commands show the key of TIDEMILL_CLIENT__KEY", where=url)
+        raise InputError(what, where=where) if answer.status == 422 else NotReadyError(what or str(content))
     return content

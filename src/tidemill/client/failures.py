@@ -42,14 +42,13 @@ def failure(status: int, raw: Any, headers: Mapping[str, str], url: str) -> Tide
     >>> failure(404, {"error": {"where": "nobody", "what": "no model 'nobody'; there is: refund"}}, {}, "http://127.0.0.1:8000")
     NotFoundError("no model 'nobody'; there is: refund")
     """
-    told = raw.get("error") if isinstance(raw, dict) else None
-    where, what = (str(told.get("where", "")), str(told.get("what", ""))) if isinstance(told, dict) else ("", "")
+    where, what = told_in(raw)
     what = what or f"{url} answered {status} without saying why; see its log"
     if status == 404 and (unknown := _UNKNOWN.match(what)):
         known = unknown["known"].split(", ") if unknown["known"] else []
         return NotFoundError(unknown["kind"], unknown["name"], known)
     if status in (413, 422):
-        return InputError(what.removeprefix(f"{where}: "), where=where or "body")
+        return InputError(what, where=where or "body")
     if status == 429:
         return BusyError(what, retry_after_s=_whole(headers.get("retry-after"), 1))
     if status == 401:
@@ -57,6 +56,19 @@ def failure(status: int, raw: Any, headers: Mapping[str, str], url: str) -> Tide
     if status == 409:
         return (ConflictError if where == "ConflictError" else NotReadyError)(what)
     return UnavailableError(what) if status in _AWAY else RefusedError(f"{url} answered {status}: {what}")
+
+
+def told_in(raw: Any) -> tuple[str, str]:
+    """What a refusal is about, and why, which need not name the place again; both empty where it is none of tidemill's.
+
+    >>> told_in({"error": {"where": "0.amount", "what": "0.amount: Field required"}}), told_in("Bad Gateway")
+    (('0.amount', 'Field required'), ('', ''))
+    """
+    told = raw.get("error") if isinstance(raw, dict) else None
+    if not isinstance(told, dict):
+        return "", ""
+    where = str(told.get("where", ""))
+    return where, str(told.get("what", "")).removeprefix(f"{where}: ")
 
 
 def may_repeat(error: TidemillError, repeatable: bool) -> bool:

@@ -101,12 +101,14 @@ def place_of(view: FeatureSource) -> Place:
 
 def _read_online(workspace: Workspace, view: FeatureSource, keys: Sequence[str], at_ms: int | None) -> Reading | None:
     """What tiles and rows say, now or at a time; None for a time before what they have taken."""
-    taken_ms = workspace.state.position_and_time()[1]
-    if at_ms is not None and at_ms < taken_ms:
+    lookups = [Lookup(view.name, keys)]
+    if at_ms is None:
+        return workspace.state.tiles.read(lookups, 0, or_later=True)
+    if at_ms < workspace.state.position_and_time()[1]:
         return None
-    reading = workspace.state.tiles.read([Lookup(view.name, keys)], taken_ms if at_ms is None else at_ms)
+    reading = workspace.state.tiles.read(lookups, at_ms)
     # an engine may have gone on meanwhile, and dropped what stood at that time
-    return reading if at_ms is None or at_ms >= reading.known_at_ms else None
+    return reading if at_ms >= reading.known_at_ms else None
 
 
 def _plain(value: float | str | None) -> float | str | None:

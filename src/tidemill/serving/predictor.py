@@ -22,11 +22,10 @@ from tidemill.serving.loading import Loaded
 from tidemill.serving.missing import MissingColumns
 from tidemill.serving.prediction import Prediction
 from tidemill.stages import stage
-from tidemill.stores import Answer, Answered, Lookup, Reading, Role
+from tidemill.stores import Answer, Answered, Lookup, Role
 from tidemill.stores.answer import to_answers
 
 _MOST = float(np.finfo(np.float32).max)  # a vector holds float32
-_READINGS = 20  # each as of the newest event of the one before; more only where events are applied faster than features are read
 
 
 @dataclass(frozen=True)
@@ -137,7 +136,12 @@ class Predictor:
         columns = model.request_columns([request.__dict__ for request in requests])
         lookups = [Lookup(source.name, source.keys(columns)) for source in model.sources]
         with stage("predict.read"):
-            reading, asked_ms = self._read(lookups, at_ms)
+            asked_ms = self._now_ms() if at_ms is None else at_ms
+            reading = self._workspace.state.tiles.read(lookups, asked_ms, or_later=at_ms is None)
+        if at_ms is None:
+            asked_ms = max(asked_ms, reading.known_at_ms)
+        elif at_ms < reading.known_at_ms:
+            raise ConflictError(f"at={at_ms} lies before {reading.known_at_ms}, which the tiles have taken; leave `at` out, or ask later")
         vectors, position = model.vectors(columns, reading.values), reading.position.token
         keys = [str(getattr(request, model.canary_key)) for request in requests] if serving.canary else []
         numbers = vectors.numbers()
@@ -165,24 +169,6 @@ class Predictor:
             said.explained(model, vectors.by_column()) if explained else (),
             said.odd(),
         )
-
-    def _read(self, lookups: Sequence[Lookup], at_ms: int | None) -> tuple[Reading, int]:
-        """The features at a time, and that time: by default now, or when the newest event that is read became known.
-
-        An event may come between looking at the clock and reading, and the clock that its `known_at` is by, a broker's say, may be ahead.
-        """
-        asked_ms = self._now_ms() if at_ms is None else at_ms
-        reading = self._workspace.state.tiles.read(lookups, asked_ms)
-        for _ in range(_READINGS):
-            if at_ms is not None or asked_ms >= reading.known_at_ms:
-                break
-            asked_ms = reading.known_at_ms
-            reading = self._workspace.state.tiles.read(lookups, asked_ms)
-        if asked_ms < reading.known_at_ms:
-            raise ConflictError(
-                f"at={asked_ms} lies before {reading.known_at_ms}, which the tiles have taken; leave `at` out, or ask later"
-            )
-        return reading, asked_ms
 
 
 @dataclass(frozen=True)

@@ -89,8 +89,14 @@ class TileStore(ABC):
         self._hot = HotKeys()
         self._plans: dict[Hashable, Plan] = {}
 
-    def read(self, lookups: Sequence[Lookup], at_ms: int) -> Reading:
+    def read(self, lookups: Sequence[Lookup], at_ms: int, *, or_later: bool = False) -> Reading:
         """Values for many keys at one time, with the position they were read at.
+
+        Args:
+            lookups: the keys of each view or table.
+            at_ms: the time.
+            or_later: read at the `known_at` of the last event taken where that lies later, as it may: events come between a look at a clock
+                and the reading, and the clock that they are known by, a broker's say, may be ahead.
 
         Raises:
             NotFoundError: no such view or table.
@@ -101,7 +107,7 @@ class TileStore(ABC):
                 raise NotFoundError("view or table", lookup.view, tuple(self._sources))
             asked[lookup.view] = lookup.keys if len(lookup.keys) == 1 else list(dict.fromkeys(lookup.keys))
         with self._moment(beside_database=not self._in_database.isdisjoint(asked)) as moment:
-            return self._reading(lookups, asked, moment, at_ms)
+            return self._reading(lookups, asked, moment, max(at_ms, moment.known_at_ms) if or_later else at_ms)
 
     def may_wait(self, names: Iterable[str]) -> bool:
         """Whether a reading of these views and tables may have to wait for others; tiles in files are always there."""

@@ -59,7 +59,7 @@ def test_a_time_that_the_engine_passes_meanwhile_is_answered_from_the_lake(tmp_p
     state.meanwhile = lambda: happen(tabled.row("a2", T0 + 10, "a", size=2))
     answer = read_features(workspace, tabled.SHOP_INFO, "a", T0 + 5)
     assert (answer.source, answer.at_ms, answer.values["size"]) == ("lake", T0 + 5, 1)
-    state.meanwhile = lambda: happen(tabled.row("a3", T0 + 20, "a", size=3))
+    happen(tabled.row("a3", T0 + 20, "a", size=3))
     answer = read_features(workspace, tabled.SHOP_INFO, "a", None)
     assert (answer.source, answer.at_ms, answer.values["size"]) == ("rows", T0 + 20, 3)
     workspace.close()

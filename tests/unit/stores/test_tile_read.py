@@ -51,6 +51,18 @@ def test_a_value_reads_from_the_first_to_the_last_bucket_of_its_window(tmp_path:
     state.close()
 
 
+def test_a_reading_may_be_of_when_the_newest_event_became_known(tmp_path: Path) -> None:
+    state = state_of(tmp_path, QUARTER)
+    lookups = [Lookup("quarter", ["a"])]
+    newest = state.tiles.read(lookups, T0)
+    assert newest.known_at_ms == T0 and newest.values["quarter__n"].tolist() != [0.0]
+    for at_ms, want in ((0, T0), (T0 + 5 * MINUTE_MS, T0 + 5 * MINUTE_MS)):
+        got = state.tiles.read(lookups, at_ms, or_later=True)
+        assert got.values["quarter__n"].tolist() == state.tiles.read(lookups, want).values["quarter__n"].tolist()
+    assert state.tiles.read(lookups, 0).values["quarter__n"].tolist() != newest.values["quarter__n"].tolist(), "the times differ"
+    state.close()
+
+
 def test_windows_over_one_bucket_size_are_read_apart(tmp_path: Path) -> None:
     state = state_of(tmp_path, NESTED)
     values = state.tiles.read([Lookup("nested", ["b", "a"])], T0 + 5 * MINUTE_MS).values
