@@ -249,6 +249,9 @@ def test_an_event_goes_out_again_until_someone_claims(store: DecisionStore) -> N
     store.claim("a", "run", wall_ms=150)
     (again,) = store.unclaimed(now_wall_ms=150, retry_after_ms=50)
     assert (again.decision_id, again.emits) == ("b", 1)
+    store.put_off("b", wall_ms=150)
+    assert store.unclaimed(now_wall_ms=199, retry_after_ms=50) == []
+    assert [event.emits for event in store.unclaimed(now_wall_ms=200, retry_after_ms=50)] == [1], "it did not go out"
     store.finish("b", ending("refused"))
     assert store.unclaimed(now_wall_ms=10_000, retry_after_ms=50) == []
 

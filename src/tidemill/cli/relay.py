@@ -52,7 +52,7 @@ class Relay:
         silent_since = now - int(self._settings.loop.lease_s * 1_000)
         self._workspace.decisions.release_stale(silent_since, now_ms=stream_ms, wall_ms=now)
         self._workspace.decisions.merge_waiting(stream_ms, now)
-        relayed = relay(self._workspace.decisions, self._emit, now, _RETRY_MS)
+        relayed = relay(self._workspace.decisions, self._emit, now, _RETRY_MS, self._is_awaited)
         deliver(self._workspace.alert_messages, self._settings.alerts, Moment(stream_ms, now), Pages.abroad(self._settings))
         self._explaining.step(stream_ms, now)
         return relayed.emitted
@@ -70,6 +70,9 @@ class Relay:
     def react(self, name: str) -> int:
         """One round of one reaction, which may wait for its receiver; answers how many runs it started, or calls it made."""
         return self._reacting.step(name, wall_ms()).sent
+
+    def _is_awaited(self, event: OutboxEvent) -> bool:
+        return runs.is_awaited(self._workspace.project.name, {"decision_id": event.decision_id}, patience_s=PATIENCE_S)
 
     def _emit(self, event: OutboxEvent) -> None:
         from prefect.events import emit_event

@@ -5,7 +5,10 @@ Prefect is imported by who needs it, as it takes seconds and a project without m
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from typing import Any
 from uuid import UUID
@@ -42,17 +45,41 @@ def start(deployment: str, parameters: dict[str, Any], key: str | None = None, *
     """
     from prefect.deployments import run_deployment
     from prefect.exceptions import ObjectNotFound
-    from prefect.settings import PREFECT_API_REQUEST_TIMEOUT, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
-    hurried = {} if patience_s is None else {PREFECT_API_REQUEST_TIMEOUT: patience_s, PREFECT_CLIENT_MAX_RETRIES: 0}
     try:
-        with temporary_settings(hurried):
+        with _hurried(patience_s):
             run = run_deployment(deployment, parameters=parameters, timeout=0, idempotency_key=key, as_subflow=False)
     except ObjectNotFound as error:
         raise NotReadyError(f"Prefect did not start {deployment!r}: it has no such deployment; {_WHO_MAKES_THEM}") from error
     except Exception as error:  # whatever else its client raises: connection, validation
         raise NotReadyError(f"Prefect did not start {deployment!r}: {error}; is `tidemill up` running?") from error
     return UUID(str(run.id))  # type: ignore[union-attr]  # not a coroutine outside an event loop
+
+
+def is_awaited(name: str, parameters: Mapping[str, str], *, patience_s: float, begins_within_s: float = 300.0) -> bool:
+    """Whether a run of a deployment of that name is there with these parameters and has not begun: it waits for a free place, or it starts.
+
+    One whose process was to start longer ago than `begins_within_s` counts no more: it was killed before it could say that it has begun.
+
+    Raises:
+        Exception: whatever Prefect's client raises where it cannot be asked within `patience_s`.
+    """
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas import filters
+    from prefect.client.schemas.objects import StateType
+    from prefect.client.schemas.sorting import FlowRunSort
+
+    now = datetime.now(UTC)
+    waiting = filters.FlowRunFilterState(type=filters.FlowRunFilterStateType(any_=[StateType.SCHEDULED, StateType.PENDING]))
+    with _hurried(patience_s), get_client(sync_client=True) as client:
+        found = client.read_flow_runs(
+            deployment_filter=filters.DeploymentFilter(name=filters.DeploymentFilterName(any_=[name])),
+            flow_run_filter=filters.FlowRunFilter(state=waiting, expected_start_time=filters.FlowRunFilterExpectedStartTime(before_=now)),
+            sort=FlowRunSort.EXPECTED_START_TIME_DESC,
+        )
+    since = now - timedelta(seconds=begins_within_s)
+    states = [run.state for run in found if run.state is not None and parameters.items() <= run.parameters.items()]
+    return any(state.is_scheduled() or state.timestamp > since for state in states)
 
 
 def wait_until_served(deployment: str, timeout_s: float = 600.0) -> None:
@@ -85,3 +112,10 @@ def ended(run_id: UUID) -> Ended | None:
     if state is None or not state.is_final():
         return None
     return Ended(state.name or state.type.value, state.message or "", state.is_completed())
+
+
+def _hurried(patience_s: float | None) -> AbstractContextManager[object]:
+    """Prefect's settings while each request is made once and waited for so long; as they are with None."""
+    from prefect.settings import PREFECT_API_REQUEST_TIMEOUT, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+    return temporary_settings({} if patience_s is None else {PREFECT_API_REQUEST_TIMEOUT: patience_s, PREFECT_CLIENT_MAX_RETRIES: 0})

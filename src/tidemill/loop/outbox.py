@@ -22,17 +22,27 @@ class Relayed:
     failed: int
 
 
-def relay(store: DecisionStore, emit: Callable[[OutboxEvent], None], wall_ms: int, retry_after_ms: int = MINUTE_MS) -> Relayed:
+def relay(
+    store: DecisionStore,
+    emit: Callable[[OutboxEvent], None],
+    wall_ms: int,
+    retry_after_ms: int = MINUTE_MS,
+    is_awaited: Callable[[OutboxEvent], bool] = lambda event: False,
+) -> Relayed:
     """Emit what nobody claimed: at least once, again after `retry_after_ms`, then after twice as long each time, at most eight times.
 
-    A claim lets only one run go on. Each emission is a run, though: where those that can be taken up are fewer than are asked for, as on a
-    busy machine or after an outage, they would be ever more.
+    A claim lets only one run go on. Each emission is a run, though, and a process that takes seconds to find it has nothing to do: what
+    `is_awaited` says is on its way is asked for no second time. Where it cannot know, those that are taken up may be fewer than are asked
+    for, as after an outage, so these become ever rarer.
 
-    An `emit` that raises stays due and is tried in the next round, so an orchestrator that is down delays a retrain, never loses it.
+    Where one of the two raises, it stays due for the next round, so an orchestrator that is down delays a retrain, never loses it.
     """
     emitted = failed = 0
     for event in store.unclaimed(wall_ms, retry_after_ms):
         try:
+            if event.emits and is_awaited(event):
+                store.put_off(event.decision_id, wall_ms)
+                continue
             emit(event)
         except Exception as error:  # whatever the orchestrator's client raises, the row stays due and the loop goes on
             logger.warning("not emitted decision=%s model=%s error=%s", event.decision_id, event.model, type(error).__name__)

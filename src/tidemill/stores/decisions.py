@@ -211,6 +211,11 @@ class DecisionStore(DecisionReader):
         with self._engine.begin() as connection:
             connection.execute(sent)
 
+    def put_off(self, decision_id: str, wall_ms: int) -> None:
+        """Look whether the event has to go out again as if it had done so now, though it has not."""
+        with self._engine.begin() as connection:
+            connection.execute(update(OUTBOX).where(OUTBOX.c.decision_id == decision_id).values(emitted_wall_ms=wall_ms))
+
 
 def _held(decision_id: str, flow_run_id: str) -> Any:
     return and_(_D.id == decision_id, _D.state == "claimed", _D.flow_run_id == flow_run_id)
