@@ -330,3 +330,17 @@ def test_of_an_append_that_was_killed_nothing_is_there_and_others_go_on(open_log
     log.append([Entry("taps", "after")], now_ms=2)
     assert [(record.offset, record.payload) for record in read_all(log)] == [(1, "before"), (2, "after")]
     assert log.tally(log.end())["taps"] == Tally(2, 0)
+
+
+def test_a_mark_is_another_once_somebody_has_appended_and_the_same_until_then(open_log: Open) -> None:
+    log, other = open_log(), open_log()
+    before = log.mark()
+    log.read(log.end(), 10)
+    assert log.mark() == before
+    other.append([Entry("taps", "a")], now_ms=1_000)
+    of_other = log.mark()
+    log.append([Entry("taps", "b")], now_ms=1_001)
+    of_itself = log.mark()
+    if before is not None:
+        assert len({before, of_other, of_itself}) == 3
+    assert log.mark() == of_itself

@@ -23,6 +23,7 @@ from tidemill.serving import Worker, copiers, publishers
 from tidemill.settings import EngineSettings
 from tidemill.stores.file_lock import try_lock
 from tidemill.stores.wal_upkeep import WalUpkeep
+from tidemill.streams import Log
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ _LAKE_EVERY_S = 0.25
 _MATCH_EVERY_S = 0.1
 _REACT_EVERY_S = 1.0
 _LEAVE_AFTER_S = 10.0
+_REST_S = 1.0
 _WRITTEN = ("log", "sources", "state")  # the databases that this writes to at every step
 
 
@@ -58,13 +60,14 @@ def keep_going(worker: Worker, relay: Relay | None, settings: EngineSettings) ->
         while not stopping.is_set():
             try:
                 keeper.begin(held)
+                mark = worker.workspace.log.mark()
                 busy = _apply(worker)
             except UnavailableError as error:  # each step is all or nothing, and is done again
                 logger.warning("a server is away, and is tried again error=%s", error)
                 stopping.wait(_WATCH_EVERY_S)
                 continue
             if not busy:
-                stopping.wait(settings.poll_ms / 1_000)
+                _rest(worker.workspace.log, mark, settings.poll_ms / 1_000, stopping)
     if keeper.begun:
         worker.flush_lake()
 
@@ -150,6 +153,13 @@ def _apply(worker: Worker) -> int:
         logger.warning("the log waits error=%s", error)
         time.sleep(_REACT_EVERY_S)
         return 0
+
+
+def _rest(log: Log, mark: int | None, pause_s: float, stopping: threading.Event) -> None:
+    """Wait until something was appended since the mark, for a second at most, looking once a pause; a pause where the log has no marks."""
+    until_s = time.monotonic() + _REST_S
+    while not stopping.wait(pause_s) and mark is not None and log.mark() == mark and time.monotonic() < until_s:
+        pass
 
 
 def _repeat(step: Callable[[], object], every_s: float, stopping: threading.Event) -> None:

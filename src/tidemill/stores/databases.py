@@ -9,6 +9,7 @@ from typing import Any, Literal
 from sqlalchemy import Engine, MetaData, event
 
 from tidemill.stores.at_once import AtOnce
+from tidemill.stores.file_mark import FileMark
 from tidemill.stores.postgres import drop_schemas, open_postgres, schema_exists
 from tidemill.stores.sqlite import connect_sqlite, open_sqlite
 
@@ -39,6 +40,10 @@ class Databases:
     def open_at_once(self, name: str) -> AtOnce | None:
         """Who writes at once or not at all into one that was opened before and is a file. None of one in a server."""
         return None if self.url is not None else AtOnce(connect_sqlite(self.path(name), busy_s=0), str(self.path(name)))
+
+    def open_mark(self, name: str) -> FileMark | None:
+        """A sign that one that was opened before and is a file was written to. None of one in a server."""
+        return None if self.url is not None else FileMark(connect_sqlite(self.path(name), busy_s=0))
 
     def open_beside(self, name: str, *others: str) -> Engine:
         """An engine on one of them that reads the tables of others too, under their names: `state.outcome`. All have been made before."""

@@ -94,6 +94,10 @@ class KafkaLog:
         """See `Log`."""
         return self._cursors.read(after, limit, until)
 
+    def mark(self) -> int | None:
+        """See `Log`; reading asks nobody, as the client fetches by itself."""
+        return None
+
     def end(self) -> Position:
         """See `Log`."""
         self._seen = (time.monotonic(), self._position(self._cluster.ends(self._partitions())))

@@ -80,6 +80,7 @@ class SqlLog:
 
     def __init__(self, databases: Databases, streams: Sequence[str], *, durable: bool = True) -> None:
         self._engine = databases.open("log", _TABLES, durable=durable)
+        self._mark = databases.open_mark("log")
         self._kept: Callable[[str], str | bytes] = str.encode if self._engine.dialect.name == "postgresql" else str
         self.sources = SourceBooks(self._engine)
         self._streams = tuple(streams)
@@ -119,6 +120,10 @@ class SqlLog:
         with reading_cursor(self._engine) as cursor:
             records = _gather(cursor, first, most)
         return records, self._at(records.offsets[-1]) if len(records) else after
+
+    def mark(self) -> int | None:
+        """See `Log`."""
+        return None if self._mark is None else self._mark.now()
 
     def end(self) -> Position:
         """See `Log`."""
@@ -170,6 +175,8 @@ class SqlLog:
 
     def close(self) -> None:
         """Let go of the database."""
+        if self._mark is not None:
+            self._mark.close()
         self._engine.dispose()
 
     def _at(self, offset: int) -> Position:

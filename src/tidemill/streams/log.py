@@ -140,6 +140,10 @@ class Log(Protocol):
         """
         ...
 
+    def mark(self) -> int | None:
+        """A number that is another one once something was appended; None where looking for that is no cheaper than reading."""
+        ...
+
     def end(self) -> Position:
         """The position that has taken everything."""
         ...
