@@ -13,8 +13,6 @@ from tidemill.cli.options import AsJson, ModelName, ProjectPath, print_json, set
 from tidemill.cli.terminal import terminal
 from tidemill.errors import InputError
 
-_SHARE = 5.0  # %
-
 
 def add_to(app: typer.Typer) -> None:
     """Add this command."""
@@ -26,7 +24,12 @@ def release(
     shadow: Annotated[int | None, typer.Option(help="Let this version score every question beside the champion, and answer none.")] = None,
     canary: Annotated[int | None, typer.Option(help="Let this version answer the questions of a share of keys, always the same.")] = None,
     percent: Annotated[
-        float | None, typer.Option(help="The canary's share of keys, 5 unless said; raise it and the keys it has stay its own.")
+        float | None,
+        typer.Option(help="The canary's share of keys, 5 unless said or set before; raise it and the keys it has stay its own."),
+    ] = None,
+    replace: Annotated[
+        int | None,
+        typer.Option(help="The version that is tried so by now, and makes room for this one; else a trial is not ended."),
     ] = None,
     end: Annotated[bool, typer.Option("--end", help="End shadow and canary: the champion answers everything.")] = False,
     project: ProjectPath = None,
@@ -41,12 +44,14 @@ def release(
         raise InputError("say one of --shadow, --canary and --end", where="release")
     if percent is not None and canary is None:
         raise InputError("it is a canary's; say --canary VERSION too", where="--percent")
+    if replace is not None and shadow is None and canary is None:
+        raise InputError("say by which version, as --shadow VERSION or --canary VERSION", where="--replace")
     settings = settings_for(project)
     path = f"/v1/models/{workspace_for(settings).project.model(model).name}/release"
     if end:
         told = call(settings, "DELETE", path)
     elif shadow is not None or canary is not None:
-        asked = {"shadow": shadow} if shadow is not None else {"canary": canary, "percent": _SHARE if percent is None else percent}
+        asked = {"shadow": shadow, "canary": canary, "percent": percent, "replace": replace}
         told = call(settings, "POST", path, json.dumps(asked).encode())
     else:
         told = call(settings, "GET", path)

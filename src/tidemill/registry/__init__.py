@@ -25,7 +25,7 @@ from tidemill.registry.named import CANARY, CHALLENGER, CHAMPION, FROZEN, PREVIO
 from tidemill.registry.probation import Probation, examine, judge_probation
 from tidemill.registry.registry import KEPT_REPORTS, REPORT, Registry
 from tidemill.registry.release import DatasetRef, Release
-from tidemill.registry.releasing import Beside, act_at_once, compare_trials, end_trials, name_trials, try_canary, try_shadow
+from tidemill.registry.releasing import Attempt, Beside, act_at_once, compare_trials, end_trials, name_trials, try_version
 from tidemill.registry.training import FITS, IMPORTANT, Ready, code_version, make_ready, register, snapshot
 from tidemill.registry.updating import due_update, learn_more, request_update
 from tidemill.registry.version import Version
@@ -43,6 +43,7 @@ __all__ = [
     "SHADOW",
     "Ask",
     "Asker",
+    "Attempt",
     "Beside",
     "Challenger",
     "DatasetRef",
@@ -99,8 +100,7 @@ __all__ = [
     "since_of",
     "snapshot",
     "train",
-    "try_canary",
-    "try_shadow",
     "try_unseen",
+    "try_version",
     "windows_of",
 ]

@@ -5,8 +5,8 @@
  shadow    every question                    none: what it said is logged beside the champion's answer
  canary    the questions of its share        these; the champion scores them too, so that both can be held against the outcomes
 ```
-One of each at most. An alias set in MLflow means the same: servers follow the aliases, not this module. A version that is promoted is
-tried no more.
+One of each at most: another takes its place where it is said which one it replaces. An alias set in MLflow means the same: servers follow
+the aliases, not this module. A version that is promoted is tried no more.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tidemill.learning import Model
 from tidemill.project import Workspace
 from tidemill.registry.deciding import Asker, end, put_back
 from tidemill.registry.deploying import carry_out
-from tidemill.registry.named import CANARY, CHAMPION, PREVIOUS, SHADOW, Named
+from tidemill.registry.named import CANARY, CHAMPION, DEFAULT_PERCENT, PREVIOUS, Named
 from tidemill.registry.registry import Registry
 from tidemill.stores import Decision, Role
 from tidemill.stores.predictions import LAST_MS
@@ -53,41 +53,49 @@ class Beside:
     one_in: int = 1
 
 
-def try_shadow(registry: Registry, name: str, version: int) -> None:
-    """Let a version score what the champion answers.
+@dataclass(frozen=True)
+class Attempt:
+    """A version to try on live traffic.
 
-    Raises:
-        NotFoundError: there is no such version.
-        ConflictError: it is the champion, or there is none yet.
+    Args:
+        role: shadow or canary.
+        version: its number.
+        percent: of all keys, above 0, that a canary answers; the keys of a smaller share stay in a larger one. None leaves a running
+            canary its share, and gives a new one 5.
+        replace: the version that is tried in this role by now and is to make room; None where none is.
     """
-    _refuse_champion(registry.named(name), name, version)
-    registry.check_version(name, version)
-    registry.set_alias(name, SHADOW, version)
+
+    role: Role
+    version: int
+    percent: float | None = None
+    replace: int | None = None
 
 
-def try_canary(registry: Registry, name: str, version: int, percent: float) -> None:
-    """Let a version answer the questions of a share of keys.
+def try_version(registry: Registry, name: str, attempt: Attempt) -> str:
+    """Let a version score what the champion answers, or answer the questions of a share of keys; answers what that changed, in words.
 
     Args:
         registry: of the version.
         name: the registered name.
-        version: which.
-        percent: of all keys, above 0; the keys of a smaller share stay in a larger one.
+        attempt: what to try.
 
     Raises:
         InputError: no such share.
         NotFoundError: there is no such version.
-        ConflictError: it is the champion, or there is none yet.
+        ConflictError: it is the champion, or there is none yet, or another version is tried than is to be replaced.
     """
-    if not 0 < percent <= 100:
-        raise InputError(f"{percent:g} is no share; say a percentage above 0 and up to 100", where="percent")
+    if attempt.percent is not None and not 0 < attempt.percent <= 100:
+        raise InputError(f"{attempt.percent:g} is no share; say a percentage above 0 and up to 100", where="percent")
     named = registry.named(name)
-    _refuse_champion(named, name, version)
-    registry.check_version(name, version)
-    if named.versions.get(CANARY) not in (None, version):
-        registry.drop_alias(name, CANARY)  # else the one before would answer the new one's share for a moment
-    registry.set_canary_percent(name, percent)
-    registry.set_alias(name, CANARY, version)
+    _refuse_champion(named, name, attempt.version)
+    registry.check_version(name, attempt.version)
+    _refuse_replacing(named, name, attempt)
+    before, share = named.versions.get(attempt.role), ""
+    if attempt.role == "canary":
+        share = _give_share(registry, name, attempt, named)
+    registry.set_alias(name, attempt.role, attempt.version)
+    place = "" if before in (None, attempt.version) else f" in place of version {before}"
+    return f"{name_trials({attempt.role: attempt.version})}{share}{place}"
 
 
 def end_trials(registry: Registry, name: str, meant: Mapping[Role, int] | None = None) -> None:
@@ -168,3 +176,28 @@ def _refuse_champion(named: Named, name: str, version: int) -> None:
         before = named.versions.get(PREVIOUS)
         other = "" if before is None else f", e.g. {before}, the previous one"
         raise ConflictError(f"version {version} of {name!r} is the champion; try another{other}")
+
+
+def _give_share(registry: Registry, name: str, attempt: Attempt, named: Named) -> str:
+    """Set the share of a canary before it is one; answers what that changed, in words."""
+    before, was = named.versions.get(CANARY), named.canary_percent
+    is_running = before == attempt.version
+    share = attempt.percent or (was if is_running else DEFAULT_PERCENT)
+    if before is not None and not is_running:
+        registry.drop_alias(name, CANARY)  # else the one before would answer the new one's share for a moment
+    registry.set_canary_percent(name, share)
+    return f" of {share:g} %" + (f", until now of {was:g} %" if is_running and was != share else "")
+
+
+def _refuse_replacing(named: Named, name: str, attempt: Attempt) -> None:
+    """Refuse what would end a trial that is not meant; one that has ended already is no such case, nor is what is asked twice."""
+    tried = _tried(named).get(attempt.role)
+    if tried in (None, attempt.version, attempt.replace):
+        return
+    if attempt.replace is not None:
+        raise ConflictError(f"version {tried} of {name!r} is tried as {attempt.role} by now, not {attempt.replace}; look, and ask again")
+    share = f" of {named.canary_percent:g} % of the keys" if attempt.role == "canary" else ""
+    raise ConflictError(
+        f"version {tried} of {name!r} is tried as {attempt.role}{share} already; end that first,"
+        f' or say that version {attempt.version} replaces it: `--replace {tried}`, over HTTP "replace": {tried}'
+    )

@@ -16,6 +16,7 @@ from tidemill.learning import Model
 from tidemill.project import Project, Workspace
 from tidemill.registry import (
     Asker,
+    Attempt,
     Beside,
     Registry,
     act_at_once,
@@ -24,8 +25,7 @@ from tidemill.registry import (
     name_trials,
     request_promotion,
     request_rollback,
-    try_canary,
-    try_shadow,
+    try_version,
 )
 from tidemill.serving.access import CALLER, SAID
 from tidemill.serving.describing import Examples, Refused, answered
@@ -39,7 +39,11 @@ By = Annotated[
 Version = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 _NO_NAME = "HTTP"
-_TRY: dict[str, Example] = {"shadow": {"value": {"shadow": 4}}, "canary": {"value": {"canary": 4, "percent": 10}}}
+_TRY: dict[str, Example] = {
+    "shadow": {"value": {"shadow": 4}},
+    "canary": {"value": {"canary": 4, "percent": 10}},
+    "replacing": {"summary": "another canary in the place of the one that is tried now", "value": {"canary": 5, "replace": 4}},
+}
 _WRONG = "A request that cannot be understood", InputError("Input should be greater than or equal to 1", where="version")
 
 
@@ -50,7 +54,24 @@ class Trial(BaseModel):
 
     shadow: Version | None = Field(None, description="the version that scores every question and answers none")
     canary: Version | None = Field(None, description="the version that answers the questions of a share of keys")
-    percent: float = Field(5.0, gt=0, le=100, description="the canary's share")
+    percent: float | None = Field(
+        None, gt=0, le=100, description="the canary's share; else a running one keeps its own, and a new one has 5"
+    )
+    replace: Version | None = Field(None, description="the version tried so by now, which makes room; refused where it is another one")
+
+    def attempt(self) -> Attempt:
+        """What is asked for.
+
+        Raises:
+            InputError: neither of the two, or both; or a share that is nobody's.
+        """
+        if self.canary is not None and self.shadow is None:
+            return Attempt("canary", self.canary, self.percent, self.replace)
+        if self.shadow is None or self.canary is not None:
+            raise InputError('say one of the two, {"shadow": VERSION} or {"canary": VERSION, "percent": 10}')
+        if self.percent is not None:
+            raise InputError("a shadow answers nothing; it is a canary's", where="percent")
+        return Attempt("shadow", self.shadow, replace=self.replace)
 
 
 class Meant(BaseModel):
@@ -125,18 +146,11 @@ def _trial_routes(workspace: Workspace, registry: Registry) -> APIRouter:
     def release(model: str) -> Release:
         return _told(workspace, registry, project.model(model))
 
-    @router.post("/release", summary="Try a version as shadow or canary", **answered(told, no_such, _champion(project), _WRONG))
-    def try_version(model: str, trial: Annotated[Trial, Body(openapi_examples=_TRY)], request: Request) -> Release:
-        wanted = project.model(model)
-        name = project.registered_name(wanted.name)
-        if trial.shadow is not None and trial.canary is None:
-            _say(request, model, f"version {trial.shadow} as shadow")
-            try_shadow(registry, name, trial.shadow)
-        elif trial.canary is not None and trial.shadow is None:
-            _say(request, model, f"version {trial.canary} as canary of {trial.percent:g} %")
-            try_canary(registry, name, trial.canary, trial.percent)
-        else:
-            raise InputError('say one of the two, {"shadow": VERSION} or {"canary": VERSION, "percent": 10}')
+    @router.post("/release", summary="Try a version as shadow or canary", **answered(told, no_such, _tried(project), _WRONG))
+    def begin_trial(model: str, trial: Annotated[Trial, Body(openapi_examples=_TRY)], request: Request) -> Release:
+        wanted, attempt = project.model(model), trial.attempt()
+        _say(request, model, name_trials({attempt.role: attempt.version}))
+        _say(request, model, try_version(registry, project.registered_name(wanted.name), attempt))
         return _told(workspace, registry, wanted)
 
     ended = answered(told, no_such, _champion(project), _WRONG)
@@ -222,3 +236,9 @@ def _champion(project: Project) -> Refused:
     name = next((model.name for model in project.models), "refund")
     what = f"version {EXAMPLE_VERSION} of {name!r} is the champion already"
     return "Something else is the champion than is meant, or a server is behind", ConflictError(what)
+
+
+def _tried(project: Project) -> Refused:
+    name = next((model.name for model in project.models), "refund")
+    what = f"version {EXAMPLE_VERSION} of {project.registered_name(name)!r} is tried as canary by now, not 2; look, and ask again"
+    return "Another version is tried already, the version is the champion, or there is none", ConflictError(what)

@@ -23,6 +23,7 @@ from tidemill.loop.silencing import said
 from tidemill.project import Workspace
 from tidemill.registry import (
     Asker,
+    Attempt,
     Registry,
     act_at_once,
     end_trials,
@@ -30,8 +31,7 @@ from tidemill.registry import (
     request_promotion,
     request_retrain,
     request_rollback,
-    try_canary,
-    try_shadow,
+    try_version,
 )
 from tidemill.stores import Decision, Role
 from tidemill.ui.caller import caller_of, say
@@ -72,7 +72,7 @@ def model_router(workspace: Workspace, registry: Registry, changed: Callable[[],
     router, hand = APIRouter(prefix="/ui/models/{model}", include_in_schema=False), _Hand(workspace, registry, now_wall_ms)
     acts = (
         _Act("/retrain", hand.retrain, lambda model, _: f"a challenger of {model.name} is fitted now"),
-        _Act("/shadow", hand.shadow, lambda model, form: f"version {_version(form)} of {model.name} scores every question from now on"),
+        _Act("/shadow", hand.shadow, _scores),
         _Act("/canary", hand.canary, _answers_a_share),
         _Act("/end-trials", hand.end_trials, lambda model, form: f"{name_trials(_trials(form))} of {model.name} scores no more"),
         _Act("/promote", hand.promote, _answers),
@@ -99,14 +99,10 @@ class _Hand:
         return Done(reason, f"decision-{decision.id}")
 
     def shadow(self, model: Model, form: Form, _by: str) -> Done:
-        version = _version(form)
-        try_shadow(self.registry, self._registered(model), version)
-        return self._tried(model, f"version {version} as shadow")
+        return self._begin(model, Attempt("shadow", _version(form), replace=_replaced(form)))
 
     def canary(self, model: Model, form: Form, _by: str) -> Done:
-        version, percent = _version(form), _percent(form)
-        try_canary(self.registry, self._registered(model), version, percent)
-        return self._tried(model, f"version {version} as canary of {percent:g} %")
+        return self._begin(model, Attempt("canary", _version(form), _percent(form), _replaced(form)))
 
     def end_trials(self, model: Model, form: Form, _by: str) -> Done:
         meant = _trials(form)
@@ -136,6 +132,9 @@ class _Hand:
 
     def _registered(self, model: Model) -> str:
         return self.workspace.project.registered_name(model.name)
+
+    def _begin(self, model: Model, attempt: Attempt) -> Done:
+        return self._tried(model, try_version(self.registry, self._registered(model), attempt))
 
     def _tried(self, model: Model, told: str) -> Done:
         self.registry.named(self._registered(model))  # which the home remembers, and the page reads
@@ -194,6 +193,11 @@ def _trials(form: Form) -> dict[Role, int]:
     return meant
 
 
+def _replaced(form: Form) -> int | None:
+    """What is tried by now and makes room, as the form showed it."""
+    return _version(form, "replace") if "replace" in form else None
+
+
 def _percent(form: Form) -> float:
     percent = one(form, "percent")
     if not _PERCENT.fullmatch(percent):
@@ -205,8 +209,17 @@ def _answers(model: Model, form: Form) -> str:
     return f"version {_version(form)} of {model.name} answers from now on"
 
 
+def _scores(model: Model, form: Form) -> str:
+    return f"version {_version(form)} of {model.name} scores every question from now on{_in_place(form)}"
+
+
 def _answers_a_share(model: Model, form: Form) -> str:
-    return f"version {_version(form)} of {model.name} answers {_percent(form):g} % of the keys from now on"
+    return f"version {_version(form)} of {model.name} answers {_percent(form):g} % of the keys from now on{_in_place(form)}"
+
+
+def _in_place(form: Form) -> str:
+    replaced = _replaced(form)
+    return "" if replaced in (None, _version(form)) else f", in place of version {replaced}"
 
 
 def _confirmed(form: Form, begins: str) -> None:

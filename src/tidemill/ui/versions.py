@@ -11,7 +11,7 @@ from tidemill.learning import Interval, Model
 from tidemill.project import Workspace
 from tidemill.registry import Beside, Named, compare_trials
 from tidemill.registry.named import CHAMPION, PREVIOUS, held_aliases
-from tidemill.stores import Decision
+from tidemill.stores import Decision, Role
 from tidemill.ui.quality_cache import Run
 
 _TRIALS_MS = 30 * SECOND_MS  # wall time for which a comparison of trials is shown again: it reads four weeks of outcomes
@@ -59,6 +59,10 @@ class Versions:
     def of(self, alias: str) -> str | None:
         """The version that an alias names."""
         return next((row.version for row in self.rows if alias in row.aliases), None)
+
+    def trial(self, role: Role) -> Beside | None:
+        """What is tried in a role."""
+        return next((trial for trial in self.trials if trial.role == role), None)
 
     @property
     def previous(self) -> str | None:

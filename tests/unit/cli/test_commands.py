@@ -201,6 +201,7 @@ def books_of_orders(home: Path) -> Books:
         (("freeze", "late_order", "--reason", " "), "say in a word why"),
         (("retrain", "late_order", "--reason", ""), "say in a word why"),
         (("release", "late_order", "--percent", "20"), "it is a canary's; say --canary VERSION too"),
+        (("release", "late_order", "--replace", "2"), "say by which version, as --shadow VERSION or --canary VERSION"),
     ],
     ids=str,
 )

@@ -214,6 +214,7 @@ def test_what_a_model_is_asked_is_taken_as_the_document_says(site: Site, change:
         ("POST /v1/models/{model}/promote", {"content": b"\xff", "headers": {"content-type": JSON}}, 422),
         ("POST /v1/models/{model}/rollback", {"json": {"to_version": 9}}, 409),
         ("POST /v1/models/{model}/release", {"json": {}}, 422),
+        ("POST /v1/models/{model}/release", {"json": {"shadow": 1}}, 409),
         ("DELETE /v1/models/{model}/release", {"params": {"shadow": 9}}, 200),
         ("DELETE /v1/models/{model}/release", {"params": {"canary": "all"}}, 422),
         ("POST /v1/streams/{stream}/events", {"content": b"\xff"}, 422),

@@ -25,7 +25,7 @@ from tests.served import PATIENCE_S, serving
 from tests.services import free_port
 from tidemill.cli.main import app
 from tidemill.clock import wall_ms
-from tidemill.errors import InputError
+from tidemill.errors import InputError, NotReadyError
 from tidemill.project import Workspace
 from tidemill.registry import Asker, Registry, request_promotion, snapshot
 from tidemill.serving import Champions, create_app
@@ -165,6 +165,7 @@ def test_a_version_is_tried_promoted_and_taken_back_over_http_without_a_failed_r
         ({"canary": 2, "share": 1}, 422, "share"),
         ({}, 422, "one of the two"),
         ({"shadow": 2, "canary": 2}, 422, "one of the two"),
+        ({"shadow": 2, "percent": 5}, 422, "percent: a shadow answers nothing"),
     ],
 )
 def test_what_cannot_be_tried_is_refused_with_the_reason(ready: Api, body: object, status: int, words: str) -> None:
@@ -189,6 +190,38 @@ def test_trials_end_at_once(ready: Api) -> None:
     ready.registry.set_alias(NAME, "canary", 2)  # as somebody would in MLflow
     assert ready.registry.named(NAME).canary_percent == 5, "and not the share of the one before"
     ready.registry.drop_alias(NAME, "canary")
+
+
+def test_a_trial_makes_room_for_another_only_where_it_is_said_which_one_is_meant(ready: Api) -> None:
+    release = f"{MODEL}/release"
+
+    def last_act() -> tuple[int, str]:
+        act = ready.call("GET", "/v1/acts")[1][0]
+        return act["status"], act["detail"]
+
+    for role in ("shadow", "canary"):
+        ready.registry.set_alias(NAME, role, 1)  # which somebody else has begun
+        status, told = ready.call("POST", release, {role: 2})
+        share = " of 5 % of the keys" if role == "canary" else ""
+        said = f"version 1 of 'tiny.late_order' is tried as {role}{share} already; end that first, or say that version 2 replaces it"
+        assert (status, said in told["error"]["what"]) == (409, True), told
+        assert last_act() == (409, f"version 2 as {role}")
+        status, told = ready.call("POST", release, {role: 2, "replace": 7})
+        assert (status, f"is tried as {role} by now, not 7; look, and ask again" in told["error"]["what"]) == (409, True), told
+        assert ready.registry.named(NAME).versions[role] == 1, "it goes on"
+        for _ in range(2):  # by whoever sends it twice, too
+            assert ready.call("POST", release, {role: 2, "replace": 1})[1]["aliases"][role] == 2
+    assert [act["detail"] for act in ready.call("GET", "/v1/acts")[1][:2]] == [
+        "version 2 as canary of 5 %",
+        "version 2 as canary of 5 % in place of version 1",
+    ]
+    for asked, detail in (({"percent": 40}, "of 40 %, until now of 5 %"), ({"percent": 40}, "of 40 %"), ({}, "of 40 %")):
+        status, told = ready.call("POST", release, {"canary": 2, **asked})
+        assert (status, told["trials"][1]["percent"]) == (200, 40), "a share is changed in one step, and is not lost where none is said"
+        assert last_act() == (200, f"version 2 as canary {detail}")
+    assert ready.call("DELETE", release)[1]["trials"] == []
+    assert ready.call("POST", release, {"shadow": 2, "replace": 7})[0] == 200, "what has ended already is in nobody's way"
+    assert ready.call("DELETE", release)[1]["trials"] == []
 
 
 def test_a_promotion_that_waits_for_a_server_is_named_to_whoever_asks_again(ready: Api) -> None:
@@ -239,6 +272,11 @@ def test_the_commands_try_end_and_go_back(ready: Api, tmp_path: Path) -> None:
     assert "shadow v2: " in said("release", "late_order", "--shadow", "2")
     told = json.loads(said("release", "late_order", "--json"))
     assert [(one["role"], one["version"]) for one in told["trials"]] == [("shadow", 2), ("canary", 2)]
+    assert "canary v2 20 % of the keys: " in said("release", "late_order", "--canary", "2"), "it keeps its share"
+    ready.registry.set_alias(NAME, "shadow", 1)  # which somebody else has begun
+    with pytest.raises(NotReadyError, match=r"version 1 of 'tiny\.late_order' is tried as shadow already.*: `--replace 1`"):
+        said("release", "late_order", "--shadow", "2")
+    assert "shadow v2: " in said("release", "late_order", "--shadow", "2", "--replace", "1")
     assert "shadow" not in said("release", "late_order", "--end")
     with pytest.raises(InputError, match="say one of"):
         said("release", "late_order", "--end", "--shadow", "2")

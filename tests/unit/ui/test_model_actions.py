@@ -111,6 +111,28 @@ def test_only_the_trials_that_a_form_showed_are_ended(client: TestClient, regist
     assert send(client, "end-trials", shadow="1")[0] == send(client, "end-trials", shadow="1")[0] == 303, "what has ended is ended"
 
 
+def test_a_trial_takes_the_place_of_the_one_that_its_form_showed(client: TestClient, registry: Registry) -> None:
+    for role in ("shadow", "canary"):
+        registry.set_alias(NAME, role, 2)
+    registry.set_canary_percent(NAME, 12.5)
+    registry.named(NAME)  # as the server does each second
+    forms = dict(re.findall(rf'action="{ACTS}/(shadow|canary)"(.*?)</form>', client.get("/").text, re.DOTALL))
+    assert all('type="hidden" name="replace" value="2"' in form for form in forms.values())
+    assert "it scores every question from now on, in place of version 2" in forms["shadow"]
+    assert "it answers them from now on, in place of what version 2 answers" in forms["canary"]
+    assert 'value="12.5"' in forms["canary"], "whoever raises a share sees what it is"
+    status, text = send(client, "shadow", version="1", replace="2", sure="")
+    assert (status, "version 1 of late_ferry scores every question from now on, in place of version 2" in text) == (422, True), text
+    for act, share in (("shadow", {}), ("canary", {"percent": "5"})):
+        for meant, said in (({}, "already; end that first"), ({"replace": "7"}, "by now, not 7; look, and ask again")):
+            status, text = send(client, act, version="1", **meant, **share)
+            assert (status, f"version 2 of 'ferries.late_ferry' is tried as {act}" in text, said in text) == (409, True, True), text
+        assert registry.named(NAME).versions[act] == 2, "it goes on"
+        assert send(client, act, version="1", replace="2", **share)[0] == 303
+        assert registry.named(NAME).versions[act] == 1
+    assert f'action="{ACTS}/shadow"' not in client.get("/").text, "there is none other to try"
+
+
 def test_a_freeze_is_shown_with_who_and_why_and_ended(ferry: Ferry, client: TestClient) -> None:
     assert send(client, "freeze", reason="strike") == (303, "/#model-late_ferry")
     page = client.get("/").text
@@ -176,7 +198,7 @@ def test_without_its_tick_nothing_is_done_and_it_is_said(
 
 
 def test_every_form_about_a_model_asks_for_a_tick(ferry: Ferry, client: TestClient, registry: Registry) -> None:
-    registry.set_alias(NAME, "shadow", 1)
+    registry.set_alias(NAME, "canary", 1)
     registry.named(NAME)  # as the server does each second
     shown = client.get("/").text
     send(client, "freeze", reason="strike")
