@@ -39,7 +39,7 @@ def _made() -> FastAPI:
     from tidemill.heap import settle_heap
     from tidemill.registry import Registry
     from tidemill.serving import Champions, Keyring, create_app, end_before
-    from tidemill.ui import OverviewReader, Shown, alert_router, login_router, model_router, page_router, watch_page
+    from tidemill.ui import InWords, OverviewReader, Shown, alert_router, login_router, model_router, page_router, watch_page
 
     workspace, server = workspace_for(settings), settings.server
     champions = Champions(
@@ -54,6 +54,7 @@ def _made() -> FastAPI:
     if not server.open:
         pages.include_router(login_router(keyring))
     app = create_app(workspace, settings, champions, pages, None if server.open else keyring)
+    app.add_middleware(InWords)
     end_before(app, changes.end)
     end_in_time(app)
     if workspace.project.models:

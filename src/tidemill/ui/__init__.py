@@ -3,6 +3,7 @@
 from tidemill.ui.alert_actions import alert_router
 from tidemill.ui.changes import Changes
 from tidemill.ui.drift_summary import DriftSummary, read_drift
+from tidemill.ui.in_words import InWords
 from tidemill.ui.live import watch_page
 from tidemill.ui.login import login_router
 from tidemill.ui.model_actions import model_router
@@ -13,6 +14,7 @@ from tidemill.ui.parts import Shown
 __all__ = [
     "Changes",
     "DriftSummary",
+    "InWords",
     "Overview",
     "OverviewReader",
     "Shown",

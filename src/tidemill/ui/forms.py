@@ -56,9 +56,14 @@ def one(form: Form, name: str) -> str:
 def refused(error: TidemillError) -> Response:
     """What a person reads whose form was not taken, or whose act has failed."""
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), HTTPStatus.UNPROCESSABLE_ENTITY)
-    text = _renderer().refusal(why=str(error))
+    text = refusal_page(str(error))
     again = {"Retry-After": str(error.retry_after_s)} if isinstance(error, BusyError) else {}
     return Response(text, status, {**HEADERS, **again, "Cache-Control": "no-store"}, HTML)
+
+
+def refusal_page(why: str) -> str:
+    """HTML that says why a form was not taken."""
+    return _renderer().refusal(why=why)
 
 
 def go_to(place: str) -> Response:

@@ -25,7 +25,7 @@ from tidemill.serving.scopes import ROUTES, route_of
 from tidemill.settings import MlflowSettings, PrefectSettings, ServerSettings, Settings
 from tidemill.stores import SCOPES, Alert, ApiKey
 from tidemill.stores.api_key import check_scopes, hash_of, new_text, prefix_of
-from tidemill.ui import OverviewReader, alert_router, login_router, model_router, page_router
+from tidemill.ui import InWords, OverviewReader, alert_router, login_router, model_router, page_router
 from tidemill.ui.page import HEADERS
 
 BASE = "http://127.0.0.1:8000"
@@ -66,6 +66,7 @@ def build(workspace: Workspace, settings: Settings, extra: Sequence[APIRouter] =
     for router in (*actions, login_router(keyring), *extra):
         pages.include_router(router)
     app = create_app(workspace, settings, champions, pages, keyring)
+    app.add_middleware(InWords)
     return TestClient(app, base_url=BASE, follow_redirects=False, raise_server_exceptions=False)
 
 
@@ -238,6 +239,26 @@ def test_a_form_of_a_session_that_has_ended_leads_to_the_door_which_says_so(site
     assert (answer.status_code, answer.headers["location"]) == (303, "/ui/login?ended=yes")
     assert "Your session had ended, so nothing was done." in site.client.get(answer.headers["location"]).text
     assert site.client.post("/ui/alerts/ack", data={"key": "a1"}, headers={"accept": "application/json"}).status_code == 401
+
+
+def test_a_form_that_is_refused_is_told_of_in_words_to_a_browser(site: Site) -> None:
+    browser, program = {"accept": "text/html,*/*"}, {"accept": "application/json"}
+    assert sign_in(site, site.key("read", name="<guest>")) == 303
+    words = "'<guest>' may read; this asks for operate"
+    told = site.client.post("/ui/models/late_order/freeze", headers=browser)
+    assert (told.status_code, told.headers["content-type"], told.headers["cache-control"]) == (403, "text/html; charset=utf-8", "no-store")
+    assert "<h1" in told.text and words in unescape(told.text) and "<guest>" not in told.text
+    assert told.headers["content-security-policy"] == HEADERS["Content-Security-Policy"]
+    assert site.client.post("/ui/models/late_order/freeze", headers=program).json()["error"]["what"] == words
+    sent: dict[int, dict[str, Any]] = {
+        403: {"headers": {"origin": "https://elsewhere.example"}},
+        413: {"content": b" " * 5_000_000},
+        421: {"headers": {"host": "elsewhere.example"}},
+    }
+    for status, what in sent.items():
+        told = site.client.post("/ui/alerts/ack", **{**what, "headers": {**browser, **what.get("headers", {})}})
+        assert (told.status_code, "Back to the overview" in told.text) == (status, True), told.text
+    assert site.client.post("/v1/features/by_shop", headers=browser).headers["content-type"] == "application/json", "it is no form"
 
 
 @pytest.mark.parametrize("beside", ["theme=dark mode", 'seen={"a": 1}', "a@[]=1", "lang", "Path=/", 'half="a'])
