@@ -5,6 +5,7 @@ from tidemill.events.event import FORGOTTEN, MAX_EVENT_BYTES, MAX_KEY_BYTES, Eve
 from tidemill.events.parsing import EventParser, Parsed
 from tidemill.events.source import Arrived, Copied, Reader, Source
 from tidemill.events.stream import FieldKind, Stream
+from tidemill.events.unreadable import unreadable, why_unreadable
 
 __all__ = [
     "FORGOTTEN",
@@ -28,5 +29,7 @@ __all__ = [
     "to_columns",
     "unfit",
     "unfit_key",
+    "unreadable",
+    "why_unreadable",
     "words_of",
 ]

@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 from tidemill.clock import to_ms
 from tidemill.errors import EventError
 from tidemill.events.stream import Stream
+from tidemill.events.unreadable import why_unreadable
 
 MAX_EVENT_BYTES = 65_536
 MAX_KEY_BYTES = 500  # of texts by which something is found again together: an index holds them whole, beside an event's id
@@ -41,7 +42,7 @@ def parse_event(payload: str, stream: Stream, known_at_ms: int, keys: Keys = ())
         keys: text fields that may not be longer than `MAX_KEY_BYTES`, alone or together.
 
     Raises:
-        EventError: with the reason `too_large`, `not_json`, `schema`, `not_finite`, `no_time`, `future` or `forgotten`.
+        EventError: with the reason `too_large`, `not_json`, `unreadable`, `schema`, `not_finite`, `no_time`, `future` or `forgotten`.
 
     >>> class Reading(BaseModel):
     ...     reading_id: str
@@ -57,7 +58,8 @@ def parse_event(payload: str, stream: Stream, known_at_ms: int, keys: Keys = ())
     try:
         fields = stream.schema.model_validate_json(payload, strict=True)
     except ValidationError as error:
-        raise _schema_error(error, stream) from error
+        why = why_unreadable(payload)
+        raise (_schema_error(error, stream) if why is None else EventError("unreadable", why)) from error
     except ValueError as error:  # a lone surrogate and the like, which pydantic cannot decode
         raise EventError("not_json", f"not text that JSON can hold: {error}") from error
     _check_values(fields, keys)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import keyword
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,16 +11,16 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel
 
 from tidemill.clock import DAY_MS, duration_ms, moment_ms, to_utc
 from tidemill.errors import EventError, InputError
 from tidemill.events import Keys, Stream, parse_event
 from tidemill.learning import Model
 from tidemill.sources.rows import row_text, typed_row
+from tidemill.sources.text_rows import OPEN_AS, CsvRow, csv_rows
 from tidemill.streams import Asked, Counts, Recorded, Recording
 
-Row = Mapping[str, object]
+Row = CsvRow | str  # a text is what cannot be read
 
 
 @dataclass(frozen=True)
@@ -31,8 +29,8 @@ class CsvHistory:
 
     A row is known when it happened: its event is of `stream`. Its question is asked when the model's `Requests(at=...)` says. Its outcome
     comes later, as an event of the label's stream: at the time in the column of that stream's event time, or where the file has none
-    `outcome_after`; a row without an outcome has none. Fields are found by `field_names` of the first line, and an id that the file lacks
-    is made of the row's number. Rows may stand in any order. The file is held in memory, about a kilobyte a row.
+    `outcome_after`; a row without an outcome has none. Columns are fields, and rows that cannot be read are rejected, as of `Files`; an id
+    that the file lacks is made of the row's number. Rows may stand in any order. The file is held in memory, about a kilobyte a row.
 
     Args:
         file: its first line names the columns, fields are separated by commas. Times are ISO 8601, UTC where no zone is named, or numbers
@@ -70,21 +68,30 @@ class CsvHistory:
 
         Those at the head of the file stay by the first row that has one.
         """
-        rows = [{self.stream.event_id: f"row{place}", **row} for place, row in enumerate(read_rows(self.file), start=1)]
-        times = [moment_ms(str(row.get(self.stream.event_time) or "")) for row in rows]
+        read = enumerate(read_rows(self.file, self._fields), start=1)
+        rows = [row if isinstance(row, str) else {self.stream.event_id: f"row{place}", **row} for place, row in read]
+        times = [None if isinstance(row, str) else moment_ms(row.get(self.stream.event_time, "")) for row in rows]
         at_ms, placed = next((found_ms for found_ms in times if found_ms is not None), 0), list[tuple[int, Row]]()
         for row, found_ms in zip(rows, times, strict=True):
             at_ms = at_ms if found_ms is None else found_ms
             placed.append((at_ms, row))
         return sorted(placed, key=lambda one: one[0])
 
+    @property
+    def _fields(self) -> frozenset[str]:
+        """What is looked for in the file."""
+        of_model = () if self.model is None else (*self.model.label.stream.kinds, *self.model.request_kinds)
+        return frozenset((*self.stream.kinds, *of_model))
+
     def _events(self, rows: Sequence[tuple[int, Row]]) -> Iterator[Recorded]:
         outcomes = None if self.model is None or self.model.label.stream == self.stream else self.model.label.stream
         after_ms = duration_ms(self.outcome_after)
         for at_ms, row in rows:
-            yield Recorded(self.stream.name, at_ms, _payload(row, self.stream))
+            yield Recorded(self.stream.name, at_ms, row if isinstance(row, str) else _payload(row, self.stream))
+            if isinstance(row, str):
+                continue
             if outcomes is not None and all(row.get(name) for name in self._told_by_outcome):
-                known_ms = moment_ms(str(row.get(outcomes.event_time) or "")) or at_ms + after_ms
+                known_ms = moment_ms(row.get(outcomes.event_time, "")) or at_ms + after_ms
                 known = {**row, outcomes.event_time: to_utc(known_ms).isoformat()}
                 yield Recorded(outcomes.name, known_ms, _payload(known, outcomes))
 
@@ -95,13 +102,14 @@ class CsvHistory:
     def _requests(self, rows: Sequence[tuple[int, Row]]) -> list[Asked]:
         if self.model is None:
             return []
+        readable = [row for _, row in rows if not isinstance(row, str)]
         at, kinds = self.model.requests.at, self.stream.python_types
-        fields = {name: [_as_number(row.get(name), kinds[name]) for _, row in rows] for name in at.names}
+        fields = {name: [_as_number(row.get(name), kinds[name]) for row in readable] for name in at.names}
         moments = at.evaluate({name: np.array(values, dtype=np.float64) for name, values in fields.items()})
         wanted = [name for name in self.stream.kinds if name in self.model.request_kinds]
         asked = [
             Asked(int(moment), self.model.name, {name: value for name, value in _typed(row, self.stream).items() if name in wanted})
-            for moment, (_, row) in zip(moments.tolist(), rows, strict=True)
+            for moment, row in zip(moments.tolist(), readable, strict=True)
             if moment == moment
         ]
         return sorted(asked, key=lambda one: one.at_ms)
@@ -122,48 +130,29 @@ class CsvHistory:
         return counts
 
 
-def read_rows(file: Path) -> Iterator[dict[str, str]]:
-    """The rows of a CSV file by field names; values beyond the first line's names are left out.
+def read_rows(file: Path, known: Collection[str]) -> Iterator[CsvRow | str]:
+    """The rows of a CSV file, see `csv_rows`.
 
     Raises:
         InputError: it cannot be read.
     """
     try:
-        with file.open(encoding="utf-8-sig", newline="") as text:
-            lines = csv.reader(text)
-            names = field_names(next(lines, []))
-            yield from (dict(zip(names, cells, strict=False)) for cells in lines if cells)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        with file.open(**OPEN_AS) as text:
+            yield from csv_rows(text, file.name, known)
+    except (OSError, ValueError, csv.Error) as error:
         raise InputError(f"cannot be read as CSV: {error}", where=str(file)) from error
 
 
-def field_names(headers: Sequence[str]) -> list[str]:
-    """Names for the fields of a schema, of the columns of a file: letters, digits and single underscores, none twice.
-
-    >>> field_names(["Order ID", "amount (EUR)", "class", "2nd", "amount (EUR)"])
-    ['order_id', 'amount_eur', 'class_', 'n2nd', 'amount_eur_2']
-    """
-    names: list[str] = []
-    for header in headers:
-        name = re.sub(r"[^0-9a-z]+", "_", header.strip().lower()).strip("_") or "column"
-        name = f"n{name}" if name[0].isdigit() else name
-        if keyword.iskeyword(name) or hasattr(BaseModel, name):
-            name += "_"
-        times = sum(re.fullmatch(rf"{name}(_\d+)?", other) is not None for other in names)
-        names.append(f"{name}_{times + 1}" if name in names else name)
-    return names
-
-
-def _typed(row: Row, stream: Stream) -> dict[str, object]:
+def _typed(row: CsvRow, stream: Stream) -> dict[str, object]:
     """The fields of a stream, with the types that its schema asks for; what does not fit stays text, for the engine to judge."""
     values = typed_row({name: row.get(name) for name in stream.kinds}, stream)
     time = stream.event_time
-    if stream.python_types[time] is int and (found_ms := moment_ms(str(row.get(time) or ""))) is not None:
+    if stream.python_types[time] is int and (found_ms := moment_ms(row.get(time, ""))) is not None:
         values[time] = found_ms
     return values
 
 
-def _payload(row: Row, stream: Stream) -> str:
+def _payload(row: CsvRow, stream: Stream) -> str:
     return row_text(_typed(row, stream))
 
 

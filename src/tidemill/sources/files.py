@@ -20,6 +20,7 @@ from tidemill.clock import wall_ms
 from tidemill.errors import InputError, ProjectError
 from tidemill.events import Arrived, Copied, Stream
 from tidemill.sources.rows import row_text, typed_row
+from tidemill.sources.text_rows import OPEN_AS, csv_rows, json_lines
 
 _FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet"}
 _MAX_WAIT_S = 1.0
@@ -160,11 +161,13 @@ class FileReader:
         if self._source.format == "parquet":
             yield from _parquet_rows(self._files, file)
             return
-        with io.TextIOWrapper(self._files.open_input_stream(file), encoding="utf-8-sig", errors="backslashreplace", newline="") as text:
+        name = PurePosixPath(file).name  # its folder is that of the source
+        with io.TextIOWrapper(self._files.open_input_stream(file), **OPEN_AS) as text:
             if self._source.format == "csv":
-                yield from (row_text(typed_row(row, self._stream)) for row in csv.DictReader(text, restkey="_more"))
+                rows = csv_rows(text, name, self._stream.kinds)
+                yield from (row if isinstance(row, str) else row_text(typed_row(row, self._stream)) for row in rows)
             else:
-                yield from (line for line in map(str.strip, text) if line)
+                yield from json_lines(text, name)
 
 
 def _parquet_rows(files: pafs.FileSystem, file: str) -> Iterator[str]:

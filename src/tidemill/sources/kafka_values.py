@@ -8,6 +8,8 @@ from typing import Any
 
 import orjson
 
+from tidemill.events import unreadable
+
 _SPACE = " \t\r\n"  # what JSON takes for it
 _PREFIX_BYTES = 5
 
@@ -55,7 +57,7 @@ def undecodable(value: bytes, why: str) -> str:
     >>> undecodable(b"?", "no Avro")
     '[{"_error":"no Avro","_undecodable":"Pw=="}]'
     """
-    return orjson.dumps([{"_error": why, "_undecodable": b64encode(value).decode("ascii")}]).decode()
+    return unreadable(why, _undecodable=b64encode(value).decode("ascii"))
 
 
 def with_fields(text: str, fields: Mapping[str, str | None]) -> str:

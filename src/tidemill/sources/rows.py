@@ -29,12 +29,12 @@ def row_text(row: Mapping[str | Any, object]) -> str:
     return orjson.dumps(row, default=_plain, option=orjson.OPT_NAIVE_UTC | orjson.OPT_NON_STR_KEYS).decode()
 
 
-def typed_row(row: Mapping[str | Any, Any], stream: Stream) -> dict[str, object]:
+def typed_row(row: Mapping[str, str | None], stream: Stream) -> dict[str, object]:
     """A row of texts with the types that the stream's schema asks for; what does not fit stays text, for the engine to judge.
 
     An empty text is null, and times are read as `moment_of` does.
     """
-    return {name: _typed(text, stream.python_types.get(name, str)) for name, text in row.items() if name is not None}
+    return {name: _typed(text, stream.python_types.get(name, str)) for name, text in row.items()}
 
 
 def fitted_row(row: Mapping[str, Any], stream: Stream) -> dict[str, object]:
@@ -58,11 +58,9 @@ def _fitted(value: Any, wanted: type | None) -> object:
     return value
 
 
-def _typed(text: str | list[str] | None, wanted: type) -> object:
+def _typed(text: str | None, wanted: type) -> object:
     if not text:
         return None
-    if isinstance(text, list):  # more values than the first line has names
-        return text
     if wanted is bool:
         return text.lower() in _TRUE if text.lower() in (*_TRUE, *_FALSE) else text
     if wanted is datetime:

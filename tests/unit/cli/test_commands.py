@@ -169,6 +169,14 @@ def test_a_file_is_replayed_as_fast_as_can_be_or_paced(home: Path, tmp_path: Pat
     assert (newest["act"], newest["about"], newest["detail"]) == ("replay", "orders", "3 events of orders.jsonl")
 
 
+def test_a_replay_of_what_is_no_text_says_at_which_line(home: Path, tmp_path: Path) -> None:
+    file = tmp_path / "orders.jsonl"
+    file.write_bytes(tiny.order("torn0", tiny.START_MS, "a").encode() + b'\n\n{"shop": "\xfcber"}\n')
+    for speed in ("0", "1000"):
+        with pytest.raises(InputError, match=r"orders\.jsonl: line 3 is not UTF-8: invalid start byte, 0xfc at byte 10; mend it"):
+            said("replay", "orders", str(file), "--speed", speed)
+
+
 def test_a_home_that_cannot_be_made_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "taken").write_text("a file")
     monkeypatch.setenv("TIDEMILL_HOME", str(tmp_path / "taken"))

@@ -22,7 +22,6 @@ from tidemill.cli.starting.writing import render
 from tidemill.clock import DAY_MS, to_utc
 from tidemill.errors import ConflictError, InputError, TidemillError
 from tidemill.project import Project, load_project
-from tidemill.project.csv_history import read_rows
 from tidemill.settings import read_settings
 
 BEGIN_MS = 1_767_225_600_000  # 2026-01-01
@@ -94,6 +93,8 @@ def test_a_number_of_seconds_is_a_time_where_the_name_says_so(tmp_path: Path) ->
         ("at;card;bad", "2026-03-01;c1;1", "separated by ';'.*commas"),
         ("at", "2026-03-01", "must name the columns"),
         ("at,card,card", "2026-03-01,c1,1", "two columns are called 'card'.*rename one"),
+        ("at,card,Card", "2026-03-01,c1,1", "card and Card would all be the field card; rename all but one"),
+        ("at,card", "2026-03-01,c1,1", "every row has more values than its first line has names"),
     ],
 )
 def test_what_cannot_be_guessed_is_asked_for_by_name(headers: str, row: str, said: str, tmp_path: Path) -> None:
@@ -261,7 +262,8 @@ def test_the_made_up_orders_are_the_same_for_the_same_end_and_change_when_they_s
     for each in files:
         write_orders(each, BEGIN_MS)
     assert files[0].read_bytes() == files[1].read_bytes()
-    rows = list(read_rows(files[0]))
+    with files[0].open(newline="") as text:
+        rows = list(csv.DictReader(text))
     for begin, end, of_dear, of_french in ((0, 2_800, True, False), (2_800, 4_000, False, True)):
         part = [(float(row["amount"]) > 60, row["country"] == "fr", row["refunded"] == "true") for row in rows[begin:end]]
         dear, french = (

@@ -133,6 +133,18 @@ def test_rows_whose_keys_are_too_long_are_counted_as_the_engine_judges_them(tmp_
     assert applied(project, recording, tmp_path / "home") == expected
 
 
+def test_a_row_that_cannot_be_read_is_told_in_its_place_and_is_no_event(tmp_path: Path) -> None:
+    file, rows = tmp_path / "odd.csv", [b"p1,2026-01-01,c1,1,yes", b"p2,2026-01-02,c1,1,yes,more", b"p3,2026-01-03,\xfc,1,yes"]
+    file.write_bytes(b"\n".join([b"payment_id,paid_at,card,Amount (EUR),fraud", *rows]))
+    recording = CsvHistory(file, PAYMENTS, FRAUD)(days=30)
+    expected = recording.expected()
+    assert expected == {"payments": Counts(received=3, applied=1, rejected=2), "outcomes": Counts(received=1, applied=1)}
+    project = Project("pay", streams=[PAYMENTS, OUTCOMES], views=[BY_CARD], models=[FRAUD])
+    assert applied(project, recording, tmp_path / "home") == expected
+    assert [question.request["payment_id"] for question in recording.requests()] == ["p1"]
+    assert [event.payload.partition(",")[0] for event in recording.events() if event.payload[0] == "["] == ['[{"_error":"odd.csv'] * 2
+
+
 def test_an_outcome_comes_when_its_own_column_says(tmp_path: Path) -> None:
     file = tmp_path / "settled.csv"
     file.write_text("payment_id,paid_at,card,amount_eur,fraud,settled_at\np1,2026-01-01,c1,1,yes,2026-01-05\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import time
 from pathlib import Path
 
@@ -56,8 +57,8 @@ def test_files_come_by_name_and_hidden_and_other_ones_do_not(tmp_path: Path) -> 
 
 
 def test_blank_lines_are_none_and_what_is_no_json_is_brought_as_it_stands(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_bytes(b'{"n": 1}\r\n\n  \nnot json\n\xff{"n": 2}\n{"n": 3}')
-    assert texts(reads(of(tmp_path, "*.jsonl"))) == ['{"n": 1}', "not json", '\\xff{"n": 2}', '{"n": 3}']
+    (tmp_path / "a.jsonl").write_bytes(b'{"n": 1}\r\n\n  \nnot json\n{"n": 3}')
+    assert texts(reads(of(tmp_path, "*.jsonl"))) == ['{"n": 1}', "not json", '{"n": 3}']
 
 
 def test_a_mark_of_utf_8_at_the_head_of_a_file_is_none_of_its_first_name_or_line(tmp_path: Path) -> None:
@@ -115,7 +116,7 @@ def test_values_of_a_csv_become_what_the_schema_asks_for_and_what_does_not_fit_s
         "12,2026-03-01T00:00:00Z,7,1.5,2,true,9",
         "13,2026-03-01T00:00:00Z,,,2,No,",
         "14,2026-03-01T00:00:00Z,7,cheap,2.5,perhaps,9",
-        "15,2026-03-01T00:00:00Z,7,1,2,true,9,too,many",
+        "15,2026-03-01T00:00:00Z,7,1,2,true,9,,",
         "16",
     )
     rows = [json.loads(text) for text in texts(reads(of(tmp_path, "*.csv")))]
@@ -123,12 +124,66 @@ def test_values_of_a_csv_become_what_the_schema_asks_for_and_what_does_not_fit_s
     assert rows[0] == {"tap_id": "12", "at": at, "gate": "7", "fare": 1.5, "zones": 2, "is_child": True, "unknown": "9"}
     assert rows[1] == {"tap_id": "13", "at": at, "gate": None, "fare": None, "zones": 2, "is_child": False, "unknown": None}
     assert (rows[2]["fare"], rows[2]["zones"], rows[2]["is_child"]) == ("cheap", "2.5", "perhaps")
-    assert rows[3]["_more"] == ["too", "many"]
+    assert rows[3]["unknown"] == "9", "a comma at the end is no value"
     assert rows[4] == {"tap_id": "16", "at": None, "gate": None, "fare": None, "zones": None, "is_child": None, "unknown": None}
     stream = project_of(of(tmp_path, "*.csv")).streams[0]
     assert parse_event(orjson.dumps(rows[0]).decode(), stream, 2**41).event_id == "12"
     with pytest.raises(EventError, match="fare"):
         parse_event(orjson.dumps(rows[2]).decode(), stream, 2**41)
+
+
+def test_a_row_that_cannot_be_read_as_it_was_meant_is_no_event_and_says_where_it_stands(tmp_path: Path) -> None:
+    rows = [
+        b"tap_id,at,zones,is_child,gate,fare",
+        b"1,2026-03-01,1,no,a,1,and,more",
+        b"2,2026-03-01,1,no,\xfcber,1",
+        b'3,2026-03-01,1,no,"a"b,1',
+        b'4,2026-03-01,1,no,"two\nlines",1',
+        b"5,2026-03-01,1,no,\xfcber,1",
+    ]
+    (tmp_path / "a.csv").write_bytes(b"\n".join(rows))
+    (tmp_path / "a.jsonl").write_bytes(b'{"tap_id": "\xfcber"}\n')
+    read = texts(reads(of(tmp_path, "*.csv"), limit=2)) + texts(reads(of(tmp_path, "*.jsonl")))
+    stream, why = project_of(of(tmp_path, "*.csv")).streams[0], []
+    for text in read:
+        try:
+            parse_event(text, stream, 2**41)
+            why.append("")
+        except EventError as error:
+            why.append(f"{error.reason} {error.detail}")
+    assert why == [
+        "unreadable a.csv, line 2: 8 values, where the first line names 6",
+        "unreadable a.csv, line 3: not UTF-8, which byte 0xfc is no part of",
+        "unreadable a.csv, line 4: ',' expected after '\"'",
+        "",
+        "unreadable a.csv, line 7: not UTF-8, which byte 0xfc is no part of",
+        "unreadable a.jsonl, line 1: not UTF-8, which byte 0xfc is no part of",
+    ]
+    assert [json.loads(text)[0]["_text"] for text in read[:3]] == [
+        "1,2026-03-01,1,no,a,1,and,more",
+        r"2,2026-03-01,1,no,\xfcber,1",
+        '3,2026-03-01,1,no,"a"b,1',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b'tap_id,at\n1,2026\n2,"2026\n3,2026\n', "unexpected end of data, in what begins at line 3"),
+        (b"tap_id,stra\xdfe\n1,2\n", "its first line is not UTF-8, which byte 0xdf is no part of"),
+        (b"tap_id,Zones,zones\n1,2,3\n", "its columns 'Zones' and 'zones' are all the field zones; rename all but one"),
+    ],
+)
+def test_a_file_of_which_more_than_a_row_cannot_be_read_stops_the_copy(tmp_path: Path, content: bytes, said: str) -> None:
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(InputError, match=re.escape(f"a.csv: cannot be read as csv: {said}; mend it, or move it away to go on")):
+        reads(of(tmp_path, "*.csv"))
+
+
+def test_columns_are_the_fields_that_init_would_make_of_them_and_those_that_the_schema_names(tmp_path: Path) -> None:
+    lines(tmp_path, "a.csv", "Tap-ID,zones,Fare (EUR),fare,Note,note", "x,3,1,2,a,b")
+    (row,) = (json.loads(text) for text in texts(reads(of(tmp_path, "*.csv"))))
+    assert row == {"tap_id": "x", "zones": 3, "fare_eur": "1", "fare": 2.0, "note": "a", "note_2": "b"}
 
 
 def test_times_of_a_csv_without_a_zone_are_utc_and_numbers_are_times_too(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Literal
 
 from tidemill.clock import moment_ms
 from tidemill.errors import InputError
-from tidemill.project.csv_history import field_names
+from tidemill.sources.field_names import field_names, shared_fields
 
 Kind = Literal["time", "flag", "whole", "number", "text", "empty"]
 
@@ -92,11 +92,19 @@ class Column:
 
 @dataclass(frozen=True)
 class Sample:
-    """The first rows of a file and, of a long one, its last ones."""
+    """The first rows of a file and, of a long one, its last ones.
+
+    Args:
+        file: which.
+        columns: each with its values.
+        is_whole: whether there is no other row.
+        n_longer: rows with more values than there are columns, which are no events and were left out.
+    """
 
     file: Path
     columns: Sequence[Column]
     is_whole: bool
+    n_longer: int = 0
 
     @property
     def n_rows(self) -> int:
@@ -128,27 +136,33 @@ def read_sample(file: Path) -> Sample:
             lines = csv.reader(taken)
             headers = next(lines, [])
             _check_headers(headers, file)
-            rows = [cells for cells in islice(lines, SAMPLE_ROWS) if cells]
+            first = [cells for cells in islice(lines, SAMPLE_ROWS) if cells]
             n_bytes = taken.n_bytes
             is_whole = next(lines, None) is None
+        rows = [cells for cells in first if not any(cells[len(headers) :])]
+        n_longer = len(first) - len(rows)
         if not is_whole:
             rows += _last_rows(file, len(headers), n_bytes)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", where=str(file)) from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"cannot be read as CSV in UTF-8: {error}", where=str(file)) from error
+    if not rows and n_longer:
+        raise InputError("every row has more values than its first line has names; name each column", where=str(file))
     if not rows:
         raise InputError("has no row below its first line; give a file with some events in it", where=str(file))
     filled = [[*cells, *[""] * (len(headers) - len(cells))] for cells in rows]
     names = field_names(headers)
     columns = [Column(header, names[place], [cells[place].strip() for cells in filled]) for place, header in enumerate(headers)]
-    return Sample(file, columns, is_whole)
+    return Sample(file, columns, is_whole, n_longer)
 
 
 def _check_headers(headers: Sequence[str], file: Path) -> None:
     twice = next((header for header, n_columns in Counter(headers).items() if n_columns > 1), None)
     if twice is not None:
         raise InputError(f"two columns are called {twice!r}, and one would be lost; rename one", where=str(file))
+    for name, several in shared_fields(headers).items():
+        raise InputError(f"{' and '.join(several)} would all be the field {name}; rename all but one", where=str(file))
     if len(headers) > 1:
         return
     said = headers[0] if headers else ""

@@ -186,6 +186,8 @@ def _notes(sample: Sample, event_id: Column | None, label: Column | None) -> lis
         notes.append(f"{event_id.header} repeats, or has no value, in {repeated} of {sample.n_rows} rows: events of one id count once")
     if label is not None and len(label.counts) < 2:
         notes.append(f"{label.header} has one value only in what was looked at: a model needs two to tell apart")
+    if sample.n_longer:
+        notes.append(f"{sample.n_longer} rows have more values than the first line has names: they are no events, and become dead letters")
     renamed = [f"{column.header} is {column.name}" for column in sample.columns if column.header != column.name]
     if renamed:
         notes.append(f"fields are named in small letters, digits and underscores: {', '.join(renamed)}")

@@ -15,7 +15,7 @@ from tidemill.cli.starting.columns import Column, Sample
 from tidemill.cli.starting.roles import Roles
 from tidemill.clock import DAY_MS, duration_ms, moment_ms
 from tidemill.errors import ConflictError, InputError
-from tidemill.project.csv_history import field_names
+from tidemill.sources.field_names import field_names
 
 FILES = {
     "project.py": "project.py.jinja",
