@@ -115,10 +115,15 @@ def test_a_link_from_elsewhere_comes_in_and_a_form_from_elsewhere_does_not(site:
     expect(page.get_by_role("region", name="Alerts")).to_be_visible()
 
 
-def test_a_page_that_is_open_when_its_key_is_revoked_asks_for_another(site: Site, page: Page) -> None:
+def test_pages_that_are_open_when_their_key_is_revoked_ask_for_another(site: Site, page: Page) -> None:
     page.goto(site.url)
     page.get_by_label("API key").fill(site.key)
     page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("region", name="Alerts")).to_be_visible()
+    pages = [page, page.context.new_page(), page.context.new_page()]
+    for each in pages:
+        each.goto(site.url)
+        expect(each.get_by_role("region", name="Alerts")).to_be_visible()
+        expect(each.locator("#stream")).to_have_text("live")
     site.ferry.workspace.keys.revoke("ann", "test", wall_ms())
-    expect(page).to_have_title("Sign in · tidemill")
+    for each in pages:
+        expect(each).to_have_title("Sign in · tidemill")

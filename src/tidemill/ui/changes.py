@@ -23,7 +23,7 @@ from tidemill.ui.parts import Marks
 
 logger = logging.getLogger(__name__)
 
-MOST_STREAMS = 24  # of one key; a browser holds one for each page that is in sight
+MOST_STREAMS = 24  # of one key; the pages of one browser that are in sight share one
 _RETRY_S = 5
 
 

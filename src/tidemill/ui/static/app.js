@@ -302,9 +302,47 @@
   let connection = null;
   let isLive = false;
   let marks = null;
-  let heardAt = 0;
+  let heardAt = Date.now();
+
+  // A browser has six connections to one address while it speaks HTTP/1.1 there, so of its pages in sight one holds the stream and tells the
+  // others. It is the one that has the lock, which the browser passes on once that page is closed. Out of sight a page lets go of it, and from
+  // one that says nothing any more it is taken. Where a browser has no locks, by http from another machine, each page has its own stream.
+  const LEAD = "tidemill-stream";
+  const others = new BroadcastChannel(LEAD);
+  let leads = false;
+  let heard = null; // what the stream said last
+  let leave = () => {};
+
+  function seek(isTaken) {
+    leave();
+    const end = new AbortController();
+    leave = () => {
+      leads = false;
+      end.abort();
+      connection?.reader?.cancel();
+    };
+    const lead = () => {
+      if (end.signal.aborted) return;
+      leads = true;
+      htmx.trigger(stream, "again"); // which does nothing while it is being opened
+      return new Promise((resolve) => end.signal.addEventListener("abort", resolve));
+    };
+    if (!navigator.locks) return lead();
+    navigator.locks.request(LEAD, isTaken ? { steal: true } : { signal: end.signal }, lead).catch((error) => {
+      if (error.name === "AbortError" && !end.signal.aborted) seek(); // another page has taken it
+    });
+  }
+  function begin() {
+    if (document.hidden) return leave();
+    heardAt = Date.now();
+    tell(false, "connecting");
+    seek();
+    others.postMessage({ kind: "who" });
+  }
+  document.addEventListener("visibilitychange", begin);
 
   function tell(live, word) {
+    if (leads && !live) others.postMessage({ kind: "lost" });
     isLive = live;
     stream.className = live ? "ok" : word === "connecting" ? "busy" : "warn";
     stream.title = live ? "Changes are shown as they happen" : "Everything is read again every half minute meanwhile";
@@ -323,31 +361,53 @@
     say(status >= 400 ? `The server answers with an error (${status}). What you see is the last good state.` : "");
   };
 
-  stream.addEventListener("marks", (event) => {
+  function hear(message) {
     heardAt = Date.now();
-    marks = JSON.parse(event.detail.data);
+    heard = message;
+    tell(true, "live");
+    if (message.kind === "failing") return say(`The server cannot read its stores (${message.data}). What you see is the last good state.`);
+    marks = JSON.parse(message.data);
     say("");
     askForStale();
     refreshAll(); // what failed while the server was away
-  });
-  stream.addEventListener("failing", (event) => {
+  }
+  for (const kind of ["marks", "failing"]) {
+    stream.addEventListener(kind, (event) => {
+      if (!leads) return connection.reader?.cancel(); // it came out of sight while it was being opened
+      const message = { kind, data: event.detail.data };
+      others.postMessage(message);
+      hear(message);
+    });
+  }
+  others.addEventListener("message", ({ data }) => {
+    if (data.kind === "who") return leads && isLive && heard && others.postMessage(heard);
+    if (leads || document.hidden) return;
+    if (data.kind !== "lost") return hear(data);
     heardAt = Date.now();
-    say(`The server cannot read its stores (${event.detail.data}). What you see is the last good state.`);
+    tell(false, "reconnecting");
+  });
+  stream.addEventListener("htmx:sse:before:connection", (event) => {
+    if (!leads) event.detail.connection.cancelled = true;
+    else if (event.detail.connection.attempt) tell(false, "reconnecting");
   });
   stream.addEventListener("htmx:sse:after:connection", (event) => {
     heardAt = Date.now();
     connection = event.detail.connection;
     tell(true, "live");
   });
-  stream.addEventListener("htmx:sse:before:connection", (event) => event.detail.connection.attempt && tell(false, "reconnecting"));
-  stream.addEventListener("htmx:sse:close", () => tell(false, "reconnecting"));
+  stream.addEventListener("htmx:sse:close", () => leads && tell(false, "reconnecting"));
   stream.addEventListener("htmx:sse:error", (event) => {
+    if (!leads) return;
     tell(false, "reconnecting");
     event.detail.status ? answered(event.detail.status) : say(GONE);
   });
   setInterval(() => {
-    if (isLive && Date.now() - heardAt > SILENT_MS) connection.reader?.cancel(); // and it is opened anew
-    if (!isLive) htmx.trigger(stream, "again"); // which does nothing while it is being opened
+    const isSilent = Date.now() - heardAt > SILENT_MS;
+    if (isSilent && !leads && !document.hidden) {
+      tell(false, "reconnecting");
+      seek(true);
+    } else if (isSilent && isLive) connection?.reader?.cancel(); // and it is opened anew
+    if (!isLive && leads) htmx.trigger(stream, "again");
     askForStale();
     refreshAll();
   }, POLL_MS);
@@ -362,9 +422,11 @@
     if (status >= 400) tell(false, "reconnecting");
     if (status === 401) answered(status);
   });
-  document.addEventListener("htmx:error", () => {
-    if (!isLive) tell(false, "reconnecting");
+  document.addEventListener("htmx:error", (event) => {
+    if (!isLive || event.target === stream) tell(false, "reconnecting");
     say(GONE);
   });
   refreshAll();
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", begin); // once htmx has begun
+  else begin();
 })();
