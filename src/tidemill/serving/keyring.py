@@ -13,7 +13,7 @@ from secrets import token_urlsafe
 from starlette.concurrency import run_in_threadpool
 
 from tidemill.clock import NowMs, wall_ms
-from tidemill.errors import BusyError
+from tidemill.errors import BusyError, DeniedError
 from tidemill.stores import ApiKey, Caller, KeyStore
 from tidemill.stores.api_key import is_of, prefix_of
 
@@ -96,10 +96,13 @@ class Keyring:
 
         Raises:
             BusyError: too many keys wait to be proved.
+            DeniedError: it may not see the page, and its browser would be shut out of each for as long as the session lasts.
         """
         caller = await self.of_key(text)
         if caller is None:
             return None
+        if "read" not in caller.scopes:
+            raise DeniedError(f"{caller.name!r} may {', '.join(sorted(caller.scopes))}; the page asks for read", where="key")
         token, now_ms = token_urlsafe(_TOKEN_BYTES), self._now_ms()
         digest = sha256(token.encode()).hexdigest()
         await run_in_threadpool(self._keys.begin_session, digest, caller.prefix, now_ms, now_ms + SESSION_MS)

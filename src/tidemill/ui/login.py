@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
 
-from tidemill.errors import BusyError, TidemillError
+from tidemill.errors import BusyError, DeniedError, TidemillError
 from tidemill.ui.files import read_files
 from tidemill.ui.form_token import SESSION_COOKIE, VISITOR_COOKIE, form_token, new_visitor, set_cookie
 from tidemill.ui.forms import go_to, one, read_form, refused
@@ -26,7 +26,7 @@ class Sessions(Protocol):
     """What begins and ends sessions: the keyring of the server."""
 
     async def sign_in(self, text: str) -> str | None:
-        """The token of a new session; None if the key opens nothing."""
+        """The token of a new session; None if the key opens nothing, a `DeniedError` if it may not see the page."""
         ...
 
     async def sign_out(self, token: str) -> None:
@@ -53,10 +53,15 @@ class _Door:
 
     async def sign_in(self, request: Request) -> Response:
         try:
-            form = await read_form(request)
-            token = await self._sessions.sign_in(one(form, "key").strip())
+            key = one(await read_form(request), "key").strip()
+        except TidemillError as error:
+            return refused(error)
+        try:
+            token = await self._sessions.sign_in(key)
         except BusyError as error:
             return self._page(request, str(error), 429)
+        except DeniedError as error:
+            return self._page(request, str(error), 403)
         except TidemillError as error:
             return refused(error)
         if token is None:

@@ -234,6 +234,13 @@ def test_the_page_asks_for_a_key_and_remembers_it(site: Site) -> None:
     assert site.client.get("/").status_code == 303
 
 
+def test_a_key_that_may_not_see_the_page_does_not_sign_in(site: Site) -> None:
+    answer = signed_in(site, site.key("ingest", "operate", name="feeder"), "/ui/login")
+    assert (answer.status_code, "'feeder' may ingest, operate; the page asks for read" in unescape(answer.text)) == (403, True)
+    assert 'name="key"' in answer.text, "another can be entered"
+    assert site.client.get("/").headers["location"] == "/ui/login", "and no session stands in its way"
+
+
 def test_a_form_of_a_session_that_has_ended_leads_to_the_door_which_says_so(site: Site) -> None:
     answer = site.client.post("/ui/alerts/ack", data={"key": "a1"}, headers={"accept": "text/html,*/*"}, follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, "/ui/login?ended=yes")
