@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -130,7 +130,7 @@ class CsvHistory:
         return counts
 
 
-def read_rows(file: Path, known: Collection[str]) -> Iterator[CsvRow | str]:
+def read_rows(file: Path, known: frozenset[str]) -> Iterator[CsvRow | str]:
     """The rows of a CSV file, see `csv_rows`.
 
     Raises:

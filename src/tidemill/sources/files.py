@@ -164,7 +164,7 @@ class FileReader:
         name = PurePosixPath(file).name  # its folder is that of the source
         with io.TextIOWrapper(self._files.open_input_stream(file), **OPEN_AS) as text:
             if self._source.format == "csv":
-                rows = csv_rows(text, name, self._stream.kinds)
+                rows = csv_rows(text, name, self._stream.kinds.keys())
                 yield from (row if isinstance(row, str) else row_text(typed_row(row, self._stream)) for row in rows)
             else:
                 yield from json_lines(text, name)

@@ -6,7 +6,7 @@ A file is opened with `OPEN_AS`, so that bytes that are no UTF-8 come to here an
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from itertools import zip_longest
 from typing import Any, TypedDict
 
@@ -23,9 +23,10 @@ class _OpenAs(TypedDict):
 OPEN_AS: _OpenAs = {"encoding": "utf-8-sig", "errors": "surrogateescape", "newline": ""}
 
 CsvRow = dict[str, str]
+_SHOWN = 60  # letters of a first line
 
 
-def csv_rows(text: Iterable[str], file: str, known: Collection[str]) -> Iterator[CsvRow | str]:
+def csv_rows(text: Iterable[str], file: str, known: Set[str]) -> Iterator[CsvRow | str]:
     """The rows of a CSV file by field, "" where a row ends early; of one that cannot be read what `unreadable` makes of it.
 
     Args:
@@ -34,7 +35,7 @@ def csv_rows(text: Iterable[str], file: str, known: Collection[str]) -> Iterator
         known: the fields that are looked for, see `field_names`.
 
     Raises:
-        ValueError: its first line cannot be read, or two of its columns are one of the fields.
+        ValueError: its first line cannot be read, names no field, or has two columns that are one.
         csv.Error: a quote that is not closed takes other rows with it.
 
     >>> rows = csv_rows(["Amount (EUR),shop\\n", "1,a\\n", "2,b,c\\n", "3\\n"], "a.csv", {"amount_eur", "shop"})
@@ -81,13 +82,16 @@ class _Taken(Iterator[str]):
         self._last.clear()
 
 
-def _names(headers: Sequence[str], known: Collection[str]) -> list[str]:
+def _names(headers: Sequence[str], known: Set[str]) -> list[str]:
     if fault := _fault("".join(headers)):
         raise ValueError(f"its first line is {fault}")
     for name, several in shared_fields(headers, known).items():
         if name in known:
             raise ValueError(f"its columns {' and '.join(map(repr, several))} are all the field {name}; rename all but one")
-    return field_names(headers, known)
+    names = field_names(headers, known)
+    if names and not known & {*names}:
+        raise ValueError(f"its first line, {','.join(headers)[:_SHOWN]!r}, names none of the fields {', '.join(sorted(known))}")
+    return names
 
 
 def _next(lines: Any, taken: _Taken) -> tuple[int, list[str], str] | None:

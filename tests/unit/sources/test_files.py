@@ -171,6 +171,10 @@ def test_a_row_that_cannot_be_read_as_it_was_meant_is_no_event_and_says_where_it
     [
         (b'tap_id,at\n1,2026\n2,"2026\n3,2026\n', "unexpected end of data, in what begins at line 3"),
         (b"tap_id,stra\xdfe\n1,2\n", "its first line is not UTF-8, which byte 0xdf is no part of"),
+        (
+            b"1;2026-03-01\n2;2026-03-01\n",
+            "its first line, '1;2026-03-01', names none of the fields at, fare, gate, is_child, tap_id, zones",
+        ),
         (b"tap_id,Zones,zones\n1,2,3\n", "its columns 'Zones' and 'zones' are all the field zones; rename all but one"),
     ],
 )
