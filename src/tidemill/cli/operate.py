@@ -51,6 +51,8 @@ def replay(
     """Append a file's events to a stream's log, at the pace they happened or faster."""
     from tidemill.cli.pacing import paced
 
+    if file.suffix == ".csv":  # each line of it would be a dead letter
+        raise InputError("is no file of JSON lines; a stream's source reads CSV: `Files`, see docs/sources.md", where=str(file))
     workspace = workspace_for(settings_for(project))
     count = paced(workspace.log, workspace.project.stream(stream), file, speed)
     acted(workspace, "replay", stream, f"{count} events of {file.name}")

@@ -177,6 +177,14 @@ def test_a_replay_of_what_is_no_text_says_at_which_line(home: Path, tmp_path: Pa
             said("replay", "orders", str(file), "--speed", speed)
 
 
+def test_a_replay_of_a_csv_file_appends_nothing_and_names_what_reads_it(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "orders.csv").write_text("order_id,shop\nx,a\n")
+    before = books_of_orders(home)
+    with pytest.raises(InputError, match=r"orders\.csv: is no file of JSON lines; .*`Files`"):
+        said("replay", "orders", str(tmp_path / "orders.csv"))
+    assert books_of_orders(home) == before
+
+
 def test_a_home_that_cannot_be_made_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "taken").write_text("a file")
     monkeypatch.setenv("TIDEMILL_HOME", str(tmp_path / "taken"))
