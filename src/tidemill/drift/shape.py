@@ -32,7 +32,7 @@ def shape(column: ColumnProfile, counts: Counts) -> dict[str, Any]:
     both = np.vstack([np.asarray(column.counts, dtype=np.float64), np.asarray(counts, dtype=np.float64)])
     shares = both / np.maximum(both.sum(axis=1, keepdims=True), 1.0)
     labels, binned = _numeric(column, shares) if column.kind == "numeric" else _categorical(column, shares)
-    rounded = np.round(binned, 4).tolist()
+    rounded = np.round(np.maximum(binned, 0.0), 4).tolist()  # a difference of shares may miss 0 by a rounding
     return {"labels": [*labels, "missing"], "reference": rounded[0], "now": rounded[1]}
 
 

@@ -88,6 +88,13 @@ def test_a_shape_loses_no_row_and_has_few_bins(profile: ColumnProfile) -> None:
     assert found["now"][-1] == pytest.approx(0.25, abs=1e-3)
 
 
+def test_a_share_of_no_rows_is_no_minus() -> None:
+    """Of these rows the sum of the bins misses the sum of all by a rounding, so that the last bin fell below 0 and was told as -0%."""
+    profile = column("numeric", (*[10] * 12, 0), edges=tuple(float(number) for number in range(11)))
+    found = shape(profile, np.array([26, 17, 33, 28, 12, 16, 35, 29, 25, 16, 0, 0, 16]))
+    assert f"{found['now'][-2]:.0%}" == "0%"
+
+
 def test_what_moved_up_is_seen_to_be_up() -> None:
     edges = tuple(np.quantile(np.random.default_rng(0).normal(size=5_000), np.linspace(0.01, 0.99, 99)))
     profile = column("numeric", (*[50] * 100, 0), edges=edges)
