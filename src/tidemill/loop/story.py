@@ -100,16 +100,18 @@ def made_ready(decision: Decision) -> str:
 
 
 def asked_for(decision: Decision) -> tuple[tuple[str, str], ...]:
-    """The evidence, name by name; times as dates."""
-    return tuple((name, _text(name, value)) for name, value in decision.evidence.items())
+    """The evidence, name by name; times as dates.
+
+    >>> asked_for(Decision("d", "late", "error", "k", "r", 0, 1_000, evidence={"since_ms": 60_000, "statistic": 11.5}))
+    (('since', '1970-01-01 00:01 UTC'), ('statistic', '11.5'))
+    """
+    return tuple(_pair(name, value) for name, value in decision.evidence.items())
 
 
 def knew(decision: Decision) -> tuple[tuple[str, str], ...]:
     """What the guard knew, name by name."""
     guard = decision.findings.get("guard")
-    return (
-        tuple((name, _text(name, value)) for name, value in guard.items() if value not in (None, "")) if isinstance(guard, Mapping) else ()
-    )
+    return tuple(_pair(name, value) for name, value in guard.items() if value not in (None, "")) if isinstance(guard, Mapping) else ()
 
 
 def _rival(told: Mapping[str, Any]) -> Rival:
@@ -132,13 +134,17 @@ def _rival(told: Mapping[str, Any]) -> Rival:
     return Rival(window, rows, told.get("champion"), told.get("challenger"), between, tuple(notes), bool(told.get("best")))
 
 
-def _text(name: str, value: Any) -> str:
+def _pair(name: str, value: Any) -> tuple[str, str]:
     if name.endswith("_ms") and isinstance(value, int):
-        return _utc(value)
+        return name.removesuffix("_ms"), _utc(value)
+    return name, _text(value)
+
+
+def _text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.5g}"
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_text(str(key), held)}" for key, held in value.items())
+        return ", ".join(" ".join(_pair(str(key), held)) for key, held in value.items())
     return ", ".join(str(each) for each in value) if isinstance(value, list | tuple) else str(value)
 
 

@@ -134,7 +134,7 @@ def test_a_decision_is_told_with_its_number_or_its_id(home: Path) -> None:
     for words in (
         "decision 2 (d1) about late_order: retrain, trigger error",
         "outcome: rejected by gate: no gain",
-        "evidence: since_ms 2025-01-15 00:00 UTC; statistic 11.5",
+        "evidence: since 2025-01-15 00:00 UTC; statistic 11.5",
         "the guard knew: labels 900",
         "challenger change (the best)",
         "gain within +0.11010 and +0.15570",
