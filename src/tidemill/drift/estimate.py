@@ -21,14 +21,13 @@ from tidemill.drift.error_tree import ErrorTree
 from tidemill.drift.expected import Expected, expect
 from tidemill.drift.statistics import Floats
 from tidemill.learning.intervals import Interval, Z, student_quantile
-from tidemill.learning.measured import Measured, by_class, measure
+from tidemill.learning.measured import Measured, by_class, measure, possible
 from tidemill.stores import Class
 
 WINDOWS_A_CYCLE = 7
 _WINDOWS_MS = (DAY_MS, 6 * HOUR_MS, 3 * HOUR_MS, HOUR_MS, 15 * MINUTE_MS, 5 * MINUTE_MS, MINUTE_MS)
 LEAST_WINDOWS = 3
 LEAST_ROWS = 30  # of a window, to hold an estimate against it
-_SHARES = ("accuracy", "auc")
 
 
 def window_ms(cycle_ms: int) -> int:
@@ -78,8 +77,7 @@ class QualityReference:
             spread = student_quantile(self.n_windows - 1) * math.sqrt(1.0 + 1.0 / self.n_windows) * self.spread.get(metric, 0.0)
         if self.errors is not None:
             spread *= expected.value
-        most = 1.0 if metric in _SHARES else math.inf
-        return Interval.around(expected.value, math.hypot(Z * expected.luck, spread), (0.0, most))
+        return Interval.around(expected.value, math.hypot(Z * expected.luck, spread), possible(metric))
 
     def worth(self, said: Floats) -> Floats:
         """(n, n_classes) answers -> (n, n_classes) how likely each class is then."""

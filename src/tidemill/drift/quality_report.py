@@ -10,7 +10,7 @@ import numpy as np
 from tidemill.drift.quality_memory import QualityWindows
 from tidemill.drift.quality_window import QualityWindow
 from tidemill.learning.intervals import Figures, Interval, mean_of_blocks
-from tidemill.learning.measured import Measured
+from tidemill.learning.measured import Measured, possible
 from tidemill.learning.slices import SliceQuality, slice_quality
 
 LEAST_LABELS = 10  # of a window, to hold its estimate against them
@@ -156,7 +156,8 @@ def _figures(name: str, windows: Sequence[QualityWindow], find: Callable[[Qualit
 
 def _pooled(measured: Sequence[Measured], metric: str) -> Interval:
     known = [one for one in measured if metric in one.figures]
-    return mean_of_blocks(np.array([one.n for one in known], dtype=np.float64), np.array([one.figures[metric].value for one in known]))
+    sizes = np.array([one.n for one in known], dtype=np.float64)
+    return mean_of_blocks(sizes, np.array([one.figures[metric].value for one in known]), possible(metric))
 
 
 def _labels(read: QualityWindows) -> Labels:

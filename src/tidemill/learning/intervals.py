@@ -84,7 +84,7 @@ def block_of(at_ms: Ints) -> int:
     return int(min(DAY_MS, max(1, (int(at_ms.max()) - int(at_ms.min())) // 8)))
 
 
-def mean_of_blocks(sizes: Floats, means: Floats) -> Interval:
+def mean_of_blocks(sizes: Floats, means: Floats, within: tuple[float, float] = (-math.inf, math.inf)) -> Interval:
     """The mean over all rows of blocks that share their luck (a day's weather), from each block's size and mean.
 
     The blocks, not the rows, are what is independent; with fewer than three of them nothing tells how sure the mean is.
@@ -92,6 +92,7 @@ def mean_of_blocks(sizes: Floats, means: Floats) -> Interval:
     Args:
         sizes: (n_blocks,) rows in each, above 0; at least one block.
         means: (n_blocks,) the mean of each.
+        within: what the mean can be at all; the interval is cut to it.
 
     Source: the ratio estimator of Cochran, "Sampling Techniques", 1977, section 6.4, each block's distance widened by how much it draws
     the mean to itself (Bell, McCaffrey, "Bias Reduction in Standard Errors for Linear Regression with Multi-Stage Samples", 2002), with
@@ -107,4 +108,4 @@ def mean_of_blocks(sizes: Floats, means: Floats) -> Interval:
         return Interval(mean)
     weights = sizes / total
     variance = float((weights * (means - mean)) ** 2 @ (1.0 / (1.0 - weights)))
-    return Interval.around(mean, student_quantile(n_blocks - 1) * math.sqrt(variance))
+    return Interval.around(mean, student_quantile(n_blocks - 1) * math.sqrt(variance), within)

@@ -12,6 +12,7 @@ from tidemill.kernels import Floats, Ints
 from tidemill.learning.intervals import Figures, Interval, Z, wilson
 
 LEAST_PROBABILITY = 1e-15
+_SHARES = ("accuracy", "auc")
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,15 @@ class Measured:
 
     n: int = 0
     figures: Figures = field(default_factory=dict)
+
+
+def possible(metric: str) -> tuple[float, float]:
+    """The least and the most that a metric of a window can be.
+
+    >>> possible("auc"), possible("rmse")
+    ((0.0, 1.0), (0.0, inf))
+    """
+    return 0.0, 1.0 if metric in _SHARES else math.inf
 
 
 def by_class(probability: Floats) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -120,7 +121,7 @@ def _mean(parts: Sequence[SliceSums]) -> float:
 
 def _judge(parts: Sequence[SliceSums], of_all: float) -> SliceQuality:
     sizes = np.array([one.n for one in parts], dtype=np.float64)
-    loss = mean_of_blocks(sizes, np.array([one.loss for one in parts]) / sizes)
+    loss = mean_of_blocks(sizes, np.array([one.loss for one in parts]) / sizes, (0.0, math.inf))
     n = int(sizes.sum())
     expected = sum(one.expected for one in parts) / n
     right = sum(one.n_right for one in parts) / n

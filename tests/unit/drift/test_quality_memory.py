@@ -125,6 +125,19 @@ def test_where_no_outcome_means_something_labels_count_only_once_the_time_is_ove
     np.testing.assert_array_equal(settled(rows, model_of(ferry).label, START_MS + 6 * DAY_MS)[mine], [1.0, np.nan, 1.0, np.nan])
 
 
+def test_no_interval_goes_beyond_what_its_metric_can_be(ferry: Ferry) -> None:
+    """Two days are right and one is wrong: three windows that differ by all there is, so that the plain interval is far too wide."""
+    for day, said in enumerate((0.9, 0.9, 0.01)):
+        trips, asked_ms = [f"t{day}{number}" for number in range(10)], START_MS + day * DAY_MS + 8 * HOUR_MS
+        ferry.predict(trips, asked_ms, 1, ([said] * 10, [said] * 10))
+        ferry.arrive(trips, asked_ms + HOUR_MS, [20.0] * 10)
+    report = look(ferry)
+    figures, losses = report.versions[0].figures, [one.loss for one in report.slices]
+    assert figures["accuracy"].value == pytest.approx(2 / 3)
+    assert (figures["accuracy"].low, figures["accuracy"].high) == (0.0, 1.0)
+    assert [one.low for one in (figures["log_loss"], *losses)] == [0.0] * (1 + len(losses))
+
+
 def test_the_report_is_plain_json(ferry: Ferry) -> None:
     ferry.hold(1)
     ferry.sail(4, trips_a_day=40)
