@@ -110,11 +110,15 @@ class DomainSummary:
 
 @dataclass(frozen=True)
 class DriftSummary:
-    """All that is known of a model's drift, and the budget it is judged by; `unreadable` names states that could not be understood."""
+    """All that is known of a model's drift, and the budget it is judged by.
+
+    `worse` are the versions whose outcomes alarmed and are not back at their baseline; `unreadable` names states that could not be understood.
+    """
 
     watch: Watch = Watch()
     check: CheckSummary | None = None
     errors: tuple[ErrorStatistic, ...] = ()
+    worse: tuple[str, ...] = ()
     domain: DomainSummary | None = None
     budget: str = ""
     unreadable: tuple[str, ...] = ()
@@ -164,6 +168,7 @@ def read_drift(workspace: Workspace, model: str) -> DriftSummary:
         watch=part("windows", _watch, Watch()),
         check=part("check", _check, None),
         errors=part("outcomes", lambda state: _errors(state, settings), ()),
+        worse=part("outcomes", lambda state: tuple(state.get("alarmed", {})), ()),
         domain=part("check", _domain, None),
         budget=str(declared.budget),
         unreadable=tuple(unreadable),

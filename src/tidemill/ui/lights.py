@@ -84,6 +84,8 @@ def _drift(models: Sequence[ModelPanel]) -> Light:
 
 def _drifts(model: ModelPanel) -> Light:
     drift = model.drift
+    if model.champion and model.champion.version in drift.worse:
+        return Light("Drift", "bad", "Outcomes are worse", f"{model.name}: v{model.champion.version} does worse than at first", "drift")
     if drift.check and drift.check.failed_twice:
         return Light("Drift", "warn", "Drifted", f"{model.name}: {', '.join(drift.check.failed_twice[:3])} twice running", "drift")
     if drift.unreadable:

@@ -7,6 +7,7 @@ from sqlalchemy import create_engine, text
 
 from tests.unit.ui.ferry import PROMOTED, RUN_ID, START_MS, WALL_MS, Ferry, departure
 from tidemill.clock import DAY_MS, HOUR_MS, MINUTE_MS
+from tidemill.drift import OutcomeMonitor
 from tidemill.registry import Named
 from tidemill.registry.named import hold_aliases
 from tidemill.settings import MlflowSettings, PrefectSettings, ServerSettings, Settings
@@ -180,6 +181,18 @@ def test_the_monitors_speak(ferry: Ferry) -> None:
     assert judged.error is not None
     assert (gathering.version, gathering.n_labels, gathering.error, gathering.residual) == ("2", 1, None, None)
     assert read_lights(look(ferry))[2].level == "warn"
+
+
+def test_a_champion_whose_outcomes_have_become_worse_is_not_said_to_be_well(ferry: Ferry) -> None:
+    ferry.sail(1)
+    ferry.serve(1)
+    state = OutcomeMonitor().state() | {"alarmed": {"1": ["sudden", 700]}}
+    ferry.workspace.monitors.save("outcomes:late_ferry", 0, 1, state)
+    lights = read_lights(look(ferry))
+    assert (lights[2].level, lights[2].text) == ("bad", "Outcomes are worse")
+    assert headline(lights) == ("bad", "Needs attention: drift")
+    ferry.serve(2)  # another version serves by now, and the monitor has seen no outcome since
+    assert read_lights(look(ferry))[2].level == "none"
 
 
 def test_a_column_that_stands_still_is_a_fault_that_the_page_names(ferry: Ferry) -> None:
