@@ -323,3 +323,15 @@ def test_what_a_version_is_now_stands_together_on_a_phone(full: Site, page: Page
     left, right = chips.nth(0).bounding_box(), chips.nth(1).bounding_box()
     assert left is not None and right is not None
     assert 0 < right["x"] - left["x"] - left["width"] < 12
+
+
+@pytest.mark.parametrize("width", [660, 720, 900, 1050])
+def test_no_cell_of_a_card_runs_into_the_next(full: Site, page: Page, width: int) -> None:
+    """A tablet, and paper: below 66rem the rows of wide tables are cards, and a time with its zone was wider than its column."""
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(full.url)
+    expect(page.locator("#version-late_ferry-1")).to_be_visible()
+    cells = (
+        "[...document.querySelectorAll('.stack td')].filter(each => each.scrollWidth > each.clientWidth + 1).map(each => each.innerText)"
+    )
+    assert page.evaluate(cells) == []

@@ -112,7 +112,8 @@ class DomainSummary:
 class DriftSummary:
     """All that is known of a model's drift, and the budget it is judged by.
 
-    `worse` are the versions whose outcomes alarmed and are not back at their baseline; `unreadable` names states that could not be understood.
+    `worse` are the versions whose outcomes alarmed and are not back at their baseline; `unreadable` names states that could not be
+    understood.
     """
 
     watch: Watch = Watch()
