@@ -145,8 +145,9 @@ def _ports(settings: Settings) -> list[Finding]:
         if is_well(service.health_url):
             found.append(Finding(what, "ok", f"up at {service.health_url}"))
         elif is_taken(service.port):
-            variable = f"TIDEMILL_{service.name.upper()}__PORT"
-            found.append(Finding(what, "bad", f"taken by something else; end it, or set {variable} to another port"))
+            whose = f"by a {service.name} that hangs or is still starting, as its log says, or by something else"
+            advice = f"end it, or set TIDEMILL_{service.name.upper()}__PORT to another port"
+            found.append(Finding(what, "bad", f"taken, but {service.health_url} does not answer: {whose}; {advice}"))
         else:
             found.append(Finding(what, "note", "not running; `tidemill up` starts it"))
     return found

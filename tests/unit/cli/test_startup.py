@@ -99,6 +99,7 @@ def test_the_doctor_tells_a_free_port_from_one_that_is_taken(home: Path) -> None
             findings = {finding.what.split()[0]: finding for finding in examine(read_settings())}
     assert [findings[name].state for name in ("server", "mlflow", "prefect", "project")] == ["bad", "note", "note", "bad"]
     assert "TIDEMILL_SERVER__PORT" in findings["server"].said
+    assert "/healthz does not answer: by a server that hangs" in findings["server"].said, "it may be ours that holds the port"
     assert "`tidemill up` starts it" in findings["mlflow"].said
     assert "--project PATH" in findings["project"].said
 
