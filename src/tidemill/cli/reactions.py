@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from tidemill.cli.options import AsJson, ProjectPath, plain, print_json, settings_for, workspace_for
+from tidemill.cli.rows import Rows
 from tidemill.cli.terminal import terminal
 from tidemill.clock import duration_ms, duration_text
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tidemill.features import Reaction
     from tidemill.stores import ReactionStanding
 
+_NAMES = ("reaction", "stream", "when", "once per", "does", "matches", "sent", "waiting", "given up", "last error")
 _NOT_BEGUN = "not begun; is `tidemill work` running?"
 
 
@@ -36,10 +37,8 @@ def reactions(project: ProjectPath = None, json_: AsJson = False) -> None:
     if json_:
         print_json({reaction.name: _facts(reaction) | _figures(reaction, standing) for reaction in declared})
         return
-    table = Table("reaction", "stream", "when", "once per", "does", "matches", "sent", "waiting", "given up", "last error", box=None)
-    for reaction in declared:
-        table.add_row(*map(Text, _facts(reaction).values()), *_cells(standing.get(reaction.name)))
-    terminal().print(table if declared else "the project declares no reaction")
+    rows = [(*_facts(reaction).values(), *_cells(standing.get(reaction.name))) for reaction in declared]
+    terminal().print(Rows(_NAMES, rows) if declared else "the project declares no reaction")
 
 
 def _facts(reaction: Reaction) -> dict[str, str]:

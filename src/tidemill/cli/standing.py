@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.measure import Measurement
-from rich.table import Column, Table
 from rich.text import Text
 
 from tidemill.cli.ending import end_at_signals
 from tidemill.cli.moments import moment
+from tidemill.cli.rows import Rows
 from tidemill.clock import wall_ms
 from tidemill.project import Workspace
 from tidemill.settings import Settings
@@ -22,7 +21,6 @@ from tidemill.streams import Books
 
 _SEEN_MS = 60_000  # a server that has not said what it serves for so long is gone
 _LAST = "last event"  # which may take two lines
-_WIDE = 1_000  # columns of a terminal in which any table fits
 _COLUMNS = ("received", "applied", "duplicate", "late", "rejected", "pending")
 
 
@@ -115,25 +113,6 @@ def render(now: Standing, before: Standing | None = None) -> RenderableType:
     return Group(*parts)
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """A table where the terminal has room for it, else a line for each row: half a figure would be read as another one."""
-
-    names: Sequence[str]
-    rows: Sequence[Sequence[str | Text]]
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        table = Table(*(Column(name, no_wrap=name != _LAST) for name in self.names), box=None)
-        for row in self.rows:
-            table.add_row(*row)
-        if Measurement.get(console, options.update(max_width=_WIDE), table).minimum <= options.max_width:
-            yield table
-            return
-        for row in self.rows:
-            cells = [Text.assemble(f"{name} ", cell) for name, cell in zip(self.names, row, strict=True)]
-            yield Text("  ").join(cells)
-
-
 def follow(workspace: Workspace, settings: Settings, console: Console, every_s: float) -> None:
     """Show it anew every few seconds until Ctrl-C."""
     stopping = threading.Event()
@@ -146,17 +125,17 @@ def follow(workspace: Workspace, settings: Settings, console: Console, every_s: 
             now, before = read_standing(workspace, settings), now
 
 
-def _streams(now: Standing, before: Standing | None) -> _Rows:
+def _streams(now: Standing, before: Standing | None) -> Rows:
     rows = []
     for name, books in sorted(now.books.items()):
         counts = [f"{getattr(books, column):,}" for column in _COLUMNS]
         if before is not None:
             counts.append(_rate(books.applied - before.books[name].applied, now, before))
         rows.append((name, *counts, moment(now.last_event_ms.get(name, 0))))
-    return _Rows(("stream", *_COLUMNS, *_rates(before), _LAST), rows)
+    return Rows(("stream", *_COLUMNS, *_rates(before), _LAST), rows, folded=_LAST)
 
 
-def _models(now: Standing, before: Standing | None) -> _Rows:
+def _models(now: Standing, before: Standing | None) -> Rows:
     rows: list[tuple[str | Text, ...]] = []
     for place, model in enumerate(now.models):
         counts = [f"{model.predictions:,}"]
@@ -164,7 +143,7 @@ def _models(now: Standing, before: Standing | None) -> _Rows:
             counts.append(_rate(model.predictions - before.models[place].predictions, now, before))
         alerts = Text(str(model.alerts), style="red" if model.alerts else "")
         rows.append((model.name, " and ".join(map(str, model.serving)) or "none is served", *counts, alerts))
-    return _Rows(("model", "champion", "predictions", *_rates(before), "alerts"), rows)
+    return Rows(("model", "champion", "predictions", *_rates(before), "alerts"), rows)
 
 
 def _rates(before: Standing | None) -> tuple[str, ...]:

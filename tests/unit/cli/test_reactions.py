@@ -85,6 +85,15 @@ def test_what_was_sent_what_waits_and_why(workspace: Workspace) -> None:
     assert "2 0 2 0 no answer: NewConnectionError" in said()
 
 
+def test_a_narrow_terminal_shows_names_and_errors_whole(workspace: Workspace) -> None:
+    with patch.dict(os.environ, {"COLUMNS": "80"}):
+        text = said()
+    assert "reaction dear stream taps when" in text
+    assert "once per line within 90min does run investigate/taps matches 0 sent 0 waiting 0 given up 0 last error not begun; is" in text
+    assert "does webhook 127.0.0.1:9 matches 0" in text
+    assert "…" not in text
+
+
 class Answer:
     """What Prefect's client raises with."""
 
