@@ -18,7 +18,17 @@ from tidemill.registry.deciding import (
     resume,
 )
 from tidemill.registry.deploying import carry_out, deploy, deploy_learnt, request_promotion, request_rollback
-from tidemill.registry.follow_ups import asked_since, due_follow_up, fits_left, numbers_left, plan_of, repeated, since_of, windows_of
+from tidemill.registry.follow_ups import (
+    asked_since,
+    due_follow_up,
+    fits_left,
+    is_in_vain,
+    numbers_left,
+    plan_of,
+    repeated,
+    since_of,
+    windows_of,
+)
 from tidemill.registry.judging import Judged, Judgement, gate
 from tidemill.registry.lease import holding
 from tidemill.registry.named import CANARY, CHALLENGER, CHAMPION, FROZEN, PREVIOUS, SHADOW, Named
@@ -78,6 +88,7 @@ __all__ = [
     "gate",
     "guard",
     "holding",
+    "is_in_vain",
     "judge_probation",
     "keep_learnt",
     "learn_more",

@@ -3,7 +3,7 @@
 ```
 alarm ──► too few labels ──► +1000 labels ──► promoted on few rows ──► +2000: on more ──► +4000
             ▲                     └─────────► rejected ──────────────► +2000 ──► ...
-            └── alarms again: the same change
+            └── alarms again: the same change, which asks for nothing while the rows are surely too few
 ```
 Each try is a decision of its own, of the trigger `labels`, and names the alarm's decision that it follows. A champion that came of an
 alarm has learnt the new world from few rows, so it is followed up too, on the rows since the change alone, at least twice as many each
@@ -18,6 +18,8 @@ from statistics import median
 
 from tidemill.clock import to_utc
 from tidemill.learning import Model, RetrainPolicy, Window
+from tidemill.learning.candidates import MIN_JUDGED
+from tidemill.learning.fitting import MIN_ROWS
 from tidemill.project import Workspace
 from tidemill.registry.challenging import Plan
 from tidemill.registry.deciding import Ask
@@ -133,6 +135,17 @@ def repeated(workspace: Workspace, model: Model, version: str, trigger: Trigger)
     if any(one.fits for one in chain) or not numbers_left(model.policy, 0, _labels_had(workspace, model, chain)):
         return {}
     return {"follows": alarm.id, "since_ms": _since(model, alarm)}
+
+
+def is_in_vain(workspace: Workspace, model: Model, decision: Decision) -> bool:
+    """Whether a decision repeats an alarm, and there are surely too few rows since its change: a run could do nothing but refuse it.
+
+    Not each label that became known since is a row, and some rows judge, so more may be needed still.
+    """
+    if "follows" not in decision.evidence or "change" not in model.policy.windows:
+        return False
+    since_ms, least = asked_since(workspace, model, decision), MIN_ROWS + MIN_JUDGED
+    return since_ms is not None and count_up_to(workspace, model, since_ms, least) < least
 
 
 def numbers_left(policy: RetrainPolicy, used: int, had: int, *, after_promotion: bool = False) -> list[int]:

@@ -14,7 +14,7 @@ from tidemill.clock import wall_ms
 from tidemill.drift import Alarm, OutcomeMonitor, dated_again, outcome_settings
 from tidemill.learning import Model
 from tidemill.project import Workspace
-from tidemill.registry import CHAMPION, Registry, repeated
+from tidemill.registry import CHAMPION, Registry, is_in_vain, repeated
 from tidemill.registry.known_outcomes import known_after, newest_known, silence_counts
 from tidemill.serving.conditions import (
     Alarmed,
@@ -78,7 +78,7 @@ class OutcomeWatch:
                 monitor.state() | {"alarmed": worse} | ({_SETTLED: outcomes[-1].number} if self._silence else {}),
                 alerts=[self._alert(alarm) for alarm in current],
                 conditions=[outcomes_standing(self._model.name, before, worse, champion, outcomes[-1].known_at_ms)] if wanted else [],
-                decisions=[self._decision(alarm) for alarm in current if "error" in self._model.policy.on],
+                decisions=self._decisions(current) if "error" in self._model.policy.on else [],
             )
             raised.extend(current)
 
@@ -143,6 +143,11 @@ class OutcomeWatch:
             harm=alarm.detail,
             condition=outcome_condition(self._model.name, alarm.model_version),
         )
+
+    def _decisions(self, alarms: list[Alarm]) -> list[Decision]:
+        """What they ask for; one that repeats an earlier one asks for nothing that could only be refused."""
+        asked = map(self._decision, alarms)
+        return [decision for decision in asked if not is_in_vain(self._workspace, self._model, decision)]
 
     def _decision(self, alarm: Alarm) -> Decision:
         now = wall_ms()

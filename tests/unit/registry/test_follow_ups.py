@@ -12,7 +12,7 @@ from tests import tiny
 from tidemill.kernels import Floats
 from tidemill.learning import Model
 from tidemill.project import Workspace
-from tidemill.registry import Ask, asked_since, due_follow_up, make_decision, plan_of, repeated, since_of
+from tidemill.registry import Ask, asked_since, due_follow_up, is_in_vain, make_decision, plan_of, repeated, since_of
 from tidemill.stores import Answered, Decision
 from tidemill.stores.decision_records import Ending, Outcome
 from tidemill.stores.prediction_records import Role
@@ -217,3 +217,16 @@ def test_a_check_of_the_inputs_repeats_an_alarm_of_the_errors_but_not_the_other_
     end(workspace, own, "refused", 0)
     assert repeated(workspace, MODEL, "1", "error") == {}, "the errors know better since when"
     assert repeated(workspace, MODEL, "1", "evidently")["follows"] == "alone"
+
+
+@pytest.mark.parametrize(("name", "labels", "in_vain"), [("x" * 70, 650, True), ("y" * 80, 750, False)])
+def test_an_alarm_that_repeats_one_asks_for_nothing_while_rows_are_surely_too_few(
+    workspace: Workspace, name: str, labels: int, in_vain: bool
+) -> None:
+    first = alarm(workspace, name, known(workspace, labels), "refused", fits=0)
+    assert not is_in_vain(workspace, MODEL, first), "an alarm of a change of its own is told, with what it lacks"
+    joined = repeated(workspace, MODEL, "1", "error")
+    again = Decision("again" + name, MODEL.name, "error", "again" + name, "errors rose", workspace.now_ms(), 90, joined, from_version="1")
+    assert is_in_vain(workspace, MODEL, again) == in_vain
+    whole = replace(MODEL, policy=replace(POLICY, windows=("all",)))
+    assert not is_in_vain(workspace, whole, again), "which is not fitted on the rows since the change"
