@@ -111,10 +111,10 @@ class PostgresServer:
 
 
 @contextmanager
-def postgres_server() -> Iterator[PostgresServer]:
+def postgres_server(settings: Sequence[str] = _FAST) -> Iterator[PostgresServer]:
     """A PostgreSQL of one's own, to stop and start."""
     with tempfile.TemporaryDirectory(prefix="tidemill-postgres-") as name:
-        server = PostgresServer(Path(name))
+        server = PostgresServer(Path(name), settings)
         try:
             yield server
         finally:

@@ -54,14 +54,15 @@ def test_a_batch_comes_back_with_its_vectors(store: PredictionStore) -> None:
 
 
 def test_writing_at_once_waits_for_no_other_writer_and_then_logs_nothing(store: PredictionStore, databases: Databases) -> None:
+    store.write(answered(["z"]))
     batches = [answered(["a"]), answered(["b", "c"], model="n")]
     if store.is_file:
         with sqlite3.connect(databases.path("serving"), isolation_level=None) as other:
             other.execute("begin immediate")
             assert store.write_at_once(batches) is None
             other.execute("rollback")
-        assert store.write_at_once(batches) == [[1], [2, 3]]
-        assert store.write(answered(["d"])) == [4]
+        assert store.write_at_once(batches) == [[2], [3, 4]]
+        assert store.write(answered(["d"])) == [5]
     else:
         assert store.write_at_once(batches) is None, "a server has to be waited for"
     assert store.count("n") == (2 if store.is_file else 0)

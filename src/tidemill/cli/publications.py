@@ -43,7 +43,7 @@ def publications(project: ProjectPath = None, json_: AsJson = False) -> None:
 def _facts(workspace: Workspace, kind: str, said: PublicationStanding | None) -> dict[str, object]:
     if said is None:
         return {}
-    waiting = max(0, workspace.predictions.last_id() - said.cursor) if kind == "predictions" else said.kept
+    waiting = workspace.predictions.count_said(said.cursor) if kind == "predictions" else said.kept
     facts = {"sent": said.sent, "waiting": waiting, "refused": said.refused}
     return {**facts, "last_sent_wall_ms": said.last_sent_wall_ms, "last_error": said.last_error}
 

@@ -70,7 +70,7 @@ class DatabaseSnapshot:
         Raises:
             NotReadyError: pg_dump is not there, or says why it could not.
         """
-        how = ["--format=custom", "--no-owner", "--no-privileges", f"--snapshot={self._name}"]
+        how = ["--format=custom", "--no-owner", "--no-privileges", "--no-unlogged-table-data", f"--snapshot={self._name}"]
         _run(self._url, ["pg_dump", *how, f"--file={target}", *(f"--schema={schema}" for schema in NAMES)])
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ from tidemill.errors import LATE
 from tidemill.stores.cursors import Cursor, reading_cursor, writing_cursor
 from tidemill.stores.databases import Databases
 from tidemill.stores.forget_match import Entity, as_text
+from tidemill.stores.prediction_ids import keep_id
 from tidemill.stores.prediction_keys import NAME as KEYS
 from tidemill.stores.prediction_keys import PredictionKeys, of_keys
 
@@ -22,10 +23,6 @@ _REQUESTS = {
 }
 _TEXTS = "select id, model, texts from prediction_text join prediction on id = prediction_id where "
 _WITH_TEXT = {"sqlite": f"{_TEXTS} instr(texts, ?) > 0", "postgresql": f"{_TEXTS} position(? in texts) > 0"}
-_NOBODYS = (
-    "insert into prediction (id, model, key, at_ms, made_wall_ms, position, digest, request, vector) "
-    "values (?, '', '', 0, 0, '{}', '', '{}', ?)"
-)
 
 
 def dead_letters_of(databases: Databases, entity: Entity, names: Mapping[str, list[str]]) -> dict[str, set[int]]:
@@ -92,14 +89,14 @@ def predictions_of(databases: Databases, entity: Entity, keys: Sequence[str]) ->
 
 
 def forget_predictions(databases: Databases, ids: Sequence[int]) -> None:
-    """Delete predictions with their vectors and scores. The last id stays, as a row of no model: none is given twice."""
+    """Delete predictions with their vectors and scores. The last id stays: none is given twice."""
     with _writing(databases, "serving") as cursor:
         last = cursor.execute("select max(id) from prediction").fetchone()[0]
         for places, some in _among(ids):
             for table, column in (("score", "prediction_id"), ("prediction_text", "prediction_id"), ("prediction", "id")):
                 cursor.execute(f"delete from {table} where {column} in {places}", some)
         if last in set(ids):
-            cursor.execute(_NOBODYS, (last, b""))
+            keep_id(cursor, last)
     PredictionKeys(databases).forget()
 
 

@@ -48,6 +48,7 @@ _READ_THROUGH = 20_000  # predictions that whoever looks for keys reads through;
 _BEGIN = "insert into reached (one, up_to, made_wall_ms) values (1, 0, 0) on conflict (one) do nothing"
 _STANDS = """select up_to, made_wall_ms, (select coalesce(max(id), 0) from serving.prediction),
 coalesce((select p.made_wall_ms from serving.prediction p where p.id = up_to), 0) from reached"""
+_END = "select coalesce(max(id), ?1) from (select id from serving.prediction where id > ?1 order by id limit ?2)"
 _FOLLOW = "insert into prediction_key (key, prediction_id) select key, id from serving.prediction where id > ? and id <= ? order by key, id"
 _REACH = "update reached set up_to = ?1, made_wall_ms = coalesce((select p.made_wall_ms from serving.prediction p where p.id = ?1), 0)"
 
@@ -106,7 +107,7 @@ class PredictionKeys:
             if up_to > last or made != there:
                 connection.execute("delete from prediction_key")
                 up_to = 0
-            end = min(last, up_to + _AT_ONCE)
+            (end,) = connection.execute(_END, (up_to, _AT_ONCE)).fetchone()
             connection.execute(_FOLLOW, (up_to, end))
             connection.execute(_REACH, (end,))
             connection.execute("commit")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from sqlalchemy import Column, Float, Index, LargeBinary, MetaData, Table
+from sqlalchemy import DDL, Column, Float, Index, LargeBinary, MetaData, Table, event
 
 from tidemill.stores.column_types import Whole, Word, Words
 from tidemill.stores.cursors import Cursor
@@ -66,3 +66,10 @@ SERVER = Table(
     Column("version", Whole, nullable=False),
     Column("seen_wall_ms", Whole, nullable=False),
 )
+INTACT = Table(  # at most one row, see `tidemill.stores.prediction_ids`
+    "intact",
+    PREDICTION_TABLES,
+    Column("since", Word, primary_key=True),  # the start of the machine; "" in a server, whose crash empties the table
+)
+_UNLOGGED = DDL("alter table intact set unlogged")  # type: ignore[no-untyped-call]  # SQLAlchemy has none for it
+event.listen(INTACT, "after_create", _UNLOGGED.execute_if(dialect="postgresql"))

@@ -14,6 +14,7 @@ from tidemill.stores.cursors import Cursor, reading, reading_cursor, writing_cur
 from tidemill.stores.databases import Databases
 from tidemill.stores.file_lock import file_lock
 from tidemill.stores.insert_many import insert_many
+from tidemill.stores.prediction_ids import PredictionIds
 from tidemill.stores.prediction_keys import NAME as KEYS
 from tidemill.stores.prediction_keys import PredictionKeys, of_keys
 from tidemill.stores.prediction_records import Answered, Asked, Said, Score, Served, as_served, stored, unpacked
@@ -41,6 +42,7 @@ case when c.version is null then s.probability else c.probability end, case when
 case when c.version is null then s.probabilities else c.probabilities end
 from prediction p join score s on s.prediction_id = p.id and s.role = 'champion'
 left join score c on c.prediction_id = p.id and c.role = 'canary' where p.id > ? order by p.id limit ?"""
+_COUNT_SAID = "select count(*) from score where role = 'champion' and prediction_id > ?"
 # The joined texts keep SQLite from the index by time here too: it would sort all that a model was ever asked.
 _ASKED_AFTER = """select id, key, at_ms from prediction where model || '' = ?1 and id > ?2 and id < coalesce(
   (select id from prediction where model || '' = ?1 and id > ?2 and at_ms >= ?3 order by id limit 1), 9223372036854775807)
@@ -68,6 +70,7 @@ class PredictionStore:
         self._databases = databases
         self._engine = databases.open("serving", PREDICTION_TABLES)
         self.keys = PredictionKeys(databases)
+        self._ids = PredictionIds(databases)
         self._by_key = databases.open_beside("serving", KEYS) if databases.url is None else self._engine
         self._all = _SERVED_ALL if self._engine.dialect.name == "sqlite" else _SERVED_SINCE
         self._reader = reading(self._engine)
@@ -88,12 +91,14 @@ class PredictionStore:
         if not any(batch.keys for batch in batches):
             return [[] for _ in batches]
         # SQLite has who waits sleep longer and longer, so one of two processes that write all the time would wait for a second and more
-        with file_lock(self._databases.home / "serving.turn") if self.is_file else nullcontext(), writing_cursor(self._engine) as cursor:
-            return _log(cursor, batches)
+        with file_lock(self._databases.home / "serving.turn") if self.is_file else nullcontext():
+            while (ids := self._write(batches)) is None:
+                self._ids.go_on()
+        return ids
 
     def write_at_once(self, batches: Sequence[Answered]) -> list[list[int]] | None:
         """The same where nobody has to be waited for, in a file that no other transaction writes to; else None, and nothing is logged."""
-        return None if self._at_once is None else self._at_once.write(lambda cursor: _log(cursor, batches))
+        return None if self._at_once is None else self._at_once.write(lambda cursor: self._log(cursor, batches))
 
     def count(self, model: str) -> int:
         """How many predictions a model has made."""
@@ -138,6 +143,11 @@ class PredictionStore:
             rows = cursor.execute(_SAID, (after_id, limit)).fetchall()
         return [self._said(row) for row in rows]
 
+    def count_said(self, after_id: int) -> int:
+        """How many answers there are past a prediction."""
+        with reading_cursor(self._engine) as cursor:
+            return int(cursor.execute(_COUNT_SAID, (after_id,)).fetchone()[0])
+
     def asked(self, model: str, after_id: int, before_ms: int, limit: int) -> list[Asked]:
         """The questions past a prediction, in the order in which they were logged, up to the first that was asked at a time or later."""
         return self._asked(_ASKED_AFTER, (model, after_id, before_ms, limit))
@@ -179,6 +189,21 @@ class PredictionStore:
         if self._at_once is not None:
             self._at_once.close()
 
+    def _write(self, batches: Sequence[Answered]) -> list[list[int]] | None:
+        with writing_cursor(self._engine) as cursor:
+            return self._log(cursor, batches)
+
+    def _log(self, cursor: Cursor, batches: Sequence[Answered]) -> list[list[int]] | None:
+        """Log batches; answers the ids of each, or None, with nothing logged, where ids have to go on elsewhere first."""
+        if (newest := self._ids.newest(cursor)) is None:
+            return None
+        ids = []
+        for batch in batches:
+            ids.append(list(range(newest + 1, newest + 1 + len(batch.keys))))
+            newest += len(batch.keys)
+        _insert(cursor, batches, ids)
+        return ids
+
     def _asked(self, query: str, values: Sequence[Any]) -> list[Asked]:
         with reading_cursor(self._engine) as cursor:
             return [Asked(*row) for row in cursor.execute(query, values).fetchall()]
@@ -195,17 +220,6 @@ class PredictionStore:
                 rows = cursor.execute(CLASSES_OF, (model,)).fetchall()
             self._classes |= {(model, number): orjson.loads(classes) for number, classes in rows}
         return Answer(probabilities=dict(zip(self._classes[model, version], unpacked(packed).tolist(), strict=True)))
-
-
-def _log(cursor: Cursor, batches: Sequence[Answered]) -> list[list[int]]:
-    """Log batches; answers the ids of each."""
-    (last,) = cursor.execute("select coalesce(max(id), 0) from prediction").fetchone()
-    ids = []
-    for batch in batches:
-        ids.append(list(range(last + 1, last + 1 + len(batch.keys))))
-        last += len(batch.keys)
-    _insert(cursor, batches, ids)
-    return ids
 
 
 def _insert(cursor: Cursor, batches: Sequence[Answered], ids: Sequence[Sequence[int]]) -> None:

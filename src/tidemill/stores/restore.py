@@ -9,6 +9,7 @@ from tidemill.stores.backup_manifest import Manifest, verify_backup
 from tidemill.stores.copy_progress import Progress, Tally, refuse_small_disk, said_plainly
 from tidemill.stores.database_dump import DUMP, load, refuse_held
 from tidemill.stores.durable_copies import copy_durably
+from tidemill.stores.prediction_ids import distrust_ids
 from tidemill.stores.staged_folder import refuse_filled, staged_folder
 
 
@@ -41,6 +42,8 @@ def restore_home(folder: Path, home: Path, progress: Progress, database: str | N
         for name, held in manifest.files.items():
             if name != DUMP and copy_durably(folder / name, staged / name, tally) != held:
                 raise InputError("it was changed while it was read; try again", where=str(folder / name))
+        if "serving.db" in manifest.files:
+            distrust_ids(staged / "serving.db")
         if database is not None:
             progress("filling the database", 0, 1)
             load(database, folder / DUMP)

@@ -19,6 +19,7 @@ from tidemill.errors import NotReadyError
 from tidemill.project import Workspace, load_project, project_root
 from tidemill.serving import publishers
 from tidemill.stores import Alert
+from tidemill.stores.prediction_ids import distrust_ids
 from tidemill.stores.publications import Passed
 
 RUNNER = CliRunner()
@@ -75,6 +76,9 @@ def test_what_was_sent_what_waits_and_why(workspace: Workspace) -> None:
     found = json.loads(said("publications", "--json"))
     assert (found["predictions"]["sent"], found["predictions"]["waiting"], found["alerts"]["waiting"]) == (1, 2, 1)
     assert "no broker lets us in" in found["predictions"]["last_error"]
+    distrust_ids(workspace.home / "serving.db")
+    predict(workspace, 1)
+    assert json.loads(said("publications", "--json"))["predictions"]["waiting"] == 3, "ids that nobody was given do not wait"
     assert "predictions are not published; see `tidemill publications`" in said("status")
     assert json.loads(said("status", "--json"))["publications"]["predictions"]["sent"] == 1
     for publisher in (predictions, alerts):

@@ -184,15 +184,17 @@ def own(tmp_path: Path) -> Iterator[Own]:
 
 def test_few_rows_are_written_by_the_loop_at_once_and_many_by_the_thread(own: Own) -> None:
     async def ask() -> None:
+        own.write(answered(["z"]))
+        own.threads.clear()
         log = AnswerLog(own, most_rows=1_000)
-        assert [log.submit(answered([key])).result() for key in "abc"] == [[1], [2], [3]]
+        assert [log.submit(answered([key])).result() for key in "abc"] == [[2], [3], [4]]
         assert own.threads == [threading.current_thread().name] * 3
         assert len(await log.submit(answered([str(number) for number in range(100)]))) == 100
         assert own.threads[3:] == ["answer log"]
         log.close()
 
     asyncio.run(ask())
-    assert own.served("m").keys[:4] == ["a", "b", "c", "0"]
+    assert own.served("m").keys[:5] == ["z", "a", "b", "c", "0"]
 
 
 def test_the_loop_waits_for_no_other_writer(own: Own) -> None:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from tidemill.stores import Answered, Databases, PredictionStore
 from tidemill.stores import prediction_keys as module
+from tidemill.stores.prediction_ids import distrust_ids
 from tidemill.stores.prediction_keys import NAME, PredictionKeys
 from tidemill.stores.prediction_tables import PREDICTION_TABLES
 from tidemill.stores.schema_version import schema_version
@@ -92,6 +93,15 @@ def test_it_follows_in_many_transactions(store: PredictionStore, tmp_path: Path,
     store.write(answered([f"k{number % 100}" for number in range(350)]))
     assert ids(store, ["k3"]) == [4, 104, 204, 304]
     assert len(indexed(tmp_path)) == 350
+
+
+def test_it_follows_over_ids_that_nobody_was_given(store: PredictionStore, tmp_path: Path, eager: None) -> None:
+    store.write(answered(["a", "b"]))
+    distrust_ids(tmp_path / "serving.db")
+    store.write(answered(["a"]))
+    first, far = ids(store, ["a"])
+    assert far - first > 1_000_000, "a hundred at a time that would take hours"
+    assert ("a", far) in indexed(tmp_path)
 
 
 def test_several_that_follow_at_once_take_each_in_once(store: PredictionStore, tmp_path: Path, eager: None) -> None:
