@@ -9,11 +9,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Iterable, Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -54,12 +56,22 @@ class KafkaServer:
 
     def start(self) -> None:
         """Start it; it answers on return."""
-        self.bootstrap = self._running.enter_context(running_broker(self._home)).bootstrap
+        broker = self._running.enter_context(running_broker(self._home))
+        self.bootstrap, self._pid = broker.bootstrap, broker.pid
 
     def stop(self) -> None:
         """Stop it; it has ended on return."""
         self.forget()
         self._running.close()
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """Have it accept and answer nothing while the block runs."""
+        os.kill(self._pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self._pid, signal.SIGCONT)
 
     @property
     def sasl_bootstrap(self) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import random
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -25,13 +27,13 @@ from tests.unit.events.taps import RETENTION_MS, TAPS, VIEWS, entry, lake_writer
 from tests.unit.learning.test_parity import ask, check
 from tidemill import Project
 from tidemill.clock import HOUR_MS, wall_ms
-from tidemill.errors import ConflictError, InputError, NotReadyError
+from tidemill.errors import ConflictError, InputError, NotReadyError, UnavailableError
 from tidemill.project import Workspace
 from tidemill.project.forgetting import forget_entity
 from tidemill.serving import copiers
 from tidemill.settings import KafkaLogSettings, LogSettings
 from tidemill.sources import Avro, Kafka
-from tidemill.stores import OFFSET, AppliedReader, Databases, Entity, Lake, Lookup, SqlState, rebuild
+from tidemill.stores import OFFSET, AppliedReader, Databases, Entity, Lake, Lookup, SqlState, kafka_writer, rebuild
 from tidemill.stores.kafka_log import KafkaLog
 from tidemill.stores.kafka_replay import clear_topics
 from tidemill.stores.source_books import open_source_books
@@ -485,3 +487,20 @@ def test_what_was_served_on_three_partitions_is_what_the_lake_says(server: Kafka
         found = check(workspace)
         assert (found.checked, found.mismatches) == (asked, ())
         assert all(books.balanced and not books.pending for books in workspace.books().values())
+
+
+def test_a_broker_that_hangs_leaves_no_client_that_goes_on(server: KafkaServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    left: list[str] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda told: left.append(repr(told.object)))
+    monkeypatch.setattr(kafka_writer, "_PATIENCE_MS", 500)  # no more than an answer takes that does not come
+    topic = server.new_topic()
+    writer = kafka_writer.KafkaWriter("the log", {"bootstrap_servers": server.bootstrap, "bootstrap_timeout_ms": 10_000}, "taps")
+    others = set(threading.enumerate())
+    writer.write([kafka_writer.Message(topic, None, b"taken", [])])
+    with server.hanging():
+        with pytest.raises(UnavailableError, match="send them again"):
+            writer.write([kafka_writer.Message(topic, None, b"not taken", [])])
+        gc.collect()
+        assert [thread.name for thread in threading.enumerate() if thread not in others] == []
+    assert left == [], "the client says nothing of its own at its end"
+    writer.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from kafka import KafkaConsumer
@@ -51,6 +52,21 @@ def opened(make: Callable[..., Any], where: str, config: Mapping[str, object]) -
         raise
     finally:
         _SAYS_WHY.removeHandler(reasons)
+
+
+def end_producer(producer: Any, patience_s: float) -> None:
+    """Close a producer, whatever has become of its broker; what is not acknowledged in so long counts as not sent.
+
+    Where no answer comes kafka-python's own `close` gives up before it ends its thread, which goes on sending, and the producer says so by
+    a traceback when it is collected. So that thread is ended first.
+    """
+    try:
+        producer.close(timeout=patience_s)
+    except KafkaError:
+        producer._sender.force_close()
+        producer._sender.join(patience_s)
+        with suppress(KafkaError):
+            producer.close(timeout=0)
 
 
 def unanswered(what: str, error: KafkaError) -> NotReadyError:

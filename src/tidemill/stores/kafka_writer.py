@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kafka import KafkaProducer, TopicPartition
 from kafka.errors import KafkaError, MessageSizeTooLargeError, ProducerFencedError
 
 from tidemill.errors import ConflictError, InputError
-from tidemill.sources.kafka_client import opened, unanswered
+from tidemill.sources.kafka_client import end_producer, opened, unanswered
 
 _PATIENCE_MS = 30_000
+_CLOSE_S = 1.0  # everything was flushed, or has failed and was told so; a cluster that is gone need not be waited for
 _MAX_BYTES = 16_000_000
 _ABANDONED_MS = 10_000  # after which the cluster gives up the transaction of a process that has died; until then nobody reads on
 _PRODUCER = {
@@ -95,7 +95,7 @@ class KafkaWriter:
         try:
             producer.init_transactions()
         except KafkaError as error:
-            producer.close(timeout=0)
+            end_producer(producer, _CLOSE_S)
             raise unanswered(f"{self._where}: {error!r}", error) from error
         self._copying[stream] = producer
 
@@ -124,7 +124,7 @@ class KafkaWriter:
         """Let go of the transactions of a stream's source."""
         producer = self._copying.pop(stream, None)
         if producer is not None:
-            _quietly(producer.close)
+            end_producer(producer, _CLOSE_S)
 
     def _replace(self, failed: Any) -> None:
         """Let the next write begin with a producer of its own: one whose broker was killed may never send again."""
@@ -132,7 +132,7 @@ class KafkaWriter:
             if self._plain is not failed:
                 return  # by another thread
             self._plain = None
-        _quietly(failed.close)
+        end_producer(failed, _CLOSE_S)
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -141,7 +141,7 @@ class KafkaWriter:
         with self._lock:
             plain, self._plain = self._plain, None
         if plain is not None:
-            _quietly(plain.close)
+            end_producer(plain, _CLOSE_S)
 
 
 def _send(producer: Any, messages: Iterable[Message]) -> dict[TopicPartition, int]:
@@ -154,9 +154,3 @@ def _send(producer: Any, messages: Iterable[Message]) -> dict[TopicPartition, in
         place = TopicPartition(one.topic, one.partition)
         behind[place] = max(behind.get(place, 0), one.offset + 1)
     return behind
-
-
-def _quietly(close: Callable[..., None]) -> None:
-    """Everything was flushed, or has failed and was told so; a cluster that is gone need not be waited for."""
-    with suppress(KafkaError):
-        close(timeout=1)

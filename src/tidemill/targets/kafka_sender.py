@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka.errors import (
     InvalidRecordError,
-    KafkaError,
     MessageSizeTooLargeError,
     NoError,
     RecordListTooLargeError,
@@ -20,7 +19,7 @@ from kafka.errors import (
 )
 
 from tidemill.errors import NotReadyError, RefusedError
-from tidemill.sources.kafka_client import opened
+from tidemill.sources.kafka_client import end_producer, opened
 from tidemill.sources.kafka_security import keep_secrets_out_of_logs
 from tidemill.targets.target import Message
 
@@ -85,8 +84,7 @@ class KafkaSender:
 
     def close(self) -> None:
         """See `Sender`."""
-        with suppress(KafkaError):  # what is still on its way counts as not sent
-            self._producer.close(_FLUSH_S)
+        end_producer(self._producer, _FLUSH_S)
 
     def _check_topic(self, config: Mapping[str, object]) -> None:
         """Ask before anything is sent: the producer would wait for a topic that is not there, and then say that no answer came."""
