@@ -10,15 +10,15 @@ from prefect.states import Completed
 
 from tasks import deployment
 from tasks.decisions import claim, end, holding, put_back
-from tidemill.errors import NotReadyError, UnfitRowsError
+from tidemill.errors import NotReadyError
 from tidemill.stores import Decision
 
 
 def carry(decision: Decision, run_id: str, act: Callable[[], State]) -> State:
     """Claim a decision and act on it; call it within a flow.
 
-    A server that is away, or a lake that is behind, gives the claim back: what was registered is kept, and it goes on later. Rows that
-    nothing should be learnt from end it as refused, any other error as failed.
+    A server that is away, or a lake that is behind, gives the claim back: what was registered is kept, and it goes on later. Any other
+    error ends it as failed.
     """
     if not claim(decision, run_id):
         return Completed(name="Merged", message=f"decision {decision.id} is in another run's hands, or has ended")
@@ -29,9 +29,6 @@ def carry(decision: Decision, run_id: str, act: Callable[[], State]) -> State:
 def _act(decision: Decision, run_id: str, act: Callable[[], State]) -> State:
     try:
         return act()
-    except UnfitRowsError as error:
-        end(decision, run_id, "refused", f"{error.name}: {error}")
-        return Completed(name=error.name, message=str(error))
     except (NotReadyError, TransportError) as error:  # the latter of Prefect's client, where Prefect is away
         if put_back(decision, run_id):
             return Completed(name="PutBack", message=f"tried again soon: {error}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.states import Completed
+from prefect.states import Completed, Failed
 
 from flows.backfill import backfill
 from flows.ingest import ingest
@@ -19,6 +19,8 @@ def loop(model: str, stream: str = "", file: str = "", views: tuple[str, ...] = 
         ingest(stream, file)
     for view in views:
         backfill(view)
-    train(model)
-    monitor(model, "first run", return_state=True)  # too few predictions yet is a fair answer on the first day
+    trained = train(model, return_state=True)
+    if trained.is_failed():
+        return Failed(name=trained.name, message=trained.message)  # as its own: of another run's state Prefect tells the number alone
+    monitor(model, "first run", return_state=True)  # whatever is said of it, the model is up
     return Completed(name="Running", message=f"{model} is up")

@@ -23,7 +23,7 @@ from flows.train import learn
 from tasks import deployment
 from tasks.decisions import admit, begun, end, finish, keep_learnt, mark, open_retrain, plan
 from tidemill.loop import Refused
-from tidemill.registry import Asker
+from tidemill.registry import Asker, Learnt
 from tidemill.stores import Decision
 
 
@@ -44,17 +44,23 @@ def carry_through(model: str, decision: Decision, run_id: str) -> State:
 
 
 def _decide(model: str, decision: Decision, run_id: str) -> State:
-    learnt = begun(model, decision)
-    if learnt is None:
-        admitted = admit(model, decision, run_id)
-        if isinstance(admitted, Refused):
-            end(decision, run_id, admitted.outcome, f"{admitted.name}: {admitted.reason}")
-            return Completed(name="Merged" if admitted.outcome == "merged" else admitted.name, message=admitted.reason)
-        tags = {"trigger": decision.trigger, "decision": decision.id}
-        learnt = learn(model, tags, plan(model, decision), partial(mark, decision, run_id))
-        keep_learnt(model, decision, run_id, learnt)
+    learnt = begun(model, decision) or _learn(model, decision, run_id)
+    if isinstance(learnt, Refused):
+        end(decision, run_id, learnt.outcome, f"{learnt.name}: {learnt.reason}")
+        return Completed(name="Merged" if learnt.outcome == "merged" else learnt.name, message=learnt.reason)
     verdict = learnt.judgement.verdict
     if verdict.promote and (refused := deployment.deploy_learnt(model, decision, run_id, learnt)) is not None:
         return Completed(name=refused.name, message=refused.reason)
     finish(model, decision, run_id, learnt)
     return Completed(name="Promoted" if verdict.promote else "Rejected", message=verdict.reason)
+
+
+def _learn(model: str, decision: Decision, run_id: str) -> Learnt | Refused:
+    admitted = admit(model, decision, run_id)
+    if isinstance(admitted, Refused):
+        return admitted
+    tags = {"trigger": decision.trigger, "decision": decision.id}
+    learnt = learn(model, tags, plan(model, decision), partial(mark, decision, run_id))
+    if isinstance(learnt, Learnt):
+        keep_learnt(model, decision, run_id, learnt)
+    return learnt

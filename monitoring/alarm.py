@@ -19,7 +19,7 @@ def explain_alarm(workspace: Workspace, registry: Registry, model: Model, alert_
     Raises:
         NotFoundError: no such alert.
         InputError: the alert is of another model, or not about a version.
-        NotReadyError: the version served fewer than 500 predictions in that time.
+        UnfitRowsError: the version served fewer than 500 predictions in that time.
     """
     alert = workspace.alerts.get(alert_key)
     if alert.model != model.name or not alert.explain:

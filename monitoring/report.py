@@ -11,7 +11,7 @@ from monitoring.checks import CheckResult, run_check
 from tidemill.clock import to_utc
 from tidemill.drift import ReferenceProfile
 from tidemill.drift.calibration import SAMPLE_ROWS
-from tidemill.errors import NotReadyError
+from tidemill.errors import UnfitRowsError
 from tidemill.learning import Model, to_input, vectors_of
 from tidemill.learning.outcomes import read_settled
 from tidemill.project import Workspace
@@ -43,11 +43,12 @@ def served_before(workspace: Workspace, model: Model, at_ms: int, version: int |
     """What was served within `monitor.check_every` before a time, by one version or by all; 5,000 of it where it is more.
 
     Raises:
-        NotReadyError: fewer than 500 predictions.
+        UnfitRowsError: fewer than 500 predictions.
     """
     served = workspace.predictions.sample_of(model.name, SAMPLE_ROWS, (at_ms - model.monitor.check_every_ms, at_ms), version)
     if len(served.ids) < MIN_ROWS:
-        raise NotReadyError(f"model {model.name!r} has {len(served.ids)} predictions to check, {MIN_ROWS} are needed")
+        lack = f"model {model.name!r} has {len(served.ids)} predictions to check, {MIN_ROWS} are needed"
+        raise UnfitRowsError("TooFewPredictions", lack)
     return served
 
 

@@ -24,7 +24,8 @@ def check_model(workspace: Workspace, registry: Registry, model: Model, trigger:
     """Check a model's last `monitor.check_every` of stream time, keep the report, save the verdict; it may request a retrain.
 
     Raises:
-        NotReadyError: no champion yet, or too few predictions since it serves.
+        NotReadyError: no champion yet.
+        UnfitRowsError: too few predictions since it serves.
     """
     name = workspace.project.registered_name(model.name)
     champion = registry.alias(name, CHAMPION)

@@ -13,21 +13,22 @@ from monitoring.weekly import check_model
 from tasks.context import Context, opened
 from tidemill import registry
 from tidemill.learning import Parity
+from tidemill.loop import Refused, unless_unfit
 from tidemill.pages import Pages
 
 
 @task(retries=1, retry_delay_seconds=2, cache_policy=NO_CACHE, persist_result=False)
-def check(model: str, trigger: str) -> Checked:
+def check(model: str, trigger: str) -> Checked | Refused:
     """Evidently's check; see `monitoring.weekly.check_model`."""
     context = opened()
-    return _shown(context, check_model(context.workspace, context.registry, context.model(model), trigger))
+    return unless_unfit(lambda: _shown(context, check_model(context.workspace, context.registry, context.model(model), trigger)))
 
 
 @task(retries=1, retry_delay_seconds=2, cache_policy=NO_CACHE, persist_result=False)
-def explain(model: str, alert: str) -> Checked:
+def explain(model: str, alert: str) -> Checked | Refused:
     """Evidently's check for an alert; see `monitoring.alarm.explain_alarm`."""
     context = opened()
-    return _shown(context, explain_alarm(context.workspace, context.registry, context.model(model), alert))
+    return unless_unfit(lambda: _shown(context, explain_alarm(context.workspace, context.registry, context.model(model), alert)))
 
 
 @task(retries=1, retry_delay_seconds=2, cache_policy=NO_CACHE, persist_result=False)

@@ -8,25 +8,25 @@ from prefect.cache_policies import NO_CACHE
 from tasks.context import opened
 from tidemill import registry
 from tidemill.learning import Limits, TrainingSet
+from tidemill.loop import Refused, unless_unfit
 from tidemill.registry import Challenger, Judged, Plan, Ready
 
 
 @task(retries=2, retry_delay_seconds=[1, 5], cache_policy=NO_CACHE, persist_result=False)
-def snapshot(model: str) -> TrainingSet:
+def snapshot(model: str) -> TrainingSet | Refused:
     """The training set as of now; see `tidemill.registry.snapshot`."""
     context = opened()
     learning = context.settings.learning
     limits = Limits(learning.memory_mb, learning.threads, context.workspace.home / "cache" / "spill")
-    return registry.snapshot(context.workspace, context.model(model), limits)
+    return unless_unfit(lambda: registry.snapshot(context.workspace, context.model(model), limits))
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
-def fit(model: str, rows: TrainingSet, plan: Plan) -> Challenger:
+def fit(model: str, rows: TrainingSet, plan: Plan) -> Challenger | Refused:
     """Fit and compare; see `tidemill.registry.train`, and for an update `tidemill.registry.learn_more`."""
     context = opened()
-    if plan.update:
-        return registry.learn_more(context.workspace, context.registry, context.model(model), rows)
-    return registry.train(context.workspace, context.registry, context.model(model), rows, plan)
+    of = (context.workspace, context.registry, context.model(model), rows)
+    return unless_unfit(lambda: registry.learn_more(*of) if plan.update else registry.train(*of, plan))
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)

@@ -12,7 +12,7 @@ TidemillError
 ├── NotReadyError     it exists but cannot answer yet: no champion, a service down, the lake behind
 │   ├── UnavailableError  a server it needs does not answer: the same may be asked again, soon
 │   ├── NoAnswerError     a version says of what was asked what is no answer
-│   └── UnfitRowsError    there are rows, and they may not be learnt from: `name` says in a word why
+│   └── UnfitRowsError    rows that nothing may be learnt from or said of: `name` says in a word why
 ├── RefusedError      whoever was asked does not want it, and would say the same again
 ├── BusyError         too much waits already; come again after `retry_after_s`
 ├── ConflictError     someone else moved first: a position, a claim, a running retrain
@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+Unfit = Literal["TooFewLabels", "BadData", "TooFewPredictions"]
 LATE = "late"  # the reason of an event past its stream's retention
 
 
@@ -120,10 +121,10 @@ class NoAnswerError(NotReadyError):
 
 
 class UnfitRowsError(NotReadyError):
-    """Rows that may not be learnt from, too few or spoilt; a retrain that meets them is refused by `name`."""
+    """Rows that may not be learnt from, too few or spoilt, or too few to check; a flow that meets them is refused by `name`."""
 
-    def __init__(self, name: Literal["TooFewLabels", "BadData"], message: str) -> None:
-        self.name: Literal["TooFewLabels", "BadData"] = name
+    def __init__(self, name: Unfit, message: str) -> None:
+        self.name: Unfit = name
         super().__init__(message)
 
 

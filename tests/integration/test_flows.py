@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,10 +19,12 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from pydantic import TypeAdapter
 
 from flows.deploy import deploy
+from flows.loop import loop
 from flows.monitor import monitor
 from flows.retrain import retrain
 from flows.rollback import rollback
 from flows.train import train
+from flows.update import update
 from tasks.context import Context, opened
 from tests import tiny
 from tests.services import free_port
@@ -80,6 +84,27 @@ def test_an_alarm_too_soon_is_refused_by_name_and_trains_nothing(context: Contex
     assert state.name == "TooFewLabels"
     assert (ended.state, ended.outcome, ended.fits) == ("finished", "refused", 0)
     assert ended.outcome_reason.startswith("TooFewLabels: ")
+
+
+@pytest.fixture
+def told_by_prefect(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """What Prefect logs of flow runs and task runs."""
+    loggers = [logging.getLogger(f"prefect.{runs}") for runs in ("flow_runs", "task_runs")]
+    for logger in loggers:
+        logger.addHandler(caplog.handler)
+    yield caplog
+    for logger in loggers:
+        logger.removeHandler(caplog.handler)
+
+
+def test_rows_too_few_to_learn_from_are_a_refusal_and_no_error(context: Context, told_by_prefect: pytest.LogCaptureFixture) -> None:
+    state = update(MODEL, return_state=True)
+    (ended, *_) = context.workspace.decisions.recent(MODEL, 1)
+    assert (state.name, state.is_completed(), ended.outcome) == ("TooFewLabels", True, "refused")
+    assert "new rows" in (state.message or "")
+    assert ended.outcome_reason == f"TooFewLabels: {state.message}"
+    assert [record.getMessage() for record in told_by_prefect.records if record.levelno > logging.INFO] == []
+    assert any("new rows" in line for line in told_by_prefect.messages), "the log says why"
 
 
 def test_a_second_run_of_a_decision_ends_merged(context: Context) -> None:
@@ -161,7 +186,7 @@ def test_a_champion_grown_old_asks_once_where_the_policy_says_so(context: Contex
 
 def test_a_check_without_predictions_says_so(context: Context) -> None:
     state = monitor(MODEL, return_state=True)
-    assert state.is_failed()
+    assert (state.name, state.is_completed()) == ("TooFewPredictions", True)
     assert "0 predictions to check" in (state.message or "")
 
 
@@ -216,10 +241,10 @@ def test_an_alarm_is_explained_once_by_what_its_version_served(context: Context)
     report = MlflowClient(context.settings.mlflow_uri).get_run(link.split("/runs/")[1].split("/")[0])
     assert (report.data.tags["trigger"], report.data.tags["version"]) == ("alarm", "1"), "not the champion promoted meanwhile"
 
-    failed = monitor(**{**second.parameters, "parity_rows": 10}, return_state=True)
-    assert failed.is_failed() and "10 predictions to check" in (failed.message or "")
+    refused = monitor(**{**second.parameters, "parity_rows": 10}, return_state=True)
+    assert refused.name == "TooFewPredictions" and "10 predictions to check" in (refused.message or "")
     Relay(workspace, context.settings).step()
-    assert [len(runs_for(alert.key)) for alert in alerts.values()] == [1, 1], "a check that failed is not started again"
+    assert [len(runs_for(alert.key)) for alert in alerts.values()] == [1, 1], "a check that was refused is not started again"
     assert workspace.alerts.get(alerts[2].key).link == ""
     assert workspace.monitors.load(f"check:{MODEL}") == weekly
     assert [one.trigger for one in workspace.decisions.recent(MODEL) if one.trigger == "evidently"] == []
@@ -239,3 +264,22 @@ def test_only_an_alert_about_a_version_of_the_model_is_explained(context: Contex
 def test_every_flow_is_loaded_by_its_entrypoint(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project_root())
     assert load_flow_from_entrypoint(f"flows/{name}.py:{name}").name == name
+
+
+@pytest.mark.parametrize("flow", [train, loop])
+def test_a_first_training_without_labels_says_so_in_one_line(
+    flow: Callable[..., State],
+    told_by_prefect: pytest.LogCaptureFixture,
+    context: Context,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TIDEMILL_HOME", str(tmp_path))
+    opened.cache_clear()
+    try:
+        state = flow(MODEL, return_state=True)
+    finally:
+        opened.cache_clear()
+    assert (state.name, state.is_failed()) == ("TooFewLabels", True), "no version was made, and commands end with 1"
+    assert "no labelled question" in (state.message or "")
+    assert all(record.exc_info is None and len(record.getMessage().splitlines()) == 1 for record in told_by_prefect.records)

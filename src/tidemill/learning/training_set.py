@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from tidemill.clock import to_utc
-from tidemill.errors import NotReadyError
+from tidemill.errors import UnfitRowsError
 from tidemill.events import Column
 from tidemill.kernels import Floats
 from tidemill.learning.lake_sql import DEFAULT_LIMITS, Limits, known_by, open_duckdb, relation, scan, stored
@@ -114,7 +114,7 @@ class TrainingSetBuilder:
         """All rows one may learn from at `now_ms`; see `build_training_set`.
 
         Raises:
-            NotReadyError: there is no labelled row yet.
+            UnfitRowsError: there is no labelled row yet, or an outcome is none of the model's task.
         """
         model, label = self.model, self.model.label
         streams = {model.requests.stream.name, label.stream.name, *(source.stream.name for source in model.sources)}
@@ -131,12 +131,13 @@ class TrainingSetBuilder:
         usable = np.flatnonzero(~is_missing(told))
         if not len(usable):
             at = to_utc(now_ms).isoformat(timespec="minutes")
-            raise NotReadyError(f"model {model.name!r} has no labelled question by {at}; let more events in, then train again")
+            what = f"model {model.name!r} has no labelled question by {at}; let more events in, then train again"
+            raise UnfitRowsError("TooFewLabels", what)
         order = usable[np.argsort(at_ms[usable], kind="stable")]
         try:
             outcome, classes = model.objective.encode(told[order])
         except ValueError as error:
-            raise NotReadyError(f"model {model.name!r} cannot be trained: {error}") from error
+            raise UnfitRowsError("BadData", f"model {model.name!r} cannot be trained: {error}") from error
         return TrainingSet(
             columns={name: np.concatenate([part[name] for part in parts])[order] for name in model.columns},
             outcome=outcome,
@@ -199,7 +200,7 @@ def build_training_set(model: Model, lake: Lake, predictions: PredictionStore, n
     that became known within the label's `within`; without one, the label says what that means.
 
     Raises:
-        NotReadyError: there is no labelled row yet.
+        UnfitRowsError: there is no labelled row yet, or an outcome is none of the model's task.
     """
     return TrainingSetBuilder(model, lake, predictions, cache).build(now_ms)
 

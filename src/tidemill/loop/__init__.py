@@ -4,7 +4,7 @@ from tidemill.loop.alert_texts import AlertText, several, text_of
 from tidemill.loop.alerts import Delivery, deliver
 from tidemill.loop.channels import open_channels
 from tidemill.loop.gate import Comparison, GateSettings, Verdict, compare, judge
-from tidemill.loop.guard import Admitted, GuardFacts, GuardPolicy, Refused, admit, read_facts
+from tidemill.loop.guard import Admitted, GuardFacts, GuardPolicy, Refused, admit, read_facts, unless_unfit
 from tidemill.loop.outbox import Relayed, relay
 from tidemill.loop.reacting import CarriedOut, carry_out
 from tidemill.loop.silencing import SilenceAsked, end_silence, silence
@@ -43,4 +43,5 @@ __all__ = [
     "several",
     "silence",
     "text_of",
+    "unless_unfit",
 ]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from tidemill.clock import DAY_MS, duration_text, to_utc
+from tidemill.errors import Unfit, UnfitRowsError
 from tidemill.stores.decisions import Decision, DecisionStore, Outcome, Trigger
 
-RefusalName = Literal["Frozen", "Running", "BadData", "Cooldown", "BudgetUsed", "TooFewLabels", "Superseded"]
+T = TypeVar("T")
+RefusalName = Literal["Frozen", "Running", "Cooldown", "BudgetUsed", "Superseded"] | Unfit
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,10 @@ class Admitted:
 
 @dataclass(frozen=True)
 class Refused:
-    """A retrain may not start, or serve. `passes_at_ms` is the stream time from which this rule lets it, None when time alone does not."""
+    """A retrain may not start, or serve, or a check be made.
+
+    `passes_at_ms` is the stream time from which this rule lets it, None when time alone does not.
+    """
 
     name: RefusalName
     reason: str
@@ -62,6 +67,18 @@ class Refused:
     def outcome(self) -> Outcome:
         """How the decision ends: what meets a running one is merged into it, anything else is refused."""
         return "merged" if self.name == "Running" else "refused"
+
+
+def unless_unfit(step: Callable[[], T]) -> T | Refused:
+    """What a step of a training or a check makes, or the refusal where it has no rows for it: nothing is broken, so that is no error.
+
+    >>> unless_unfit(lambda: 1)
+    1
+    """
+    try:
+        return step()
+    except UnfitRowsError as error:
+        return Refused(error.name, str(error))
 
 
 def admit(trigger: Trigger, facts: GuardFacts, policy: GuardPolicy) -> Admitted | Refused:

@@ -98,7 +98,8 @@ def snapshot(workspace: Workspace, model: Model, limits: Limits | None = None, t
     """The training set as of now in stream time; waits until the lake holds every applied event.
 
     Raises:
-        NotReadyError: the lake stays behind, or nothing is labelled yet.
+        NotReadyError: the lake stays behind.
+        UnfitRowsError: nothing is labelled yet, or an outcome is none of the model's task.
     """
     now_ms = workspace.now_ms()  # before the wait: the lake holds what was known by then, and what is known since may be missing
     wait_for_lake(workspace.state, timeout_s)
