@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from pathlib import Path
 from tidemill.errors import UnavailableError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_IN_RUST = re.compile(r"\(os error (\d+)\)")
 
 
 def reserve(path: Path, begin: int, end: int) -> None:
@@ -55,12 +57,20 @@ def told_of_room(folder: Path) -> Iterator[None]:
         folder: what is named where the system does not name a file.
 
     Raises:
-        UnavailableError: instead of the system's error.
+        UnavailableError: instead of the system's error, or of what a library makes of it.
     """
     try:
         yield
-    except OSError as error:
-        if error.errno not in _FULL:
+    except Exception as error:
+        number = _number(error)
+        if number not in _FULL:
             raise
-        where = error.filename or folder
-        raise UnavailableError(f"{where} cannot be written just now: {error.strerror}; make room, and try again") from error
+        where = getattr(error, "filename", None) or folder
+        raise UnavailableError(f"{where} cannot be written just now: {os.strerror(number)}; make room, and try again") from error
+
+
+def _number(error: Exception) -> int:
+    """The system's number of an error; a library in Rust, as the lake's, names it in its text alone. 0 for none."""
+    if named := _IN_RUST.search(str(error)):
+        return int(named[1])
+    return (error.errno or 0) if isinstance(error, OSError) else 0

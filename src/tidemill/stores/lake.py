@@ -20,6 +20,7 @@ from tidemill.errors import ConflictError
 from tidemill.events import EventBatch, Stream
 from tidemill.stores import lake_upkeep
 from tidemill.stores.file_lock import file_lock
+from tidemill.stores.full_disk import told_of_room
 from tidemill.stores.lake_evolution import evolve
 from tidemill.stores.lake_forget import Columns, forget_in_lake
 from tidemill.streams import Position
@@ -70,7 +71,12 @@ class Lake:
 
         Raises:
             ConflictError: another writer appended at the same moment; try again.
+            UnavailableError: the disk is full.
         """
+        with told_of_room(self.path(stream)):
+            self._append(stream, batch)
+
+    def _append(self, stream: str, batch: EventBatch) -> None:
         table = self._open(stream)
         partitions = [str(number) for number in np.unique(partitions_of(batch.offsets))]
         held = Position({stream: {partition: _held(table, partition) for partition in partitions}})

@@ -183,15 +183,23 @@ def test_an_engine_whose_tables_find_no_room_says_so_and_goes_on(tmp_path: Path,
     log.close()
 
 
-def test_an_engine_whose_tables_must_grow_on_a_full_disk_lives_and_goes_on(tmp_path: Path) -> None:
-    """On a small file system of its own: writing to a page that the disk has no room for kills the process."""
-    tables = tmp_path / "state.tables"
-    tables.mkdir()
-    if sys.platform != "linux" or in_namespace(MOUNTED, str(tables)).returncode:
+def run_on_a_small_file_system(module: str, home: Path, folder: str) -> None:
+    """Run a module beside a file system of 32 MB that is mounted at a folder of the home."""
+    (home / folder).mkdir()
+    if sys.platform != "linux" or in_namespace(MOUNTED, str(home / folder)).returncode:
         pytest.skip("nobody may mount a file system here")
-    script = f'{MOUNTED} && exec "$2" -m tests.unit.stores.full_tables "$3"'
-    ended = in_namespace(script, str(tables), sys.executable, str(tmp_path))
+    script = f'{MOUNTED} && exec "$2" -m "$4" "$3"'
+    ended = in_namespace(script, str(home / folder), sys.executable, str(home), f"tests.unit.stores.{module}")
     assert ended.returncode == 0, ended.stderr
+
+
+def test_an_engine_whose_tables_must_grow_on_a_full_disk_lives_and_goes_on(tmp_path: Path) -> None:
+    """On a file system of its own: writing to a page that the disk has no room for kills the process."""
+    run_on_a_small_file_system("full_tables", tmp_path, "state.tables")
+
+
+def test_a_lake_without_room_says_so_whatever_lacks_it_and_goes_on(tmp_path: Path) -> None:
+    run_on_a_small_file_system("full_lake", tmp_path, "lake")
 
 
 def test_what_was_claimed_in_other_tables_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
