@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
+import signal
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
+import psycopg
 import pytest
 
 from tests import tiny
@@ -77,6 +81,23 @@ def test_a_postgres_that_is_shut_down_goes_on_where_it_was(server: PostgresServe
         server.shut_down()
         server.start()
         assert PredictionStore(databases).write(answered("c")) == [3]
+
+
+def test_a_postgres_that_has_lost_one_of_its_processes_is_seen_to_have_crashed(server: PostgresServer, tmp_path: Path) -> None:
+    """It goes on under the same parent, and has started its memory anew, with what was not on the disk."""
+    with disposing(Disposed(tmp_path, server.url)) as databases:
+        store, parent = PredictionStore(databases), server.pids()[0]
+        told = [store.write(answered("a"))[0] for _ in range(50)]
+        with psycopg.connect(server.url) as connection, suppress(psycopg.OperationalError):
+            os.kill(connection.info.backend_pid, signal.SIGKILL)
+            while True:
+                connection.execute("select 1")
+        until_s = time.monotonic() + 60
+        while len(told) < 51 and time.monotonic() < until_s:
+            with suppress(UnavailableError):
+                told += store.write(answered("a"))
+        assert server.pids()[0] == parent
+        assert told[50] > 1_000_000
 
 
 @pytest.fixture
