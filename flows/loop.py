@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.states import Completed, Failed
+from prefect.states import Completed
 
 from flows.backfill import backfill
 from flows.ingest import ingest
 from flows.monitor import monitor
-from flows.train import train
+from flows.train import MADE, train
 
 
 @flow(name="loop")
@@ -20,7 +20,8 @@ def loop(model: str, stream: str = "", file: str = "", views: tuple[str, ...] = 
     for view in views:
         backfill(view)
     trained = train(model, return_state=True)
-    if trained.is_failed():
-        return Failed(name=trained.name, message=trained.message)  # as its own: of another run's state Prefect tells the number alone
+    trained.result()  # raises where it failed
+    if trained.name not in MADE:
+        return Completed(name=trained.name, message=trained.message)
     monitor(model, "first run", return_state=True)  # whatever is said of it, the model is up
     return Completed(name="Running", message=f"{model} is up")

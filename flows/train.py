@@ -7,7 +7,7 @@ from typing import TypeVar, cast
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.states import Completed, Failed
+from prefect.states import Completed
 from prefect.utilities.annotations import quote
 
 from tasks import deployment, training
@@ -16,6 +16,7 @@ from tidemill.registry import Learnt, Plan
 from tidemill.stores.decisions import Stage
 
 T = TypeVar("T")
+MADE = ("Promoted", "Registered")  # the states of a training that has made a version
 
 
 def learn(model: str, tags: dict[str, str], plan: Plan, reached: Callable[[Stage], None]) -> Learnt | Refused:
@@ -47,7 +48,7 @@ def train(model: str) -> State:
     first = deployment.champion(model) is None
     learnt = learn(model, {"trigger": "train"}, Plan(), lambda _stage: None)
     if isinstance(learnt, Refused):
-        return Failed(name=learnt.name, message=learnt.reason)
+        return Completed(name=learnt.name, message=learnt.reason)
     if first:
         deployment.deploy(model, learnt.version)
     name = "Promoted" if first else "Registered"

@@ -115,7 +115,8 @@ def train(model: ModelName, project: ProjectPath = None) -> None:
     settings = settings_for(project)
     workspace = workspace_for(settings)
     name = workspace.project.model(model).name
-    _run(settings, workspace, "train", {"model": name})
+    if _run(settings, workspace, "train", {"model": name}) not in ("Promoted", "Registered"):
+        raise typer.Exit(1)  # nothing was made
 
 
 def retrain(
@@ -192,8 +193,8 @@ def unfreeze(model: ModelName, project: ProjectPath = None) -> None:
     terminal().print(f"{model} is no longer frozen")
 
 
-def _run(settings: Settings, workspace: Workspace, flow: str, parameters: dict[str, Any], *, act: str = "", said: str = "") -> None:
-    """Start a flow on Prefect, write down that it was asked for, and wait for how it ends."""
+def _run(settings: Settings, workspace: Workspace, flow: str, parameters: dict[str, Any], *, act: str = "", said: str = "") -> str:
+    """Start a flow on Prefect, write down that it was asked for, and wait for how it ends; answers the name of its last state."""
     from tidemill.cli import runs
 
     console = terminal()
@@ -205,6 +206,7 @@ def _run(settings: Settings, workspace: Workspace, flow: str, parameters: dict[s
     console.print(f"{end.name}: {end.message}")
     if not end.completed:
         raise typer.Exit(1)
+    return end.name
 
 
 def call(settings: Settings, method: str, path: str, body: bytes = b"") -> Any:
