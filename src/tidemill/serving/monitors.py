@@ -12,6 +12,7 @@ from typing import Any
 
 from tidemill.clock import wall_ms
 from tidemill.drift import Alarm, OutcomeMonitor, dated_again, outcome_settings
+from tidemill.drift.baseline import SUDDEN_LABELS
 from tidemill.learning import Model
 from tidemill.project import Workspace
 from tidemill.registry import CHAMPION, Registry, is_in_vain, repeated
@@ -27,6 +28,7 @@ from tidemill.stores.decision_records import decision_id
 
 _BATCH = 5_000
 _SETTLED = "settled_prediction"  # in the state: the last prediction whose outcome was taken, where silence counts
+_WATCHED_BY = {"size": "error's size", "sudden": f"error within {SUDDEN_LABELS} labels"}  # else as the detector is called
 
 
 @dataclass(frozen=True)
@@ -130,12 +132,13 @@ class OutcomeWatch:
         return found
 
     def _alert(self, alarm: Alarm) -> Alert:
+        watched = _WATCHED_BY.get(alarm.detector, alarm.detector)
         return Alert(
             key=f"{self._name}:{alarm.model_version}:{alarm.detector}:{alarm.at_ms}",
             model=self._model.name,
             severity="critical",
             title=f"{self._model.name} version {alarm.model_version} has become worse",
-            body=f"the CUSUM of its {alarm.detector} is {alarm.statistic:.1f}, past {alarm.threshold:g}, after {alarm.n_labels} labels",
+            body=f"the CUSUM of its {watched} is {alarm.statistic:.1f}, past {alarm.threshold:g}, after {alarm.n_labels} labels",
             link="",
             at_ms=alarm.at_ms,
             explain=alarm.model_version,
