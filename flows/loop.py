@@ -9,7 +9,8 @@ from prefect.states import Completed
 from flows.backfill import backfill
 from flows.ingest import ingest
 from flows.monitor import monitor
-from flows.train import MADE, train
+from flows.train import train
+from tidemill.errors import UNFIT
 
 
 @flow(name="loop")
@@ -21,7 +22,7 @@ def loop(model: str, stream: str = "", file: str = "", views: tuple[str, ...] = 
         backfill(view)
     trained = train(model, return_state=True)
     trained.result()  # raises where it failed
-    if trained.name not in MADE:
+    if trained.name in UNFIT:
         return Completed(name=trained.name, message=trained.message)
     monitor(model, "first run", return_state=True)  # whatever is said of it, the model is up
     return Completed(name="Running", message=f"{model} is up")

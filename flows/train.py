@@ -16,7 +16,6 @@ from tidemill.registry import Learnt, Plan
 from tidemill.stores.decisions import Stage
 
 T = TypeVar("T")
-MADE = ("Promoted", "Registered")  # the states of a training that has made a version
 
 
 def learn(model: str, tags: dict[str, str], plan: Plan, reached: Callable[[Stage], None]) -> Learnt | Refused:

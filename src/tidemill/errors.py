@@ -23,9 +23,10 @@ TidemillError
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 Unfit = Literal["TooFewLabels", "BadData", "TooFewPredictions"]
+UNFIT: tuple[Unfit, ...] = get_args(Unfit)
 LATE = "late"  # the reason of an event past its stream's retention
 
 

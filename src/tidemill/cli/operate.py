@@ -15,7 +15,7 @@ from tidemill.cli.options import AsJson, ModelName, ProjectPath, print_json, set
 from tidemill.cli.terminal import terminal
 from tidemill.client.failures import told_in
 from tidemill.clock import HOUR_MS, wall_ms
-from tidemill.errors import ConflictError, DeniedError, InputError, NotReadyError, UnavailableError
+from tidemill.errors import UNFIT, ConflictError, DeniedError, InputError, NotReadyError, UnavailableError
 from tidemill.pages import Pages
 from tidemill.settings import Settings
 
@@ -115,8 +115,8 @@ def train(model: ModelName, project: ProjectPath = None) -> None:
     settings = settings_for(project)
     workspace = workspace_for(settings)
     name = workspace.project.model(model).name
-    if _run(settings, workspace, "train", {"model": name}) not in ("Promoted", "Registered"):
-        raise typer.Exit(1)  # nothing was made
+    if _run(settings, workspace, "train", {"model": name}) in UNFIT:
+        raise typer.Exit(1)
 
 
 def retrain(

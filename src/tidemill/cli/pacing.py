@@ -20,7 +20,7 @@ def paced(log: Log, stream: Stream, file: Path, speed: float) -> int:
     """Append every line when its event time comes, `speed` times faster than it happened; 0 for at once. Answers how many.
 
     Raises:
-        InputError: there is no such file, or it is not text.
+        InputError: there is no such file.
     """
     if speed == 0:
         return copy_file(log, stream.name, file, wall_ms())
