@@ -199,8 +199,8 @@ def test_who_stands_still_in_a_transaction_loses_it_and_the_right_to_write(postg
 
 
 @pytest.mark.parametrize("by_cursor", [True, False])
-@pytest.mark.parametrize("how", ["rows to come", "statements in one go"])
-def test_who_stands_still_in_the_midst_of_a_statement_loses_the_right_to_write(postgres_url: str, how: str, by_cursor: bool) -> None:
+@pytest.mark.parametrize("how", ["rows to come", "statements in one go", "a message after one"])
+def test_who_stands_still_in_the_midst_of_statements_loses_the_right_to_write(postgres_url: str, how: str, by_cursor: bool) -> None:
     engines = [open_postgres(new_database(postgres_url), "numbers", TABLES)]
     engines.append(open_postgres(engines[0].url.render_as_string(hide_password=False), "numbers", TABLES))
     with engines[1].begin() as connection:
@@ -222,8 +222,11 @@ def test_who_stands_still_in_the_midst_of_a_statement_loses_the_right_to_write(p
                 copy.write_row((1, ""))
                 write()
         else:
-            with driver.pipeline():
+            if how == "a message after one":
                 standing.execute("insert into number (n, what) values (1, '')")
+            with driver.pipeline():
+                if how == "statements in one go":
+                    standing.execute("insert into number (n, what) values (1, '')")
                 driver.pgconn.send_flush_request()
                 driver.pgconn.flush()
                 write()

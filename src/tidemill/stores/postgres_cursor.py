@@ -4,8 +4,9 @@ A writer takes a lock of its schema first, as one of SQLite takes the file's: tw
 reads what was committed when it got the lock, so it is not held to a snapshot from before.
 
 Who stands still (SIGSTOP, a debugger) would keep the lock. The server ends whoever does so between two statements, by
-`idle_in_transaction_session_timeout`. In the midst of one (rows of a COPY to come, statements sent in one go) it counts as at work, and no
-limit of the server's ends it: whoever has waited for `lock_timeout` does, and waits once more.
+`idle_in_transaction_session_timeout`. In the midst of one (rows of a COPY to come, statements sent in one go) it counts as at work, and a
+message that is no statement (Flush, of a pipeline) between two stops the server's clock. No limit of the server's ends these: whoever has
+waited for `lock_timeout` does, and waits once more.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ _END_WHO_STANDS_STILL = """
 select pg_terminate_backend(pid) from pg_locks join pg_stat_activity using (pid)
 where locktype = 'advisory' and granted and objsubid = 1 and database = (select oid from pg_database where datname = current_database())
   and (classid::bigint << 32 | objid::bigint) = hashtextextended(current_schema(), 0)
-  and state = 'active' and wait_event_type = 'Client'
-  and query_start < clock_timestamp() - nullif(current_setting('idle_in_transaction_session_timeout'), '0')::interval"""
+  and wait_event_type = 'Client'
+  and state_change < clock_timestamp() - nullif(current_setting('idle_in_transaction_session_timeout'), '0')::interval"""
 _PLACE = re.compile(r"\?(\d*)")
 
 
