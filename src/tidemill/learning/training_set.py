@@ -130,8 +130,8 @@ class TrainingSetBuilder:
         told = with_absent(label, read_outcomes(label, outcomes, keys, now_ms, at_ms).value)
         usable = np.flatnonzero(~is_missing(told))
         if not len(usable):
-            at = to_utc(now_ms).isoformat(timespec="minutes")
-            what = f"model {model.name!r} has no labelled question by {at}; let more events in, then train again"
+            by = f"by {to_utc(now_ms).isoformat(timespec='minutes')}" if now_ms else "yet, as no event has come"
+            what = f"model {model.name!r} has no labelled question {by}; let more events in, then train again"
             raise UnfitRowsError("TooFewLabels", what)
         order = usable[np.argsort(at_ms[usable], kind="stable")]
         try:

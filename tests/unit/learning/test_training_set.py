@@ -64,8 +64,10 @@ def serve(workspace: Workspace, key: str, minute: int, numbers: list[float], dig
 
 
 def test_nothing_to_learn_from_says_so(workspace: Workspace) -> None:
-    with pytest.raises(NotReadyError, match="no labelled question"):
+    with pytest.raises(NotReadyError, match=r"no labelled question by \d{4}-"):
         learn(workspace, 60)
+    with pytest.raises(NotReadyError, match="no labelled question yet, as no event has come"):
+        build_training_set(tiny.LATE_ORDER, workspace.lake, workspace.predictions, 0)
 
 
 def test_nothing_to_learn_from_says_so_with_a_cache_that_holds_nothing(workspace: Workspace, tmp_path: Path) -> None:
