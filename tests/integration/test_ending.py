@@ -35,6 +35,7 @@ def test_a_caller_that_stands_still_does_not_keep_it(tmp_path: Path) -> None:
         time.sleep(1)  # it has read that and waits for the rest
         server.send_signal(signal.SIGTERM)
         server.wait(PATIENCE_S)
+        assert f"running on http://127.0.0.1:{port} " in log.read_text(), "whoever starts it is told where it answers"
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def serve(project: ProjectPath = None, open_: Open = False, workers: Workers = N
         "host": server.host,
         "port": server.port,
         "log_config": None,
-        "log_level": "warning" if server.workers == 1 else "info",  # which says that a process has died
+        "log_level": "info",  # which says where it answers, and that a process has died
         "access_log": False,
         "timeout_keep_alive": _KEEP_ALIVE_S,
         "timeout_graceful_shutdown": server.end_s,
