@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from tidemill.clock import HOUR_MS
+from tidemill.errors import JudgedTooEarlyError
 from tidemill.events import EventBatch
 from tidemill.kernels import GREATEST, Ints, Tags
 from tidemill.stores.change_journal import Write
@@ -46,6 +47,18 @@ class IdStore:
         tags = self._tags(event_ids)
         with self._files.reading() as tables:
             return self._known_until(tables, stream, *tags)
+
+    def check(self, applied: Mapping[str, EventBatch]) -> None:
+        """Whether these events may still be applied; only within `TableFiles.writing`.
+
+        They were judged by the tables alone, which follow the database's position a moment later, or once somebody has set them right.
+
+        Raises:
+            JudgedTooEarlyError: another engine has applied one of their ids since they were judged.
+        """
+        for stream, batch in applied.items():
+            if (self._known_until(self._files.tables(), stream, *self._tags(batch.event_ids)) >= batch.known_at_ms).any():
+                raise JudgedTooEarlyError(f"another engine has applied events of {stream!r} with the same ids meanwhile; judge again")
 
     def prepare(self, applied: Mapping[str, EventBatch]) -> Iterator[Write]:
         """The rows that these events change, claimed one after another; only within `TableFiles.writing`."""

@@ -42,6 +42,7 @@ class MappedState(SqlState):
         self.sets = TileSets(self._engine, FileCatalogue(self.files, self._engine), sources)
         self.tiles: MappedTiles = MappedTiles(self.files, sources, self.sets, self._engine)
         self._ids = IdStore(self.files, retention_ms)
+        self._own_token = ""  # the position after this one's last commit; where it still stands, nobody has been here since
         with self.files.writing():
             self._set_right(self._standing())
 
@@ -53,6 +54,7 @@ class MappedState(SqlState):
         """Write everything `commit` says, or nothing.
 
         Raises:
+            JudgedTooEarlyError: another engine has applied one of the ids.
             ConflictError: the position is no longer `commit.before`, or the tables must be built anew first.
         """
         with self.files.writing():
@@ -61,10 +63,13 @@ class MappedState(SqlState):
             if commit.known_at_ms < standing.known_at_ms:  # a partition that is behind the others does not turn the clock back
                 commit = replace(commit, known_at_ms=standing.known_at_ms)
             refuse_lost(standing)
+            if standing.token != self._own_token:
+                self._ids.check(commit.applied)
             numbers = self._feed(standing)
             writes = chain(self.tiles.prepare(commit.applied, commit.known_at_ms, numbers), self._ids.prepare(commit.applied))
             with self._changing(change + 1, commit.after.token, commit.known_at_ms, writes) as cursor:
                 self._write(cursor, commit, change + 1, numbers)
+            self._own_token = commit.after.token
             self.files.drop(self.tiles.expired(commit.known_at_ms) + self._ids.expired(commit.known_at_ms))
 
     def fill(self, applied: Mapping[str, EventBatch], numbers: SetNumbers, *, ids: bool, done: FillStep | None = None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -15,6 +15,7 @@ from tidemill.errors import ConflictError
 from tidemill.features import Table
 from tidemill.stores import Lookup, MappedState
 from tidemill.streams import Engine
+from tidemill.streams.engine import Ints
 
 NEWEST = Table("newest", TAPS, key="line", columns=["fare"], allowed_lateness="1h")
 
@@ -79,3 +80,35 @@ def test_a_writer_that_died_is_said_at_once_and_set_right_by_the_next(
         fare(states[1])
     MappedState(tmp_path / "state.db", [NEWEST], {}, RETENTION_MS).close()
     assert fare(states[1]) == 7.0
+
+
+def test_a_copy_of_an_event_whose_writer_stood_between_commit_and_tables_does_not_count(
+    states: list[MappedState], engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    log = open_log(tmp_path)
+    second = make_engine(log, states[1])
+    committed, judged, go_on = threading.Event(), threading.Event(), threading.Event()
+    apply, known_until = states[0].files.apply, states[1].known_until
+
+    def slowly(*change: object) -> None:
+        committed.set()
+        assert go_on.wait(120)
+        apply(*change)  # type: ignore[arg-type]  # as handed in
+
+    def judging(stream: str, event_ids: Sequence[str]) -> Ints:
+        found = known_until(stream, event_ids)
+        judged.set()
+        return found
+
+    monkeypatch.setattr(states[0].files, "apply", slowly)
+    monkeypatch.setattr(states[1], "known_until", judging)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(engine.drain, 10)
+        assert committed.wait(120)
+        log.append([entry("t1", T0, T0 + 1, line="a", fare=9.0)], 0)
+        other = pool.submit(second.drain, 10)
+        assert judged.wait(120)
+        go_on.set()
+        assert (first.result(), other.result()) == (1, 1)
+    assert (books := states[0].books(log)["taps"]).balanced
+    assert (books.applied, books.duplicate, fare(states[1])) == (1, 1, 7.0)
