@@ -80,8 +80,7 @@ class Predictor:
         self._champions = champions
         self._now_ms = now_ms
         self._missing = MissingColumns(workspace)
-        tiles = workspace.state.tiles
-        self._slow = {model.name: tiles.may_wait([source.name for source in model.sources]) for model in workspace.project.models}
+        self._read = {model.name: [source.name for source in model.sources] for model in workspace.project.models}
         self._adapters = {model.name: _adapter(model) for model in workspace.project.models}
 
     def waits(self, model: Model) -> bool:
@@ -93,8 +92,8 @@ class Predictor:
         return self._champions.serving(model.name).waits
 
     def reads_slowly(self, model: Model) -> bool:
-        """Whether its features may have to be waited for, so that an event loop must not read them."""
-        return self._slow[model.name]
+        """Whether its features may have to be waited for now, so that an event loop must not read them."""
+        return self._workspace.state.tiles.may_wait(self._read[model.name])
 
     def parse(self, model: Model, body: bytes, max_rows: int) -> list[BaseModel]:
         """The requests of a JSON body: one object, or an array of them.

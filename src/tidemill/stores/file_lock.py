@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import fcntl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.0005, 0.05
 
 
 @contextmanager
@@ -26,3 +29,18 @@ def try_lock(path: Path, *, alone: bool) -> Iterator[bool]:
             yield False
         else:
             yield True
+
+
+def lock_within(descriptor: int, how: int, patience_s: float) -> bool:
+    """Take a lock of an open file, `LOCK_SH` or `LOCK_EX`; False where somebody has stood in the way for so long."""
+    until_s, pause_s = time.monotonic() + patience_s, _FIRST_PAUSE_S
+    while True:
+        try:
+            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until_s:
+                return False
+        else:
+            return True
+        time.sleep(pause_s)
+        pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 from sqlalchemy import Engine
 
 from tidemill.clock import duration_text
-from tidemill.errors import ConflictError
+from tidemill.errors import ConflictError, UnavailableError
 from tidemill.events import EventBatch
 from tidemill.features import FeatureSource, View
 from tidemill.kernels import STATE, Floats, Tags
@@ -19,13 +19,11 @@ from tidemill.stores.cursors import Cursor, reading_cursor
 from tidemill.stores.hash_table import HashTable
 from tidemill.stores.shelves import SetNumbers, Shelf
 from tidemill.stores.sizes import Size, size_of
-from tidemill.stores.table_files import TableFiles
+from tidemill.stores.table_files import PATIENCE_S, TableFiles
 from tidemill.stores.tile_merge import merge_events
 from tidemill.stores.tile_read import Plan, make_parts
 from tidemill.stores.tile_sets import TileSets
 from tidemill.stores.tile_store import Asked, Moment, TileStore
-
-_PATIENCE_S = 30.0  # with a writer that lives; how long it takes is the machine's affair
 
 
 class MappedTiles(TileStore):
@@ -69,6 +67,10 @@ class MappedTiles(TileStore):
             for shelf in self._shelves
         ]
 
+    def may_wait(self, names: Iterable[str]) -> bool:
+        """See `TileStore.may_wait`: while an engine puts rows too, which takes no time unless it is stopped there."""
+        return super().may_wait(names) or self._files.is_waited_for()
+
     @contextmanager
     def _moment(self, *, beside_database: bool) -> Iterator[Moment]:
         if beside_database:
@@ -98,9 +100,10 @@ class MappedTiles(TileStore):
         """The database at the position that the tables stand at.
 
         Raises:
-            ConflictError: an engine died between its commit and the tables, or stands still there.
+            ConflictError: an engine died between its commit and the tables.
+            UnavailableError: it stands still there, or waits there for a reader who does.
         """
-        deadline_s = time.monotonic() + _PATIENCE_S
+        deadline_s = time.monotonic() + PATIENCE_S
         while True:
             with self._files.reading(), reading_cursor(self._database) as cursor:
                 if self._is_applied(cursor):
@@ -111,7 +114,8 @@ class MappedTiles(TileStore):
                 if nobody_writes and not self._is_applied(cursor):
                     raise ConflictError("an engine died while it changed the tiles; start it again, it sets them right at once")
             if time.monotonic() > deadline_s:
-                raise ConflictError(f"an engine has been changing the tiles for {_PATIENCE_S:.0f} s; has somebody stopped it?")
+                what = f"an engine has been changing the tiles for {PATIENCE_S:.0f} s"
+                raise UnavailableError(f"{what}; has somebody stopped it, or a process that reads them?")
             time.sleep(0.0005)
 
     def _is_applied(self, cursor: Cursor) -> bool:

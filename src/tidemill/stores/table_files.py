@@ -23,10 +23,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tidemill.errors import ConflictError
+from tidemill.errors import ConflictError, UnavailableError
 from tidemill.kernels import Ints
 from tidemill.stores.change_journal import Journal, OpenFile, Write
-from tidemill.stores.file_lock import file_lock, try_lock
+from tidemill.stores.file_lock import file_lock, lock_within, try_lock
 from tidemill.stores.full_disk import told_of_room, write_whole
 from tidemill.stores.hash_table import HashTable, capacity_for
 from tidemill.stores.table_catalog import Entry, is_of_this_boot, read_catalog, write_catalog
@@ -35,6 +35,7 @@ _HEADER_BYTES = 1 << 18
 _NUMBERS, _TEXT_AT = 8, 4_096
 _CATALOG, _CHANGE, _CHANGING, _KNOWN_AT, _TOKEN_BYTES = 1, 2, 3, 4, 5
 _GROWTH = 4
+PATIENCE_S = 30.0  # with a writer that lives; how long it takes is the machine's affair
 
 
 class TableFiles:
@@ -81,15 +82,25 @@ class TableFiles:
 
         Raises:
             ConflictError: a writer died while rows changed; whoever writes next sets it right.
+            UnavailableError: a writer stands still while rows change.
         """
         descriptor = self._descriptor()
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        if not lock_within(descriptor, fcntl.LOCK_SH, PATIENCE_S):
+            raise UnavailableError(f"an engine has been changing the tiles for {PATIENCE_S:.0f} s; has somebody stopped it?")
         try:
             if self._numbers[_CHANGING]:
                 raise ConflictError("an engine died while it changed the tiles; start it again, it sets them right at once")
             yield self.tables()
         finally:
             fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+    def is_waited_for(self) -> bool:
+        """Whether who reads now has to wait: rows are put just now, or whoever puts them stands still. Not to be asked within `reading`."""
+        descriptor = self._descriptor()
+        if not lock_within(descriptor, fcntl.LOCK_SH, 0.0):
+            return True
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        return False
 
     @contextmanager
     def writing(self) -> Iterator[None]:

@@ -110,7 +110,7 @@ class TileStore(ABC):
             return self._reading(lookups, asked, moment, max(at_ms, moment.known_at_ms) if or_later else at_ms)
 
     def may_wait(self, names: Iterable[str]) -> bool:
-        """Whether a reading of these views and tables may have to wait for others; tiles in files are always there."""
+        """Whether a reading of these views and tables may have to wait for others now."""
         return not self._in_database.isdisjoint(names)
 
     @abstractmethod

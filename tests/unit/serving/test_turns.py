@@ -20,6 +20,7 @@ from tidemill.serving.predictor import Predictor, Scored
 from tidemill.serving.turns import MOST_ROWS, Turns
 from tidemill.stages import Facts, listening
 from tidemill.stores import Answered
+from tidemill.stores.file_lock import try_lock
 
 SHOPS = "abcab"
 
@@ -86,6 +87,20 @@ def test_what_comes_together_is_read_once_and_said_to_the_bit_as_alone(site: Sit
 def test_a_request_that_is_wrong_is_told_so_alone(site: Site) -> None:
     good, bad = bodies()[0], b'{"order_id": 7}'
     assert [one.status for one in asyncio.run(together(site, [good, bad, b"", good]))] == [200, 422, 422, 200]
+
+
+def test_the_loop_goes_on_while_an_engine_stands_still_in_the_middle_of_putting_rows(site: Site) -> None:
+    async def ask() -> Told:
+        await together(site, bodies()[:1])  # the key has been proved
+        with try_lock(site.workspace.home / "state.tables" / "readers.lock", alone=True) as held:
+            assert held
+            asking = asyncio.create_task(asked(site.app, scope_of(PATH, b"", site.headers()), bodies()[:1]))
+            for _ in range(100):
+                await asyncio.sleep(0)
+            assert not asking.done()
+        return await asking
+
+    assert asyncio.run(ask()).status == 200
 
 
 def test_a_turn_is_bounded_and_each_caller_gets_its_own(site: Site) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.unit.events.taps import RETENTION_MS, T0, TAPS, entry, make_engine, open_log
-from tidemill.errors import ConflictError
+from tidemill.errors import ConflictError, UnavailableError
 from tidemill.features import Table
-from tidemill.stores import Lookup, MappedState
+from tidemill.stores import Lookup, MappedState, table_files
 from tidemill.streams import Engine
 from tidemill.streams.engine import Ints
 
@@ -80,6 +80,16 @@ def test_a_writer_that_died_is_said_at_once_and_set_right_by_the_next(
         fare(states[1])
     MappedState(tmp_path / "state.db", [NEWEST], {}, RETENTION_MS).close()
     assert fare(states[1]) == 7.0
+
+
+def test_a_writer_that_stands_still_while_rows_change_is_said(states: list[MappedState], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table_files, "PATIENCE_S", 0.0)
+    assert not states[1].tiles.may_wait(["by_line"])
+    with states[0].files.alone():
+        assert states[1].tiles.may_wait(["by_line"])
+        with pytest.raises(UnavailableError, match="an engine has been changing the tiles for 0 s; has somebody stopped it"):
+            states[1].known_until("taps", ["t1"])
+    assert not states[1].tiles.may_wait(["by_line"])
 
 
 def test_a_copy_of_an_event_whose_writer_stood_between_commit_and_tables_does_not_count(
