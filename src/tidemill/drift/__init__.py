@@ -22,6 +22,7 @@ from tidemill.drift.quality_memory import QualityMemory, QualityWindows
 from tidemill.drift.quality_report import QualityReport, report_quality
 from tidemill.drift.quality_window import QualityWindow
 from tidemill.drift.reference import CYCLE_MS, WINDOW_ROWS, ColumnProfile, ReferenceProfile
+from tidemill.drift.score_bins import Scored
 from tidemill.drift.volume import ROWS
 from tidemill.drift.windows import ColumnWarning, WindowedDrift, window_thresholds
 
@@ -54,6 +55,7 @@ __all__ = [
     "ReferenceProfile",
     "ResidualCusum",
     "Sampling",
+    "Scored",
     "SizeCusum",
     "WindowedDrift",
     "data_faults",

@@ -23,6 +23,7 @@ from tidemill.drift.reference import (
     as_texts,
 )
 from tidemill.drift.replay import Blocks, replay_column, replay_volume
+from tidemill.drift.score_bins import Scored, agreed, between_values
 from tidemill.drift.statistics import Floats, jensen_shannon_counts, wasserstein_normed
 
 Rows = npt.NDArray[np.int64]
@@ -57,7 +58,7 @@ def profile_reference(
     at_ms: Rows,
     sampling: Sampling = Sampling(),  # a frozen value
     *,
-    scored_at_ms: Rows | None = None,
+    scored: Scored | None = None,
 ) -> ReferenceProfile:
     """The profile of a training set.
 
@@ -67,11 +68,11 @@ def profile_reference(
 
     Args:
         columns: each (n_rows,), the model's inputs before encoding.
-        scores: (n_rows,) the model's score of the same rows, or of others that `scored_at_ms` dates. Scores of rows the model has
-            learnt from are more certain than those it will give; what is served then differs from them from the first row on.
+        scores: (n_rows,) the model's score of the same rows, or of those that `scored` tells of. Scores of rows the model has learnt
+            from are more certain than those it will give; what is served then differs from them from the first row on.
         at_ms: (n_rows,) stream time of each row, any order.
         sampling: how the rows came about.
-        scored_at_ms: (n_scores,) stream time of each score; those of the rows where left out.
+        scored: of which other rows the scores are, and what the version that serves says of those.
 
     Raises:
         ValueError: no rows, no scores, or columns of different lengths.
@@ -80,15 +81,16 @@ def profile_reference(
     >>> profile.columns[0].categories, profile.columns[0].counts, profile.columns[0].missing_rate
     (('UA', 'AA'), (2, 1, 0, 1), 0.25)
     """
-    scored = at_ms if scored_at_ms is None else scored_at_ms
+    scored = scored or Scored(at_ms, scores)
     n_rows = len(at_ms)
     lengths = {name: len(values) for name, values in columns.items() if len(values) != n_rows}
-    lengths |= {SCORE: len(scores)} if len(scores) != len(scored) else {}
-    if n_rows == 0 or len(scored) == 0 or lengths:
+    lengths |= {SCORE: len(scores)} if not len(scores) == len(scored.served) == len(scored.at_ms) else {}
+    if n_rows == 0 or len(scored.at_ms) == 0 or lengths:
         raise ValueError(f"a reference needs rows, and columns of one length: {n_rows} times, but {lengths or 'no rows'}")
-    of_rows, of_scores = _Timeline.of(at_ms, sampling), _Timeline.of(scored, sampling)
+    of_rows, of_scores = _Timeline.of(at_ms, sampling), _Timeline.of(scored.at_ms, sampling)
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # most of the time goes into numpy's sorting, which lets other threads run
         profiles = list(pool.map(lambda name: of_rows.profile(name, np.asarray(columns[name])), columns))
+    said, served = (as_numbers(np.asarray(each), SCORE) for each in (scores, scored.served))
     return ReferenceProfile(
         n_rows=n_rows,
         start_ms=int(of_rows.times[0]),
@@ -96,7 +98,7 @@ def profile_reference(
         cycles=of_rows.cycles,
         margin=of_rows.margin,
         columns=tuple(profiles),
-        score=of_scores.profile(SCORE, as_numbers(np.asarray(scores), SCORE)),
+        score=of_scores.profile(SCORE, said, _score_edges(said, served)),
         block_ms=of_rows.block_ms,
         score_block_ms=of_scores.block_ms,
         share=sampling.share,
@@ -135,11 +137,11 @@ class _Timeline:
     def block_ms(self) -> int:
         return 0 if self.blocks is None else self.span_ms * self.blocks.n_rows // (len(self.times) * self.blocks.n_blocks)
 
-    def profile(self, name: str, values: Values) -> ColumnProfile:
+    def profile(self, name: str, values: Values, edges: Floats | None = None) -> ColumnProfile:
         ordered = values[self.order]
         if ordered.dtype.kind in "fiub":
             numbers = as_numbers(ordered, name)
-            column = _numeric(name, numbers)
+            column = _numeric(name, _percentiles(numbers) if edges is None else edges)
             distances = _numeric_distances(numbers, self.chunks)
         else:
             texts = as_texts(ordered)
@@ -152,9 +154,17 @@ class _Timeline:
         return replace(column, check=_check(column, distances, self.margin))
 
 
-def _numeric(name: str, numbers: Floats) -> ColumnProfile:
+def _percentiles(numbers: Floats) -> Floats:
     finite = numbers[np.isfinite(numbers)]
-    edges = np.unique(np.quantile(finite, np.linspace(0.0, 1.0, _EDGES))) if finite.size else np.empty(0)
+    return np.asarray(np.unique(np.quantile(finite, np.linspace(0.0, 1.0, _EDGES))) if finite.size else np.empty(0), dtype=np.float64)
+
+
+def _score_edges(said: Floats, served: Floats) -> Floats:
+    finite = said[np.isfinite(said)]
+    return agreed(between_values(_percentiles(said), finite), said, served) if finite.size else finite
+
+
+def _numeric(name: str, edges: Floats) -> ColumnProfile:
     return ColumnProfile(name=name, kind="numeric", edges=tuple(edges.tolist()), categories=(), counts=(0,) * (edges.size + 2))
 
 

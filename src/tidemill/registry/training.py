@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from tidemill.clock import to_utc
-from tidemill.drift import QualityReference, Sampling, profile_errors, profile_quality, profile_reference, window_ms
+from tidemill.drift import QualityReference, Sampling, Scored, profile_errors, profile_quality, profile_reference, window_ms
 from tidemill.errors import ExportError
 from tidemill.kernels import Floats
 from tidemill.learning import (
@@ -201,8 +201,9 @@ def release_of(workspace: Workspace, model: Model, fitted: Fitted, made: Made, a
     scores = objective.score(scorer.score(train_rows.columns))
     sampling = Sampling(cycle_ms=model.monitor.cycle_ms, share=model.sample)
     # The score's reference is what a model said of rows it had not seen: of those it has learnt from it is more certain than it will be.
-    unseen = objective.score(fitted.said)
-    profile = profile_reference(train_rows.columns, unseen, train_rows.at_ms, sampling, scored_at_ms=fitted.gate.at_ms)
+    unseen, served = (objective.score(said) for said in (fitted.said, scorer.score(fitted.gate.columns, fitted.gate.classes)))
+    scored = Scored(fitted.gate.at_ms, served)
+    profile = profile_reference(train_rows.columns, unseen, train_rows.at_ms, sampling, scored=scored)
     important = important_columns(scorer, fitted.gate, objective)
     quality = _quality(model, fitted, important)
     label_stream = model.label.stream.name
