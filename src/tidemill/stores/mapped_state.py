@@ -43,8 +43,9 @@ class MappedState(SqlState):
         self.tiles: MappedTiles = MappedTiles(self.files, sources, self.sets, self._engine)
         self._ids = IdStore(self.files, retention_ms)
         self._own_token = ""  # the position after this one's last commit; where it still stands, nobody has been here since
-        with self.files.writing():
-            self._set_right(self._standing())
+        with self.files.writing_at_once() as held:  # else somebody is at work who has done so, and who may stand still
+            if held:
+                self._set_right(self._standing())
 
     def known_until(self, stream: str, event_ids: Sequence[str]) -> Ints:
         """(n,) int64: the time (ms) until which each id counts as applied; -1 for one that was not."""
@@ -85,6 +86,12 @@ class MappedState(SqlState):
                 if done is not None:
                     done(cursor)
             self.files.announce()
+
+    def is_lost(self) -> bool:
+        """See `SqlState.is_lost`; waits for whoever writes, who may have found it just now."""
+        with self.files.writing():
+            self._set_right(self._standing())
+        return super().is_lost()
 
     def begin_anew(self) -> SetNumbers:
         """Drop every tile, row and id, to fill them from history; answers the sets to fill."""

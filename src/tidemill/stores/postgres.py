@@ -12,9 +12,10 @@ from sqlalchemy import URL, Engine, MetaData, NullPool, create_engine, event, ma
 from sqlalchemy import Connection as SqlConnection
 
 from tidemill.errors import SettingsError
+from tidemill.stores.cursors import reading
 from tidemill.stores.postgres_cursor import as_reader, as_writer, sendable
 from tidemill.stores.postgres_errors import GONE, PlainPool, notice_restarts, tell_plainly, unavailable
-from tidemill.stores.schema_version import VERSION_TABLE, refuse_other_columns, upgrade
+from tidemill.stores.schema_version import VERSION_TABLE, make_missing, refuse_other_columns, upgrade
 
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 # Whoever stands still in the middle of a transaction (SIGSTOP, a debugger) loses it, and with it the right to write; the others wait
@@ -88,12 +89,9 @@ def open_postgres(url: str, schema: str, tables: MetaData, *, durable: bool = Fa
         return statement, [_by_name(row) for row in values] if many else _by_name(values)
 
     try:
-        with engine.begin() as connection:
-            connection.execute(_LOCK, {"schema": schema})  # the lock by its name, as there may be no schema yet to take it by
-            connection.execute(text(f"create schema if not exists {schema}"))
-            connection.execute(text(VERSION_TABLE))
+        _make_schema(engine, schema)
         upgrade(engine, tables, where, _ELSEWHERE)
-        tables.create_all(engine)
+        make_missing(engine, tables)
         refuse_other_columns(engine, tables, where, _ELSEWHERE)
     except BaseException:
         engine.dispose()
@@ -132,6 +130,17 @@ def _alone(url: str) -> Iterator[SqlConnection]:
     tell_plainly(engine)
     with engine.begin() as connection:
         yield connection
+
+
+def _make_schema(engine: Engine, schema: str) -> None:
+    """Make the schema, unless it is there."""
+    with reading(engine).connect() as connection:
+        if connection.scalar(text("select to_regclass('schema_version')")) is not None:
+            return
+    with engine.begin() as connection:
+        connection.execute(_LOCK, {"schema": schema})  # the lock by its name, as there may be no schema yet to take it by
+        connection.execute(text(f"create schema if not exists {schema}"))
+        connection.execute(text(VERSION_TABLE))
 
 
 def _by_name(values: Any) -> Any:

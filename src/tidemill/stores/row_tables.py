@@ -47,6 +47,9 @@ class RowCatalogue:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        with reading_cursor(engine) as cursor:
+            if cursor.execute("select number from catalogue").fetchone() is not None:  # whoever writes just now is not waited for
+                return
         with writing_cursor(engine) as cursor:
             cursor.execute("insert into catalogue (number) select 0 where not exists (select from catalogue)")
 

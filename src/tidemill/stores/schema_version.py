@@ -67,6 +67,14 @@ def upgrade(engine: Engine, tables: MetaData, where: str, elsewhere: str) -> Non
         cursor.execute(_WRITE[kind].format(number=today))
 
 
+def make_missing(engine: Engine, tables: MetaData) -> None:
+    """Make the tables that are not there yet. Where all are, nothing is written, so whoever writes just now is not waited for."""
+    with reading(engine).connect() as connection:
+        there = set(inspect(connection).get_table_names())
+    if not there.issuperset(tables.tables):
+        tables.create_all(engine)
+
+
 def refuse_other_columns(engine: Engine, tables: MetaData, where: str, elsewhere: str) -> None:
     """Refuse a database whose tables lack columns of today's; see `upgrade`.
 

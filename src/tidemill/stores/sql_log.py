@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 
 import numpy as np
-from sqlalchemy import Column, LargeBinary, MetaData, String, Table, insert, select
+from sqlalchemy import Column, LargeBinary, MetaData, String, Table
 
 from tidemill.errors import InputError
 from tidemill.events import FORGOTTEN, Copied, Source
 from tidemill.stores.column_types import AsSent, Whole, Word
 from tidemill.stores.cursors import Cursor, reading_cursor, writing_cursor
 from tidemill.stores.databases import Databases
+from tidemill.stores.insert_new import begin_with
 from tidemill.stores.schema_version import STEPS
 from tidemill.stores.source_books import SourceBooks, add_source_tables, advance_source
 from tidemill.streams import Advance, Entry, Position, Records, Tally
@@ -84,12 +85,8 @@ class SqlLog:
         self._kept: Callable[[str], str | bytes] = str.encode if self._engine.dialect.name == "postgresql" else str
         self.sources = SourceBooks(self._engine)
         self._streams = tuple(streams)
-        with self._engine.begin() as connection:
-            if connection.exec_driver_sql(_TAIL_NOW).first() is None:
-                connection.execute(insert(_TAIL).values(id=0, log_offset=0, known_at_ms=0))
-            known = set(connection.execute(select(_RECEIVED.c.stream)).scalars())
-            for name in set(self._streams) - known:
-                connection.execute(insert(_RECEIVED).values(stream=name, events=0))
+        begin_with(self._engine, _TAIL, [{"id": 0, "log_offset": 0, "known_at_ms": 0}])
+        begin_with(self._engine, _RECEIVED, [{"stream": name, "events": 0} for name in self._streams])
 
     def append(self, entries: Sequence[Entry], now_ms: int, advance: Advance | None = None) -> Position:
         """See `Log`."""

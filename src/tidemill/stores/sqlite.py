@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Engine, MetaData, create_engine, event
 
-from tidemill.stores.schema_version import refuse_other_columns, upgrade
+from tidemill.stores.schema_version import make_missing, refuse_other_columns, upgrade
 from tidemill.stores.sqlite_errors import naming_file, tell_of_file
 
 BUSY_S = 60  # for another's write lock; a slow machine is no error
@@ -54,7 +54,7 @@ def open_sqlite(path: Path, tables: MetaData, *, durable: bool = False) -> Engin
             connection.connection.dbapi_connection.execute("BEGIN" if reading else "BEGIN IMMEDIATE")
 
     upgrade(engine, tables, str(path), _ELSEWHERE)
-    tables.create_all(engine)
+    make_missing(engine, tables)
     refuse_other_columns(engine, tables, str(path), _ELSEWHERE)
     return engine
 

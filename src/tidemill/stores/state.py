@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, Select, bindparam, func, insert, select
+from sqlalchemy import Engine, Select, bindparam, func, select
 
 from tidemill.errors import ConflictError
 from tidemill.events import EventBatch
@@ -19,6 +19,7 @@ from tidemill.stores.commit_sql import advance, write_books, write_duplicates, w
 from tidemill.stores.cursors import Cursor, reading, reading_cursor, writing_cursor
 from tidemill.stores.definitions import Definitions
 from tidemill.stores.followers import Followers, forget_duplicates
+from tidemill.stores.insert_new import begin_with
 from tidemill.stores.log_identity import LogIdentity
 from tidemill.stores.shelves import SetNumbers
 from tidemill.stores.sizes import Size
@@ -84,13 +85,10 @@ class SqlState(ABC):
         self.followers = Followers(engine)
         self.log_identity = LogIdentity(engine)
         self._labels = dict(labels)
-        with engine.begin() as connection:
-            if connection.execute(select(POSITION.c.id)).first() is None:
-                empty = {"token": Position({}).token, "lake_token": Position({}).token, "fed": ""}
-                connection.execute(insert(POSITION).values(id=0, known_at_ms=0, change=0, lost=False, **empty))
-            known = set(connection.execute(select(BOOK.c.stream)).scalars())
-            for name in sorted(set(streams) - known):
-                connection.execute(insert(BOOK).values(stream=name, applied=0, duplicate=0, late=0, rejected=0, last_event_ms=0))
+        empty = {"token": Position({}).token, "lake_token": Position({}).token, "fed": ""}
+        begin_with(engine, POSITION, [{"id": 0, "known_at_ms": 0, "change": 0, "lost": False, **empty}])
+        nothing = {"applied": 0, "duplicate": 0, "late": 0, "rejected": 0, "last_event_ms": 0}
+        begin_with(engine, BOOK, [{"stream": name, **nothing} for name in sorted(set(streams))])
 
     @abstractmethod
     def known_until(self, stream: str, event_ids: Sequence[str]) -> Ints:

@@ -48,10 +48,10 @@ class TableFiles:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        with self.writing():
-            header = folder / "header"
-            if not header.exists() or header.stat().st_size != _HEADER_BYTES:
-                self._start_anew()
+        if not self._has_header():
+            with self.writing():
+                if not self._has_header():
+                    self._start_anew()
         with (folder / "header").open("r+b") as file:
             self._memory = mmap.mmap(file.fileno(), _HEADER_BYTES)
         self._numbers: Ints = np.frombuffer(self._memory, dtype=np.int64, count=_NUMBERS)
@@ -111,6 +111,12 @@ class TableFiles:
         """
         with told_of_room(self.folder), file_lock(self.folder / "writer.lock"):
             yield
+
+    @contextmanager
+    def writing_at_once(self) -> Iterator[bool]:
+        """The right to change the tables where nobody has it; answers whether that is so."""
+        with told_of_room(self.folder), try_lock(self.folder / "writer.lock", alone=True) as held:
+            yield held
 
     @contextmanager
     def standing_still(self) -> Iterator[bool]:
@@ -256,6 +262,10 @@ class TableFiles:
         for path in (*self.folder.glob("*.index"), *self.folder.glob("*.rows")):
             if path.name not in kept:
                 path.unlink(missing_ok=True)
+
+    def _has_header(self) -> bool:
+        header = self.folder / "header"
+        return header.exists() and header.stat().st_size == _HEADER_BYTES
 
     def _start_anew(self) -> None:
         write_catalog(self.folder, {})
