@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
+from anyio.lowlevel import RunVar
 
 from tidemill.errors import UnavailableError
 
@@ -19,10 +20,14 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 PATIENCE_S = 60.0
 _END_S = 5.0
+_THREADS = 40  # at a time, of each event loop; as many as all other routes have
+_LIMITER = RunVar[CapacityLimiter]("_LIMITER")
 
 
 async def in_thread(work: Callable[[], T], *, bounded: bool = True) -> T:
     """What `work` answers, which a thread does. One that is given up goes on, with nobody who would hear of it.
+
+    All that wait so share their own threads, so that other routes, `/readyz` say, answer while a store stands still.
 
     Args:
         work: to be done.
@@ -35,9 +40,9 @@ async def in_thread(work: Callable[[], T], *, bounded: bool = True) -> T:
     5
     """
     if not bounded:
-        return await to_thread.run_sync(work)
+        return await to_thread.run_sync(work, limiter=_limiter())
     async with _patience():
-        return await to_thread.run_sync(work, abandon_on_cancel=True)
+        return await to_thread.run_sync(work, abandon_on_cancel=True, limiter=_limiter())
 
 
 async def soon(future: asyncio.Future[T]) -> T:
@@ -69,6 +74,16 @@ def _end(end: Callable[[], None]) -> None:
         end()
     except Exception as error:  # whatever it is, the others end too
         logger.warning("did not end in order what=%s error=%s", end.__qualname__, error)
+
+
+def _limiter() -> CapacityLimiter:
+    """Of the running event loop."""
+    try:
+        return _LIMITER.get()
+    except LookupError:
+        made = CapacityLimiter(_THREADS)
+        _LIMITER.set(made)
+        return made
 
 
 @asynccontextmanager
