@@ -19,6 +19,7 @@ T = TypeVar("T")
 Asked = Mapping[str, Any] | BaseModel
 LINES = "application/x-ndjson"
 JSON = "application/json"
+_ASKED = "hand in a mapping or a pydantic model, or a list of them"
 _ENGINE_S = 330.0  # a server has whoever sends lines wait for an engine that is behind, for five minutes at most
 
 
@@ -49,7 +50,9 @@ class Call(Generic[T]):
 
 def send_events(stream: str, events: Iterable[Asked]) -> Call[answers.Receipt]:
     """Events, one a line, however many; an event has an id, so sent again it is a duplicate."""
-    lines = [_json(event) for event in events]
+    if isinstance(events, Mapping | BaseModel):
+        raise InputError("one event; hand in a list of them", where="events")
+    lines = [_json(event, place) for place, event in enumerate(events)]
     if not lines:
         raise InputError("no events; send at least one", where="events")
     return Call("POST", f"/v1/streams/{quote(stream, safe='')}/events", answers.receipt, b"\n".join(lines), LINES, waits_s=_ENGINE_S)
@@ -62,9 +65,9 @@ def predict(model: str, asked: Sequence[Asked], *, explain: bool) -> Call[list[a
 def predict(model: str, asked: Asked | Sequence[Asked], *, explain: bool) -> Call[Any]:
     """One question or several. Asked twice it is two predictions in the log, so it is not repeatable."""
     path, query = f"/v1/models/{quote(model, safe='')}/predict", {"explain": "true"} if explain else {}
-    if isinstance(asked, Mapping | BaseModel):
-        return Call("POST", path, answers.prediction, _json(asked), query=query, repeatable=False)
-    body = b"[" + b",".join(map(_json, asked)) + b"]"
+    if isinstance(asked, Mapping | BaseModel) or not isinstance(asked, Iterable):
+        return Call("POST", path, answers.prediction, _json(asked, 0), query=query, repeatable=False)
+    body = b"[" + b",".join(_json(one, place) for place, one in enumerate(asked)) + b"]"
     return Call("POST", path, lambda raw: [answers.prediction(one) for one in raw], body, query=query, repeatable=False)
 
 
@@ -94,20 +97,26 @@ def decisions(of: str | None, limit: int) -> Call[list[answers.DecisionMade]]:
     return Call("GET", "/v1/decisions", lambda raw: [answers.known(answers.DecisionMade, one) for one in raw], query=query)
 
 
-def _json(value: Asked) -> bytes:
+def _json(value: Asked, place: int) -> bytes:
     """One JSON object on one line; times of a mapping need a zone, as a server takes no other.
+
+    Args:
+        value: an event or a question.
+        place: its number among those of the call, from 0, as a server counts them.
 
     Raises:
         InputError: something that JSON cannot hold.
     """
+    if not isinstance(value, Mapping | BaseModel):
+        raise InputError(f"{value!r} cannot be sent; {_ASKED}", where=str(place))
     try:
         fields = value.model_dump(mode="json") if isinstance(value, BaseModel) else dict(value)
         for name, one in (value.__dict__ if isinstance(value, BaseModel) else fields).items():
             if isinstance(one, float) and not isfinite(one):  # which would be sent as null
-                raise InputError(f"{one}; send None for a missing value", where=str(name))
+                raise InputError(f"{one}; send None for a missing value", where=f"{place}.{name}")
         return orjson.dumps(fields)
     except TypeError as error:
-        raise InputError(f"{error}; send texts, numbers, booleans, null, datetimes, lists and dicts") from error
+        raise InputError(f"{error}; send texts, numbers, booleans, null, datetimes, lists and dicts", where=str(place)) from error
 
 
 def _ms(at: datetime | int) -> int:

@@ -8,12 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from tidemill.client.calls import Call
 from tidemill.client.failures import UnreachedError, failure
 from tidemill.errors import RefusedError, SettingsError, TidemillError, UnavailableError
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
 URL, KEY, CA_FILE = "TIDEMILL_CLIENT__URL", "TIDEMILL_CLIENT__KEY", "TIDEMILL_CLIENT__CA_FILE"
@@ -43,25 +46,32 @@ class Reach:
         """What is handed in, and the rest from the environment.
 
         Raises:
-            SettingsError: the key's file cannot be read, or no URL.
+            SettingsError: the key's file cannot be read, or no URL, patience or number of attempts.
         """
         found = url or environ.get(URL) or _DEFAULT_URL
-        if not found.startswith(("http://", "https://")):
-            raise SettingsError(f"{found!r} is no URL; say http://HOST:PORT or https://HOST")
+        _refuse_unless_url(found)
         key = _key(environ) if key is None else key
         if not key.isascii() or not key.isprintable():  # said without it: an error comes into logs
             raise SettingsError("the key holds what no key of `tidemill keys create` does; take the whole line that it printed, alone")
         if attempts < 1:
             raise SettingsError(f"attempts={attempts}; a call is sent once at least")
+        if not timeout_s > 0:
+            raise SettingsError(f"timeout_s={timeout_s}; say more than 0 seconds")
         return cls(found.rstrip("/"), key, environ.get(CA_FILE) or None, timeout_s, attempts)
 
     def options(self) -> dict[str, Any]:
-        """Arguments of an httpx client."""
-        import ssl
+        """Arguments of an httpx client.
 
+        Raises:
+            SettingsError: the file of certificates holds none.
+        """
         headers = {"authorization": f"Bearer {self.key}"} if self.key else {}
-        verify = ssl.create_default_context(cafile=self.ca_file) if self.ca_file else True
-        return {"base_url": self.url, "timeout": self.timeout_s, "headers": headers, "verify": verify}
+        return {
+            "base_url": self.url,
+            "timeout": self.timeout_s,
+            "headers": headers,
+            "verify": _trusted(self.ca_file) if self.ca_file else True,
+        }
 
 
 def request_of(call: Call[Any], timeout_s: float) -> dict[str, Any]:
@@ -97,13 +107,34 @@ def lost(error: httpx.TransportError, url: str) -> TidemillError:
     import httpx
 
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
-        return UnreachedError(f"no server answers at {url} ({type(error).__name__}); `tidemill serve` starts one")
+        return UnreachedError(f"no server answers at {url} ({str(error) or type(error).__name__}); `tidemill serve` starts one")
     return UnavailableError(f"{url} took the request and broke off ({type(error).__name__}): it may be done or not; see the server's log")
 
 
 def fresh_random() -> random.Random:
     """Of the waits."""
     return random.SystemRandom()
+
+
+def _refuse_unless_url(url: str) -> None:
+    """Raise SettingsError for what names no server."""
+    try:
+        parts = urlsplit(url)
+        is_one = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, or brackets that are no address
+        is_one = False
+    if not is_one:
+        raise SettingsError(f"{url!r} is no URL; say http://HOST:PORT or https://HOST")
+
+
+def _trusted(ca_file: str) -> ssl.SSLContext:
+    """Whoever signed with one of the certificates of a file."""
+    import ssl
+
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:  # an SSLError is one
+        raise SettingsError(f"{CA_FILE}: {ca_file} is no file of PEM certificates ({error.strerror or error})") from error
 
 
 def _key(environ: Mapping[str, str]) -> str:

@@ -185,6 +185,24 @@ def test_names_are_quoted_and_times_are_sent_as_milliseconds(server: Script, cli
         client.predict("m", {"key": object()})
 
 
+def test_what_cannot_be_sent_is_refused_with_its_place(server: Script, client: Client) -> None:
+    heard = list(server.heard)
+    refused: tuple[tuple[Any, str, str], ...] = (
+        ([{"amount": 1.0}, {"amount": float("nan")}], "1.amount", "send None"),
+        ([{"amount": 1.0}, {"amount": {1}}], "1", "send texts"),
+        ("abc", "0", "'a' cannot be sent"),
+        (None, "0", "None cannot be sent"),
+    )
+    for asked, where, why in refused:
+        with pytest.raises(InputError, match=why) as raised:
+            client.predict("m", asked)
+        assert raised.value.where == where
+    one: Any = {"order_id": "a"}
+    with pytest.raises(InputError, match="one event; hand in a list of them"):
+        client.send_events("orders", one)
+    assert server.heard == heard
+
+
 def test_the_other_client_does_the_same(server: Script) -> None:
     async def ask() -> list[float | None]:
         async with AsyncClient(server.url) as client:
@@ -235,5 +253,28 @@ def test_the_environment_says_where_and_with_which_key(tmp_path: Path) -> None:
         Reach.of(None, None, 1.0, 1, {"TIDEMILL_CLIENT__KEY_FILE": str(tmp_path / "gone")})
     with pytest.raises(SettingsError, match="no URL"):
         Reach.of("mill.example", None, 1.0, 1, {})
+    for url in ("http://", "http://mill.example:port", "http://mill.example:0", "ftp://mill.example"):
+        with pytest.raises(SettingsError, match="no URL"):
+            Reach.of(url, None, 1.0, 1, {})
     with pytest.raises(SettingsError, match="once at least"):
         Reach.of(None, None, 1.0, 0, {})
+    for timeout_s in (0.0, -1.0, float("nan")):
+        with pytest.raises(SettingsError, match="more than 0 seconds"):
+            Reach.of(None, None, timeout_s, 1, {})
+
+
+def test_a_file_of_certificates_that_is_none_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    empty = tmp_path / "empty.pem"
+    empty.write_text("none\n")
+    for file in (empty, tmp_path / "gone.pem"):
+        monkeypatch.setenv("TIDEMILL_CLIENT__CA_FILE", str(file))
+        with pytest.raises(SettingsError, match=f"{file.name} is no file of PEM certificates"):
+            Client("https://127.0.0.1:1")
+
+
+def test_why_there_is_no_connection_is_said(server: Script) -> None:
+    with (
+        Client(server.url.replace("http:", "https:"), attempts=1) as client,
+        pytest.raises(UnavailableError, match=r"no server answers at https://.*\(\[SSL: "),
+    ):
+        client.model("m")
