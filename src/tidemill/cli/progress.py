@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from types import TracebackType
 
 import numpy as np
@@ -16,20 +17,27 @@ from tidemill.learning.classification import Binary
 from tidemill.learning.outcomes import read_settled
 from tidemill.project import Workspace
 
-_QUALITY_EVERY_S = 60.0
+_QUALITY_SHARE = 0.02  # of the time, at most, for reading how good the answers were
 _PLAIN_EVERY_S = 15.0
 _QUALITY_MS = 28 * DAY_MS
 
 
 class Screen:
-    """Shows a replay's progress while its block runs."""
+    """Shows a replay's progress while its block runs.
 
-    def __init__(self, workspace: Workspace, console: Console) -> None:
+    Args:
+        workspace: that is replayed.
+        console: to show it on.
+        now_s: a clock in seconds, from any beginning.
+    """
+
+    def __init__(self, workspace: Workspace, console: Console, now_s: Callable[[], float] = time.monotonic) -> None:
         self._workspace = workspace
         self._console = console
         self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
-        self._begin_s = time.monotonic()
-        self._quality_s = 0.0
+        self._now_s = now_s
+        self._begin_s = now_s()
+        self._quality_from_s = self._begin_s
         self._plain_s = 0.0
         self._seen = (0.0, 0)
         objectives = [model.objective for model in workspace.project.models[:1]] or [Binary()]
@@ -55,10 +63,11 @@ class Screen:
 
     def show(self, progress: Progress) -> None:
         """Show the figures as they stand."""
-        now_s = time.monotonic()
-        if now_s - self._quality_s > _QUALITY_EVERY_S and progress.predictions:
-            self._quality_s = now_s
+        now_s = self._now_s()
+        if now_s >= self._quality_from_s and progress.predictions:
             self._read_quality(progress.stream_ms)
+            read_s = self._now_s()
+            self._quality_from_s = read_s + (read_s - now_s) / _QUALITY_SHARE
         if self._live is not None:
             self._live.update(self._table(progress))
         elif now_s - self._plain_s > _PLAIN_EVERY_S:
@@ -68,7 +77,7 @@ class Screen:
             )
 
     def _figures(self, progress: Progress) -> dict[str, str]:
-        now_s = time.monotonic()
+        now_s = self._now_s()
         then_s, then_events = self._seen
         if now_s - then_s > 2:
             progress.events_per_s = (progress.events - then_events) / (now_s - then_s) if then_s else 0.0
