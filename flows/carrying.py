@@ -21,9 +21,17 @@ def carry(decision: Decision, run_id: str, act: Callable[[], State]) -> State:
     error ends it as failed.
     """
     if not claim(decision, run_id):
-        return Completed(name="Merged", message=f"decision {decision.id} is in another run's hands, or has ended")
+        return _not_ours(decision)
     with holding(decision, run_id):
         return _act(decision, run_id, act)
+
+
+def _not_ours(decision: Decision) -> State:
+    """How a run ends whose decision another one has, or has ended: asked again under a key, a refusal is not taken for done."""
+    if decision.outcome is None:
+        return Completed(name="Merged", message=f"decision {decision.id} is in another run's hands, or has ended")
+    name = "Refused" if decision.outcome in ("refused", "failed") else "Merged"
+    return Completed(name=name, message=f"decision {decision.id} has ended as {decision.outcome}: {decision.outcome_reason}")
 
 
 def _act(decision: Decision, run_id: str, act: Callable[[], State]) -> State:

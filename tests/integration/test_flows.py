@@ -132,10 +132,11 @@ def test_while_mlflow_is_away_a_retrain_waits_and_then_goes_on(context: Context,
 def test_a_frozen_model_is_not_retrained_even_by_hand(context: Context) -> None:
     decisions = context.workspace.decisions
     decisions.freeze(MODEL, "a person", "a test", wall_ms())
-    state = retrain(MODEL, reason="just to see", return_state=True)
+    state, again = (retrain(MODEL, reason="just to see", key="load-7", return_state=True) for _ in range(2))
     decisions.unfreeze(MODEL, "a person", wall_ms())
-    assert state.name == "Frozen"
+    assert (state.name, again.name) == ("Frozen", "Refused")
     assert "a person" in (state.message or "")
+    assert (again.message or "").endswith(f"has ended as refused: Frozen: {state.message}")
     assert champion(context) == 1
 
 

@@ -15,7 +15,7 @@ from tidemill.cli.options import AsJson, ModelName, ProjectPath, print_json, set
 from tidemill.cli.terminal import terminal
 from tidemill.client.failures import told_in
 from tidemill.clock import HOUR_MS, wall_ms
-from tidemill.errors import UNFIT, ConflictError, DeniedError, InputError, NotReadyError, UnavailableError
+from tidemill.errors import ConflictError, DeniedError, InputError, NotReadyError, UnavailableError
 from tidemill.pages import Pages
 from tidemill.settings import Settings
 
@@ -111,12 +111,11 @@ def backfill(view: Annotated[str, typer.Argument(help="The name of a view or tab
 
 
 def train(model: ModelName, project: ProjectPath = None) -> None:
-    """Train a model; the first one serves at once, a later one is registered as challenger."""
+    """Train a model; the first one serves at once, a later one is registered as challenger. It exits with 1 where it was refused."""
     settings = settings_for(project)
     workspace = workspace_for(settings)
     name = workspace.project.model(model).name
-    if _run(settings, workspace, "train", {"model": name}) in UNFIT:
-        raise typer.Exit(1)
+    _run(settings, workspace, "train", {"model": name})
 
 
 def retrain(
@@ -127,7 +126,10 @@ def retrain(
     ] = "",
     project: ProjectPath = None,
 ) -> None:
-    """Retrain a model by hand: it skips cooldown, budget and minimum labels, not a freeze, bad data or the gate; with --key nothing."""
+    """Retrain a model by hand: it skips cooldown, budget and minimum labels, not a freeze, bad data or the gate; with --key nothing.
+
+    It exits with 0 once a challenger is judged, rejected by the gate or not, or where another run does it; with 1 where it was refused.
+    """
     settings = settings_for(project)
     workspace = workspace_for(settings)
     name = workspace.project.model(model).name
@@ -193,8 +195,8 @@ def unfreeze(model: ModelName, project: ProjectPath = None) -> None:
     terminal().print(f"{model} is no longer frozen")
 
 
-def _run(settings: Settings, workspace: Workspace, flow: str, parameters: dict[str, Any], *, act: str = "", said: str = "") -> str:
-    """Start a flow on Prefect, write down that it was asked for, and wait for how it ends; answers the name of its last state."""
+def _run(settings: Settings, workspace: Workspace, flow: str, parameters: dict[str, Any], *, act: str = "", said: str = "") -> None:
+    """Start a flow on Prefect, write down that it was asked for, and wait for how it ends; exit with 1 where that was not done."""
     from tidemill.cli import runs
 
     console = terminal()
@@ -204,9 +206,8 @@ def _run(settings: Settings, workspace: Workspace, flow: str, parameters: dict[s
         while (end := runs.ended(run)) is None:
             time.sleep(0.5)
     console.print(f"{end.name}: {end.message}")
-    if not end.completed:
+    if not end.done:
         raise typer.Exit(1)
-    return end.name
 
 
 def call(settings: Settings, method: str, path: str, body: bytes = b"") -> Any:

@@ -17,6 +17,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 
 from tidemill.errors import NotReadyError
 
+DONE = frozenset({"Promoted", "Registered", "Rejected", "Deployed", "RolledBack", "Merged"})
 _LOOK_S = 0.2
 _WHO_MAKES_THEM = "the process `flows` of `tidemill up` makes it, see what it says"
 
@@ -28,6 +29,17 @@ class Ended:
     name: str
     message: str
     completed: bool
+
+    @property
+    def done(self) -> bool:
+        """Whether a flow of a model did what it was asked for, or leaves it to another run that does; not where it was refused or put back.
+
+        What the gate rejects was learnt and judged, as asked.
+
+        >>> Ended("Rejected", "no better", completed=True).done, Ended("Frozen", "by ann", completed=True).done
+        (True, False)
+        """
+        return self.completed and self.name in DONE
 
 
 def get_ready() -> None:
