@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
 from deltalake import DeltaTable
 
 from tidemill.stores.lake import application
@@ -35,7 +36,7 @@ class LakeSnapshot:
         """The table as it is now."""
         table = DeltaTable(folder)
         version = table.version()
-        data = sorted(str(Path(uri).relative_to(folder.absolute())) for uri in table.file_uris())
+        data = sorted(pa.table(table.get_add_actions())["path"].to_pylist())  # `file_uris` writes a space as %20, and follows links
         return cls(folder, version, table.transaction_version(application("0")) or 0, (*_log_files(folder, version), *data))
 
 

@@ -154,6 +154,14 @@ def test_what_does_not_belong_together_is_found(folder: Path) -> None:
         verify_backup(folder, quiet)
 
 
+@pytest.mark.parametrize("way", ["link", "other/../of monday"])
+def test_a_backup_is_read_by_whatever_way_leads_to_it(way: str, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "link").symlink_to(folder.rename(tmp_path / "of monday"))
+    manifest = verify_backup(tmp_path / way, quiet)
+    assert restore_home(tmp_path / way, tmp_path / "home", quiet) == manifest
+
+
 def test_a_snapshot_does_not_see_what_is_written_later(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "a.db", isolation_level=None)) as writer:
         writer.execute("pragma journal_mode = wal")
