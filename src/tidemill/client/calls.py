@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from math import isfinite
+from numbers import Real
 from typing import Any, Generic, TypeVar, overload
 from urllib.parse import quote
 
@@ -20,6 +21,7 @@ Asked = Mapping[str, Any] | BaseModel
 LINES = "application/x-ndjson"
 JSON = "application/json"
 _ASKED = "hand in a mapping or a pydantic model, or a list of them"
+_NUMPY = orjson.OPT_SERIALIZE_NUMPY  # which loads no numpy
 _ENGINE_S = 330.0  # a server has whoever sends lines wait for an engine that is behind, for five minutes at most
 
 
@@ -112,9 +114,9 @@ def _json(value: Asked, place: int) -> bytes:
     try:
         fields = value.model_dump(mode="json") if isinstance(value, BaseModel) else dict(value)
         for name, one in (value.__dict__ if isinstance(value, BaseModel) else fields).items():
-            if isinstance(one, float) and not isfinite(one):  # which would be sent as null
+            if isinstance(one, Real) and not isfinite(one):  # which would be sent as null
                 raise InputError(f"{one}; send None for a missing value", where=f"{place}.{name}")
-        return orjson.dumps(fields)
+        return orjson.dumps(fields, option=_NUMPY)
     except TypeError as error:
         raise InputError(f"{error}; send texts, numbers, booleans, null, datetimes, lists and dicts", where=str(place)) from error
 

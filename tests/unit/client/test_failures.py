@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import BaseModel
 
@@ -185,10 +186,17 @@ def test_names_are_quoted_and_times_are_sent_as_milliseconds(server: Script, cli
         client.predict("m", {"key": object()})
 
 
+def test_numbers_of_numpy_are_sent_as_they_are(server: Script, client: Client) -> None:
+    server.says((200, [{"prediction_id": "1", "prediction": 1, "probability": 0.5, "model_version": 1, "position": "{}"}]))
+    client.predict("m", [{"n": np.int64(3), "amount": np.float32(1.5), "fee": np.float64(0.1), "late": np.bool_(True)}])
+    assert json.loads(server.heard[0][2]) == [{"n": 3, "amount": 1.5, "fee": 0.1, "late": True}]
+
+
 def test_what_cannot_be_sent_is_refused_with_its_place(server: Script, client: Client) -> None:
     heard = list(server.heard)
     refused: tuple[tuple[Any, str, str], ...] = (
         ([{"amount": 1.0}, {"amount": float("nan")}], "1.amount", "send None"),
+        ([{"amount": 1.0}, {"amount": np.float32("nan")}], "1.amount", "send None"),
         ([{"amount": 1.0}, {"amount": {1}}], "1", "send texts"),
         ("abc", "0", "'a' cannot be sent"),
         (None, "0", "None cannot be sent"),
