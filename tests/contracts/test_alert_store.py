@@ -64,7 +64,7 @@ def test_what_was_told_is_not_told_again(stores: Stores) -> None:
     assert not stores.alerts.raise_alert(alert("check:k"))
     assert stores.messages.pending(wall_ms=10**12) == []
     (record,) = stores.alerts.recent()
-    assert (record.attempts, record.delivered_wall_ms, record.last_error, record.delivery) == (1, 9_000, "", "delivered")
+    assert (record.attempts, record.delivered_wall_ms, record.last_error, record.delivery) == (1, 9_000, "", "unsent")
     assert stores.alerts.undelivered(10) == []
 
 

@@ -15,7 +15,7 @@ from typing import Literal
 Severity = Literal["info", "warning", "critical"]
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")  # the least first
 About = Literal["alerts", "summary", "end"]
-DeliveryState = Literal["delivered", "waiting", "failing", "held", "silenced", "acknowledged"]
+DeliveryState = Literal["delivered", "unsent", "waiting", "failing", "held", "silenced", "acknowledged"]
 
 
 @dataclass(frozen=True)
@@ -126,9 +126,11 @@ class AlertRecord:
 
     @property
     def delivery(self) -> DeliveryState:
-        """How its delivery stands; `acknowledged` where it is not told, as somebody knows of its condition."""
+        """How its delivery stands; `unsent` where no channel wanted it, `acknowledged` where somebody knows of its condition."""
+        if self.delivered_wall_ms is not None:
+            return "delivered" if self.channels else "unsent"
         if self.message is not None:
-            return "delivered" if self.delivered_wall_ms is not None else "failing" if self.attempts else "waiting"
+            return "failing" if self.attempts else "waiting"
         if self.covered_by is not None:
             return "acknowledged"
         if self.silence is not None:

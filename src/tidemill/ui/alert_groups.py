@@ -23,7 +23,7 @@ from tidemill.ui.links import stored_link
 N_ROWS = 20
 _N_READ = 400  # a model with a hundred features may warn of most of them in a day
 
-_BEST_FIRST: tuple[DeliveryState, ...] = ("delivered", "acknowledged", "silenced", "held", "waiting", "failing")
+_BEST_FIRST: tuple[DeliveryState, ...] = ("delivered", "unsent", "acknowledged", "silenced", "held", "waiting", "failing")
 
 
 @dataclass(frozen=True)

@@ -132,6 +132,8 @@ def _alerts(overview: Overview) -> Light:
     kept = [row for row in overview.alerts if row.state in ("held", "silenced")]
     if kept:
         return Light("Alerts", "ok", f"{len(kept)} kept back", "by a cooldown or a silence", "alerts")
+    if any(row.state == "unsent" for row in overview.alerts):
+        return Light("Alerts", "ok", "Shown here alone", "no channel is set that wants them", "alerts")
     return Light("Alerts", "ok", "All delivered", overview.alerts[0].alert.title, "alerts")
 
 

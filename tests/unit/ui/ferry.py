@@ -215,8 +215,8 @@ class Ferry:
         }
         self.workspace.monitors.save("check:late_ferry", 0, 1, check)
 
-    def tell(self, *keys: str, error: str = "") -> None:
-        """Put alerts into a message each; it is delivered, or has failed once."""
+    def tell(self, *keys: str, error: str = "", channel: str = "json#1f2a") -> None:
+        """Put alerts into a message each; it is delivered, to no channel where its name is "", or has failed once."""
         messages = self.workspace.alert_messages
         for key in keys:
             alert = self.workspace.alerts.get(key)
@@ -225,8 +225,10 @@ class Ferry:
             number = max(message.number for message in messages.pending(WALL_MS, 1_000))
             if error:
                 messages.mark_failed(number, error, WALL_MS)
-            else:
-                messages.mark_delivered(number, WALL_MS)
+                continue
+            if channel:
+                messages.mark_reached(number, channel, WALL_MS)
+            messages.mark_delivered(number, WALL_MS)
 
     def decide(self, name: str, ending: Ending | None, day: int = 17, reason: str = "20.1% of 340 predictions were wrong") -> None:
         """One decision by the error monitor, claimed, and ended if `ending` says how."""

@@ -64,6 +64,13 @@ def test_only_feature_warnings_are_gathered(ferry: Ferry) -> None:
     assert [size for _, size in sizes(ferry)] == [1] * 6
 
 
+def test_what_no_channel_wanted_is_not_said_to_be_delivered(ferry: Ferry) -> None:
+    ferry.tell(raise_alert(ferry, "windows", START_MS), channel="")
+    assert [group.worst.state for group in groups_of(ferry)] == ["unsent"]
+    light = read_lights(read_overview(ferry.workspace, Settings(), WALL_MS))[4]
+    assert (light.level, light.text) == ("ok", "Shown here alone")
+
+
 @pytest.mark.parametrize(
     ("delivered", "failed", "state", "light"), [(3, 0, "delivered", "ok"), (2, 0, "waiting", "busy"), (1, 1, "failing", "bad")]
 )
