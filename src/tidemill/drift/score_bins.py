@@ -37,8 +37,8 @@ def between_values(edges: Floats, values: Floats) -> Floats:
         edges: (n_edges,) rising, each at least the smallest value.
         values: (n,) finite; not empty.
 
-    >>> between_values(np.array([0.1, 0.15, 0.3]), np.array([0.1, 0.1, 0.2, 0.3])).tolist()
-    [0.15, 0.35]
+    >>> between_values(np.array([0.25, 0.3, 0.75]), np.array([0.25, 0.25, 0.5, 0.75])).tolist()
+    [0.375, 0.875]
     """
     distinct = np.unique(values)
     gaps = np.diff(distinct)
