@@ -78,13 +78,21 @@ class PostgresServer:
     def kill(self) -> None:
         """kill -9 of it and its children; all are gone on return."""
         pids = self.pids()
-        for pid in pids:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        _signal_all(pids, signal.SIGKILL)
         self._process.wait(_START_S)
         deadline_s = time.monotonic() + _START_S
         while any(_runs(pid) for pid in pids) and time.monotonic() < deadline_s:
             time.sleep(0.01)
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Have it and its children answer nothing while the block runs."""
+        pids = self.pids()
+        _signal_all(pids, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            _signal_all(pids, signal.SIGCONT)
 
     def pids(self) -> list[int]:
         """Its process and its children's, the parent first; empty once it has ended."""
@@ -181,6 +189,12 @@ def fresh_databases(server_url: str, home: Path) -> Iterator[Databases]:
 def _run(command: Sequence[str], user: pwd.struct_passwd | None, folder: Path) -> None:
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=folder, env=child_environ(), **_as(user))
     assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
+
+
+def _signal_all(pids: Sequence[int], how: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):  # one that served a connection, or cleaned up, may have ended meanwhile
+            os.kill(pid, how)
 
 
 def _runs(pid: int) -> bool:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
-import signal
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -78,9 +76,7 @@ def test_a_server_that_stands_still_stops_nobody_but_who_asks_of_it(tmp_path: Pa
 
         async def go() -> tuple[list[int], float]:
             first = await asked(site.app, predict, [BODY])  # the key has been proved
-            for pid in server.pids():
-                os.kill(pid, signal.SIGSTOP)
-            try:
+            with server.standing_still():
                 held = asyncio.create_task(asked(site.app, predict, [BODY]))
                 await asyncio.sleep(0.2)
                 began_s = time.monotonic()
@@ -88,9 +84,6 @@ def test_a_server_that_stands_still_stops_nobody_but_who_asks_of_it(tmp_path: Pa
                 took_s = time.monotonic() - began_s
                 assert not held.done(), "it waits for what stands still"
                 refused = await held
-            finally:
-                for pid in server.pids():
-                    os.kill(pid, signal.SIGCONT)
             again = await asked(site.app, predict, [BODY])
             return [one.status for one in (first, alive, refused, again)], took_s
 

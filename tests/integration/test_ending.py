@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -56,11 +56,8 @@ def test_a_database_that_stands_still_does_not_keep_it(tmp_path: Path, how: list
         settings = {"PROFILE": "server", "DATABASE__URL": database.url, "LOG__KIND": "sql"}
         with serving(tmp_path, **settings) as (server, port, log):
             asked(port, log, PREDICT, b"HTTP/1.1 200 ")
-            stopped = database.pids()
-            for pid in stopped:
-                os.kill(pid, signal.SIGSTOP)
-            try:
-                callers = [connected(port, log) for _ in range(9)]
+            with database.standing_still(), ExitStack() as held:
+                callers = [held.enter_context(connected(port, log)) for _ in range(9)]
                 for place, caller in enumerate(callers):
                     caller.sendall((PREDICT, EVENTS, READ)[place % 3])
                 time.sleep(2)  # they wait for it by now, and so does what looks for a new champion
@@ -68,11 +65,6 @@ def test_a_database_that_stands_still_does_not_keep_it(tmp_path: Path, how: list
                     server.send_signal(one)
                     time.sleep(0.5)
                 server.wait(BOUND_S)
-            finally:
-                for pid in stopped:
-                    os.kill(pid, signal.SIGCONT)
-                for caller in callers:
-                    caller.close()
         assert said in log.read_text(), log_tail(log)
 
 

@@ -490,6 +490,7 @@ def test_what_was_served_on_three_partitions_is_what_the_lake_says(server: Kafka
 
 
 def test_a_broker_that_hangs_leaves_no_client_that_goes_on(server: KafkaServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    gc.collect()  # what tests before this one have left
     left: list[str] = []
     monkeypatch.setattr(sys, "unraisablehook", lambda told: left.append(repr(told.object)))
     monkeypatch.setattr(kafka_writer, "_PATIENCE_MS", 500)  # no more than an answer takes that does not come
