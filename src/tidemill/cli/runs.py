@@ -17,7 +17,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 
 from tidemill.errors import NotReadyError
 
-DONE = frozenset({"Promoted", "Registered", "Rejected", "Deployed", "RolledBack", "Merged"})
+_DONE = frozenset({"Promoted", "Registered", "Rejected", "Deployed", "RolledBack", "Merged"})
 _LOOK_S = 0.2
 _WHO_MAKES_THEM = "the process `flows` of `tidemill up` makes it, see what it says"
 
@@ -39,7 +39,7 @@ class Ended:
         >>> Ended("Rejected", "no better", completed=True).done, Ended("Frozen", "by ann", completed=True).done
         (True, False)
         """
-        return self.completed and self.name in DONE
+        return self.completed and self.name in _DONE
 
 
 def get_ready() -> None:

@@ -31,12 +31,12 @@ def try_lock(path: Path, *, alone: bool) -> Iterator[bool]:
             yield True
 
 
-def lock_within(descriptor: int, how: int, patience_s: float) -> bool:
-    """Take a lock of an open file, `LOCK_SH` or `LOCK_EX`; False where somebody has stood in the way for so long."""
+def share_within(descriptor: int, patience_s: float) -> bool:
+    """Take the lock of an open file, shared with others; False where somebody has held it alone for so long."""
     until_s, pause_s = time.monotonic() + patience_s, _FIRST_PAUSE_S
     while True:
         try:
-            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= until_s:
                 return False

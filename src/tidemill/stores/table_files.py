@@ -26,7 +26,7 @@ import numpy as np
 from tidemill.errors import ConflictError, UnavailableError
 from tidemill.kernels import Ints
 from tidemill.stores.change_journal import Journal, OpenFile, Write
-from tidemill.stores.file_lock import file_lock, lock_within, try_lock
+from tidemill.stores.file_lock import file_lock, share_within, try_lock
 from tidemill.stores.full_disk import told_of_room, write_whole
 from tidemill.stores.hash_table import HashTable, capacity_for
 from tidemill.stores.table_catalog import Entry, is_of_this_boot, read_catalog, write_catalog
@@ -85,7 +85,7 @@ class TableFiles:
             UnavailableError: a writer stands still while rows change.
         """
         descriptor = self._descriptor()
-        if not lock_within(descriptor, fcntl.LOCK_SH, PATIENCE_S):
+        if not share_within(descriptor, PATIENCE_S):
             raise UnavailableError(f"an engine has been changing the tiles for {PATIENCE_S:.0f} s; has somebody stopped it?")
         try:
             if self._numbers[_CHANGING]:
@@ -97,7 +97,7 @@ class TableFiles:
     def is_waited_for(self) -> bool:
         """Whether who reads now has to wait: rows are put just now, or whoever puts them stands still. Not to be asked within `reading`."""
         descriptor = self._descriptor()
-        if not lock_within(descriptor, fcntl.LOCK_SH, 0.0):
+        if not share_within(descriptor, 0.0):
             return True
         fcntl.flock(descriptor, fcntl.LOCK_UN)
         return False
